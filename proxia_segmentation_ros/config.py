@@ -1,0 +1,259 @@
+"""Settings of the node: the only home of defaults, ranges and their one-line descriptions.
+
+ROS parameters, the command's options, `config/*.yaml` and the README's table derive from the
+models here. ROS has no null, so an empty string, an empty list or 0 stands for "none".
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from typing_extensions import Self
+
+from proxia_segmentation_ros.errors import ConfigError
+
+SizeHW = tuple[int, int]
+Change = Literal["live", "configure", "start"]
+
+NAME_PATTERN = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
+SIZE_PATTERN = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
+MIN_SIDE_PX = 16
+
+
+def parse_size(text: str) -> SizeHW | None:
+    """Return (height, width) of `WxH`, or None when the text is a word like `input`."""
+    match = SIZE_PATTERN.fullmatch(text)
+    return (int(match[2]), int(match[1])) if match else None
+
+
+def _check_size(words: tuple[str, ...]) -> Any:
+    def check(text: str) -> str:
+        size_hw = parse_size(text)
+        if text not in words and (size_hw is None or min(size_hw) < MIN_SIDE_PX):
+            raise ValueError(f"{', '.join(words)} or WxH of at least {MIN_SIDE_PX} px a side")
+        return text
+
+    return AfterValidator(check)
+
+
+def _check_scales(scales: list[float]) -> list[float]:
+    if scales and (1.0 not in scales or any(not 0.1 <= scale <= 4.0 for scale in scales)):
+        raise ValueError("numbers from 0.1 to 4.0 that hold 1.0, or an empty list for the card's")
+    return scales
+
+
+def _setting(default: Any, change: Change, description: str, **limits: Any) -> Any:
+    return Field(
+        default=default,
+        description=description,
+        json_schema_extra={"change": change},
+        validate_default=True,
+        **limits,
+    )
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
+    )
+
+
+class ModelSettings(_Settings):
+    """`model.*`"""
+
+    weights: str = _setting(
+        "default", "configure", "shipped name or path of the weights", min_length=1
+    )
+
+
+class InferenceSettings(_Settings):
+    """`inference.*`"""
+
+    backend: Literal["auto", "openvino", "tensorrt", "torch"] = _setting(
+        "auto", "configure", "what runs the network; auto takes the fastest one that is there"
+    )
+    precision: Literal["auto", "f32", "bf16", "f16", "int8"] = _setting(
+        "auto", "configure", "arithmetic of the network; auto takes what the machine does well"
+    )
+    size: Annotated[str, _check_size(("card", "input"))] = _setting(
+        "card", "configure", "size of the network's input, stretched: card, input or WxH"
+    )
+    scales: Annotated[list[float], AfterValidator(_check_scales)] = _setting(
+        [], "configure", "image scales of a multi-scale network; empty takes the card's"
+    )
+    threads: int = _setting(
+        0, "configure", "CPU threads of the backend; 0 is its own choice", ge=0, le=256
+    )
+    max_input_pixels: int = _setting(
+        33_177_600, "live", "larger images are refused before decoding", ge=65_536, le=2**28
+    )
+    max_rate_hz: float = _setting(
+        0.0, "live", "frames a second taken from each camera; 0 takes all", ge=0, le=1000
+    )
+
+
+class OutputSettings(_Settings):
+    """`output.*`"""
+
+    size: Annotated[str, _check_size(("input", "network"))] = _setting(
+        "input", "live", "size of the label image: input, network or WxH"
+    )
+    min_confidence: float = _setting(
+        0.0, "live", "pixels less sure than this become unlabeled; 0 is off", ge=0, le=1
+    )
+
+
+class ObjectSettings(_Settings):
+    """`objects.*`"""
+
+    enabled: bool = _setting(True, "live", "find the regions of each class")
+    min_area_px: int = _setting(
+        64, "live", "smaller regions are left out, in pixels of the label image", ge=1, le=2**28
+    )
+    max_per_class: int = _setting(
+        50, "live", "regions listed for each class, largest first", ge=1, le=10_000
+    )
+    with_confidence: bool = _setting(
+        False, "live", "compute confidence for the summaries although nobody subscribes to it"
+    )
+
+
+class OverlaySettings(_Settings):
+    """`overlay.*`"""
+
+    alpha: float = _setting(0.5, "live", "weight of the class colours in the overlay", ge=0, le=1)
+    boxes: bool = _setting(True, "live", "draw the boxes of the objects")
+    max_width: int = _setting(960, "live", "wider overlays are scaled down", ge=16, le=16_384)
+
+
+class CameraSettings(_Settings):
+    """`cameras.<name>.*`"""
+
+    image_topic: str = _setting("image", "configure", "topic of the camera's images", min_length=1)
+    transport: Literal["raw", "compressed"] = _setting(
+        "raw", "configure", "raw is sensor_msgs/Image, compressed is sensor_msgs/CompressedImage"
+    )
+    camera_info_topic: str = _setting(
+        "", "configure", "topic of the camera's calibration; empty is none"
+    )
+    depth_topic: str = _setting(
+        "", "configure", "topic of depth aligned to the image; empty is none"
+    )
+
+
+class NodeSettings(_Settings):
+    """Every setting of the segmentation node; a set of changes is validated as one."""
+
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    inference: InferenceSettings = Field(default_factory=InferenceSettings)
+    output: OutputSettings = Field(default_factory=OutputSettings)
+    objects: ObjectSettings = Field(default_factory=ObjectSettings)
+    overlay: OverlaySettings = Field(default_factory=OverlaySettings)
+    camera_names: list[str] = _setting(
+        ["camera"], "configure", "names of the cameras", min_length=1, max_length=64
+    )
+    cameras: dict[str, CameraSettings] = Field(default_factory=dict)
+    autostart: bool = _setting(
+        True, "start", "walk to active by itself; false under a lifecycle manager"
+    )
+
+    @model_validator(mode="after")
+    def _check_cameras(self) -> Self:
+        for name in self.camera_names:
+            if not NAME_PATTERN.fullmatch(name):
+                raise ValueError(f"camera_names holds {name!r}; letters, digits and _ only")
+        if len(set(self.camera_names)) != len(self.camera_names):
+            raise ValueError("each camera name once")
+        return self
+
+    def camera(self, name: str) -> CameraSettings:
+        """Return one camera's settings, defaults where nothing was set."""
+        return self.cameras.get(name, CameraSettings())
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, Any]) -> Self:
+        """Build from dotted parameter names.
+
+        Raises:
+            ConfigError: a name is unknown or a value is out of its range; all are named.
+        """
+        nested: dict[str, Any] = {}
+        for name, value in values.items():
+            place = nested
+            *parents, leaf = name.split(".")
+            for parent in parents:
+                place = place.setdefault(parent, {})
+                if not isinstance(place, dict):
+                    raise _unknown_setting(name)
+            place[leaf] = value
+        try:
+            return cls.model_validate(nested)
+        except ValidationError as error:
+            raise _to_config_error(error) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterRow:
+    """One line of the parameter table. `minimum` and `maximum` are None without a range."""
+
+    name: str
+    default: Any
+    description: str
+    change: Change
+    choices: tuple[str, ...]
+    minimum: float | None
+    maximum: float | None
+
+
+def list_parameters(camera_names: list[str]) -> list[ParameterRow]:
+    """Return every ROS parameter of a node with these cameras, in the table's order."""
+    rows = list(_walk_rows(NodeSettings, ""))
+    for name in camera_names:
+        rows += _walk_rows(CameraSettings, f"cameras.{name}.")
+    return rows
+
+
+def _walk_rows(model: type[BaseModel], prefix: str) -> Iterator[ParameterRow]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _walk_rows(inner, f"{prefix}{name}.")
+        elif name != "cameras":
+            yield _make_row(prefix + name, field)
+
+
+def _make_row(name: str, field: FieldInfo) -> ParameterRow:
+    extra = field.json_schema_extra
+    change = extra["change"] if isinstance(extra, dict) else "configure"
+    literal = field.annotation if get_origin(field.annotation) is Literal else None
+    return ParameterRow(
+        name=name,
+        default=field.default,
+        description=field.description or "",
+        change=change,  # type: ignore[arg-type]
+        choices=tuple(get_args(literal)),
+        minimum=next((one.ge for one in field.metadata if hasattr(one, "ge")), None),
+        maximum=next((one.le for one in field.metadata if hasattr(one, "le")), None),
+    )
+
+
+def _unknown_setting(name: str) -> ConfigError:
+    known = ", ".join(row.name for row in list_parameters(["<name>"]))
+    return ConfigError.from_parts(
+        f"parameter {name!r} is unknown", f"one of {known}", "check its spelling"
+    )
+
+
+def _to_config_error(error: ValidationError) -> ConfigError:
+    parts = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            return _unknown_setting(name)
+        rule = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        subject = f"{name} is {problem['input']!r}" if name else "the parameters do not fit"
+        parts.append(f"{subject}; expected {rule}; set it to such a value")
+    return ConfigError("; ".join(parts))

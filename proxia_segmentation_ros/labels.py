@@ -1,0 +1,174 @@
+"""Label sets: which class has which id, name and colour, and how source ids map to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from typing_extensions import Self
+
+from proxia_segmentation_ros.errors import ConfigError
+
+UNLABELED_8 = 255
+UNLABELED_16 = 65535
+MAX_CLASSES_8 = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelClass:
+    """One class; `source_ids` are the pixel values of a data set that mean it."""
+
+    id: int
+    name: str
+    rgb: tuple[int, int, int]
+    source_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSet:
+    """Classes with ids 0..K-1 in order; every ignored source id becomes unlabeled."""
+
+    name: str
+    classes: tuple[LabelClass, ...]
+    source_ignore: tuple[int, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        ids = [one.id for one in self.classes]
+        if not ids or ids != list(range(len(ids))):
+            raise ConfigError.from_parts(
+                f"label set {self.name!r} has the class ids {ids}",
+                "0, 1, 2, ... without gaps",
+                "renumber the classes",
+            )
+        names = [one.name for one in self.classes]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError.from_parts(
+                    f"label set {self.name!r} names {name!r} twice",
+                    "a name for each class alone",
+                    "rename one of them",
+                )
+        for one in self.classes:
+            if len(one.rgb) != 3 or any(not 0 <= value <= 255 for value in one.rgb):
+                raise ConfigError.from_parts(
+                    f"class {one.name!r} has the colour {list(one.rgb)}",
+                    "three numbers from 0 to 255",
+                    "correct rgb",
+                )
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in the order of their ids."""
+        return tuple(one.name for one in self.classes)
+
+    @property
+    def unlabeled_id(self) -> int:
+        """Id of a pixel without a class: 255, or 65535 above 255 classes."""
+        return UNLABELED_8 if len(self) <= MAX_CLASSES_8 else UNLABELED_16
+
+    @property
+    def label_dtype(self) -> type[np.unsignedinteger[Any]]:
+        """Pixel type of label images: uint8, or uint16 above 255 classes."""
+        return np.uint8 if len(self) <= MAX_CLASSES_8 else np.uint16
+
+    @cached_property
+    def palette(self) -> np.ndarray:
+        """Colours by id as uint8 (256 or 65536, 3); ids without a class are black."""
+        table = np.zeros((self.unlabeled_id + 1, 3), np.uint8)
+        for one in self.classes:
+            table[one.id] = one.rgb
+        return table
+
+    @cached_property
+    def source_table(self) -> np.ndarray:
+        """Class id by source id (65536 entries); ids that no class names are unlabeled."""
+        table = np.full(65536, self.unlabeled_id, self.label_dtype)
+        for one in self.classes:
+            table[list(one.source_ids or (one.id,))] = one.id
+        table[list(self.source_ignore)] = self.unlabeled_id
+        return table
+
+    def map_source(self, mask_HW: np.ndarray) -> np.ndarray:
+        """Turn a data set's mask of unsigned source ids into class ids."""
+        mapped: np.ndarray = self.source_table[mask_HW]
+        return mapped
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return `{name, classes: [{id, name, rgb}]}` as a model card holds it."""
+        return {
+            "name": self.name,
+            "classes": [
+                {"id": one.id, "name": one.name, "rgb": list(one.rgb)} for one in self.classes
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+        """Build from parsed YAML or JSON.
+
+        Raises:
+            ConfigError: a key is missing or a value has the wrong form.
+        """
+        try:
+            classes = tuple(
+                LabelClass(
+                    id=int(one["id"]),
+                    name=str(one["name"]),
+                    rgb=_as_rgb(one["rgb"]),
+                    source_ids=tuple(int(value) for value in one.get("source_ids", ())),
+                )
+                for one in raw["classes"]
+            )
+            ignored = tuple(int(value) for value in raw.get("source_ignore", ()))
+            return cls(name=str(raw["name"]), classes=classes, source_ignore=ignored)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError.from_parts(
+                f"label set can't be read ({type(error).__name__}: {error})",
+                "name, source_ignore and classes of id, name, rgb, source_ids",
+                "compare it with label_sets/camvid.yaml",
+            ) from error
+
+
+def _as_rgb(values: Sequence[int]) -> tuple[int, int, int]:
+    red, green, blue = (int(value) for value in values)
+    return red, green, blue
+
+
+def load_label_set(name_or_path: str | Path) -> LabelSet:
+    """Read a shipped label set by name, or any YAML file by path.
+
+    Raises:
+        ConfigError: no such name or file, or its content is wrong.
+    """
+    shipped = resources.files("proxia_segmentation_ros") / "label_sets"
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise ConfigError.from_parts(
+                f"label set file {str(path)!r} does not exist", "a YAML file", "check the path"
+            )
+        text = path.read_text(encoding="utf-8")
+    else:
+        entry = shipped / f"{name_or_path}.yaml"
+        if not entry.is_file():
+            known = sorted(one.name.removesuffix(".yaml") for one in shipped.iterdir())
+            raise ConfigError.from_parts(
+                f"label set {str(name_or_path)!r} is not shipped",
+                f"one of {', '.join(known)} or a path that ends in .yaml",
+                "pick one",
+            )
+        text = entry.read_text(encoding="utf-8")
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError.from_parts(
+            f"label set {str(name_or_path)!r} is not YAML ({error})", "a YAML file", "correct it"
+        ) from error
+    return LabelSet.from_dict(raw if isinstance(raw, dict) else {})
