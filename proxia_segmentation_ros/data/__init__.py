@@ -1,0 +1,31 @@
+"""Data: folders of images and masks, augmentation, and the synthetic street."""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "AugmentationSettings": "augmentation",
+    "ImageMaskFolder": "folder",
+    "PairMixture": "mixture",
+    "Source": "mixture",
+    "StreetScene": "synthetic",
+    "augment_pair": "augmentation",
+    "read_image": "folder",
+    "read_mask": "folder",
+}
+__all__ = [  # noqa: F822
+    "AugmentationSettings",
+    "ImageMaskFolder",
+    "PairMixture",
+    "Source",
+    "StreetScene",
+    "augment_pair",
+    "read_image",
+    "read_mask",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

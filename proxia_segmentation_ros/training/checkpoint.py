@@ -1,0 +1,52 @@
+"""Resumable checkpoints of a run, written atomically."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from proxia_segmentation_ros.errors import WeightsError
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` so that a crash leaves either the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of tensors and plain values; nothing else is unpickled.
+
+    Raises:
+        WeightsError: the file is missing or is no checkpoint of ours.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError.from_parts(
+            f"checkpoint {str(path)!r} does not exist", "an earlier run", "train without --resume"
+        ) from error
+    except Exception as error:
+        raise WeightsError.from_parts(
+            f"checkpoint {str(path)!r} can't be read ({type(error).__name__})",
+            "a file that this trainer wrote",
+            "delete it and start anew",
+        ) from error
+    if not isinstance(state, dict) or "model" not in state or "step" not in state:
+        raise WeightsError.from_parts(
+            f"checkpoint {str(path)!r} lacks model and step",
+            "a file that this trainer wrote",
+            "delete it and start anew",
+        )
+    return state

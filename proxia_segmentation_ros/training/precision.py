@@ -1,0 +1,24 @@
+"""Arithmetic of training on this machine."""
+
+import platform
+from pathlib import Path
+
+import torch
+
+
+def has_native_bf16() -> bool:
+    """Tell whether the CPU multiplies bfloat16 itself; emulation is slower than float32."""
+    if platform.machine() not in {"x86_64", "AMD64"}:
+        return False
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def choose_dtype(precision: str) -> torch.dtype:
+    """Return the autocast type for `auto`, `f32` or `bf16`."""
+    if precision == "bf16" or (precision == "auto" and has_native_bf16()):
+        return torch.bfloat16
+    return torch.float32

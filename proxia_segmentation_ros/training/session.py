@@ -1,0 +1,128 @@
+"""A whole training run from a recipe: data, network, trainer and the final weight file."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from proxia_segmentation_ros.data.folder import ImageMaskFolder
+from proxia_segmentation_ros.data.mixture import Pair, PairMixture, Source
+from proxia_segmentation_ros.data.synthetic import StreetScene
+from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
+from proxia_segmentation_ros.labels import LabelSet, load_label_set
+from proxia_segmentation_ros.model.blocks import resize_bilinear
+from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
+from proxia_segmentation_ros.training.recipe import DataSettings, Recipe
+from proxia_segmentation_ros.training.trainer import Normalisation, Trainer
+
+SizeHW = tuple[int, int]
+SYNTHETIC_VALIDATION_SEED = 900_000
+SYNTHETIC_VALIDATION_FRAMES = 24
+
+
+def build_network(recipe: Recipe, num_classes: int) -> HRNetOcr | HRNetOcrMultiScale:
+    """Build the recipe's network with weights drawn from its seed."""
+    torch.manual_seed(recipe.seed)
+    return build_model(
+        recipe.model.architecture,
+        num_classes,
+        ocr_mid=recipe.model.ocr_mid,
+        ocr_key=recipe.model.ocr_key,
+        attention_mid=recipe.model.attention_mid,
+    )
+
+
+def make_sources(settings: DataSettings, label_set: LabelSet) -> list[Source]:
+    """Return the training sources that have a weight."""
+    sources = []
+    if settings.folder_weight > 0:
+        root = Path(settings.root)
+        pairs = ImageMaskFolder(
+            root / settings.images, root / settings.masks, label_set, keep_decoded=True
+        )
+
+        def draw_from_folder(rng: np.random.Generator) -> Pair:
+            return pairs[int(rng.integers(len(pairs)))]
+
+        sources.append(Source(name="folder", weight=settings.folder_weight, draw=draw_from_folder))
+    if settings.synthetic_weight > 0:
+
+        def draw_synthetic(rng: np.random.Generator) -> Pair:
+            seed = int(rng.integers(SYNTHETIC_VALIDATION_SEED))
+            return StreetScene.sample(seed, settings.synthetic_size_hw)
+
+        sources.append(
+            Source(name="synthetic", weight=settings.synthetic_weight, draw=draw_synthetic)
+        )
+    return sources
+
+
+def measure_miou(
+    model: nn.Module, pairs: list[Pair], size_hw: SizeHW, num_classes: int
+) -> ConfusionMatrix:
+    """Score a network at `size_hw` against masks of any size, by the label rule."""
+    matrix = ConfusionMatrix(num_classes)
+    normalisation = Normalisation()
+    with torch.no_grad():
+        for image_HWC, labels_HW in pairs:
+            image_NCHW = normalisation.apply(torch.from_numpy(image_HWC[None]))
+            logits = model(resize_bilinear(image_NCHW, size_hw))
+            logits = resize_bilinear(logits, (labels_HW.shape[0], labels_HW.shape[1]))
+            matrix.add(labels_HW, logits.argmax(1)[0].numpy())
+    return matrix
+
+
+def make_validation(
+    recipe: Recipe, label_set: LabelSet
+) -> Callable[[nn.Module], dict[str, Any]]:
+    """Return the function that scores a network on the recipe's validation data."""
+    data = recipe.data
+    sets: dict[str, list[Pair]] = {}
+    if data.synthetic_weight > 0:
+        sets["synthetic"] = [
+            StreetScene.sample(SYNTHETIC_VALIDATION_SEED + index, data.synthetic_size_hw)
+            for index in range(SYNTHETIC_VALIDATION_FRAMES)
+        ]
+    if data.folder_weight > 0:
+        root = Path(data.root)
+        pairs = ImageMaskFolder(root / data.val_images, root / data.val_masks, label_set)
+        sets["folder"] = [pairs[i] for i in range(0, len(pairs), recipe.validate_stride)]
+
+    def validate(model: nn.Module) -> dict[str, Any]:
+        row: dict[str, Any] = {}
+        for name, chosen in sets.items():
+            matrix = measure_miou(model, chosen, recipe.model.size_hw, len(label_set))
+            row[f"{name}_miou"] = round(matrix.mean_iou(), 4)
+            row[f"{name}_iou"] = [round(float(value), 3) for value in matrix.iou_per_class()]
+        row["val_miou"] = row["folder_miou" if "folder" in sets else "synthetic_miou"]
+        return row
+
+    return validate
+
+
+def make_trainer(
+    recipe: Recipe, folder: Path, report: Callable[[dict[str, Any]], None]
+) -> Trainer:
+    """Put data, network and trainer together."""
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    label_set = load_label_set(recipe.data.label_set)
+    pairs = PairMixture(
+        make_sources(recipe.data, label_set),
+        recipe.augmentation,
+        seed=recipe.seed,
+        unlabeled_id=label_set.unlabeled_id,
+    )
+    return Trainer(
+        build_network(recipe, len(label_set)),
+        pairs,
+        recipe,
+        folder,
+        validate=make_validation(recipe, label_set),
+        unlabeled_id=label_set.unlabeled_id,
+        report=partial(report),
+    )

@@ -1,0 +1,105 @@
+"""The training loop on a network of a few channels."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from proxia_segmentation_ros.data.augmentation import AugmentationSettings
+from proxia_segmentation_ros.data.mixture import Pair, PairMixture, Source
+from proxia_segmentation_ros.errors import WeightsError
+from proxia_segmentation_ros.model.networks import build_model
+from proxia_segmentation_ros.training.recipe import OptimiserSettings, Recipe
+from proxia_segmentation_ros.training.trainer import Trainer
+
+STEPS = 6
+
+
+def draw_halves(rng: np.random.Generator) -> Pair:
+    """Paint a dark and a bright half: a task that any network learns."""
+    labels_HW = np.zeros((48, 48), np.uint8)
+    labels_HW[:, int(rng.integers(12, 36)) :] = 1
+    image_HWC = np.where(labels_HW[..., None] == 1, 220, 30).astype(np.uint8)
+    return np.repeat(image_HWC, 3, axis=2), labels_HW
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Keep threads from waiting for each other over arrays this small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def make_trainer(folder: Path, *, steps: int = STEPS) -> Trainer:
+    crop = AugmentationSettings(crop_hw=(32, 32), scale_min=0.8, scale_max=1.2)
+    recipe = Recipe(
+        augmentation=crop,
+        optimiser=OptimiserSettings(warmup_steps=4),
+        steps=steps,
+        batch_size=2,
+        validate_every=3,
+        save_every=2,
+        precision="f32",
+    )
+    pairs = PairMixture(
+        [Source(name="halves", weight=1, draw=draw_halves)], crop, seed=4, unlabeled_id=255
+    )
+    torch.manual_seed(0)
+    model = build_model("hrnet_w18_small_v1_ocr", 2, ocr_mid=8, ocr_key=4)
+    scores = iter([0.3, 0.2, 0.1, 0.05])
+
+    def validate(network: nn.Module) -> dict[str, Any]:
+        assert not network.training
+        return {"val_miou": next(scores)}
+
+    return Trainer(model, pairs, recipe, folder, validate=validate, unlabeled_id=255)
+
+
+def test_interrupted_run_reaches_the_same_weights(tmp_path: Path) -> None:
+    whole = make_trainer(tmp_path / "whole")
+    whole.run()
+    make_trainer(tmp_path / "parts").run(stop_step=3)
+    resumed = make_trainer(tmp_path / "parts")
+    resumed.resume()
+    assert resumed.step == 3
+    resumed.run()
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+
+
+def test_loss_falls(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, steps=40)
+    trainer._validate = lambda network: {"val_miou": 0.0}
+    trainer.run()
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    losses = [row["loss"] for row in rows if "loss" in row]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_best_and_last_are_kept(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path)
+    best = trainer.run()
+    assert best == {"step": 3, "val_miou": 0.3}
+    assert torch.load(tmp_path / "best.pt", weights_only=True)["step"] == 3
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == STEPS
+
+
+def test_resume_without_checkpoint_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="without --resume"):
+        make_trainer(tmp_path).resume()
+
+
+def test_foreign_file_is_not_resumed(tmp_path: Path) -> None:
+    torch.save({"something": 1}, tmp_path / "last.pt")
+    with pytest.raises(WeightsError, match="lacks model and step"):
+        make_trainer(tmp_path).resume()
+    (tmp_path / "last.pt").write_bytes(b"garbage")
+    with pytest.raises(WeightsError, match="can't be read"):
+        make_trainer(tmp_path).resume()
