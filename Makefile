@@ -1,0 +1,16 @@
+# `make demo` and `make test` do all set-up by themselves; PYTHON names the interpreter to stand on.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint demo clean
+
+ROS_SOURCED := $(filter-out $(CURDIR)/%,$(subst :, ,$(AMENT_PREFIX_PATH)))
+PYTHON ?= $(firstword $(if $(ROS_SOURCED),,python3.11) $(shell command -v python3) python3)
+
+help:
+	@echo "make demo [SOURCE=...]   run the node on a virtual camera, a video, a folder or a bag"
+	@echo "make test                check everything"
+	@echo "make setup               only make .venv, install/ and build/env.sh"
+	@echo "make clean               remove what the above made"
+
+setup:
+	@$(PYTHON) scripts/set_up.py
