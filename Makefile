@@ -14,3 +14,18 @@ help:
 
 setup:
 	@$(PYTHON) scripts/set_up.py
+
+# mypy must find the checkout's modules, not the installed links to them
+lint: setup
+	@. build/env.sh && set -x && ruff check . && ruff format --check . \
+	  && env -u PYTHONPATH mypy && lint-imports --no-logo
+
+# pytest comes last, so that the last line is the verdict
+test: lint
+	@. build/env.sh && python -m pytest $(PYTEST_ARGS)
+
+demo: setup
+	@. build/env.sh && proxia demo $(if $(SOURCE),--source "$(SOURCE)")
+
+clean:
+	rm -rf .venv build install log

@@ -22,9 +22,11 @@ VENV = ROOT / ".venv"
 BUILD = ROOT / "build"
 INSTALL = ROOT / "install"
 ENV_FILE = BUILD / "env.sh"
+ENV_TEMPLATE = ROOT / "scripts" / "env.sh.in"
 PACKAGE = "proxia_segmentation_ros"
 WHEELS_PYTHON = (3, 11)
 SEARCH_PATHS = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH")
+ROS_VARIABLES = ("ROS_DISTRO", "ROS_VERSION", "ROS_PYTHON_VERSION")
 # A change in one of these is built again; modules and config files are links into the checkout.
 BUILD_INPUTS = ("CMakeLists.txt", "package.xml", "cmake", "msg", "compat", "scripts")
 LINKED_FOLDERS = (PACKAGE, "config", "launch")
@@ -43,7 +45,13 @@ def run_logged(name: str, command: "list[str]", env: "dict[str, str]") -> None:
     log = BUILD / f"{name}.log"
     with log.open("w") as stream:
         status = subprocess.run(
-            command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+            command,
+            check=False,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
         ).returncode
     if status:
         sys.stderr.write("\n".join(log.read_text(errors="replace").splitlines()[-40:]) + "\n")
@@ -84,7 +92,7 @@ def find_sourced_ros(env: "dict[str, str]") -> "list[str]":
 def check_python(ros_prefixes: "list[str]", env: "dict[str, str]") -> None:
     if ros_prefixes:
         probe = [sys.executable, "-c", "import rclpy"]
-        if subprocess.run(probe, env=env, capture_output=True).returncode:
+        if subprocess.run(probe, check=False, env=env, capture_output=True).returncode:
             fail(
                 f"{sys.executable} cannot import rclpy, though AMENT_PREFIX_PATH names "
                 + ", ".join(ros_prefixes),
@@ -122,9 +130,9 @@ def check_tools() -> None:
 
 def update_venv(ros_prefixes: "list[str]", env: "dict[str, str]") -> None:
     """Make .venv, or bring its packages up to the requirement files; raise SystemExit if not."""
-    names = ("requirements.txt", "requirements/tools.txt") if ros_prefixes else (
-        "requirements/lock.txt",
-    )
+    names = ["requirements.txt", "requirements/tools.txt"]
+    if not ros_prefixes:
+        names = ["requirements/lock.txt"]
     ground = digest(str(ROOT), sys.version, *ros_prefixes)
     content = digest(*(read_text(path) for path in list_files("requirements.txt", "requirements")))
     ground_file, content_file = VENV / "proxia_ground", VENV / "proxia_content"
@@ -148,61 +156,25 @@ def update_venv(ros_prefixes: "list[str]", env: "dict[str, str]") -> None:
 
 
 def write_environment(ros_prefixes: "list[str]", env: "dict[str, str]") -> str:
-    """Write build/env.sh, which any POSIX shell can source, and return its text."""
-    library_dir = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-    outer = {name: env[name] for name in SEARCH_PATHS[1:]} if ros_prefixes else {}
-    for name in ("ROS_DISTRO", "ROS_VERSION", "ROS_PYTHON_VERSION"):
-        if ros_prefixes and name in env:
-            outer[name] = env[name]
-    lines = [
-        "# Written by `make setup`. In a shell: . build/env.sh",
-        f"PROXIA_ROOT={shlex.quote(str(ROOT))}",
-        "proxia_prepend() { # <variable> <folder>: put an existing folder first, once",
-        '  eval "proxia_value=\\${$1:-}"',
-        '  case ":$proxia_value:" in *":$2:"*) return 0 ;; esac',
-        '  [ -d "$2" ] && export "$1=$2${proxia_value:+:$proxia_value}"',
-        "  return 0",
-        "}",
-    ]
+    """Write build/env.sh and return its text."""
+    ros_lines = []
     if ros_prefixes:
-        lines.append('if [ -z "${AMENT_PREFIX_PATH:-}" ]; then')
-        lines += [f"  export {name}={shlex.quote(value)}" for name, value in outer.items()]
-        lines += [f"  proxia_prepend PATH {shlex.quote(p)}/bin" for p in reversed(ros_prefixes)]
-        lines.append("fi")
-    lines += [
-        'export VIRTUAL_ENV="$PROXIA_ROOT/.venv"',
-        "unset PYTHONHOME",
-        'proxia_prepend PATH "$VIRTUAL_ENV/bin"',
-    ]
-    if not ros_prefixes:
-        lines += [
-            'proxia_prepend AMENT_PREFIX_PATH "$VIRTUAL_ENV"',
-            'proxia_prepend CMAKE_PREFIX_PATH "$VIRTUAL_ENV"',
-            f'for proxia_folder in "$VIRTUAL_ENV/{library_dir}"/ros_*.libs "$VIRTUAL_ENV/lib"; do',
-            '  proxia_prepend LD_LIBRARY_PATH "$proxia_folder"',
-            "done",
-            "# the wheels would start every python twice to set what stands above",
-            "export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1",
+        names = [*SEARCH_PATHS[1:], *ROS_VARIABLES]
+        ros_lines += ['if [ -z "${AMENT_PREFIX_PATH:-}" ]; then']
+        ros_lines += [
+            f"  export {name}={shlex.quote(env[name])}" for name in names if env.get(name)
         ]
-    lines += [
-        f'for proxia_folder in "$PROXIA_ROOT/install/vision_msgs" "$PROXIA_ROOT/install/{PACKAGE}"; do',
-        '  proxia_prepend AMENT_PREFIX_PATH "$proxia_folder"',
-        '  proxia_prepend CMAKE_PREFIX_PATH "$proxia_folder"',
-        '  proxia_prepend LD_LIBRARY_PATH "$proxia_folder/lib"',
-        '  proxia_prepend PATH "$proxia_folder/bin"',
-        f'  proxia_prepend PYTHONPATH "$proxia_folder/{library_dir}"',
-        f'  proxia_prepend PYTHONPATH "$proxia_folder/local/lib/{library_dir[4:].replace("site", "dist")}"',
-        "done",
-        "# large images through shared memory; a profile of your own stays",
-        'if [ -z "${FASTDDS_DEFAULT_PROFILES_FILE:-}${FASTRTPS_DEFAULT_PROFILES_FILE:-}" ]; then',
-        '  export FASTDDS_DEFAULT_PROFILES_FILE="$PROXIA_ROOT/config/fastdds_profile.xml"',
-        "  # the same under the name that Humble and Jazzy read",
-        '  export FASTRTPS_DEFAULT_PROFILES_FILE="$FASTDDS_DEFAULT_PROFILES_FILE"',
-        "fi",
-        "unset proxia_value proxia_folder PROXIA_ROOT",
-        "unset -f proxia_prepend",
-    ]
-    text = "\n".join(lines) + "\n"
+        ros_lines += [f"  proxia_prepend PATH {shlex.quote(p)}/bin" for p in ros_prefixes[::-1]]
+        ros_lines += ["fi"]
+    values = {
+        "ROOT": shlex.quote(str(ROOT)),
+        "WHEELS": "no" if ros_prefixes else "yes",
+        "SITE": f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages",
+        "ROS": "\n".join(ros_lines) or ":",
+    }
+    text = ENV_TEMPLATE.read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
     if read_text(ENV_FILE) != text:
         ENV_FILE.write_text(text)
     return text
@@ -231,6 +203,10 @@ def build_packages(ros_prefixes: "list[str]", env: "dict[str, str]", env_text: s
 
 
 def main() -> None:
+    if Path(sys.prefix) == VENV:
+        # .venv may have to go: stand on what it stands on
+        base = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+        os.execve(base, [str(base), *sys.argv], make_outer_environment())
     BUILD.mkdir(exist_ok=True)
     with (BUILD / "setup.lock").open("w") as lock:
         try:
