@@ -1,0 +1,142 @@
+"""Image messages to arrays: pixels to RGB, depth to metres; limits first, allocation after."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.wire.cdr import ImageMessage
+from proxia_segmentation_ros.wire.compressed import decode_compressed, read_encoded_size
+from proxia_segmentation_ros.wire.limits import (
+    RefusedImage,
+    check_rows,
+    check_size,
+    quote,
+    view_bytes,
+)
+from proxia_segmentation_ros.wire.pixels import LAYOUTS, NV12, convert_nv12, convert_packed
+
+__all__ = [
+    "SUPPORTED_DEPTH_ENCODINGS",
+    "SUPPORTED_ENCODINGS",
+    "ImageFallback",
+    "RefusedImage",
+    "decode_compressed",
+    "decode_depth",
+    "decode_image",
+    "read_encoded_size",
+]
+
+SUPPORTED_ENCODINGS = tuple(LAYOUTS)
+SUPPORTED_DEPTH_ENCODINGS = ("16UC1", "32FC1")
+
+ImageFallback = Callable[[ImageMessage], np.ndarray]
+"""Decodes an image of an encoding that is not ours to rgb_HWC uint8, or raises InputError."""
+
+
+def decode_image(
+    message: ImageMessage, *, max_pixels: int, fallback: ImageFallback | None = None
+) -> np.ndarray:
+    """Convert an image to RGB, uint8 (H, W, 3), C-contiguous.
+
+    Tight rgb8 comes back as a view of the message's data without a copy: read-only where that
+    is, and alive as long as the result. `fallback` decodes encodings beyond SUPPORTED_ENCODINGS;
+    it is only called for images that keep the limits.
+
+    Raises:
+        RefusedImage: sides under 16 px, more than `max_pixels`, rows or data too short.
+        InputError: an unknown encoding, or pixels that don't decode.
+    """
+    check_size(message.width, message.height, max_pixels=max_pixels)
+    layout = LAYOUTS.get(message.encoding)
+    if layout is None and fallback is None:
+        raise _make_unknown_encoding_error(message.encoding, SUPPORTED_ENCODINGS)
+    data_S = view_bytes(message.data)
+    # No ROS encoding has less than one byte per pixel.
+    bytes_per_pixel = 1 if layout is None else layout.num_bytes
+    check_rows(
+        len(data_S),
+        height=message.height,
+        step=message.step,
+        min_step=message.width * bytes_per_pixel,
+        encoding=message.encoding,
+    )
+    if layout is None:
+        return _apply_fallback(message, fallback)
+    if layout.needs_even_width and message.width % 2:
+        raise RefusedImage.from_parts(
+            f"{message.encoding} image has an odd width ({message.width}x{message.height})",
+            "an even width",
+            "check the camera driver",
+        )
+    size_hw = (message.height, message.width)
+    try:
+        if message.encoding == NV12:
+            return convert_nv12(data_S, size_hw=size_hw, step=message.step)
+        return convert_packed(data_S, layout, size_hw=size_hw, step=message.step)
+    except cv2.error as error:
+        raise InputError.from_parts(
+            f"{message.encoding} image of {message.width}x{message.height} can't be converted"
+            f" ({error})",
+            "pixels that OpenCV converts",
+            "publish rgb8",
+        ) from error
+
+
+def decode_depth(message: ImageMessage, *, max_pixels: int) -> np.ndarray:
+    """Convert a depth image to metres, float32 (H, W); NaN where the depth is unknown.
+
+    16UC1 is millimetres with 0 unknown, 32FC1 metres with 0, negative and non-finite unknown
+    (REP 118).
+
+    Raises:
+        RefusedImage: sides under 16 px, more than `max_pixels`, rows or data too short.
+        InputError: another encoding.
+    """
+    check_size(message.width, message.height, max_pixels=max_pixels)
+    if message.encoding not in SUPPORTED_DEPTH_ENCODINGS:
+        raise _make_unknown_encoding_error(message.encoding, SUPPORTED_DEPTH_ENCODINGS)
+    is_millimetres = message.encoding == "16UC1"
+    dtype = np.dtype(np.uint16 if is_millimetres else np.float32)
+    data_S = view_bytes(message.data)
+    check_rows(
+        len(data_S),
+        height=message.height,
+        step=message.step,
+        min_step=message.width * dtype.itemsize,
+        encoding=message.encoding,
+    )
+    sent_HW: np.ndarray = np.ndarray(
+        (message.height, message.width),
+        dtype.newbyteorder(">" if message.is_bigendian else "<"),
+        data_S,
+        strides=(message.step, dtype.itemsize),
+    )
+    depth_m_HW = sent_HW.astype(np.float32)
+    if is_millimetres:
+        depth_m_HW *= np.float32(0.001)
+    depth_m_HW[~((depth_m_HW > 0) & (depth_m_HW < np.inf))] = np.nan
+    return depth_m_HW
+
+
+def _apply_fallback(message: ImageMessage, fallback: ImageFallback | None) -> np.ndarray:
+    if fallback is None:
+        raise _make_unknown_encoding_error(message.encoding, SUPPORTED_ENCODINGS)
+    image_HWC = fallback(message)
+    if image_HWC.shape != (message.height, message.width, 3) or image_HWC.dtype != np.uint8:
+        raise InputError.from_parts(
+            f"{quote(message.encoding)} image was decoded to {image_HWC.dtype}"
+            f" of shape {image_HWC.shape}",
+            f"uint8 of shape {(message.height, message.width, 3)}",
+            "publish rgb8",
+        )
+    return np.ascontiguousarray(image_HWC)
+
+
+def _make_unknown_encoding_error(encoding: str, known: tuple[str, ...]) -> InputError:
+    return InputError.from_parts(
+        f"image encoding {quote(encoding)} can't be decoded",
+        f"one of {', '.join(known)}",
+        "set the camera driver to one of them, or install cv_bridge",
+    )

@@ -1,0 +1,63 @@
+"""What an image may measure, checked before anything is allocated for it."""
+
+import reprlib
+
+import numpy as np
+
+from proxia_segmentation_ros.errors import InputError
+
+MIN_SIDE_PX = 16
+
+# Names come from the wire and may be megabytes long; log lines may not.
+_short_repr = reprlib.Repr()
+_short_repr.maxstring = 60
+quote = _short_repr.repr
+
+Buffer = bytes | bytearray | memoryview | np.ndarray
+
+
+class RefusedImage(InputError):  # noqa: N818 - named for what becomes of the image
+    """An image whose size or buffer breaks the limits; nothing was allocated for it."""
+
+
+def view_bytes(data: Buffer) -> np.ndarray:
+    """View a contiguous buffer as a flat uint8 array, without a copy."""
+    return np.frombuffer(data, np.uint8)
+
+
+def check_size(width: int, height: int, *, max_pixels: int) -> None:
+    """Raise RefusedImage unless the sides and the number of pixels are in their limits."""
+    if width == 0 or height == 0:
+        raise RefusedImage.from_parts(
+            f"image is empty ({width}x{height})",
+            f"sides of at least {MIN_SIDE_PX} px",
+            "check the camera driver",
+        )
+    if width < MIN_SIDE_PX or height < MIN_SIDE_PX:
+        raise RefusedImage.from_parts(
+            f"image is too small ({width}x{height})",
+            f"sides of at least {MIN_SIDE_PX} px",
+            "publish a larger image",
+        )
+    if width * height > max_pixels:
+        raise RefusedImage.from_parts(
+            f"image is too large ({width}x{height} = {width * height} pixels)",
+            f"at most {max_pixels} pixels",
+            "publish a smaller image or raise inference.max_input_pixels",
+        )
+
+
+def check_rows(num_bytes: int, *, height: int, step: int, min_step: int, encoding: str) -> None:
+    """Raise RefusedImage unless each row holds its pixels and the buffer all rows."""
+    if step < min_step:
+        raise RefusedImage.from_parts(
+            f"step {step} is too small for {quote(encoding)}",
+            f"at least {min_step} bytes per row",
+            "check the camera driver",
+        )
+    if num_bytes < step * height:
+        raise RefusedImage.from_parts(
+            f"image data is too short ({num_bytes} bytes)",
+            f"at least step * height = {step} * {height} = {step * height} bytes",
+            "check the camera driver",
+        )
