@@ -1,0 +1,206 @@
+"""Camera images out of rosbag2 recordings: MCAP or sqlite3, a folder or one file of it."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rosbags.rosbag2 import Reader
+
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.wire.cdr import (
+    CompressedImageMessage,
+    ImageMessage,
+    read_compressed_image,
+    read_image,
+)
+
+IMAGE_TYPE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE_TYPE = "sensor_msgs/msg/CompressedImage"
+_READERS = {IMAGE_TYPE: read_image, COMPRESSED_IMAGE_TYPE: read_compressed_image}
+_BAG_RULE = "a rosbag2 folder with metadata.yaml, or one .mcap or .db3 file"
+
+
+@dataclass(frozen=True, eq=False)
+class BagFrame:
+    """One recorded image; `stamp_ns` is when it was recorded, `message` holds its own stamp."""
+
+    topic: str
+    stamp_ns: int
+    message: ImageMessage | CompressedImageMessage
+
+
+@dataclass(frozen=True)
+class BagTopic:
+    """One topic of a bag; `rate_hz` is its mean over the whole bag, 0 below two messages."""
+
+    name: str
+    message_type: str
+    message_count: int
+    rate_hz: float
+
+    @property
+    def is_image(self) -> bool:
+        """Whether `read_images` can read it."""
+        return self.message_type in _READERS
+
+
+@dataclass(frozen=True)
+class BagInfo:
+    """What a bag holds, by its index; topics in order of their names."""
+
+    path: Path
+    duration_s: float
+    message_count: int
+    topics: tuple[BagTopic, ...]
+
+    @property
+    def image_topics(self) -> tuple[BagTopic, ...]:
+        """Return the topics that hold images, raw or compressed."""
+        return tuple(topic for topic in self.topics if topic.is_image)
+
+
+def bag_info(path: str | Path) -> BagInfo:
+    """Read what a bag holds from its index, without its messages.
+
+    Raises:
+        InputError: missing, no rosbag2, or corrupt.
+    """
+    with _open_bag(Path(path)) as bag:
+        # The end lies 1 ns behind the last message.
+        duration_s = max(0, bag.duration - 1) / 1e9
+        topics = tuple(
+            BagTopic(
+                name,
+                info.msgtype or "several types",
+                info.msgcount,
+                _compute_rate(info.msgcount, duration_s),
+            )
+            for name, info in sorted(bag.topics.items())
+        )
+        return BagInfo(Path(path), duration_s, bag.message_count, topics)
+
+
+def read_images(path: str | Path, topic: str | None = None) -> Iterator[BagFrame]:
+    """Return the images of one topic in order of recording, read as they are asked for.
+
+    `topic` None takes the bag's only image topic. Path and topic are checked at once; what is
+    corrupt inside the bag raises when the reading gets there.
+
+    Raises:
+        InputError: missing or corrupt bag, no such topic, or several to choose from.
+    """
+    name = _choose_topic(bag_info(path), topic)
+    return _iterate_images(Path(path), name)
+
+
+def _iterate_images(path: Path, topic: str) -> Iterator[BagFrame]:
+    with _open_bag(path) as bag:
+        connections = [one for one in bag.connections if one.topic == topic]
+        expected_count = sum(one.msgcount for one in connections)
+        count = 0
+        with closing(bag.messages(connections)) as messages:
+            while True:
+                # Around the reading alone: errors of whoever takes the frames are not the bag's.
+                with _blame_bag(path):
+                    record = next(messages, None)
+                if record is None:
+                    break
+                connection, stamp_ns, raw = record
+                count += 1
+                yield _parse_frame(path, connection, stamp_ns, raw)
+        if count < expected_count:
+            raise InputError.from_parts(
+                f"bag {str(path)!r} holds {count} of the {expected_count} messages on {topic!r}"
+                " that its index names",
+                "an index that fits the messages",
+                "rebuild it with `ros2 bag reindex`",
+            )
+
+
+def _parse_frame(path: Path, connection: Any, stamp_ns: int, raw: bytes) -> BagFrame:
+    try:
+        message = _READERS[connection.msgtype](raw)
+    except InputError as error:
+        raise InputError(
+            f"bag {str(path)!r}, topic {connection.topic!r}, at {stamp_ns} ns: {error}"
+        ) from error
+    return BagFrame(connection.topic, stamp_ns, message)
+
+
+def _choose_topic(info: BagInfo, topic: str | None) -> str:
+    known = ", ".join(f"{one.name} ({one.message_type})" for one in info.topics) or "no topics"
+    images = info.image_topics
+    if topic is None:
+        if len(images) == 1:
+            return images[0].name
+        if images:
+            names = ", ".join(one.name for one in images)
+            raise InputError.from_parts(
+                f"bag {str(info.path)!r} holds {len(images)} image topics: {names}",
+                "the name of one of them",
+                "name it, for instance " + images[0].name,
+            )
+        raise InputError.from_parts(
+            f"bag {str(info.path)!r} holds no image topic but {known}",
+            f"a topic of {IMAGE_TYPE} or {COMPRESSED_IMAGE_TYPE}",
+            "choose another bag",
+        )
+    if any(one.name == topic for one in images):
+        return topic
+    wrong_type = next((one.message_type for one in info.topics if one.name == topic), None)
+    wrong = f"has no topic {topic!r}"
+    if wrong_type is not None:
+        wrong = f"holds {wrong_type} on topic {topic!r}, no images"
+    raise InputError.from_parts(
+        f"bag {str(info.path)!r} {wrong}",
+        ("one of " + ", ".join(one.name for one in images)) if images else "a bag with images",
+        f"choose from {known}",
+    )
+
+
+def _compute_rate(message_count: int, duration_s: float) -> float:
+    return (message_count - 1) / duration_s if message_count > 1 and duration_s > 0 else 0.0
+
+
+@contextmanager
+def _open_bag(path: Path) -> Iterator[Any]:
+    if not path.exists():
+        raise InputError.from_parts(
+            f"bag {str(path)!r} does not exist", _BAG_RULE, "check the path"
+        )
+    if path.suffix == ".bag":
+        raise InputError.from_parts(
+            f"bag {str(path)!r} is of ROS 1",
+            _BAG_RULE,
+            f"convert it with `rosbags-convert --src {path} --dst {path.with_suffix('')}`",
+        )
+    if path.is_dir() and not (path / "metadata.yaml").is_file():
+        raise InputError.from_parts(
+            f"folder {str(path)!r} has no metadata.yaml",
+            _BAG_RULE,
+            "name the .mcap or .db3 file in it, or make one with `ros2 bag reindex`",
+        )
+    with _blame_bag(path):
+        bag = Reader(path)
+        bag.open()
+    with closing(bag):
+        yield bag
+
+
+@contextmanager
+def _blame_bag(path: Path) -> Iterator[None]:
+    """Turn what rosbags raises over a corrupt bag into an InputError.
+
+    It checks little of what it reads: struct.error, TypeError, AssertionError, errors of zstd,
+    lz4 and sqlite come out of it as they happen, so no list of types would be complete.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise InputError.from_parts(
+            f"bag {str(path)!r} can't be read ({type(error).__name__}: {error})",
+            _BAG_RULE,
+            "record it again or repair it with `mcap recover` or `ros2 bag reindex`",
+        ) from error
