@@ -13,7 +13,7 @@ _HOMES = {
     "read_image": "folder",
     "read_mask": "folder",
 }
-__all__ = [  # noqa: F822
+__all__ = [
     "AugmentationSettings",
     "ImageMaskFolder",
     "PairMixture",

@@ -115,4 +115,5 @@ def _change_light(
     sigma = np.float32(rng.uniform(0, settings.noise))
     if sigma > 0:
         image += sigma * rng.standard_normal(image.shape, dtype=np.float32)
-    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    changed: np.ndarray = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return changed

@@ -74,8 +74,10 @@ def _make_downsampling(from_channels: int, to_channels: int, steps: int) -> nn.S
     for step in range(steps):
         is_last = step == steps - 1
         out_channels = to_channels if is_last else from_channels
-        layers = [make_conv(from_channels, out_channels, 3, stride=2)]
-        layers.append(make_batch_norm(out_channels))
+        layers = (
+            make_conv(from_channels, out_channels, 3, stride=2),
+            make_batch_norm(out_channels),
+        )
         chain.append(nn.Sequential(*layers) if is_last else nn.Sequential(*layers, nn.ReLU()))
     return nn.Sequential(*chain)
 
@@ -111,15 +113,13 @@ class HighResolutionModule(nn.Module):
             blocks(features) for blocks, features in zip(self.branches, branches, strict=True)
         ]
         fused = []
-        for target, layers in enumerate(self.fuse_layers):
+        layers: nn.ModuleList
+        for target, layers in enumerate(self.fuse_layers):  # type: ignore[assignment]
             height, width = branches[target].shape[-2:]
-            parts = [
-                resize_bilinear(layer(features), (height, width))
-                for layer, features in zip(layers, branches, strict=True)  # type: ignore[arg-type]
-            ]
-            total = parts[0]
-            for part in parts[1:]:
-                total = total + part
+            total = None
+            for layer, features in zip(layers, branches, strict=True):
+                part = resize_bilinear(layer(features), (height, width))
+                total = part if total is None else total + part
             fused.append(self.relu(total))
         return fused
 
@@ -181,10 +181,7 @@ class HighResolutionNet(nn.Module):
         channels = self.spec.branch_channels[:branches]
         modules = self.spec.stage_modules[branches - 2]
         return Stage(
-            *(
-                HighResolutionModule(channels, self.spec.blocks_per_branch)
-                for _ in range(modules)
-            )
+            *(HighResolutionModule(channels, self.spec.blocks_per_branch) for _ in range(modules))
         )
 
     def _reset_parameters(self) -> None:

@@ -9,7 +9,7 @@ _HOMES = {
     "Trainer": "trainer",
     "train_from_recipe": "session",
 }
-__all__ = ["Recipe", "Trainer", "load_recipe", "train_from_recipe"]  # noqa: F822
+__all__ = ["Recipe", "Trainer", "load_recipe", "train_from_recipe"]
 
 
 def __getattr__(name: str) -> Any:

@@ -76,9 +76,7 @@ def measure_miou(
     return matrix
 
 
-def make_validation(
-    recipe: Recipe, label_set: LabelSet
-) -> Callable[[nn.Module], dict[str, Any]]:
+def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module], dict[str, Any]]:
     """Return the function that scores a network on the recipe's validation data."""
     data = recipe.data
     sets: dict[str, list[Pair]] = {}
@@ -104,9 +102,7 @@ def make_validation(
     return validate
 
 
-def make_trainer(
-    recipe: Recipe, folder: Path, report: Callable[[dict[str, Any]], None]
-) -> Trainer:
+def make_trainer(recipe: Recipe, folder: Path, report: Callable[[dict[str, Any]], None]) -> Trainer:
     """Put data, network and trainer together."""
     if recipe.threads:
         torch.set_num_threads(recipe.threads)

@@ -54,7 +54,7 @@ class Trainer:
         *,
         validate: Validate,
         unlabeled_id: int,
-        report: Report = lambda row: None,
+        report: Report,
     ) -> None:
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe = recipe
@@ -71,7 +71,7 @@ class Trainer:
         self._class_weights_K = self._measure_class_weights()
 
     def _measure_class_weights(self) -> Tensor:
-        num_classes = int(self.model.num_classes)  # type: ignore[arg-type]
+        num_classes = int(self.model.num_classes)
         counts = np.zeros(num_classes, np.int64)
         for index in range(PAIRS_FOR_CLASS_SHARES):
             labels_HW = self._pairs[index][1]
@@ -139,7 +139,7 @@ class Trainer:
         image_NCHW = self._normalisation.apply(images_NHWC)
         is_mixed = self._dtype != torch.float32
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_mixed):
-            outputs = self.model.outputs(image_NCHW)  # type: ignore[operator]
+            outputs = self.model.outputs(image_NCHW)
         loss = compute_loss(
             outputs,
             labels_NHW,

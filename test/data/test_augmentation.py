@@ -29,9 +29,7 @@ def test_same_generator_gives_same_pair() -> None:
     image_HWC, labels_HW = make_pair()
     settings = AugmentationSettings(crop_hw=(64, 96))
     one, two = (
-        augment_pair(
-            image_HWC, labels_HW, settings, np.random.default_rng(3), unlabeled_id=255
-        )
+        augment_pair(image_HWC, labels_HW, settings, np.random.default_rng(3), unlabeled_id=255)
         for _ in range(2)
     )
     np.testing.assert_array_equal(one[0], two[0])

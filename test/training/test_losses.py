@@ -41,9 +41,7 @@ def test_unlabeled_pixels_do_not_count() -> None:
     changed = outputs.logits.clone()
     changed[0, :, 0] += 5 * torch.randn(3, 5)
     one = compute_loss(outputs, labels, aux_weight=0, unlabeled_id=255)
-    two = compute_loss(
-        outputs._replace(logits=changed), labels, aux_weight=0, unlabeled_id=255
-    )
+    two = compute_loss(outputs._replace(logits=changed), labels, aux_weight=0, unlabeled_id=255)
     assert float(one) == pytest.approx(float(two))
 
 
