@@ -1,0 +1,49 @@
+"""Networks and their weight files: tensors in, tensors out."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.model.card import ModelCard as ModelCard
+    from proxia_segmentation_ros.model.card import list_shipped_weights as list_shipped_weights
+    from proxia_segmentation_ros.model.card import read_card as read_card
+    from proxia_segmentation_ros.model.checkpoint import load_selftest as load_selftest
+    from proxia_segmentation_ros.model.checkpoint import load_weights as load_weights
+    from proxia_segmentation_ros.model.checkpoint import save_weights as save_weights
+    from proxia_segmentation_ros.model.networks import ARCHITECTURES as ARCHITECTURES
+    from proxia_segmentation_ros.model.networks import Outputs as Outputs
+    from proxia_segmentation_ros.model.networks import build_model as build_model
+
+# The card's names come without torch.
+_HOMES = {
+    "ARCHITECTURES": "networks",
+    "ModelCard": "card",
+    "Outputs": "networks",
+    "build_model": "networks",
+    "list_shipped_weights": "card",
+    "load_selftest": "checkpoint",
+    "load_weights": "checkpoint",
+    "read_card": "card",
+    "save_weights": "checkpoint",
+}
+__all__ = [
+    "ARCHITECTURES",
+    "ModelCard",
+    "Outputs",
+    "build_model",
+    "list_shipped_weights",
+    "load_selftest",
+    "load_weights",
+    "read_card",
+    "save_weights",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,195 @@
+"""The model card in a weight file, and where weight files lie; all of it without torch."""
+
+import json
+import struct
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from typing_extensions import Self
+
+from proxia_segmentation_ros.errors import ConfigError, WeightsError
+from proxia_segmentation_ros.labels import LabelSet
+
+SUFFIX = ".safetensors"
+REFERENCE_SUFFIXES = (".pth", ".pt", ".tar")
+CARD_KEY = "card"
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# Longest header that the safetensors library reads.
+MAX_HEADER_BYTES = 100_000_000
+
+Side = Annotated[int, Field(ge=16, le=16384)]
+Channels = Annotated[int, Field(ge=1, le=8192)]
+Deviation = Annotated[float, Field(gt=0)]
+Colour = Annotated[int, Field(ge=0, le=255)]
+
+
+class _CardPart(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        populate_by_name=True,
+    )
+
+
+class CardClass(_CardPart):
+    """One class of the card's label set."""
+
+    id: int
+    name: str
+    rgb: tuple[Colour, Colour, Colour]
+
+
+class CardLabelSet(_CardPart):
+    """The classes that the network's logits stand for, in the order of their ids."""
+
+    name: str
+    classes: tuple[CardClass, ...]
+
+
+class ModelCard(_CardPart):
+    """What a weight file says of itself; the JSON of metadata key `card`.
+
+    `mean` and `std` belong to pixel values scaled to 0..1, in the order `channel_order`.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    name: str = Field(min_length=1)
+    architecture: str = Field(min_length=1)
+    ocr_mid: Channels = 512
+    ocr_key: Channels = 256
+    attention_mid: Channels = 256
+    scales: tuple[float, ...] = (1.0,)
+    size_hw: tuple[Side, Side]
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[Deviation, Deviation, Deviation] = IMAGENET_STD
+    label_set: CardLabelSet
+    temperature: float = Field(default=1.0, gt=0)
+    training_data: str = ""
+    terms: str = ""
+    scores: dict[str, float] = Field(default_factory=dict)
+    made_with: str = ""
+
+    @field_validator("label_set", mode="before")
+    @classmethod
+    def _take_label_set(cls, value: Any) -> Any:
+        return value.to_dict() if isinstance(value, LabelSet) else value
+
+    @field_validator("scales")
+    @classmethod
+    def _check_scales(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        if 1.0 not in scales or any(scale <= 0 for scale in scales):
+            raise ValueError("positive numbers that hold 1.0")
+        return scales
+
+    @model_validator(mode="after")
+    def _check_label_set(self) -> Self:
+        try:
+            self.to_label_set()
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def to_label_set(self) -> LabelSet:
+        """Return the classes as the rest of the package knows them."""
+        return LabelSet.from_dict(self.label_set.model_dump())
+
+    def to_json(self) -> str:
+        """Return the one JSON object that goes into the file's metadata."""
+        return json.dumps(self.model_dump(by_alias=True), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> Self:
+        """Parse the card of the file `source`.
+
+        Raises:
+            WeightsError: the text is no card of schema 1.
+        """
+        try:
+            return cls.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "its JSON"
+            value = "" if first["type"] == "missing" else f" ({str(first['input'])[:80]!r})"
+            raise WeightsError.from_parts(
+                f"the model card of {source!r} is wrong at {place}{value}",
+                first["msg"],
+                "save the weights again with save_weights of this version of the package",
+            ) from error
+
+
+def list_shipped_weights() -> list[str]:
+    """Return the names that the package brings weights for."""
+    folder = resources.files("proxia_segmentation_ros") / "weights"
+    if not folder.is_dir():
+        return []
+    names = [entry.name for entry in folder.iterdir()]
+    return sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+
+
+def find_weights(path_or_name: str | Path) -> Path:
+    """Return the file of shipped weights or of a path.
+
+    Raises:
+        WeightsError: no such name or file, or a file of another kind.
+    """
+    text = str(path_or_name)
+    shipped = list_shipped_weights()
+    if text in shipped:
+        folder = resources.files("proxia_segmentation_ros") / "weights"
+        return Path(str(folder / f"{text}{SUFFIX}"))
+    path = Path(text).expanduser()
+    kinds = (SUFFIX, *REFERENCE_SUFFIXES)
+    if path.is_file() and path.suffix in kinds:
+        return path
+    if path.exists() or path.suffix in kinds or path.name != text:
+        wrong = "is not a weight file" if path.exists() else "does not exist"
+        raise WeightsError.from_parts(
+            f"weight file {text!r} {wrong}", f"a file that ends in {', '.join(kinds)}",
+            "check the path",
+        )  # fmt: skip
+    names = f"one of {', '.join(shipped)}" if shipped else "a name (this package has none)"
+    raise WeightsError.from_parts(
+        f"weights {text!r} are not shipped", f"{names} or the path of a weight file", "pick one"
+    )
+
+
+def read_card(path_or_name: str | Path) -> ModelCard:
+    """Read the card of a weight file; only a reference `.pth` needs torch for it.
+
+    Raises:
+        WeightsError: the file is missing, corrupt or has no card.
+    """
+    path = find_weights(path_or_name)
+    if path.suffix != SUFFIX:
+        from proxia_segmentation_ros.model.reference import read_reference
+
+        return read_reference(path)[1]
+    return ModelCard.from_json(_read_card_text(path), str(path))
+
+
+def _read_card_text(path: Path) -> str:
+    """Return metadata `card` from the header: its length in 8 bytes, then JSON."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+            metadata = header.get("__metadata__", {})
+    except (OSError, struct.error, ValueError, AttributeError) as error:
+        raise WeightsError.from_parts(
+            f"weight file {str(path)!r} can't be read ({error})",
+            "a safetensors file",
+            "get the file again: it is cut short or is something else",
+        ) from error
+    if CARD_KEY not in metadata:
+        raise WeightsError.from_parts(
+            f"weight file {str(path)!r} has no metadata {CARD_KEY!r}",
+            "a file that save_weights wrote",
+            "save it again with save_weights and a ModelCard",
+        )
+    return str(metadata[CARD_KEY])

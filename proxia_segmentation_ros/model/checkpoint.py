@@ -1,0 +1,216 @@
+"""Weight files: our safetensors with a model card, and the reference system's `.pth`."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from proxia_segmentation_ros.errors import ConfigError, WeightsError
+from proxia_segmentation_ros.model.card import (
+    CARD_KEY,
+    SUFFIX,
+    ModelCard,
+    find_weights,
+    read_card,
+)
+from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
+from proxia_segmentation_ros.model.reference import read_reference
+
+Network: TypeAlias = HRNetOcr | HRNetOcrMultiScale
+
+SELFTEST_PREFIX = "selftest."
+COUNTER_SUFFIX = "num_batches_tracked"
+NAMED_DIFFERENCES = 3
+
+
+def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
+    """Load shipped weights by name, our safetensors or a reference `.pth` by path.
+
+    The network comes back in float32 and in eval mode.
+
+    Raises:
+        WeightsError: the file is missing, corrupt, unsafe or does not fit its card.
+    """
+    path = find_weights(path_or_name)
+    if path.suffix == SUFFIX:
+        card = read_card(path)
+        tensors = {
+            key: value
+            for key, value in _read_tensors(path).items()
+            if not key.startswith(SELFTEST_PREFIX)
+        }
+    else:
+        tensors, card = read_reference(path)
+    model = _build_empty(card, str(path))
+    _check_fit(tensors, model.state_dict(), card, str(path))
+    network_tensors = {
+        key: value.to(torch.int64 if key.endswith(COUNTER_SUFFIX) else torch.float32, copy=True)
+        for key, value in tensors.items()
+    }
+    _check_finite(network_tensors, str(path))
+    model.load_state_dict(network_tensors, strict=True, assign=True)
+    return model.requires_grad_(True).eval(), card
+
+
+def save_weights(
+    path: str | Path,
+    model: nn.Module,
+    card: ModelCard,
+    *,
+    dtype: torch.dtype = torch.float16,
+    selftest: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write a weight file in one step; batch-norm tensors stay float32.
+
+    `selftest` holds tensors for a check of the loaded network; `load_selftest` reads them.
+
+    Raises:
+        WeightsError: the network is not what the card says, holds a number that `dtype`
+            can't, or the file can't be written.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise WeightsError.from_parts(
+            f"weight file {str(path)!r} has another suffix", SUFFIX, "rename it"
+        )
+    tensors = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    _check_fit(tensors, _build_empty(card, str(path)).state_dict(), card, str(path))
+    kept = _list_batch_norm_keys(model)
+    stored = {
+        key: value if key.endswith(COUNTER_SUFFIX) else value.to(_pick_dtype(key, kept, dtype))
+        for key, value in tensors.items()
+    }
+    _check_finite(stored, str(path))
+    for key, value in (selftest or {}).items():
+        stored[SELFTEST_PREFIX + key.removeprefix(SELFTEST_PREFIX)] = value.detach().cpu()
+    contiguous = {key: value.contiguous() for key, value in stored.items()}
+    _write_atomically(path, save(contiguous, {"format": "pt", CARD_KEY: card.to_json()}))
+
+
+def load_selftest(path_or_name: str | Path) -> dict[str, Tensor]:
+    """Return the tensors stored under `selftest.`, by name without that prefix.
+
+    Raises:
+        WeightsError: the file is missing or corrupt.
+    """
+    path = find_weights(path_or_name)
+    if path.suffix != SUFFIX:
+        return {}
+    return {
+        key.removeprefix(SELFTEST_PREFIX): value
+        for key, value in _read_tensors(path).items()
+        if key.startswith(SELFTEST_PREFIX)
+    }
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError.from_parts(
+            f"weight file {str(path)!r} can't be read ({error})",
+            "a whole safetensors file",
+            "get the file again: it is cut short or is something else",
+        ) from error
+
+
+def _build_empty(card: ModelCard, source: str) -> Network:
+    """Build the card's network without memory for its tensors."""
+    try:
+        with torch.device("meta"):
+            return build_model(
+                card.architecture,
+                len(card.label_set.classes),
+                ocr_mid=card.ocr_mid,
+                ocr_key=card.ocr_key,
+                attention_mid=card.attention_mid,
+            )
+    except ConfigError as error:
+        raise WeightsError(f"the model card of {source!r}: {error}") from error
+
+
+def _check_fit(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], card: ModelCard, source: str
+) -> None:
+    """Compare keys and shapes; the number of classes first, since it is the likeliest."""
+    logits = tensors.get("ocr.cls_head.weight")
+    if logits is not None and logits.dim() and len(logits) != len(card.label_set.classes):
+        raise WeightsError.from_parts(
+            f"the network of {source!r} has {len(logits)} classes",
+            f"the {len(card.label_set.classes)} of its card's label set {card.label_set.name!r}",
+            "take the label set that the network was trained with",
+        )
+    differences = [f"lacks {key}" for key in wanted if key not in tensors]
+    differences += [f"has {key} besides" for key in tensors if key not in wanted]
+    differences += [
+        f"{key} is {_describe(value)} where {_describe(wanted[key])} belongs"
+        for key, value in tensors.items()
+        if key in wanted
+        and (
+            value.shape != wanted[key].shape
+            or value.is_floating_point() != wanted[key].is_floating_point()
+        )
+    ]
+    if differences:
+        named = ", ".join(differences[:NAMED_DIFFERENCES])
+        more = len(differences) - NAMED_DIFFERENCES
+        raise WeightsError.from_parts(
+            f"the network of {source!r} {named}{f' and {more} more' if more > 0 else ''}",
+            f"the tensors of {card.architecture} with ocr_mid {card.ocr_mid}, "
+            f"ocr_key {card.ocr_key} and attention_mid {card.attention_mid}",
+            "take a file made for this network",
+        )
+
+
+def _describe(tensor: Tensor) -> str:
+    kind = "float" if tensor.is_floating_point() else "integer"
+    return f"{kind} {'x'.join(map(str, tensor.shape)) or 'scalar'}"
+
+
+def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    for key, value in tensors.items():
+        if not bool(value.isfinite().all()):
+            raise WeightsError.from_parts(
+                f"tensor {key} of {source!r} holds NaN or infinity as {value.dtype}",
+                "finite numbers",
+                "save with dtype float32, or take weights from before training diverged",
+            )
+
+
+def _list_batch_norm_keys(model: nn.Module) -> set[str]:
+    return {
+        f"{name}.{key}"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        for key in module.state_dict()
+    }
+
+
+def _pick_dtype(key: str, kept: set[str], dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if key in kept else dtype
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Leave either the old file or the new one, whatever happens."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise WeightsError.from_parts(
+            f"weight file {str(path)!r} can't be written ({error.strerror})",
+            "a folder with room that is writable",
+            "choose another path",
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
