@@ -1,0 +1,132 @@
+"""Tables of the documents, rendered from the code; `pytest test/docs --update-docs` writes them.
+
+A rendered part of a document stands between `<!-- name -->` and `<!-- end -->`.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+from proxia_segmentation_ros.config import NodeSettings, ParameterRow, list_parameters
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+INTERFACES = ROOT / "docs" / "interfaces.md"
+DATA_FOLDERS = {
+    "label_sets": "classes, colours and ids as YAML",
+    "recipes": "training recipes as YAML",
+    "weights": "what ships, as safetensors with a model card",
+}
+LAUNCH_FILE = ROOT / "launch" / "proxia.launch.py"
+MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
+
+
+def read_block(document: Path, name: str) -> str:
+    """Return what stands between the marks of `name`."""
+    return _find_block(document.read_text(), name)[2]
+
+
+def write_block(document: Path, name: str, text: str) -> None:
+    """Replace what stands between the marks of `name`."""
+    before, after, _ = _find_block(document.read_text(), name)
+    document.write_text(f"{before}{text}{after}")
+
+
+def _find_block(text: str, name: str) -> tuple[str, str, str]:
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert found, f"no block <!-- {name} --> ... <!-- end -->"
+    return text[: found.start(1)], text[found.end(1) :], found[1]
+
+
+def list_rows() -> list[ParameterRow]:
+    """Return the parameters of a node with the default cameras."""
+    return list_parameters(NodeSettings().camera_names)
+
+
+def describe_range(row: ParameterRow) -> str:
+    """Return the allowed values in a few characters, empty when the description says them."""
+    if row.choices:
+        return ", ".join(row.choices)
+    return "" if row.maximum is None else f"{row.minimum}..{row.maximum}"
+
+
+def render_parameters() -> str:
+    """Return the table of parameters."""
+    lines = ["| parameter | default | range | change | meaning |", "|---|---|---|---|---|"]
+    for row in list_parameters(["<name>"]):
+        default = (
+            "true" if row.default is True else "false" if row.default is False else row.default
+        )
+        lines.append(
+            f"| `{row.name}` | `{default!s}` | {describe_range(row)} | {row.change} "
+            f"| {row.description} |".replace("``", '`""`').replace("  ", " ")
+        )
+    return "\n".join(lines) + "\n"
+
+
+def render_launch_arguments() -> str:
+    """Return the table of launch arguments, read from the launch file without running it."""
+    lines = ["| argument | default | meaning |", "|---|---|---|"]
+    for name, default, description in list_launch_arguments():
+        lines.append(f"| `{name}` | {f'`{default}`' if default else 'empty'} | {description} |")
+    return "\n".join(lines) + "\n"
+
+
+def list_launch_arguments() -> list[tuple[str, str, str]]:
+    """Return name, default and description of each."""
+    calls = [node for node in ast.walk(ast.parse(LAUNCH_FILE.read_text())) if _is_argument(node)]
+    found = []
+    for call in calls:
+        keywords = {one.arg: one.value for one in call.keywords}
+        default = keywords["default_value"]
+        shown = (
+            default.value
+            if isinstance(default, ast.Constant)
+            else "config/" + ast.literal_eval(default.args[0].elts[-1])
+        )
+        choices = [one.value for one in getattr(keywords.get("choices"), "elts", []) if one.value]
+        listed = f"; {', '.join(choices)}" if choices else ""
+        found.append((call.args[0].value, shown, keywords["description"].value + listed))
+    return found
+
+
+def _is_argument(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "DeclareLaunchArgument"
+
+
+def render_messages() -> str:
+    """Return the fields of every message; the files themselves say units and ranges."""
+    parts = []
+    for path in MESSAGES:
+        fields = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
+        parts.append("\n".join([f"`{path.stem}`", "```", *fields, "```"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def render_map() -> str:
+    """Return the package's tree; a file's comment is the first line of its docstring."""
+    package = ROOT / "proxia_segmentation_ros"
+    lines = ["```", "proxia_segmentation_ros/"]
+    for path in sorted(package.glob("*.py")):
+        lines += _describe_file(path, "  ")
+    for room in sorted(path for path in package.iterdir() if path.is_dir()):
+        files = sorted(room.rglob("*.py"))
+        if files:
+            lines += [f"  {room.name}/"]
+            for path in files:
+                lines += _describe_file(path, "    ")
+    data = {
+        one.name: DATA_FOLDERS[one.name]
+        for one in sorted(package.iterdir())
+        if one.name in DATA_FOLDERS
+    }
+    lines += [f"  {name + '/':<28}{text}" for name, text in data.items()]
+    return "\n".join([*lines, "```"]) + "\n"
+
+
+def _describe_file(path: Path, indent: str) -> list[str]:
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    if not docstring:
+        return []
+    comment = docstring.splitlines()[0].rstrip(".")
+    return [f"{indent}{path.name:<{30 - len(indent)}}{comment}"]
