@@ -1,0 +1,73 @@
+"""One slot per camera: the newest frame replaces the one that waits."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """One waiting frame; `received_s` is of a monotonic clock."""
+
+    camera: str
+    payload: Any
+    received_s: float
+
+
+@dataclass
+class _Slot:
+    letter: Letter | None = None
+    due_s: float = float("-inf")
+
+
+class Mailbox:
+    """Hold at most one letter for each camera and hand them out in turn.
+
+    Not locked: the pipeline guards it with its own lock.
+    """
+
+    def __init__(self, cameras: Iterable[str]) -> None:
+        self._slots = {camera: _Slot() for camera in cameras}
+        self._turns = list(self._slots)
+
+    def put(self, letter: Letter) -> Letter | None:
+        """Store a letter and return the one that it replaced."""
+        slot = self._slots[letter.camera]
+        replaced, slot.letter = slot.letter, letter
+        return replaced
+
+    def take(self, now_s: float, period_s: float) -> Letter | None:
+        """Return a letter that is due, cameras in turn; the same camera's next waits `period_s`."""
+        for camera in self._turns:
+            slot = self._slots[camera]
+            if slot.letter is None or slot.due_s > now_s:
+                continue
+            letter, slot.letter = slot.letter, None
+            # A slot that fell behind starts a new beat instead of catching up in a burst.
+            on_beat_s = slot.due_s + period_s
+            slot.due_s = on_beat_s if on_beat_s > now_s else now_s + period_s
+            self._turns.remove(camera)
+            self._turns.append(camera)
+            return letter
+        return None
+
+    def is_held(self, camera: str, now_s: float) -> bool:
+        """Tell whether the camera's letter waits for its period and not for the worker."""
+        return self._slots[camera].due_s > now_s
+
+    def next_due_s(self) -> float | None:
+        """Return when the next waiting letter becomes due, None when no letter waits."""
+        waiting = [slot.due_s for slot in self._slots.values() if slot.letter is not None]
+        return min(waiting, default=None)
+
+    def release(self) -> None:
+        """Forget the periods, as when the rate limit changes."""
+        for slot in self._slots.values():
+            slot.due_s = float("-inf")
+
+    def clear(self) -> list[Letter]:
+        """Empty every slot and return what was in them."""
+        letters = [slot.letter for slot in self._slots.values() if slot.letter is not None]
+        for slot in self._slots.values():
+            slot.letter = None
+        return letters

@@ -1,0 +1,37 @@
+"""Environment of a process that exchanges camera images; call before rclpy.init."""
+
+import os
+from collections.abc import MutableMapping
+from contextlib import suppress
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+PROFILE_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
+# Fast DDS 2 (Humble, Jazzy) reads the older name.
+LEGACY_PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+PROFILE_NAME = Path("config", "fastdds_profile.xml")
+
+
+def prepare_environment(environ: MutableMapping[str, str] | None = None) -> None:
+    """Point Fast DDS at the packaged profile with a large shared-memory segment.
+
+    A profile that the user chose, and any other middleware, is left alone.
+    """
+    target = os.environ if environ is None else environ
+    if PROFILE_VARIABLE in target or LEGACY_PROFILE_VARIABLE in target:
+        return
+    if "fastrtps" not in target.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
+        return
+    profile = find_profile()
+    if profile is not None:
+        target[PROFILE_VARIABLE] = target[LEGACY_PROFILE_VARIABLE] = str(profile)
+
+
+def find_profile() -> Path | None:
+    """Return the installed profile, else the checkout's, else None."""
+    roots = [Path(__file__).resolve().parents[2]]
+    # Not installed by colcon: the checkout is all there is.
+    with suppress(PackageNotFoundError):
+        roots.insert(0, Path(get_package_share_directory("proxia_segmentation_ros")))
+    return next((root / PROFILE_NAME for root in roots if (root / PROFILE_NAME).is_file()), None)

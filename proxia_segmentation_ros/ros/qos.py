@@ -1,0 +1,109 @@
+"""Quality of service: what each topic asks for, and mismatches in words."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from rclpy.node import Node
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+try:
+    from rclpy.event_handler import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
+except ImportError:  # Humble has them under the older name.
+    from rclpy.qos_event import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
+
+INPUT_QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT
+)
+OUTPUT_QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
+)
+LATCHED_QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+Entity = TypeVar("Entity")
+Report = Callable[[str], None]
+
+
+def allow_overrides() -> QoSOverridingOptions:
+    """Let users set history, depth and reliability by `qos_overrides.<topic>.*`."""
+    return QoSOverridingOptions.with_default_policies()
+
+
+def watch_subscription(node: Node, topic: str, report: Report) -> SubscriptionEventCallbacks:
+    """Report a publisher whose offer this subscription can't accept."""
+
+    def explain(event: Any) -> None:
+        policy = _name_policy(event)
+        offers = sorted(
+            {
+                _name_value(info.qos_profile, policy)
+                for info in node.get_publishers_info_by_topic(topic)
+            }
+        )
+        report(
+            f"a publisher of {topic} offers {policy} {' and '.join(offers) or 'unknown'} "
+            f"and its messages can't arrive; expected an offer that meets this node's request; "
+            f"set {_override_name(topic, 'subscription', policy)} to what it offers"
+        )
+
+    return SubscriptionEventCallbacks(incompatible_qos=explain)
+
+
+def watch_publisher(node: Node, topic: str, report: Report) -> PublisherEventCallbacks:
+    """Report a subscriber whose request this publisher can't meet."""
+
+    def explain(event: Any) -> None:
+        policy = _name_policy(event)
+        requests = sorted(
+            {
+                _name_value(info.qos_profile, policy)
+                for info in node.get_subscriptions_info_by_topic(topic)
+            }
+        )
+        report(
+            f"a subscriber of {topic} asks for {policy} {' and '.join(requests) or 'unknown'} "
+            f"and gets no messages; expected a request that this node's offer meets; "
+            f"change the subscriber, or set {_override_name(topic, 'publisher', policy)}"
+        )
+
+    return PublisherEventCallbacks(incompatible_qos=explain)
+
+
+def _name_policy(event: Any) -> str:
+    return str(qos_policy_name_from_kind(event.last_policy_kind)).lower()
+
+
+def _name_value(profile: QoSProfile, policy: str) -> str:
+    value = getattr(profile, policy, None)
+    return str(getattr(value, "name", value)).lower()
+
+
+def _override_name(topic: str, entity: str, policy: str) -> str:
+    return f"qos_overrides.{topic}.{entity}.{policy}"
+
+
+def create_watched(create: Callable[[Any], Entity], events: Any) -> Entity:
+    """Create a publisher or subscription with event callbacks, without where they are unknown."""
+    try:
+        return create(events)
+    except UnsupportedEventTypeError:
+        # Not every middleware reports incompatible offers; the topic works all the same.
+        return create(None)

@@ -1,0 +1,59 @@
+"""The node under test in this process, and a robot around it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fake_segmenter import FakeSegmenter
+from robot import Robot, Spinner
+
+from proxia_segmentation_ros.ros.node import SegmentationNode
+
+
+class NodeUnderTest:
+    """A node with a fake segmenter, spun by a thread of its own."""
+
+    def __init__(self, parameters: dict[str, Any], factory: Any, args: list[str]) -> None:
+        self.segmenter = FakeSegmenter()
+        flags = [flag for name, value in parameters.items() for flag in ("-p", f"{name}:={value}")]
+        self._spinner = Spinner(["--ros-args", *flags, *args])
+        self.node = SegmentationNode(
+            segmenter_factory=factory or (lambda settings: self.segmenter),
+            context=self._spinner.context,
+        )
+        self._spinner.start(self.node)
+
+    def close(self) -> None:
+        self.segmenter.gate.set()
+        self.node.request_stop()
+        self._spinner.executor.shutdown(timeout_sec=5)
+        self.node.close()
+        self.node.destroy_node()
+        self._spinner.stop()
+
+
+@pytest.fixture
+def robot(ros_domain: int) -> Iterator[Robot]:
+    """Return a camera and a user in the test's domain."""
+    made = Robot()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start_node(ros_domain: int) -> Iterator[Callable[..., NodeUnderTest]]:
+    """Return a function that starts the node with parameters by their dotted names."""
+    started: list[NodeUnderTest] = []
+
+    def start(
+        parameters: dict[str, Any] | None = None,
+        *,
+        factory: Any = None,
+        args: list[str] | None = None,
+    ) -> NodeUnderTest:
+        started.append(NodeUnderTest(parameters or {}, factory, args or []))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()

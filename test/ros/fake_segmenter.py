@@ -1,0 +1,81 @@
+"""A segmenter without a model: labels that a test can predict from the image."""
+
+import threading
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from proxia_segmentation_ros.config import parse_size
+from proxia_segmentation_ros.errors import WeightsError
+from proxia_segmentation_ros.labels import load_label_set
+
+CLASS_STEP = 20
+
+
+@dataclass(frozen=True)
+class FakeSegmentation:
+    labels: np.ndarray
+    confidence: np.ndarray | None
+    network_size_hw: tuple[int, int] = (96, 128)
+
+
+def expect_labels(image_HWC: np.ndarray) -> np.ndarray:
+    """The red channel decides: 0..19 is class 0, 20..39 class 1, up to class 10."""
+    return np.minimum(image_HWC[..., 0] // CLASS_STEP, 10).astype(np.uint8)
+
+
+@dataclass
+class FakeSegmenter:
+    """`gate` blocks `segment` while cleared; `calls` records what was asked."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    warmed: list[tuple[int, int]] = field(default_factory=list)
+    is_closed: bool = False
+    backend: str = "fake"
+    precision: str = "f32"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.label_set = load_label_set("camvid")
+        self.card = SimpleNamespace(
+            name="fake", architecture="fake_net", size_hw=(96, 128), terms="free for tests"
+        )
+
+    def segment(self, image_HWC, with_confidence=False, *, output_size="input", min_confidence=0.0):
+        self.entered.set()
+        if not self.gate.wait(30):
+            raise TimeoutError("the test left the gate shut")
+        self.calls.append(
+            {
+                "with_confidence": with_confidence,
+                "output_size": output_size,
+                "min_confidence": min_confidence,
+                "size_hw": image_HWC.shape[:2],
+            }
+        )
+        labels = expect_labels(image_HWC)
+        size_hw = parse_size(output_size)
+        if size_hw is not None:
+            rows = np.arange(size_hw[0]) * labels.shape[0] // size_hw[0]
+            columns = np.arange(size_hw[1]) * labels.shape[1] // size_hw[1]
+            labels = labels[rows[:, None], columns[None, :]]
+        confidence = np.full(labels.shape, 200, np.uint8) if with_confidence else None
+        return FakeSegmentation(labels, confidence)
+
+    def warm_up(self, size_hw: tuple[int, int]) -> None:
+        self.warmed.append(size_hw)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def refuse_weights(settings):
+    """Stand for a factory whose weights are missing."""
+    raise WeightsError.from_parts(
+        f"weights {settings.model.weights!r} do not exist", "a shipped name", "check the path"
+    )

@@ -1,0 +1,220 @@
+"""A robot around the node under test: a camera that publishes and a user that subscribes."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import GetParameters, SetParametersAtomically
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+TIMEOUT_S = 20.0
+
+
+class Spinner:
+    """A context and an executor in a thread of their own."""
+
+    def __init__(self, args: list[str] | None = None) -> None:
+        self.context = Context()
+        rclpy.init(args=args, context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+
+    def start(self, node: Any) -> None:
+        self.executor.add_node(node)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.executor.shutdown(timeout_sec=5)
+        self._thread.join(5)
+        rclpy.try_shutdown(context=self.context)
+
+    def _spin(self) -> None:
+        try:
+            self.executor.spin()
+        except ExternalShutdownException:
+            return
+
+
+class Robot:
+    """Publish images, remember what comes back, call the node's services."""
+
+    def __init__(self, node_name: str = "proxia") -> None:
+        self.name = node_name
+        self._spinner = Spinner()
+        self.node = rclpy.create_node("robot", context=self._spinner.context)
+        self.changed = threading.Condition()
+        self.heard: dict[str, list[Any]] = {}
+        self._publishers: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}
+        self.listen("/diagnostics", DiagnosticArray)
+        self._spinner.start(self.node)
+
+    def close(self) -> None:
+        self._spinner.stop()
+
+    def wait_for(
+        self, condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S
+    ) -> Any:
+        """Return the condition's first true value."""
+        give_up_s = time.monotonic() + timeout_s
+        with self.changed:
+            while time.monotonic() < give_up_s:
+                value = condition()
+                if value:
+                    return value
+                # Graph changes come without a message, hence the short wait.
+                self.changed.wait(0.02)
+        raise AssertionError(f"waited {timeout_s} s for {what}; heard {self.tell_heard()}")
+
+    def tell_heard(self) -> dict[str, int]:
+        return {topic: len(messages) for topic, messages in self.heard.items()}
+
+    def listen(self, topic: str, message_type: Any, qos: QoSProfile = RELIABLE) -> list[Any]:
+        """Subscribe; return the list that fills."""
+        messages = self.heard.setdefault(topic, [])
+
+        def store(message: Any) -> None:
+            with self.changed:
+                messages.append(message)
+                self.changed.notify_all()
+
+        self.node.create_subscription(message_type, topic, store, qos)
+        return messages
+
+    def listen_matched(
+        self, topic: str, message_type: Any, qos: QoSProfile = RELIABLE
+    ) -> list[Any]:
+        """Subscribe and wait until the node's publisher is there."""
+        messages = self.listen(topic, message_type, qos)
+        self.wait_for(lambda: self.node.count_publishers(topic), f"a publisher of {topic}")
+        return messages
+
+    def publish(self, topic: str, message: Any, qos: QoSProfile = BEST_EFFORT) -> None:
+        """Publish, the first time after somebody subscribed."""
+        if topic not in self._publishers:
+            self._publishers[topic] = self.node.create_publisher(type(message), topic, qos)
+            self.wait_for(
+                lambda: self._publishers[topic].get_subscription_count(), f"a listener of {topic}"
+            )
+        self._publishers[topic].publish(message)
+
+    def wait_for_stamp(self, topic: str, sec: int, timeout_s: float = TIMEOUT_S) -> Any:
+        """Return the message on this topic whose header has these seconds."""
+        return self.wait_for(
+            lambda: next((one for one in self.heard[topic] if one.header.stamp.sec == sec), None),
+            f"stamp {sec} on {topic}",
+            timeout_s,
+        )
+
+    def state(self) -> str:
+        return self._call("get_state", GetState, GetState.Request()).current_state.label
+
+    def change_state(self, transition_id: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition_id))
+        return self._call("change_state", ChangeState, request, 30).success
+
+    def configure(self) -> bool:
+        return self.change_state(Transition.TRANSITION_CONFIGURE)
+
+    def activate(self) -> bool:
+        return self.change_state(Transition.TRANSITION_ACTIVATE)
+
+    def deactivate(self) -> bool:
+        return self.change_state(Transition.TRANSITION_DEACTIVATE)
+
+    def clean_up(self) -> bool:
+        return self.change_state(Transition.TRANSITION_CLEANUP)
+
+    def set_parameters(self, **values: Any) -> Any:
+        """Set a group at once; `__` stands for the dot."""
+        return self.set_named({name.replace("__", "."): value for name, value in values.items()})
+
+    def set_named(self, values: dict[str, Any]) -> Any:
+        request = SetParametersAtomically.Request()
+        for name, value in values.items():
+            request.parameters.append(Parameter(name, value=value).to_parameter_msg())
+        return self._call("set_parameters_atomically", SetParametersAtomically, request).result
+
+    def get_parameter(self, name: str) -> Any:
+        response = self._call("get_parameters", GetParameters, GetParameters.Request(names=[name]))
+        return rclpy.parameter.parameter_value_to_python(response.values[0])
+
+    def find_diagnostic(self, part: str) -> Any:
+        """Return the newest status of `model` or `camera <name>`."""
+        name = f"{self.name}: {part}"
+        for array in reversed(self.heard["/diagnostics"]):
+            for status in array.status:
+                if status.name == name:
+                    return status
+        return None
+
+    def wait_for_diagnostic(self, part: str, text: str) -> Any:
+        """Return the status once its message holds the text."""
+
+        def find() -> Any:
+            status = self.find_diagnostic(part)
+            return status if status is not None and text in status.message else None
+
+        return self.wait_for(find, f"{text!r} in the diagnostics of {part}")
+
+    def _call(self, service: str, service_type: Any, request: Any, timeout_s: float = 10) -> Any:
+        if service not in self._clients:
+            client = self.node.create_client(service_type, f"/{self.name}/{service}")
+            self.wait_for(client.service_is_ready, f"service {service}")
+            self._clients[service] = client
+        future = self._clients[service].call_async(request)
+        return self.wait_for(lambda: future.done() and future, f"{service}", timeout_s).result()
+
+
+def make_image(
+    pixels: np.ndarray, sec: int = 1, nanosec: int = 7, encoding: str = "rgb8", frame: str = "cam"
+) -> Image:
+    message = Image(encoding=encoding, height=pixels.shape[0], width=pixels.shape[1])
+    message.header = make_header(sec, nanosec, frame)
+    message.step = pixels.strides[0]
+    message.data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
+    return message
+
+
+def make_compressed(data: bytes, sec: int = 1, image_format: str = "jpeg") -> CompressedImage:
+    message = CompressedImage(header=make_header(sec), format=image_format)
+    message.data.frombytes(data)
+    return message
+
+
+def make_header(sec: int, nanosec: int = 7, frame: str = "cam") -> Header:
+    header = Header(frame_id=frame)
+    header.stamp.sec, header.stamp.nanosec = sec, nanosec
+    return header
+
+
+def make_scene(seed: int = 0, size_hw: tuple[int, int] = (96, 128)) -> np.ndarray:
+    """Vertical bands of every class, shifted by the seed."""
+    columns = (np.arange(size_hw[1]) * 11 // size_hw[1] + seed) % 11
+    image_HWC = np.zeros((*size_hw, 3), np.uint8)
+    image_HWC[..., 0] = columns[None, :] * 20 + 5
+    image_HWC[..., 1] = 77
+    return image_HWC
+
+
+def read_pixels(message: Image) -> np.ndarray:
+    """Return the message's pixels, trusting its fields."""
+    channels = {"mono8": 1, "rgb8": 3}[message.encoding]
+    pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, channels)
+    return pixels[..., 0] if channels == 1 else pixels
