@@ -1,0 +1,1 @@
+"""Whole tasks that join rooms: play, demo, segment files, benchmark."""

@@ -1,0 +1,92 @@
+"""Make items ahead of their time, so that slow making never delays who takes them."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class _End:
+    """Last thing in the queue, with what ended the making."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+class Prefetcher(Generic[Item]):
+    """Iterate `items` in a thread, at most `max_bytes` (and at least two items) ahead.
+
+    An error of the making is raised where the item would have been taken.
+    """
+
+    def __init__(
+        self, items: Iterable[Item], *, count_bytes: Callable[[Item], int], max_bytes: int
+    ) -> None:
+        self._items = items
+        self._count_bytes = count_bytes
+        self._max_bytes = max_bytes
+        self._queue: queue.SimpleQueue[Item | _End] = queue.SimpleQueue()
+        self._room = threading.Condition()
+        self._held_bytes = 0
+        self._held_items = 0
+        self._closed = False
+        self._is_full = threading.Event()
+        self._thread = threading.Thread(target=self._fill, name="prefetch", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait to be taken."""
+        with self._room:
+            return self._held_items
+
+    def wait_until_full(self, timeout_s: float) -> bool:
+        """Wait until there is no room for another item or none is left to make."""
+        return self._is_full.wait(timeout_s)
+
+    def close(self) -> None:
+        """Stop making items."""
+        with self._room:
+            self._closed = True
+            self._room.notify_all()
+        self._thread.join(timeout=5.0)
+
+    def __iter__(self) -> Iterator[Item]:
+        while True:
+            item = self._queue.get()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            with self._room:
+                self._held_bytes -= self._count_bytes(item)
+                self._held_items -= 1
+                self._room.notify_all()
+            yield item
+
+    def _fill(self) -> None:
+        error: BaseException | None = None
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    return
+        except Exception as caught:  # noqa: BLE001  handed over to the taker, who raises it
+            error = caught
+        finally:
+            self._is_full.set()
+            self._queue.put(_End(error))
+
+    def _put(self, item: Item) -> bool:
+        size = self._count_bytes(item)
+        with self._room:
+            while self._held_items >= 2 and self._held_bytes + size > self._max_bytes:
+                self._is_full.set()
+                if self._closed:
+                    return False
+                self._room.wait()
+            self._held_bytes += size
+            self._held_items += 1
+        self._queue.put(item)
+        return not self._closed

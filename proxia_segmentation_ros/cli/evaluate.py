@@ -1,0 +1,59 @@
+"""`proxia evaluate`: score weights on images with masks."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from proxia_segmentation_ros.cli.options import Backend, Precision, Weights
+
+
+def evaluate(
+    images: Annotated[Path, typer.Argument(help="Folder of images.")],
+    labels: Annotated[Path, typer.Argument(help="Folder of masks of the same names.")],
+    weights: Weights = "default",
+    label_set: Annotated[
+        str, typer.Option(help="Label set of the masks: a shipped name or a YAML file.")
+    ] = "camvid",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    size: Annotated[str, typer.Option(help="Network's input: card, input or WxH.")] = "card",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="JSON file to write as well."),
+    ] = None,
+) -> None:
+    """Print IoU of each class and their mean."""
+    from proxia_segmentation_ros.apps.score import ScoreSettings, score_folder
+    from proxia_segmentation_ros.cli.progress import show_progress
+
+    settings = ScoreSettings(
+        images=images,
+        labels=labels,
+        weights=weights,
+        label_set=label_set,
+        backend=backend,
+        precision=precision,
+        size=size,
+    )
+    with show_progress() as progress:
+        figures = score_folder(settings, progress)
+    _print_figures(figures)
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+def _print_figures(figures: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("class", "IoU", title=f"{figures['weights']} on {figures['images']}")
+    for name, value in figures["iou"].items():
+        table.add_row(name, "absent" if value is None else f"{value:.4f}")
+    table.add_section()
+    table.add_row("mean", f"{figures['miou']:.4f}")
+    Console().print(table)

@@ -1,0 +1,37 @@
+"""Options that several commands share, under the names of the node's parameters."""
+
+from typing import Annotated, Optional
+
+import typer
+
+from proxia_segmentation_ros.config import SizeHW, parse_size
+from proxia_segmentation_ros.errors import ConfigError
+
+# typer reads these at run time on Python 3.10 too, hence Optional.
+Weights = Annotated[
+    str, typer.Option("--weights", help="Shipped name or path of the weights.", metavar="NAME|PATH")
+]
+Backend = Annotated[
+    str, typer.Option("--backend", help="What runs the network: auto, openvino, tensorrt, torch.")
+]
+Precision = Annotated[
+    str, typer.Option("--precision", help="Arithmetic: auto, f32, bf16, f16, int8.")
+]
+Set = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", help="Set a value; may be given often.", metavar="NAME=VALUE"),
+]
+
+
+def read_size(text: str | None) -> SizeHW | None:
+    """Return (height, width) of WxH, None of nothing.
+
+    Raises:
+        ConfigError: the text is no size.
+    """
+    if not text:
+        return None
+    size_hw = parse_size(text)
+    if size_hw is None:
+        raise ConfigError.from_parts(f"--size is {text!r}", "WxH such as 480x360", "correct it")
+    return size_hw

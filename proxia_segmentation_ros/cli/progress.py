@@ -1,0 +1,68 @@
+"""Progress of long tasks as bars on stderr."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+REFRESH_HZ = 4
+
+
+class Bars:
+    """One bar for each stage; a stage ends when the next begins."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+        self._total: int | None = None
+        self._lock = threading.Lock()
+
+    def begin(self, text: str, total: int | None = None) -> None:
+        """Start a stage; without a total its bar only moves."""
+        with self._lock:
+            self._end()
+            self._task, self._total = self._progress.add_task(text, total=total), total
+
+    def advance(self) -> None:
+        """Count one more; may come from any thread."""
+        with self._lock:
+            if self._task is not None:
+                self._progress.advance(self._task)
+
+    def finish(self) -> None:
+        """End the last stage."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._task is not None:
+            if self._total is None:
+                self._progress.update(self._task, total=1, completed=1)
+            self._progress.stop_task(self._task)
+            self._task = None
+
+
+@contextmanager
+def show_progress() -> Iterator[Bars]:
+    """Show bars until the block ends."""
+    columns = (
+        TextColumn("{task.description:<18}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    console = Console(file=sys.stderr)
+    with Progress(*columns, console=console, refresh_per_second=REFRESH_HZ) as progress:
+        bars = Bars(progress)
+        yield bars
+        bars.finish()
