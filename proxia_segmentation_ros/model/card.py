@@ -4,7 +4,7 @@ import json
 import struct
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
@@ -50,6 +50,11 @@ class CardLabelSet(_CardPart):
     name: str
     classes: tuple[CardClass, ...]
 
+    @classmethod
+    def from_label_set(cls, label_set: LabelSet) -> Self:
+        """Keep what a card says of a label set: no source ids."""
+        return cls.model_validate(label_set.to_dict())
+
 
 class ModelCard(_CardPart):
     """What a weight file says of itself; the JSON of metadata key `card`.
@@ -74,11 +79,6 @@ class ModelCard(_CardPart):
     terms: str = ""
     scores: dict[str, float] = Field(default_factory=dict)
     made_with: str = ""
-
-    @field_validator("label_set", mode="before")
-    @classmethod
-    def _take_label_set(cls, value: Any) -> Any:
-        return value.to_dict() if isinstance(value, LabelSet) else value
 
     @field_validator("scales")
     @classmethod

@@ -18,7 +18,7 @@ from torch import Tensor
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.labels import LabelClass, LabelSet, load_label_set
 from proxia_segmentation_ros.model.backbone import TRUNKS
-from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.networks import DEFAULT_SCALES, MULTI_SCALE_SUFFIX
 
 PREFIX = "module."
@@ -91,23 +91,21 @@ def _derive_card(path: Path, tensors: Mapping[str, Tensor], content: Any) -> Mod
     num_classes = _read_width(path, tensors, "ocr.cls_head.weight")
     figure = content.get("mean_iu") if isinstance(content, Mapping) else None
     trained_as = content.get("arch", "unknown") if isinstance(content, Mapping) else "unknown"
-    widths = {
-        "ocr_mid": _read_width(path, tensors, "ocr.conv3x3_ocr.0.weight"),
-        "ocr_key": _read_width(path, tensors, f"{OBJECT_CONTEXT}.f_pixel.0.weight"),
-    }
-    if has_attention:
-        widths["attention_mid"] = _read_width(path, tensors, "scale_attn.conv0.weight")
     return ModelCard(
         name=path.stem,
         architecture=_name_architecture(path, tensors, has_attention),
+        ocr_mid=_read_width(path, tensors, "ocr.conv3x3_ocr.0.weight"),
+        ocr_key=_read_width(path, tensors, f"{OBJECT_CONTEXT}.f_pixel.0.weight"),
+        attention_mid=(
+            _read_width(path, tensors, "scale_attn.conv0.weight") if has_attention else 256
+        ),
         scales=DEFAULT_SCALES if has_attention else (1.0,),
         size_hw=SIZE_HW,
-        label_set=_find_label_set(num_classes),  # type: ignore[arg-type]
+        label_set=CardLabelSet.from_label_set(_find_label_set(num_classes)),
         training_data="not stated in the checkpoint",
         terms="not stated in the checkpoint: ask where it came from",
         scores={"mean_iu": figure} if isinstance(figure, float) else {},
         made_with=f"reference checkpoint {path.name}, architecture {trained_as}",
-        **widths,  # type: ignore[arg-type]
     )
 
 

@@ -1,0 +1,24 @@
+"""Scores of predicted labels against true ones."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.evaluation.evaluator import (
+        EvaluationReport as EvaluationReport,
+    )
+    from proxia_segmentation_ros.evaluation.evaluator import evaluate as evaluate
+    from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix as ConfusionMatrix
+
+_HOMES = {"ConfusionMatrix": "metrics", "EvaluationReport": "evaluator", "evaluate": "evaluator"}
+__all__ = ["ConfusionMatrix", "EvaluationReport", "evaluate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

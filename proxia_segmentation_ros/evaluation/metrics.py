@@ -1,0 +1,89 @@
+"""Counts of true against predicted classes, and the scores made of them."""
+
+import numpy as np
+
+from proxia_segmentation_ros.errors import InputError
+
+
+class ConfusionMatrix:
+    """Pixel counts by true class (rows) and predicted class (columns).
+
+    A pixel whose truth is outside 0..K-1 counts nowhere. One that has a true class and is
+    predicted as none (unlabeled) is a miss of that class, and no other class's error.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        # The last column holds the predictions without a class.
+        self._counts = np.zeros((num_classes, num_classes + 1), np.int64)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Counts of pixels that have a class in both, int64 (K, K)."""
+        return self._counts[:, :-1].copy()
+
+    @property
+    def missed(self) -> np.ndarray:
+        """Counts of pixels predicted as none, by true class, int64 (K,)."""
+        return self._counts[:, -1].copy()
+
+    @property
+    def true_pixels(self) -> np.ndarray:
+        """Counts of pixels by true class, int64 (K,)."""
+        totals: np.ndarray = self._counts.sum(axis=1)
+        return totals
+
+    def add(self, truth_HW: np.ndarray, predicted_HW: np.ndarray) -> None:
+        """Count one image.
+
+        Raises:
+            InputError: the two differ in shape or don't hold whole numbers.
+        """
+        if truth_HW.shape != predicted_HW.shape:
+            raise InputError.from_parts(
+                f"true labels are {truth_HW.shape} and predicted ones {predicted_HW.shape}",
+                "the same height and width",
+                "predict at the size of the true labels",
+            )
+        for labels_HW in (truth_HW, predicted_HW):
+            if labels_HW.dtype.kind not in "iu":
+                raise InputError.from_parts(
+                    f"labels are {labels_HW.dtype}", "class ids as integers", "convert them"
+                )
+        classes = self.num_classes
+        truth = truth_HW.reshape(-1).astype(np.int64)
+        predicted = predicted_HW.reshape(-1).astype(np.int64)
+        is_counted = (truth >= 0) & (truth < classes)
+        truth, predicted = truth[is_counted], predicted[is_counted]
+        predicted[(predicted < 0) | (predicted >= classes)] = classes
+        cells = truth * (classes + 1) + predicted
+        self._counts += np.bincount(cells, minlength=self._counts.size).reshape(self._counts.shape)
+
+    def iou_per_class(self) -> np.ndarray:
+        """Intersection over union by class, float64 (K,); NaN where neither side has it."""
+        correct = self._counts.diagonal()
+        union = self.true_pixels + self._counts[:, :-1].sum(axis=0) - correct
+        return _divide(correct, union)
+
+    def mean_iou(self, *, only_true_classes: bool = False) -> float:
+        """Mean of the IoU of all classes seen, or of those that have true pixels.
+
+        NaN when there are none.
+        """
+        iou = self.iou_per_class()
+        is_taken = self.true_pixels > 0 if only_true_classes else ~np.isnan(iou)
+        return float(iou[is_taken].mean()) if is_taken.any() else float("nan")
+
+    def accuracy_per_class(self) -> np.ndarray:
+        """Share of each class's true pixels found, float64 (K,); NaN without any."""
+        return _divide(self._counts.diagonal(), self.true_pixels)
+
+    def pixel_accuracy(self) -> float:
+        """Share of all counted pixels found; NaN without any."""
+        return float(_divide(self._counts.trace(), self._counts.sum()))
+
+
+def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        quotient: np.ndarray = np.true_divide(part, whole)
+    return quotient
