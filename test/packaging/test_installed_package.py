@@ -20,8 +20,9 @@ def test_messages_and_modules_share_one_package() -> None:
 
 
 def test_message_survives_the_wire() -> None:
-    from proxia_segmentation_ros.msg import StreamStats
     from rclpy.serialization import deserialize_message, serialize_message
+
+    from proxia_segmentation_ros.msg import StreamStats
 
     sent = StreamStats(camera="rear", received=2**40, latency_ms=[1.5, 2.5, math.inf])
     received = deserialize_message(serialize_message(sent), StreamStats)
