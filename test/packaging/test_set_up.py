@@ -1,0 +1,196 @@
+"""`make setup` redoes only what changed, and says what a machine lacks."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from workspace import PACKAGE, ROOT
+
+INPUTS = ("scripts", "requirements", "requirements.txt", "msg", "cmake", "CMakeLists.txt")
+
+
+class Machine:
+    """A small checkout with the set-up script, whose commands are noted instead of run."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.commands: list[str] = []
+        for name in INPUTS:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, folder / name)
+        self.write(f"{PACKAGE}/errors.py", "")
+        monkeypatch.setenv("AMENT_PREFIX_PATH", "")
+        spec = importlib.util.spec_from_file_location("set_up", folder / "scripts" / "set_up.py")
+        assert spec is not None
+        assert spec.loader is not None
+        self.script: ModuleType = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.script)
+        monkeypatch.setattr(self.script, "run_logged", self._note)
+
+    def _note(self, name: str, command: list[str], env: dict[str, str]) -> None:
+        self.commands.append(name)
+        (self.folder / {"colcon": "install"}.get(name, ".venv")).mkdir(exist_ok=True)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def set_up(self) -> list[str]:
+        """Run the set-up and return what it ran."""
+        self.commands.clear()
+        self.script.main()
+        return list(self.commands)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(tmp_path, monkeypatch)
+
+
+def source_environment(script: str, **variables: str) -> list[str]:
+    """Source the checkout's own build/env.sh in a bare POSIX shell, then run a script."""
+    command = ["sh", "-c", f'set -eu; . "{ROOT}/build/env.sh"; {script}']
+    env = {"PATH": "/usr/bin:/bin"} | variables
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
+def test_fresh_checkout_is_set_up_once(machine: Machine) -> None:
+    assert machine.set_up() == ["venv", "pip", "colcon"]
+    assert machine.set_up() == []
+
+
+def test_changed_module_needs_nothing(machine: Machine) -> None:
+    machine.set_up()
+    machine.write(f"{PACKAGE}/errors.py", "LIMIT = 1\n")
+    assert machine.set_up() == []
+
+
+def test_new_or_removed_module_is_linked_again(machine: Machine) -> None:
+    machine.set_up()
+    machine.write(f"{PACKAGE}/labels.py", "")
+    assert machine.set_up() == ["colcon"]
+    (machine.folder / PACKAGE / "labels.py").unlink()
+    assert machine.set_up() == ["colcon"]
+
+
+def test_links_to_removed_files_go(machine: Machine) -> None:
+    machine.set_up()
+    link = machine.folder / "install" / "removed.py"
+    link.symlink_to(machine.folder / "absent.py")
+    machine.write(f"{PACKAGE}/labels.py", "")
+    machine.set_up()
+    assert not link.is_symlink()
+
+
+def test_changed_message_is_built_again(machine: Machine) -> None:
+    machine.set_up()
+    machine.write("msg/StreamStats.msg", "uint64 received\n")
+    assert machine.set_up() == ["colcon"]
+
+
+def test_changed_requirements_keep_the_environment(machine: Machine) -> None:
+    machine.set_up()
+    machine.write("requirements/lock.txt", "numpy==2.4.6\n")
+    assert machine.set_up() == ["pip", "colcon"]
+
+
+def test_environment_of_another_place_is_made_anew(machine: Machine) -> None:
+    machine.set_up()
+    machine.write(".venv/proxia_ground", "made elsewhere")
+    assert machine.set_up() == ["venv", "pip", "colcon"]
+
+
+def test_interrupted_set_up_goes_on(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(name: str, command: list[str], env: dict[str, str]) -> None:
+        machine._note(name, command, env)
+        if name == "pip":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(machine.script, "run_logged", stop)
+        with pytest.raises(KeyboardInterrupt):
+            machine.set_up()
+    assert machine.set_up() == ["pip", "colcon"]
+
+
+@pytest.mark.parametrize("tool", ["cmake", "make", "gcc", "g++"])
+def test_missing_tool_is_named_with_its_package(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == tool else f"/usr/bin/{name}")
+    with pytest.raises(SystemExit, match=f"no {tool} on PATH".replace("+", r"\+")) as raised:
+        machine.set_up()
+    assert str(raised.value.code).endswith(f"apt install {tool}")
+
+
+def test_missing_venv_is_named_with_its_package(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.script.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"cannot make a venv.*apt install python3\.\d+-venv"):
+        machine.set_up()
+
+
+def test_machine_without_wheels_is_sent_to_a_ros_installation(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.script.platform, "machine", lambda: "aarch64")
+    with pytest.raises(SystemExit, match=r"Linux aarch64.*source a ROS installation"):
+        machine.set_up()
+
+
+def test_sourced_ros_of_another_python_is_refused(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ros" / "share" / "ament_index").mkdir(parents=True)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "ros"))
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.setattr(machine.script.sys, "executable", "/bin/false")
+    with pytest.raises(SystemExit, match=r"/bin/false cannot import rclpy.*expected the Python"):
+        machine.set_up()
+
+
+def test_failed_command_shows_the_end_of_its_log(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = machine.script
+    fresh = importlib.util.spec_from_file_location("set_up", script.__file__)
+    assert fresh is not None
+    assert fresh.loader is not None
+    fresh.loader.exec_module(script)
+    (machine.folder / "build").mkdir()
+    with pytest.raises(SystemExit, match=r"ended with 3; expected 0; read build/probe\.log"):
+        script.run_logged("probe", ["sh", "-c", "echo no room left; exit 3"], dict(os.environ))
+    assert "no room left" in capsys.readouterr().err
+
+
+def test_sourcing_twice_adds_nothing() -> None:
+    names = "PATH PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH"
+    show = "".join(f'echo "{name}=${name}"; ' for name in names.split())
+    assert source_environment(f'. "{ROOT}/build/env.sh"; {show}') == source_environment(show)
+
+
+def test_environment_gives_the_commands_and_leaves_no_names_behind() -> None:
+    lines = source_environment(
+        "command -v proxia; command -v python; set | grep -c ^proxia_ || true"
+    )
+    assert lines == [f"{ROOT}/install/{PACKAGE}/bin/proxia", f"{ROOT}/.venv/bin/python", "0"]
+
+
+@pytest.mark.parametrize(
+    "name", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"]
+)
+def test_profile_of_the_user_stays(name: str) -> None:
+    show = "env | grep DEFAULT_PROFILES_FILE"
+    assert source_environment(show, **{name: "/mine.xml"}) == [f"{name}=/mine.xml"]
+
+
+def test_large_segment_profile_is_set_where_the_user_has_none() -> None:
+    profile = f"{ROOT}/config/fastdds_profile.xml"
+    assert source_environment('echo "$FASTDDS_DEFAULT_PROFILES_FILE"') == [profile]
