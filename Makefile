@@ -15,10 +15,12 @@ help:
 setup:
 	@$(PYTHON) scripts/set_up.py
 
-# mypy must find the checkout's modules, not the installed links to them
+# All checks run, whatever the first one finds.
+# mypy must find the checkout's modules, not the installed links to them.
 lint: setup
-	@. build/env.sh && set -x && ruff check . && ruff format --check . \
-	  && env -u PYTHONPATH mypy && lint-imports --no-logo
+	@. build/env.sh; bad=0; set -x; \
+	ruff check . || bad=1; ruff format --check . || bad=1; \
+	env -u PYTHONPATH mypy || bad=1; lint-imports --no-logo || bad=1; exit $$bad
 
 # pytest comes last, so that the last line is the verdict
 test: lint
