@@ -1,6 +1,6 @@
 """Camera images out of rosbag2 recordings: MCAP or sqlite3, a folder or one file of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,10 @@ from proxia_segmentation_ros.wire.cdr import (
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE_TYPE = "sensor_msgs/msg/CompressedImage"
-_READERS = {IMAGE_TYPE: read_image, COMPRESSED_IMAGE_TYPE: read_compressed_image}
+_READERS: dict[str, Callable[[bytes], ImageMessage | CompressedImageMessage]] = {
+    IMAGE_TYPE: read_image,
+    COMPRESSED_IMAGE_TYPE: read_compressed_image,
+}
 _BAG_RULE = "a rosbag2 folder with metadata.yaml, or one .mcap or .db3 file"
 
 
@@ -67,7 +70,7 @@ def bag_info(path: str | Path) -> BagInfo:
     Raises:
         InputError: missing, no rosbag2, or corrupt.
     """
-    with _open_bag(Path(path)) as bag:
+    with _open_bag(Path(path)) as bag, _blame_bag(Path(path)):
         # The end lies 1 ns behind the last message.
         duration_s = max(0, bag.duration - 1) / 1e9
         topics = tuple(

@@ -21,7 +21,7 @@ _STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
 
 class BagWriter:
-    """Context manager that writes a new rosbag2 folder, readable since Humble."""
+    """Context manager that writes a new rosbag2 folder; an error inside keeps what is written."""
 
     def __init__(self, path: str | Path, *, storage: Literal["mcap", "sqlite3"] = "mcap") -> None:
         try:

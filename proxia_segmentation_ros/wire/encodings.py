@@ -50,20 +50,16 @@ def decode_image(
     """
     check_size(message.width, message.height, max_pixels=max_pixels)
     layout = LAYOUTS.get(message.encoding)
-    if layout is None and fallback is None:
-        raise _make_unknown_encoding_error(message.encoding, SUPPORTED_ENCODINGS)
+    if layout is None:
+        return _apply_fallback(message, fallback)
     data_S = view_bytes(message.data)
-    # No ROS encoding has less than one byte per pixel.
-    bytes_per_pixel = 1 if layout is None else layout.num_bytes
     check_rows(
         len(data_S),
         height=message.height,
         step=message.step,
-        min_step=message.width * bytes_per_pixel,
+        min_step=message.width * layout.num_bytes,
         encoding=message.encoding,
     )
-    if layout is None:
-        return _apply_fallback(message, fallback)
     if layout.needs_even_width and message.width % 2:
         raise RefusedImage.from_parts(
             f"{message.encoding} image has an odd width ({message.width}x{message.height})",
@@ -123,6 +119,13 @@ def decode_depth(message: ImageMessage, *, max_pixels: int) -> np.ndarray:
 def _apply_fallback(message: ImageMessage, fallback: ImageFallback | None) -> np.ndarray:
     if fallback is None:
         raise _make_unknown_encoding_error(message.encoding, SUPPORTED_ENCODINGS)
+    check_rows(
+        len(view_bytes(message.data)),
+        height=message.height,
+        step=message.step,
+        min_step=message.width,  # no ROS encoding has less than one byte per pixel
+        encoding=message.encoding,
+    )
     image_HWC = fallback(message)
     if image_HWC.shape != (message.height, message.width, 3) or image_HWC.dtype != np.uint8:
         raise InputError.from_parts(
