@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .PHONY: help setup test lint demo clean
 
 ROS_SOURCED := $(filter-out $(CURDIR)/%,$(subst :, ,$(AMENT_PREFIX_PATH)))
-PYTHON ?= $(firstword $(if $(ROS_SOURCED),,python3.11) $(shell command -v python3) python3)
+PYTHON_3_11 := $(if $(ROS_SOURCED),,$(shell command -v python3.11))
+PYTHON ?= $(or $(PYTHON_3_11),python3)
 
 help:
 	@echo "make demo [SOURCE=...]   run the node on a virtual camera, a video, a folder or a bag"
@@ -13,6 +14,8 @@ help:
 	@echo "make clean               remove what the above made"
 
 setup:
+	@command -v $(PYTHON) >/dev/null || { echo "make setup: no $(PYTHON) on PATH; \
+	expected a Python 3; apt install python3.11 python3.11-venv" >&2; exit 1; }
 	@$(PYTHON) scripts/set_up.py
 
 # All checks run, whatever the first one finds.

@@ -141,7 +141,7 @@ def update_venv(ros_prefixes: "list[str]", env: "dict[str, str]") -> None:
     check_tools()
     if read_text(ground_file) != ground:
         if VENV.exists():
-            say(".venv was made in another place, or on another Python or ROS: making it anew")
+            say(".venv is not one of this place, Python and ROS: making it anew")
         for folder in (VENV, INSTALL, BUILD / PACKAGE, BUILD / "vision_msgs"):
             shutil.rmtree(folder, ignore_errors=True)
         flags = ["--system-site-packages"] if ros_prefixes else []
