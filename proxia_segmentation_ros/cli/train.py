@@ -1,7 +1,7 @@
 """`proxia train`: weights from a recipe."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,8 +17,12 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on where the run in that folder ended.")] = False,
 ) -> None:
     """Train a network by a recipe."""
-    from proxia_segmentation_ros.apps.node_arguments import parse_assignments
     from proxia_segmentation_ros.training import train_from_recipe
 
-    values = parse_assignments(assignments or [])
-    train_from_recipe(recipe, values, out=out, resume=resume)
+    path = train_from_recipe(recipe, assignments or [], out=out, resume=resume, report=_print_row)
+    print(f"best weights: {path}")
+
+
+def _print_row(row: dict[str, Any]) -> None:
+    shown = [f"{name} {value}" for name, value in row.items() if not isinstance(value, list)]
+    print("  ".join(shown), flush=True)

@@ -1,7 +1,7 @@
 """A whole training run from a recipe: data, network, trainer and the final weight file."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from proxia_segmentation_ros.data.synthetic import StreetScene
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.blocks import resize_bilinear
+from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
+from proxia_segmentation_ros.model.checkpoint import save_weights
 from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
-from proxia_segmentation_ros.training.recipe import DataSettings, Recipe
+from proxia_segmentation_ros.training.checkpoint import load_checkpoint
+from proxia_segmentation_ros.training.recipe import DataSettings, Recipe, load_recipe
 from proxia_segmentation_ros.training.trainer import Normalisation, Trainer
 
 SizeHW = tuple[int, int]
@@ -120,5 +123,62 @@ def make_trainer(recipe: Recipe, folder: Path, report: Callable[[dict[str, Any]]
         folder,
         validate=make_validation(recipe, label_set),
         unlabeled_id=label_set.unlabeled_id,
-        report=partial(report),
+        report=report,
     )
+
+
+def make_card(recipe: Recipe, scores: dict[str, float]) -> ModelCard:
+    """Return the card of a network trained by `recipe`."""
+    settings = recipe.model
+    is_multi_scale = settings.architecture.endswith("_mscale")
+    return ModelCard(
+        name=settings.name,
+        architecture=settings.architecture,
+        ocr_mid=settings.ocr_mid,
+        ocr_key=settings.ocr_key,
+        attention_mid=settings.attention_mid,
+        scales=(0.5, 1.0) if is_multi_scale else (1.0,),
+        size_hw=settings.size_hw,
+        mean=Normalisation().mean,
+        std=Normalisation().std,
+        label_set=CardLabelSet.from_label_set(load_label_set(recipe.data.label_set)),
+        training_data=settings.training_data,
+        terms=settings.terms,
+        scores=scores,
+        made_with=f"proxia train, torch {version('torch')}",
+    )
+
+
+def train_from_recipe(
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path,
+    resume: bool = False,
+    report: Callable[[dict[str, Any]], None],
+) -> Path:
+    """Train by a recipe; return the weight file with the best validation score.
+
+    `report` is given every row of the log: `step` with `loss`, or with validation scores.
+
+    Raises:
+        ConfigError: the recipe is wrong.
+        InputError: training data can't be read.
+        WeightsError: `resume` finds no checkpoint in `out`.
+    """
+    recipe = load_recipe(name_or_path, overrides)
+    trainer = make_trainer(recipe, out, report)
+    if resume:
+        trainer.resume()
+    best = trainer.run()
+    return write_best_weights(recipe, out, best)
+
+
+def write_best_weights(recipe: Recipe, out: Path, best: dict[str, Any]) -> Path:
+    """Turn the best checkpoint of a run into a weight file with its card."""
+    network = build_network(recipe, len(load_label_set(recipe.data.label_set)))
+    network.load_state_dict(load_checkpoint(out / "best.pt")["model"])
+    scores = {key: value for key, value in best.items() if isinstance(value, float)}
+    path = out / f"{recipe.model.name}.safetensors"
+    save_weights(path, network, make_card(recipe, scores))
+    return path

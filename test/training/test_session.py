@@ -1,0 +1,94 @@
+"""A whole run from a recipe to a weight file."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.model.checkpoint import load_weights
+from proxia_segmentation_ros.training.recipe import load_recipe
+from proxia_segmentation_ros.training.session import (
+    build_network,
+    make_card,
+    measure_miou,
+    train_from_recipe,
+)
+
+SMALL = [
+    "model.ocr_mid=8",
+    "model.ocr_key=4",
+    "model.size_hw=[32, 48]",
+    "augmentation.crop_hw=[32, 32]",
+    "steps=2",
+    "batch_size=2",
+    "validate_every=2",
+    "threads=1",
+]
+
+
+@pytest.fixture
+def camvid_folder(tmp_path: Path) -> Path:
+    for name in ("train", "trainannot", "val", "valannot"):
+        (tmp_path / name).mkdir()
+    rng = np.random.default_rng(0)
+    for part in ("train", "val"):
+        for index in range(2):
+            image_bgr = rng.integers(0, 255, (40, 60, 3), dtype=np.uint8)
+            mask = rng.integers(0, 12, (40, 60), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / part / f"{index}.png"), image_bgr)
+            cv2.imwrite(str(tmp_path / f"{part}annot" / f"{index}.png"), mask)
+    return tmp_path
+
+
+def test_recipe_ends_in_loadable_weights(camvid_folder: Path, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    overrides = [*SMALL, f"data.root={camvid_folder}", "data.synthetic_weight=0"]
+    path = train_from_recipe("camvid", overrides, out=tmp_path / "run", report=rows.append)
+    model, card = load_weights(path)
+    assert card.name == "camvid"
+    assert card.size_hw == (32, 48)
+    assert "CC BY-NC" in card.terms
+    assert card.scores["val_miou"] == rows[-1]["val_miou"]
+    assert model(torch.zeros(1, 3, 32, 48)).shape == (1, 11, 32, 48)
+
+
+def test_synthetic_recipe_needs_no_files(tmp_path: Path) -> None:
+    overrides = [*SMALL, "data.synthetic_size_hw=[64, 96]", "steps=1", "validate_every=1"]
+    path = train_from_recipe("synthetic", overrides, out=tmp_path, report=lambda row: None)
+    assert 0 <= load_weights(path)[1].scores["synthetic_miou"] <= 1
+
+
+def test_missing_data_is_named(tmp_path: Path) -> None:
+    overrides = [*SMALL, f"data.root={tmp_path / 'gone'}"]
+    with pytest.raises(InputError, match="gone/train"):
+        train_from_recipe("camvid", overrides, out=tmp_path, report=lambda row: None)
+
+
+def test_weights_start_from_the_seed() -> None:
+    recipe = load_recipe("camvid", SMALL)
+    one, two = build_network(recipe, 11), build_network(recipe, 11)
+    other = build_network(recipe.model_copy(update={"seed": 77}), 11)
+    assert torch.equal(one.ocr.cls_head.weight, two.ocr.cls_head.weight)
+    assert not torch.equal(one.ocr.cls_head.weight, other.ocr.cls_head.weight)
+
+
+def test_card_of_a_multi_scale_network_names_its_scales() -> None:
+    recipe = load_recipe("camvid", ["model.architecture=hrnet_w18_small_v1_ocr_mscale"])
+    assert make_card(recipe, {}).scales == (0.5, 1.0)
+
+
+def test_score_is_one_for_a_network_that_is_right() -> None:
+    class Bright(torch.nn.Module):
+        def forward(self, image_NCHW: torch.Tensor) -> torch.Tensor:
+            bright = image_NCHW.mean(1, keepdim=True)
+            return torch.cat([-bright, bright], dim=1)
+
+    labels_HW = np.zeros((32, 48), np.uint8)
+    labels_HW[:, 24:] = 1
+    image_HWC = np.repeat(labels_HW[..., None] * 255, 3, axis=2)
+    matrix = measure_miou(Bright(), [(image_HWC, labels_HW)], (32, 48), 2)
+    assert matrix.mean_iou() == 1.0
