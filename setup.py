@@ -61,6 +61,8 @@ class BuildWithMessages(build_py):
     """Adds the generated modules and their libraries to what setuptools copies."""
 
     def run(self) -> None:
+        # what an earlier build left here would go into the wheel
+        shutil.rmtree(Path(self.build_lib, NAME), ignore_errors=True)
         super().run()
         if self.editable_mode or not can_build_messages():
             print(f"{NAME}: modules only; no ROS 2 found to build the messages with")
@@ -95,4 +97,5 @@ setup(
     package_data={NAME: PACKAGE_DATA},
     cmdclass={"build_py": BuildWithMessages},
     distclass=DistributionWithMessages,
+    options={"build": {"build_base": "build/pip"}},
 )
