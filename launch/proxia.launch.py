@@ -5,7 +5,7 @@ An argument left empty leaves its setting to `params_file`.
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
-from launch.substitutions import PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -23,7 +23,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "params_file",
         default_value=PathJoinSubstitution([CONFIG, "proxia.yaml"]),
-        description="YAML file with the node's parameters; empty for the built-in defaults",
+        description="YAML file with the node's parameters",
     ),
     DeclareLaunchArgument(
         "namespace", default_value="", description="namespace of the node and its topics"
@@ -100,7 +100,7 @@ def make_nodes(context: LaunchContext) -> list[Node]:
     """Return the segmentation node and RViz, once the arguments' values are known."""
     values = {name: text for name, text in context.launch_configurations.items() if text}
     chosen = {
-        parameter: ParameterValue(values[argument], value_type=kind)
+        parameter: ParameterValue(LaunchConfiguration(argument), value_type=kind)
         for argument, (parameter, kind) in PARAMETERS.items()
         if argument in values
     }

@@ -18,6 +18,7 @@ DATA_FOLDERS = {
     "weights": "what ships, as safetensors with a model card",
 }
 LAUNCH_FILE = ROOT / "launch" / "proxia.launch.py"
+MAP_COLUMN = 28
 MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
 
 
@@ -104,29 +105,24 @@ def render_messages() -> str:
 
 
 def render_map() -> str:
-    """Return the package's tree; a file's comment is the first line of its docstring."""
+    """Return the package's tree; comments are the first lines of the docstrings."""
     package = ROOT / "proxia_segmentation_ros"
-    lines = ["```", "proxia_segmentation_ros/"]
-    for path in sorted(package.glob("*.py")):
-        lines += _describe_file(path, "  ")
-    for room in sorted(path for path in package.iterdir() if path.is_dir()):
-        files = sorted(room.rglob("*.py"))
-        if files:
-            lines += [f"  {room.name}/"]
-            for path in files:
-                lines += _describe_file(path, "    ")
-    data = {
-        one.name: DATA_FOLDERS[one.name]
-        for one in sorted(package.iterdir())
-        if one.name in DATA_FOLDERS
-    }
-    lines += [f"  {name + '/':<28}{text}" for name, text in data.items()]
-    return "\n".join([*lines, "```"]) + "\n"
+    lines = [_describe("proxia_segmentation_ros/", package / "__init__.py", 0)]
+    lines += _describe_files(package, 2)
+    for room in sorted(path for path in package.iterdir() if (path / "__init__.py").is_file()):
+        lines.append(_describe(f"{room.name}/", room / "__init__.py", 2))
+        lines += _describe_files(room, 4)
+    folders = sorted(path.name for path in package.iterdir() if path.name in DATA_FOLDERS)
+    lines += [f"  {name + '/':<{MAP_COLUMN - 2}}{DATA_FOLDERS[name]}" for name in folders]
+    return "\n".join(["```", *lines, "```"]) + "\n"
 
 
-def _describe_file(path: Path, indent: str) -> list[str]:
-    docstring = ast.get_docstring(ast.parse(path.read_text()))
-    if not docstring:
-        return []
-    comment = docstring.splitlines()[0].rstrip(".")
-    return [f"{indent}{path.name:<{30 - len(indent)}}{comment}"]
+def _describe_files(folder: Path, indent: int) -> list[str]:
+    files = sorted(path for path in folder.glob("*.py") if not path.name.startswith("__"))
+    return [_describe(path.name, path, indent) for path in files]
+
+
+def _describe(name: str, path: Path, indent: int) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+    comment = docstring.partition("\n")[0].rstrip(".")
+    return f"{' ' * indent}{name:<{MAP_COLUMN - indent}}{comment}".rstrip()
