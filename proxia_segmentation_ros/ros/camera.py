@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from builtin_interfaces.msg import Time
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
-from proxia_segmentation_ros.inference.pipeline import Pipeline
+from proxia_segmentation_ros.inference.pipeline import Pipeline, Stream
 from proxia_segmentation_ros.inference.timing import LedgerCounts
 from proxia_segmentation_ros.ros.camera_input import CameraInput
 from proxia_segmentation_ros.ros.camera_output import CameraOutput
@@ -43,6 +44,11 @@ class Camera:
         self._input: CameraInput | None = None
         self._stream: CameraStream | None = None
         self._heard_at_s = 0.0
+
+    @property
+    def stream(self) -> Stream[Any, Any, Any] | None:
+        """The newest activation's stream."""
+        return None if self._stream is None else self._stream.stream
 
     def publish_label_info(self) -> None:
         """Tell what the label ids mean."""

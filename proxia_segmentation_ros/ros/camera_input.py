@@ -5,6 +5,7 @@ from typing import Any
 
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
+from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from proxia_segmentation_ros.config import CameraSettings
@@ -50,10 +51,13 @@ def check_topics(node: Node, camera: str, settings: CameraSettings) -> None:
 
 def _resolve(node: Node, parameter: str, name: str) -> str:
     try:
+        validate_topic_name(name)
         return str(node.resolve_topic_name(name))
-    except (InvalidTopicNameException, ValueError) as error:
+    except InvalidTopicNameException as error:
         raise ConfigError.from_parts(
-            f"{parameter} is {name!r}", "a topic name", f"correct it ({error})"
+            f"{parameter} is {name!r}",
+            "a topic name",
+            f"correct it ({' '.join(str(error).split())})",
         ) from error
 
 

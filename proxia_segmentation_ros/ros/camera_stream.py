@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rclpy.clock import Clock
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -75,7 +74,7 @@ class CameraStream:
         self._complain = complain
         self._clock = clock
         self._is_compressed = settings.value.camera(camera).transport == "compressed"
-        self._newest_stamp = (0, 0)
+        self._newest_stamp: tuple[int, int] | None = None
         self.newest_header = Header()
         self.stream: Stream[bytes, CameraFrame, Segmentation] = Stream(
             camera=camera,
@@ -156,12 +155,12 @@ class CameraStream:
 
     def measure_age_ms(self, frame: CameraFrame) -> float:
         """Return the time from the image's stamp until now, by the node's clock."""
-        stamp = Time.from_msg(frame.header.stamp, clock_type=self._clock.clock_type)
-        return (self._clock.now().nanoseconds - stamp.nanoseconds) / 1e6
+        seconds, nanoseconds = frame.stamp
+        return float(self._clock.now().nanoseconds - nanoseconds - seconds * 10**9) / 1e6
 
     def _notice_time_jump(self, frame: CameraFrame) -> None:
         previous, self._newest_stamp = self._newest_stamp, frame.stamp
-        if frame.stamp < previous:
+        if previous is not None and frame.stamp < previous:
             jump_s = previous[0] - frame.stamp[0] + (previous[1] - frame.stamp[1]) / 1e9
             self._complain(
                 f"image stamps jumped back by {jump_s:.3f} s; expected time "

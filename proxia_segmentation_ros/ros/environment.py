@@ -8,8 +8,9 @@ from pathlib import Path
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 PROFILE_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
-# Fast DDS 2 (Humble, Jazzy) reads the older name.
+# Fast DDS 2 reads the older name; later ones warn of it.
 LEGACY_PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+LEGACY_DISTROS = frozenset({"humble", "iron", "jazzy"})
 PROFILE_NAME = Path("config", "fastdds_profile.xml")
 
 
@@ -24,8 +25,11 @@ def prepare_environment(environ: MutableMapping[str, str] | None = None) -> None
     if "fastrtps" not in target.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
         return
     profile = find_profile()
-    if profile is not None:
-        target[PROFILE_VARIABLE] = target[LEGACY_PROFILE_VARIABLE] = str(profile)
+    if profile is None:
+        return
+    target[PROFILE_VARIABLE] = str(profile)
+    if target.get("ROS_DISTRO") in LEGACY_DISTROS:
+        target[LEGACY_PROFILE_VARIABLE] = str(profile)
 
 
 def find_profile() -> Path | None:

@@ -48,7 +48,7 @@ class SegmentationNode(LifecycleNode):
         self._failure: str | None = None
         self._host: ModelHost | None = None
         self._settings: SharedSettings | None = None
-        self._cameras: list[Camera] = []
+        self.cameras: list[Camera] = []
         self._reported_at_s = 0.0
         self._terms_told: set[str] = set()
         self._board = DiagnosticsBoard(self)
@@ -112,6 +112,11 @@ class SegmentationNode(LifecycleNode):
         """Judge changes one by one."""
         return [self.set_parameters_atomically([one]) for one in parameter_list]
 
+    @property
+    def settings(self) -> NodeSettings | None:
+        """The settings in force; None while unconfigured."""
+        return None if self._settings is None else self._settings.value
+
     def _apply_settings(self) -> None:
         host = self._host
         if host is None:
@@ -130,7 +135,7 @@ class SegmentationNode(LifecycleNode):
         if self._phase == "active" and (
             settings.output.min_confidence != before.output.min_confidence
         ):
-            for camera in self._cameras:
+            for camera in self.cameras:
                 camera.publish_label_info()
 
     # The process around the node
@@ -180,7 +185,7 @@ class SegmentationNode(LifecycleNode):
         self._host.pipeline.limit_rate(settings.inference.max_rate_hz)
         for name in settings.camera_names:
             prefix = "~/" if len(settings.camera_names) == 1 else f"~/{name}/"
-            self._cameras.append(
+            self.cameras.append(
                 Camera(self, name, prefix, self._settings, self._host.segmenter, self._news.trigger)
             )
         self._phase = "inactive"
@@ -191,9 +196,9 @@ class SegmentationNode(LifecycleNode):
         if host is None:
             return
         super().on_activate(state)
-        for camera in self._cameras:
+        for camera in self.cameras:
             camera.publish_label_info()
-        host.pipeline.open([camera.subscribe(host.pipeline).stream for camera in self._cameras])
+        host.pipeline.open([camera.subscribe(host.pipeline).stream for camera in self.cameras])
         for name in self._declared.unused_qos_overrides():
             self.get_logger().warning(f"{name} is for a topic that this node does not have")
         self._phase = "active"
@@ -203,7 +208,7 @@ class SegmentationNode(LifecycleNode):
         super().on_deactivate(state)
 
     def _stop_cameras(self) -> None:
-        for camera in self._cameras:
+        for camera in self.cameras:
             camera.unsubscribe()
         if self._host is not None:
             give_up_s = time.monotonic() + PAUSE_TIMEOUT_S
@@ -218,9 +223,9 @@ class SegmentationNode(LifecycleNode):
     def _release(self) -> bool:
         self._stop_cameras()
         has_closed = self._host is None or self._host.close()
-        for camera in self._cameras:
+        for camera in self.cameras:
             camera.destroy()
-        self._cameras = []
+        self.cameras = []
         self._host = None
         self._settings = None
         self._phase = "unconfigured"
@@ -252,14 +257,14 @@ class SegmentationNode(LifecycleNode):
 
     def _publish_heartbeats(self) -> None:
         if self._phase == "active":
-            for camera in self._cameras:
+            for camera in self.cameras:
                 camera.publish_heartbeat()
 
     def _publish_report(self) -> None:
         self._reported_at_s = time.monotonic()
         stamp = self.get_clock().now().to_msg()
         if self._phase == "active":
-            for camera in self._cameras:
+            for camera in self.cameras:
                 camera.publish_stats(stamp)
         self._board.publish(self._find(), stamp)
 
@@ -276,7 +281,7 @@ class SegmentationNode(LifecycleNode):
             message=self._failure or self._phase,
             values=values,
         )
-        return [model, *(camera.find() for camera in self._cameras)]
+        return [model, *(camera.find() for camera in self.cameras)]
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -170,12 +171,12 @@ def _explain_unknown(name: str, value: Any, camera_names: list[str]) -> ConfigEr
             "parameters of cameras that camera_names holds",
             f"add {parts[1]!r} to camera_names or correct the name",
         )
-    try:
-        NodeSettings.from_flat({name: value})
-    except ConfigError as error:
-        return _UnknownParameter(str(error))
+    known = [row.name for row in list_parameters(camera_names)]
+    close = get_close_matches(name, known, n=1)
     return _UnknownParameter.from_parts(
-        f"parameter {name!r} is unknown", "a parameter of this node", "check its spelling"
+        f"parameter {name!r} is unknown",
+        f"one of {', '.join(known)}",
+        f"did you mean {close[0]!r}?" if close else "check its spelling",
     )
 
 

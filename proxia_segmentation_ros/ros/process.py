@@ -24,7 +24,7 @@ from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.ros.environment import prepare_environment
 
 JOIN_TIMEOUT_S = 0.7
-LAST_RESORT_S = 1.8
+LAST_RESORT_S = 1.5
 FAILED = 1
 
 

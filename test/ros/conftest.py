@@ -23,6 +23,11 @@ class NodeUnderTest:
         )
         self._spinner.start(self.node)
 
+    def count(self, name: str, camera: int = 0) -> int:
+        """Return one of the camera's counters as of now."""
+        stream = self.node.cameras[camera].stream
+        return 0 if stream is None else getattr(stream.ledger.counts(), name)
+
     def close(self) -> None:
         self.segmenter.gate.set()
         self.node.request_stop()

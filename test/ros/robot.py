@@ -97,22 +97,34 @@ class Robot:
         self.node.create_subscription(message_type, topic, store, qos)
         return messages
 
-    def listen_matched(
-        self, topic: str, message_type: Any, qos: QoSProfile = RELIABLE
-    ) -> list[Any]:
-        """Subscribe and wait until the node's publisher is there."""
-        messages = self.listen(topic, message_type, qos)
-        self.wait_for(lambda: self.node.count_publishers(topic), f"a publisher of {topic}")
-        return messages
-
     def publish(self, topic: str, message: Any, qos: QoSProfile = BEST_EFFORT) -> None:
         """Publish, the first time after somebody subscribed."""
         if topic not in self._publishers:
             self._publishers[topic] = self.node.create_publisher(type(message), topic, qos)
-            self.wait_for(
-                lambda: self._publishers[topic].get_subscription_count(), f"a listener of {topic}"
-            )
+            self.wait_for(self._publishers[topic].get_subscription_count, f"a listener of {topic}")
         self._publishers[topic].publish(message)
+
+    def show(self, image: Any, topic: str = "/image", answer: str = "/proxia/labels") -> Any:
+        """Publish an image until its labels come back; return them.
+
+        A best-effort message that is sent before its receiver knows the sender is lost, so the
+        first one may take several attempts.
+        """
+        stamp = image.header.stamp
+
+        def find() -> Any:
+            self.publish(topic, image)
+            return self.wait_briefly(
+                lambda: next((one for one in self.heard[answer] if one.header.stamp == stamp), None)
+            )
+
+        return self.wait_for(find, f"the answer to stamp {stamp.sec} on {answer}")
+
+    def wait_briefly(self, condition: Callable[[], Any]) -> Any:
+        """Return the condition's value as soon as it is true, or what it is after 0.2 s."""
+        with self.changed:
+            self.changed.wait_for(condition, 0.2)
+            return condition()
 
     def wait_for_stamp(self, topic: str, sec: int, timeout_s: float = TIMEOUT_S) -> Any:
         """Return the message on this topic whose header has these seconds."""
@@ -121,6 +133,10 @@ class Robot:
             f"stamp {sec} on {topic}",
             timeout_s,
         )
+
+    def wait_for_state(self, label: str) -> None:
+        """Wait until the node is in this state."""
+        self.wait_for(lambda: self.state() == label, f"state {label}")
 
     def state(self) -> str:
         return self._call("get_state", GetState, GetState.Request()).current_state.label
