@@ -88,6 +88,7 @@ class _Heard:
 class _Demo:
     def __init__(self, settings: DemoSettings, progress: Progress) -> None:
         self._began_s = time.monotonic()
+        self._card = read_card(settings.weights)
         self._settings = settings
         self._progress = progress
         self._source = open_source(settings.source, size_hw=settings.size_hw or DEFAULT_SIZE_HW)
@@ -229,13 +230,12 @@ class _Demo:
     def _make_record(self, heard: _Heard) -> DemoRecord:
         listener = heard.listener
         scenes = listener.scenes
-        card = read_card(self._settings.weights)
         moments = join_moments(self._store.frames, heard.published, listener.labels, scenes)
         return DemoRecord(
             source=self._source.name,
-            model=card.name,
+            model=self._card.name,
             rate_hz=self._stream.rate_hz or _measure_played_rate(heard.published),
-            label_set=card.to_label_set(),
+            label_set=self._card.to_label_set(),
             truth_names=self._name_truth(),
             moments=moments,
             stats=listener.stats,

@@ -119,15 +119,12 @@ def measure_miou(record: DemoRecord) -> float | None:
     if tuple(record.truth_names) != record.label_set.names:
         return None
     matrix = ConfusionMatrix(len(record.label_set))
-    has_true_pixels = np.zeros(len(record.label_set), bool)
     for one in record.labelled:
         truth_HW = one.source.truth_HW
         if truth_HW is None or one.labels is None:
             continue
         if truth_HW.shape == one.labels.labels_HW.shape:
             matrix.add(truth_HW, one.labels.labels_HW)
-            ids = np.unique(truth_HW)
-            has_true_pixels[ids[ids < len(has_true_pixels)]] = True
-    if not has_true_pixels.any():
+    if not matrix.true_pixels.any():
         return None
-    return round(float(np.nanmean(matrix.iou_per_class()[has_true_pixels])), 4)
+    return round(matrix.mean_iou(only_true_classes=True), 4)

@@ -16,6 +16,7 @@ from proxia_segmentation_ros.apps.sources import (
     list_images,
 )
 from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.data.folder import read_mask
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 
@@ -114,15 +115,7 @@ class TruthFolder:
         """Return the class ids (H, W) of frame `index`, None beyond the last mask."""
         if index >= len(self._paths):
             return None
-        path = self._paths[index]
-        mask_HW = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if mask_HW is None or mask_HW.ndim != 2:
-            raise InputError.from_parts(
-                f"mask {str(path)!r} is not an image of one channel",
-                "class ids as grey values",
-                "check the folder",
-            )
-        return self.label_set.map_source(mask_HW)
+        return read_mask(self._paths[index], self.label_set)
 
 
 def count_bytes(one: SourceFrame) -> int:

@@ -45,7 +45,9 @@ def open_stream(settings: PlaySettings) -> FrameStream:
 
     Raises:
         InputError: the source can't be played.
+        ConfigError: there is no such transport.
     """
+    transport = parse_transport(settings.transport)
     source = open_source(
         settings.source,
         size_hw=settings.size_hw or DEFAULT_SIZE_HW,
@@ -53,7 +55,7 @@ def open_stream(settings: PlaySettings) -> FrameStream:
     )
     is_drawn_to_size = bool(source.label_set_name)
     stream_settings = StreamSettings(
-        transport=parse_transport(settings.transport),
+        transport=transport,
         rate_hz=settings.rate_hz,
         size_hw=None if is_drawn_to_size else settings.size_hw,
         max_frames=settings.max_frames,

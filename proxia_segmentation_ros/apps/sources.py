@@ -133,20 +133,20 @@ class BagSource:
     label_set_name = ""
 
     def __init__(self, path: str, topic: str | None = None) -> None:
-        from proxia_segmentation_ros.bag import read_images
+        from proxia_segmentation_ros.bag import bag_info, read_images
 
         self.name = path
-        self._topic = topic
         self._path = path
-        stamps_ns = [frame.stamp_ns for frame in read_images(path, topic)]
-        if not stamps_ns:
+        self._topic = topic
+        first = next(read_images(path, topic), None)
+        if first is None:
             raise InputError.from_parts(
                 f"bag {path!r} holds no images",
-                "a topic of Image or CompressedImage",
-                "pick another",
+                "a topic of Image or CompressedImage with messages",
+                "pick another bag",
             )
-        span_s = (stamps_ns[-1] - stamps_ns[0]) / 1e9
-        self.rate_hz = (len(stamps_ns) - 1) / span_s if span_s > 0 else DEFAULT_RATE_HZ
+        rates_hz = {one.name: one.rate_hz for one in bag_info(path).image_topics}
+        self.rate_hz = rates_hz[first.topic] or DEFAULT_RATE_HZ
 
     def __iter__(self) -> Iterator[SourceFrame]:
         from proxia_segmentation_ros.bag import read_images

@@ -29,7 +29,7 @@ app.command("benchmark")(benchmark.benchmark)
 def run_command() -> int:
     """Parse, run, and turn errors of the user's making into one sentence and an exit code."""
     try:
-        app()
+        app(prog_name="proxia")
     except ProxiaError as error:
         print(f"proxia: {error}", file=sys.stderr)
         return error.exit_code

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
@@ -38,22 +38,10 @@ def evaluate(
         size=size,
     )
     with show_progress() as progress:
-        figures = score_folder(settings, progress)
-    _print_figures(figures)
-    text = json.dumps(figures, indent=2)
+        score = score_folder(settings, progress)
+    print(score.report.to_text())
+    text = json.dumps(score.to_dict(), indent=2)
     print(text)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text + "\n", encoding="utf-8")
-
-
-def _print_figures(figures: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("class", "IoU", title=f"{figures['weights']} on {figures['images']}")
-    for name, value in figures["iou"].items():
-        table.add_row(name, "absent" if value is None else f"{value:.4f}")
-    table.add_section()
-    table.add_row("mean", f"{figures['miou']:.4f}")
-    Console().print(table)

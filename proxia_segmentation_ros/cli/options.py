@@ -1,11 +1,13 @@
 """Options that several commands share, under the names of the node's parameters."""
 
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from proxia_segmentation_ros.config import SizeHW, parse_size
 from proxia_segmentation_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.config import SizeHW
 
 # typer reads these at run time on Python 3.10 too, hence Optional.
 Weights = Annotated[
@@ -23,7 +25,7 @@ Set = Annotated[
 ]
 
 
-def read_size(text: str | None) -> SizeHW | None:
+def read_size(text: str) -> "SizeHW | None":
     """Return (height, width) of WxH, None of nothing.
 
     Raises:
@@ -31,6 +33,8 @@ def read_size(text: str | None) -> SizeHW | None:
     """
     if not text:
         return None
+    from proxia_segmentation_ros.config import parse_size
+
     size_hw = parse_size(text)
     if size_hw is None:
         raise ConfigError.from_parts(f"--size is {text!r}", "WxH such as 480x360", "correct it")

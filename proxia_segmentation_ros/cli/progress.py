@@ -25,12 +25,16 @@ class Bars:
         self._progress = progress
         self._task: TaskID | None = None
         self._total: int | None = None
+        self._is_shown = False
         self._lock = threading.Lock()
 
     def begin(self, text: str, total: int | None = None) -> None:
         """Start a stage; without a total its bar only moves."""
         with self._lock:
             self._end()
+            if not self._is_shown:
+                self._progress.start()
+                self._is_shown = True
             self._task, self._total = self._progress.add_task(text, total=total), total
 
     def advance(self) -> None:
@@ -39,10 +43,13 @@ class Bars:
             if self._task is not None:
                 self._progress.advance(self._task)
 
-    def finish(self) -> None:
-        """End the last stage."""
+    def close(self) -> None:
+        """End the last stage and leave the terminal as it was."""
         with self._lock:
             self._end()
+            if self._is_shown:
+                self._progress.stop()
+                self._is_shown = False
 
     def _end(self) -> None:
         if self._task is not None:
@@ -54,7 +61,7 @@ class Bars:
 
 @contextmanager
 def show_progress() -> Iterator[Bars]:
-    """Show bars until the block ends."""
+    """Show bars from the first stage until the block ends."""
     columns = (
         TextColumn("{task.description:<18}"),
         BarColumn(),
@@ -62,7 +69,8 @@ def show_progress() -> Iterator[Bars]:
         TimeElapsedColumn(),
     )
     console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, refresh_per_second=REFRESH_HZ) as progress:
-        bars = Bars(progress)
+    bars = Bars(Progress(*columns, console=console, refresh_per_second=REFRESH_HZ))
+    try:
         yield bars
-        bars.finish()
+    finally:
+        bars.close()

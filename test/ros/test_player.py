@@ -176,7 +176,7 @@ def test_player_tells_that_the_node_failed_to_configure(session, other):
 def test_waiting_ends_with_the_state_of_the_node(session, other):
     ManagedFake(other, "/segmenter", "inactive")
     player = CameraPlayer(session, [], rate_hz=1.0, node_name_to_wait="/segmenter")
-    with pytest.raises(ProxiaError, match="'/segmenter' (is 'inactive'|did not answer)"):
+    with pytest.raises(ProxiaError, match=r"'/segmenter' (is 'inactive'|did not answer)"):
         player.wait_until_ready(0.5)
 
 

@@ -1,0 +1,119 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxia_segmentation_ros.cli import main
+
+COMMANDS = ("run", "play", "segment", "demo", "evaluate", "train", "benchmark")
+HEAVY = ("torch", "cv2", "rclpy", "openvino", "numpy", "rich", "pydantic")
+
+
+def call(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["proxia", *arguments])
+    code = main()
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+def test_help_names_every_command(monkeypatch, capsys):
+    code, out, _ = call(monkeypatch, capsys, "--help")
+    assert code == 0
+    for name in COMMANDS:
+        assert re.search(rf"^\W*{name}\b", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(monkeypatch, capsys, name):
+    code, out, _ = call(monkeypatch, capsys, name, "--help")
+    assert code == 0
+    assert "Usage: proxia " + name in out
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nsys.argv = ['proxia', '--help']\n"
+        "from proxia_segmentation_ros.cli import main\nmain()\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert done.stderr.strip().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "sentence"),
+    [
+        (["run", "--set", "inference.backend=abacus"], 2, "inference.backend is 'abacus'"),
+        (["run", "--set", "nonsense"], 2, "--set 'nonsense' assigns nothing"),
+        (["run", "--params-file", "/no/such.yaml"], 2, "/no/such.yaml"),
+        (["play", "/no/such.mp4"], 3, "'/no/such.mp4' does not exist"),
+        (["play", "--size", "large"], 2, "--size is 'large'"),
+        (["play", "--transport", "theora"], 2, "transport is 'theora'"),
+        (["segment", "/no/such", "-o", "/tmp/unused"], 3, "'/no/such' does not exist"),
+        (["demo", "--source", "/no/such"], 3, "'/no/such' does not exist"),
+        (["demo", "--weights", "/no/such.safetensors"], 4, "'/no/such.safetensors'"),
+        (["evaluate", "/no/images", "/no/masks"], 3, "'/no/images' does not exist"),
+        (["train", "/no/such.yaml"], 2, "'/no/such.yaml' does not exist"),
+    ],
+)
+def test_mistakes_of_the_user_are_one_sentence_and_an_exit_code(
+    monkeypatch, capsys, arguments, exit_code, sentence
+):
+    code, _, err = call(monkeypatch, capsys, *arguments)
+    assert (code, sentence in err) == (exit_code, True), err
+    assert "Traceback" not in err
+    assert err.startswith("proxia: ")
+
+
+def test_unknown_option_is_refused(monkeypatch, capsys):
+    code, _, err = call(monkeypatch, capsys, "demo", "--colour", "red")
+    assert code == 2
+    assert "--colour" in err
+
+
+def test_run_hands_ros_arguments_to_the_node(monkeypatch):
+    import types
+
+    seen = []
+    node = types.ModuleType("node")
+    node.main = lambda arguments: seen.append(arguments) or 0
+    monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.ros.node", node)
+    options = ["--image-topic", "/front/image", "--weights", "synthetic", "--namespace", "robot"]
+    monkeypatch.setattr(sys, "argv", ["proxia", "run", *options, "--set", "overlay.alpha=1"])
+    assert main() == 0
+    assert seen == [
+        [
+            "--ros-args",
+            *("-p", "overlay.alpha:=1.0"),
+            *("-p", 'cameras.camera.image_topic:="/front/image"'),
+            *("-p", 'model.weights:="synthetic"'),
+            *("-r", "__ns:=/robot"),
+        ]
+    ]
+
+
+def test_run_sets_the_camera_that_is_named(monkeypatch):
+    import types
+
+    seen = []
+    node = types.ModuleType("node")
+    node.main = seen.append
+    monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.ros.node", node)
+    options = ["--set", "camera_names=[rear]", "--transport", "compressed"]
+    monkeypatch.setattr(sys, "argv", ["proxia", "run", *options])
+    assert main() == 0
+    assert 'cameras.rear.transport:="compressed"' in seen[0]
+
+
+def test_module_runs_as_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "proxia_segmentation_ros.cli", "play", str(Path("/no/such.mp4"))],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 3
