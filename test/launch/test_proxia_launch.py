@@ -19,7 +19,9 @@ from proxia_segmentation_ros.ros.session import RosSession
 
 pytestmark = pytest.mark.needs_ros_install
 
-LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "proxia.launch.py"
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH_FILE = ROOT / "launch" / "proxia.launch.py"
+CONFIG = ROOT / "config"
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 NODE_PARAMETERS = {
     "model.weights": "some_weights",
@@ -196,6 +198,33 @@ def test_topics_follow_namespace_and_compat(
         launched.wait_until(lambda: session.node.get_subscriptions_info_by_topic("/eye"))
         leaf_names = {name.rpartition("/")[2] for name in list_topics() if "proxia" in name}
     assert ("labels" in leaf_names) == (compat == "none")
+
+
+def test_parameter_file_for_nav2_reaches_the_node(session: RosSession) -> None:
+    file = CONFIG / "nav2.yaml"
+    with LaunchedNode(f"params_file:={file}", "compat:=nav2", "weights:=absent") as launched:
+        values = launched.read_parameters(session, "output.size", "cameras.camera.image_topic")
+    assert values == ["640x480", "/rgbd_camera/image"]
+
+
+def test_parameter_file_for_two_cameras_makes_two_streams(
+    session: RosSession, weights_file: Path
+) -> None:
+    file = CONFIG / "two_cameras.yaml"
+    chosen = [f"params_file:={file}", f"weights:={weights_file}", "backend:=torch"]
+
+    def count_subscriptions(topic: str) -> int:
+        return len(session.node.get_subscriptions_info_by_topic(topic))
+
+    def list_topics() -> set[str]:
+        return {name for name, _ in session.node.get_topic_names_and_types()}
+
+    with LaunchedNode(*chosen) as launched:
+        launched.wait_until(lambda: count_subscriptions("/left/image_raw"))
+        launched.wait_until(lambda: count_subscriptions("/right/image_raw/compressed"))
+        launched.wait_until(
+            lambda: {"/proxia/left/labels", "/proxia/right/labels"} <= list_topics()
+        )
 
 
 @pytest.mark.parametrize("own_profile", [None, *PROFILE_VARIABLES])
