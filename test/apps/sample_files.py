@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-
 from proxia_segmentation_ros.wire.cdr import CompressedImageMessage, ImageMessage
 
 
