@@ -13,6 +13,7 @@ from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.render import colorize, draw_legend, draw_overlay
 
 MOMENTS_SHOWN = 6
+CLASSES_NAMED = 4
 CELL_WIDTH = 480
 GAP = 12
 HEADING_HEIGHT = 34
@@ -116,15 +117,32 @@ def _draw_row(moment: DemoMoment, record: DemoRecord) -> np.ndarray:
     for column, cell_HWC in enumerate(cells):
         left = GAP + column * (CELL_WIDTH + GAP)
         row_HWC[: cell_HWC.shape[0], left : left + CELL_WIDTH] = cell_HWC
-    first_s = record.moments[0].published.stamp_ns
-    seconds = (moment.published.stamp_ns - first_s) / 1e9
-    count = len(moment.scene.boxes) if moment.scene is not None else 0
-    baseline = height + CAPTION_HEIGHT - 6
-    text = f"frame {moment.published.index}   {seconds:.2f} s"
-    _write(row_HWC, text, (GAP, baseline), 0.45, FAINT_RGB)
-    text = f"{count} objects   {moment.latency_ms:.0f} ms"
-    _write(row_HWC, text, (3 * GAP + 2 * CELL_WIDTH, baseline), 0.45, FAINT_RGB)
+    for column, text in enumerate(_list_captions(moment, record)):
+        place = (GAP + column * (CELL_WIDTH + GAP), height + CAPTION_HEIGHT - 6)
+        _write(row_HWC, text, place, 0.45, FAINT_RGB)
     return row_HWC
+
+
+def _list_captions(moment: DemoMoment, record: DemoRecord) -> tuple[str, str, str]:
+    """Return a line for each picture of a row: when, what covers it, what was found how fast."""
+    seconds = (moment.published.stamp_ns - record.moments[0].published.stamp_ns) / 1e9
+    count = len(moment.scene.boxes) if moment.scene is not None else 0
+    return (
+        f"frame {moment.published.index}   {seconds:.2f} s",
+        describe_labels(moment, record.label_set),
+        f"{count} object{'' if count == 1 else 's'}   labels after {moment.latency_ms:.0f} ms",
+    )
+
+
+def describe_labels(moment: DemoMoment, label_set: LabelSet) -> str:
+    """Return the largest classes of a frame with their shares of its pixels."""
+    if moment.labels is None:
+        return ""
+    counts = np.bincount(moment.labels.labels_HW.reshape(-1), minlength=len(label_set))
+    shares = 100 * counts[: len(label_set)] / counts.sum()
+    largest = np.argsort(-shares)[:CLASSES_NAMED]
+    named = [(label_set.names[one], shares[one]) for one in largest if shares[one] >= 1]
+    return "   ".join(f"{name} {share:.0f} %" for name, share in named)
 
 
 def _fit(image_HWC: np.ndarray) -> np.ndarray:

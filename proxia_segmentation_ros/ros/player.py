@@ -22,6 +22,7 @@ from proxia_segmentation_ros.wire.encodings import read_encoded_size
 Transport = Literal["raw", "compressed"]
 
 READY_POLL_S = 0.05
+SETTLE_S = 0.2
 FOCAL_LENGTH_IN_WIDTHS = 0.8  # about 64 degrees across, a usual street camera
 
 
@@ -104,7 +105,8 @@ class CameraPlayer:
                 raise self._explain_timeout(timeout_s)
             if self._stopped.wait(READY_POLL_S):
                 return False
-        return True
+        # Discovery has two ends: the subscriber may learn of us a little after we learn of it.
+        return not self._stopped.wait(SETTLE_S)
 
     def play(self, on_published: Callable[[PublishedFrame], None] | None = None) -> PlayReport:
         """Publish every frame at its time; returns at the end of the frames or after `stop`."""
