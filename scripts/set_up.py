@@ -130,11 +130,10 @@ def check_tools() -> None:
 
 def update_venv(ros_prefixes: "list[str]", env: "dict[str, str]") -> None:
     """Make .venv, or bring its packages up to the requirement files; raise SystemExit if not."""
-    names = ["requirements.txt", "requirements/tools.txt"]
-    if not ros_prefixes:
-        names = ["requirements/lock.txt"]
+    first = "requirements.txt" if ros_prefixes else "requirements/lock.txt"
+    names = [first, "requirements/tools.txt"]
     ground = digest(str(ROOT), sys.version, *ros_prefixes)
-    content = digest(*(read_text(path) for path in list_files("requirements.txt", "requirements")))
+    content = digest(*((ROOT / name).read_text() for name in names))
     ground_file, content_file = VENV / "proxia_ground", VENV / "proxia_content"
     if read_text(ground_file) == ground and read_text(content_file) == content:
         return
