@@ -1,0 +1,147 @@
+"""Image and label image that are painted together, far things first."""
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.data.synthetic.camera import Camera
+from proxia_segmentation_ros.data.synthetic.textures import Sprite, Texture
+
+Colour = tuple[float, float, float]
+_SHIFT = 4
+_LIMIT = 6000 << _SHIFT
+
+
+class Canvas:
+    """Paints polygons, textured quads and sprites into image and labels alike."""
+
+    def __init__(self, camera: Camera) -> None:
+        height, width = camera.size_hw
+        self.camera = camera
+        self.image_HWC = np.zeros((height, width, 3), np.uint8)
+        self.labels_HW = np.zeros((height, width), np.uint8)
+
+    def fill(self, uv_N2: np.ndarray, colour: Colour, label: int | None) -> None:
+        """Fill a polygon; without a label only the image changes."""
+        if len(uv_N2) < 3:
+            return
+        points = fix_points(uv_N2)
+        cv2.fillPoly(self.image_HWC, [points], colour, cv2.LINE_AA, _SHIFT)
+        if label is not None:
+            cv2.fillPoly(self.labels_HW, [points], (label,), cv2.LINE_8, _SHIFT)
+
+    def find_window(self, uv_N2: np.ndarray) -> tuple[int, int, int, int] | None:
+        """Return left, top, right, bottom of what a polygon covers of the image."""
+        height, width = self.labels_HW.shape
+        left, top = np.floor(uv_N2.min(axis=0)).astype(int).tolist()
+        right, bottom = np.ceil(uv_N2.max(axis=0)).astype(int).tolist()
+        left, top = max(left, 0), max(top, 0)
+        right, bottom = min(right + 1, width), min(bottom + 1, height)
+        return None if right <= left or bottom <= top else (left, top, right, bottom)
+
+    def paint_quad(
+        self,
+        uv_42: np.ndarray,
+        texture: Texture,
+        level: int,
+        label: int,
+        *,
+        part: tuple[float, float] = (0.0, 1.0),
+        gain: float = 1.0,
+        haze: float = 0.0,
+        outline_N2: np.ndarray | None = None,
+    ) -> None:
+        """Paint the horizontal `part` of a texture on a quad given clockwise from top left."""
+        outline_N2 = uv_42 if outline_N2 is None else outline_N2
+        window = self.find_window(outline_N2)
+        if window is None:
+            return
+        left, top, right, bottom = window
+        source = texture.levels[level]
+        height, width = source.shape[:2]
+        x0, x1 = part[0] * width - 0.5, part[1] * width - 0.5
+        corners = np.array(
+            [[x0, -0.5], [x1, -0.5], [x1, height - 0.5], [x0, height - 0.5]], np.float32
+        )
+        target = (uv_42 - (left, top)).astype(np.float32)
+        matrix = cv2.getPerspectiveTransform(target, corners)
+        warped = cv2.warpPerspective(
+            source,
+            matrix,
+            (right - left, bottom - top),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        mask = np.zeros(warped.shape[:2], np.uint8)
+        points = fix_points(outline_N2 - (left, top))
+        cv2.fillPoly(mask, [points], (255,), cv2.LINE_8, _SHIFT)
+        rows, columns = slice(top, bottom), slice(left, right)
+        self._merge(warped, mask, self.image_HWC[rows, columns], gain, haze)
+        self.labels_HW[rows, columns][mask > 0] = label
+
+    def stamp(
+        self,
+        sprite: Sprite,
+        foot_uv: tuple[float, float],
+        px_per_m: float,
+        label: int,
+        *,
+        gain: float = 1.0,
+        stretch: tuple[float, float] = (1.0, 1.0),
+        mirrored: bool = False,
+    ) -> None:
+        """Paint a sprite that stands with the middle of its lower edge on `foot_uv`."""
+        width_px = sprite.size_m[0] * stretch[0] * px_per_m
+        height_px = sprite.size_m[1] * stretch[1] * px_per_m
+        left, top = foot_uv[0] - width_px / 2, foot_uv[1] - height_px
+        box = np.array([[left, top], [left + width_px, foot_uv[1]]])
+        window = self.find_window(box)
+        if window is None or height_px < 2:
+            return
+        x0, y0, x1, y1 = window
+        level = sprite.colour.pick_level(px_per_m * stretch[1])
+        source_hw = sprite.colour.levels[level].shape[:2]
+        scale_x, scale_y = source_hw[1] / width_px, source_hw[0] / height_px
+        matrix = np.array(
+            [
+                [scale_x, 0, (x0 + 0.5 - left) * scale_x - 0.5],
+                [0, scale_y, (y0 + 0.5 - top) * scale_y - 0.5],
+            ]
+        )
+        if mirrored:
+            matrix[0] = -matrix[0]
+            matrix[0, 2] += source_hw[1] - 1
+        size = (x1 - x0, y1 - y0)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        colour = cv2.warpAffine(sprite.colour.levels[level], matrix, size, flags=flags)
+        outline = cv2.warpAffine(sprite.outline.levels[level], matrix, size, flags=flags)
+        rows, columns = slice(y0, y1), slice(x0, x1)
+        self._merge(colour, None, self.image_HWC[rows, columns], gain, 0.0)
+        self.labels_HW[rows, columns][outline > 127] = label
+
+    @staticmethod
+    def _merge(
+        source: np.ndarray, mask: np.ndarray | None, target: np.ndarray, gain: float, haze: float
+    ) -> None:
+        """Lay a piece of RGB or premultiplied RGB + alpha over `target`."""
+        if source.shape[2] == 3:
+            if gain != 1 or haze:
+                source = cv2.convertScaleAbs(source, alpha=gain * (1 - haze), beta=haze * 120)
+            cv2.copyTo(source, mask, target)
+            return
+        alpha = cv2.extractChannel(source, 3)
+        if mask is not None:
+            alpha = cv2.bitwise_and(alpha, mask)
+        colour = cv2.cvtColor(source, cv2.COLOR_RGBA2RGB)
+        if mask is not None:
+            colour = cv2.copyTo(colour, mask)
+        if gain != 1:
+            colour = cv2.convertScaleAbs(colour, alpha=gain)
+        rest = cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2RGB)
+        cv2.multiply(target, rest, dst=target, scale=1 / 255)
+        cv2.add(target, colour, dst=target)
+
+
+def fix_points(uv_N2: np.ndarray) -> np.ndarray:
+    """Return pixels as OpenCV's fixed-point integers; pixel centres lie at whole numbers."""
+    scaled = np.clip((uv_N2 - 0.5) * (1 << _SHIFT), -_LIMIT, _LIMIT)
+    return np.rint(scaled).astype(np.int32)

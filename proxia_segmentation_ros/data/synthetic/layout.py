@@ -1,0 +1,395 @@
+"""Where things stand: the street is drawn block by block, each from its own seed."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from proxia_segmentation_ros.data.synthetic.buildings import Building
+from proxia_segmentation_ros.data.synthetic.canvas import Canvas, Colour
+from proxia_segmentation_ros.data.synthetic.facades import FACADE_COUNT, share_facade
+from proxia_segmentation_ros.data.synthetic.furniture import Fence, Pole, Sign
+from proxia_segmentation_ros.data.synthetic.ground import PAVEMENT, ROAD, VERGE, Patch, Shadow
+from proxia_segmentation_ros.data.synthetic.plants import Hedge, Plant
+from proxia_segmentation_ros.data.synthetic.vehicles import draw_vehicle, scale
+from proxia_segmentation_ros.data.synthetic.weather import Weather
+
+BLOCK_M = 24.0
+_POLE_GREYS = ((92, 96, 96), (120, 124, 124), (44, 48, 48), (60, 66, 60), (150, 150, 146))
+
+
+class Thing(Protocol):
+    """Something that stands on the street and can be painted."""
+
+    @property
+    def along_m(self) -> float:
+        """Return where it begins."""
+
+    @property
+    def far_m(self) -> float:
+        """Return the distance by which things are sorted."""
+
+    def draw(self, canvas: Canvas, weather: Weather) -> None:
+        """Paint it."""
+
+
+@dataclass(frozen=True)
+class StreetPlan:
+    """What stays the same along a street."""
+
+    seed: int
+    lane_m: float
+    parking_m: tuple[float, float]
+    pavement_m: tuple[float, float]
+    base_rgb: Colour
+    base_label: int
+    road_rgb: Colour
+    pavement_rgb: Colour
+    marking_rgb: Colour
+    has_slabs: bool
+    has_yellow_lines: bool
+    leafy_share: float
+    districts: tuple[tuple[str, str], ...]
+
+    def find_edge(self, side: int) -> float:
+        """Return where the road ends on the left (-1) or right (1)."""
+        return side * (self.lane_m + self.parking_m[(side + 1) // 2])
+
+    def find_back(self, side: int) -> float:
+        """Return where the pavement ends."""
+        return self.find_edge(side) + side * self.pavement_m[(side + 1) // 2]
+
+
+@dataclass(frozen=True)
+class Block:
+    """What stands in one block of the street."""
+
+    things: tuple[Thing, ...]
+    patches: tuple[Patch, ...]
+    shadows: tuple[Shadow, ...]
+
+
+def draw_plan(rng: np.random.Generator, seed: int) -> StreetPlan:
+    """Draw what stays the same along a street."""
+    is_green = bool(rng.random() < 0.5)
+    grass = np.array((84, 96, 52)) * rng.uniform(0.7, 1.1)
+    road = rng.uniform(76, 112) * np.array((1, 1, 1.02)) * rng.uniform(0.97, 1.03, 3)
+    paving = rng.uniform(84, 140) * np.array((1.02, 0.99, 0.94)) * rng.uniform(0.96, 1.04, 3)
+    kinds = ("shops", "shops", "terrace", "terrace", "houses", "park", "offices")
+
+    def as_colour(rgb: np.ndarray) -> Colour:
+        return scale((float(rgb[0]), float(rgb[1]), float(rgb[2])), 1.0)
+
+    return StreetPlan(
+        seed=seed,
+        lane_m=float(rng.uniform(2.9, 3.9)),
+        parking_m=(
+            float(rng.choice((0.0, 2.0), p=(0.55, 0.45))),
+            float(rng.choice((0.0, 2.0), p=(0.5, 0.5))),
+        ),
+        pavement_m=(float(rng.uniform(1.6, 3.4)), float(rng.uniform(1.6, 3.4))),
+        base_rgb=as_colour(grass if is_green else paving * 0.95),
+        base_label=VERGE if is_green else PAVEMENT,
+        road_rgb=as_colour(road),
+        pavement_rgb=as_colour(paving),
+        marking_rgb=scale((208, 208, 202), float(rng.uniform(0.8, 1.1))),
+        has_slabs=bool(rng.random() < 0.6),
+        has_yellow_lines=bool(rng.random() < 0.5),
+        leafy_share=float(rng.choice((0.1, 0.5, 0.95))),
+        districts=tuple(
+            (str(rng.choice(kinds)), str(rng.choice(kinds))) for _ in range(5)
+        ),
+    )
+
+
+def draw_block(plan: StreetPlan, index: int) -> Block:
+    """Draw everything in block `index`."""
+    rng = np.random.default_rng((plan.seed, 61, index + 1000))
+    builder = BlockBuilder(plan, index, rng)
+    district = plan.districts[(index // 4) % len(plan.districts)]
+    if index % 5 == int(plan.seed) % 5:
+        builder.add_junction(int(rng.choice((-1, 1, 2))))
+    elif rng.random() < 0.12:
+        builder.add_crossing()
+    for side, kind in zip((-1, 1), district, strict=True):
+        builder.add_side(side, kind)
+        builder.add_kerbside(side)
+    builder.add_markings()
+    return builder.build()
+
+
+class BlockBuilder:
+    """Collects what stands in one block."""
+
+    def __init__(self, plan: StreetPlan, index: int, rng: np.random.Generator) -> None:
+        self._plan = plan
+        self._rng = rng
+        self._start = index * BLOCK_M
+        self._things: list[Thing] = []
+        self._patches: list[Patch] = []
+        self._shadows: list[Shadow] = []
+        self._gap_m = {-1: 0.0, 1: 0.0}
+
+    def build(self) -> Block:
+        """Return the finished block."""
+        return Block(tuple(self._things), tuple(self._patches), tuple(self._shadows))
+
+    def add_junction(self, side: int) -> None:
+        """Let a side road leave to the left (-1), the right (1) or both (2)."""
+        plan, width = self._plan, float(self._rng.uniform(6, 8))
+        self._start_gap = self._start + 1.0
+        for one in (-1, 1) if side == 2 else (side,):
+            self._gap_m[one] = width + 3.5
+            edge = plan.find_edge(one)
+            out = one * 45.0
+            begin = self._start_gap + 1.5
+            left, right = min(edge, out), max(edge, out)
+            self._patches.append(
+                Patch(left, right, begin - 1.6, begin + width + 1.6, plan.pavement_rgb, PAVEMENT)
+            )
+            self._patches.append(Patch(left, right, begin, begin + width, plan.road_rgb, ROAD))
+            for reach, cut in ((1.6, 0.8), (0.8, 1.6)):
+                a, b = min(edge, edge + one * reach), max(edge, edge + one * reach)
+                self._patches.append(
+                    Patch(a, b, begin - cut, begin + width + cut, plan.road_rgb, ROAD)
+                )
+            for shift in (0.1, 0.45):
+                for k in range(int(width / 0.9)):
+                    x = edge + one * shift
+                    y = begin + 0.9 * k
+                    self._patches.append(
+                        Patch(x - 0.1, x + 0.1, y, y + 0.6, plan.marking_rgb)
+                    )
+
+    def add_crossing(self) -> None:
+        """Paint a zebra crossing with its stop lines, signals and poles."""
+        plan = self._plan
+        left, right = plan.find_edge(-1), plan.find_edge(1)
+        begin = self._start + float(self._rng.uniform(4, 18))
+        stripes = int((right - left) / 1.2)
+        for k in range(stripes):
+            x = left + 0.3 + 1.2 * k
+            self._patches.append(Patch(x, x + 0.6, begin, begin + 2.6, plan.marking_rgb))
+        for side in (-1, 1):
+            x = plan.find_edge(side) + side * 0.35
+            self._things.append(Pole(x, begin, 2.9, 0.11, (60, 62, 62)))
+            index = int(self._rng.integers(3))
+            self._things.append(Sign("light", index, x, begin, 2.3, (0.32, 0.95)))
+
+    def add_side(self, side: int, kind: str) -> None:
+        """Add what stands behind the pavement."""
+        begin = self._start + self._gap_m[side]
+        if kind == "park":
+            self._add_park(side, begin)
+        elif kind == "houses":
+            setback = float(self._rng.uniform(3.5, 6))
+            self._add_row(side, begin, setback, ("house",))
+            self._add_garden(side, begin, setback)
+        elif kind == "terrace":
+            self._add_row(side, begin, 0.0, ("house", "stone"))
+        elif kind == "offices":
+            self._add_row(side, begin, float(self._rng.choice((0, 2.5))), ("office", "stone"))
+        else:
+            self._add_row(side, begin, 0.0, ("shop", "shop", "house"))
+
+    def _add_row(self, side: int, begin: float, setback: float, kinds: tuple[str, ...]) -> None:
+        """Add houses side by side."""
+        rng, plan = self._rng, self._plan
+        end, lateral = self._start + BLOCK_M, plan.find_back(side) + side * setback
+        if rng.random() < 0.25:
+            begin += float(rng.uniform(2, 5))
+        while end - begin > 2.5:
+            facade = self._pick_facade(kinds)
+            width = share_facade(facade).width_m * float(rng.uniform(0.85, 1.15))
+            if end - begin - width < 4.0:
+                width = end - begin
+            height = share_facade(facade).height_m * float(rng.uniform(0.9, 1.12))
+            depth = float(rng.uniform(7, 10))
+            self._things.append(
+                Building(facade, lateral, begin, width, height, depth,
+                         float(rng.uniform(0.8, 1.1)),
+                         float(rng.uniform(0.5, width - 0.4)) * (rng.random() < 0.6), True)
+            )  # fmt: skip
+            self._cast(lateral, begin, width, height)
+            if rng.random() < 0.3:
+                self._things.append(
+                    Sign("board", int(rng.integers(8)), lateral - side * 0.55,
+                         begin + width * 0.5, 2.9, (0.8, 0.7))
+                )  # fmt: skip
+            begin += width
+
+    def _pick_facade(self, kinds: tuple[str, ...]) -> int:
+        """Return the index of a front of one of the kinds."""
+        for _ in range(12):
+            index = int(self._rng.integers(FACADE_COUNT))
+            if share_facade(index).kind in kinds:
+                return index
+        return 1
+
+    def _cast(self, lateral: float, begin: float, width: float, height: float) -> None:
+        """Let a house throw its shadow on the road, as if the sun stood on its side."""
+        reach = min(height * 0.75, 9.0) * (1.0 if lateral < 0 else -1.0)
+        points = ((lateral, begin), (lateral + reach, begin - 1.5),
+                  (lateral + reach, begin + width - 1.5), (lateral, begin + width))  # fmt: skip
+        self._shadows.append(Shadow(points))
+
+    def _add_garden(self, side: int, begin: float, setback: float) -> None:
+        """Add front gardens behind a fence, wall or hedge."""
+        rng, back = self._rng, self._plan.find_back(side)
+        length = self._start + BLOCK_M - begin
+        green = scale((86, 98, 54), float(rng.uniform(0.7, 1.1)))
+        out = back + side * setback
+        self._patches.append(
+            Patch(min(back, out), max(back, out), begin, begin + length, green, VERGE)
+        )
+        kind = str(rng.choice(("hedge", "railing", "board", "open"), p=(0.3, 0.25, 0.3, 0.15)))
+        if kind == "hedge":
+            self._things.append(
+                Hedge(int(rng.integers(4)), back + side * 0.2, begin, length,
+                      float(rng.uniform(0.8, 1.7)))
+            )  # fmt: skip
+        elif kind != "open":
+            self._things.append(
+                Fence(kind, int(rng.integers(4)), back + side * 0.1, begin, length,
+                      float(rng.uniform(0.9, 1.5)))
+            )  # fmt: skip
+        for _ in range(int(rng.integers(1, 4))):
+            along = begin + float(rng.uniform(0.5, max(length - 1, 0.6)))
+            lateral = back + side * float(rng.uniform(0.8, setback - 0.6))
+            if rng.random() < 0.4:
+                self._add_tree(lateral, along, float(rng.uniform(4, 7)))
+            else:
+                self._things.append(
+                    Plant("bush", int(rng.integers(6)), lateral, along,
+                          float(rng.uniform(0.9, 2.2)), float(rng.uniform(0.7, 1.2)))
+                )  # fmt: skip
+
+    def _add_tree(self, lateral: float, along: float, height: float) -> None:
+        """Add a tree and the shadow of its crown."""
+        rng = self._rng
+        kind = "leafy" if rng.random() < self._plan.leafy_share else "bare"
+        self._things.append(
+            Plant(kind, int(rng.integers(20)), lateral, along, height, float(rng.uniform(0.8, 1.15)))
+        )
+        middle = lateral + (3.5 if lateral < 0 else -3.5)
+        turns = np.linspace(0, 2 * np.pi, 10)[:-1]
+        reach = height * 0.3 * rng.uniform(0.7, 1.2, len(turns))
+        points = tuple(
+            (middle + float(r * np.cos(t)) * 1.5, along + float(r * np.sin(t)))
+            for r, t in zip(reach, turns, strict=True)
+        )
+        self._shadows.append(Shadow(points))
+
+    def _add_park(self, side: int, begin: float) -> None:
+        """Add grass with trees, often behind a fence or hedge."""
+        rng, back = self._rng, self._plan.find_back(side)
+        length = self._start + BLOCK_M - begin
+        green = scale((86, 98, 54), float(rng.uniform(0.7, 1.1)))
+        out = back + side * 40
+        self._patches.append(
+            Patch(min(back, out), max(back, out), begin, begin + length, green, VERGE)
+        )
+        for row in (14.0, 7.0, 2.5):
+            along = begin + float(rng.uniform(0, 4))
+            while along < begin + length:
+                lateral = back + side * (row + float(rng.uniform(-1.5, 3)))
+                self._add_tree(lateral, along, float(rng.uniform(6, 12)))
+                along += float(rng.uniform(4, 9))
+        kind = str(rng.choice(("railing", "board", "hedge", "open"), p=(0.4, 0.2, 0.2, 0.2)))
+        if kind == "hedge":
+            self._things.append(
+                Hedge(int(rng.integers(4)), back + side * 0.3, begin, length, 1.3)
+            )
+        elif kind != "open":
+            height = float(rng.uniform(1.0, 1.9))
+            self._things.append(
+                Fence(kind, int(rng.integers(4)), back + side * 0.1, begin, length, height)
+            )
+
+    def add_kerbside(self, side: int) -> None:
+        """Add what stands on the pavement near the kerb, and parked cars."""
+        rng, plan = self._rng, self._plan
+        begin, end = self._start + self._gap_m[side], self._start + BLOCK_M
+        kerb = plan.find_edge(side) + side * 0.4
+        grey = _POLE_GREYS[int(rng.integers(len(_POLE_GREYS)))]
+        if rng.random() < 0.75:
+            along = float(rng.uniform(begin, end))
+            arm = -side * float(rng.uniform(0.8, 1.8))
+            self._things.append(
+                Pole(kerb, along, float(rng.uniform(5, 8)), 0.15, grey, arm)
+            )
+        for _ in range(int(rng.integers(1, 3))):
+            self._add_sign(kerb, float(rng.uniform(begin, end)), grey)
+        if rng.random() < 0.22:
+            along = float(rng.uniform(begin, end - 4))
+            for k in range(int(rng.integers(2, 5))):
+                self._things.append(Pole(kerb, along + 1.6 * k, 1.0, 0.13, (40, 40, 42)))
+        if rng.random() < 0.25:
+            length = min(float(rng.uniform(6, 16)), end - begin)
+            self._things.append(Fence("railing", int(rng.integers(4)), kerb, begin, length, 1.05))
+        if plan.pavement_m[(side + 1) // 2] > 2.2 and rng.random() < 0.3:
+            self._add_tree(kerb + side * 0.4, float(rng.uniform(begin, end)),
+                           float(rng.uniform(5, 9)))  # fmt: skip
+        if plan.parking_m[(side + 1) // 2] > 0:
+            self._park_cars(side, begin, end)
+
+    def _add_sign(self, lateral: float, along: float, grey: tuple[int, int, int]) -> None:
+        """Add a sign or a traffic light with its post."""
+        rng = self._rng
+        kind = str(
+            rng.choice(("round", "triangle", "board", "blue round", "plate", "diamond", "light"),
+                       p=(0.2, 0.12, 0.24, 0.12, 0.1, 0.04, 0.18))
+        )  # fmt: skip
+        size = float(rng.uniform(0.55, 0.8))
+        width, height = {"board": (size * 1.6, size * 1.1), "plate": (size * 0.7, size)}.get(
+            kind, (size, size)
+        )
+        up = float(rng.uniform(1.9, 2.5))
+        if kind == "light":
+            width, height = 0.34, 1.0
+        self._things.append(Pole(lateral, along, up + height, 0.09, grey))
+        index = int(rng.integers(24))
+        self._things.append(Sign(kind, index, lateral, along, up, (width, height)))
+        if rng.random() < 0.3 and kind != "light":
+            self._things.append(Sign("plate", index + 1, lateral, along, up - 0.5, (0.5, 0.42)))
+
+    def _park_cars(self, side: int, begin: float, end: float) -> None:
+        """Fill the parking lane with cars and gaps."""
+        rng, edge = self._rng, self._plan.find_edge(side)
+        along = begin + float(rng.uniform(0, 4))
+        while along < end - 5.2:
+            if rng.random() < 0.7:
+                car = draw_vehicle(rng, edge - side * 1.02, along,
+                                   faces_back=bool(rng.random() < (0.9 if side > 0 else 0.15)), kinds=5)
+                self._things.append(car)
+            along += float(rng.uniform(5.4, 6.5))
+
+    def add_markings(self) -> None:
+        """Paint the line between the lanes and what else is on the road."""
+        rng, plan = self._rng, self._plan
+        if self._gap_m[-1] + self._gap_m[1] == 0 or rng.random() < 0.5:
+            for k in range(4):
+                begin = self._start + 6 * k
+                self._patches.append(Patch(-0.06, 0.06, begin, begin + 3.6, plan.marking_rgb))
+        for side in (-1, 1):
+            if plan.has_yellow_lines and not plan.parking_m[(side + 1) // 2]:
+                edge = plan.find_edge(side)
+                begin = self._start + self._gap_m[side]
+                for inset in (0.25, 0.5):
+                    x = edge - side * inset
+                    yellow = scale((176, 150, 60), 0.9)
+                    self._patches.append(
+                        Patch(x - 0.05, x + 0.05, begin, self._start + BLOCK_M, yellow)
+                    )
+        if rng.random() < 0.15:
+            self._add_arrow(float(rng.choice((-1, 1))) * plan.lane_m / 2)
+
+    def _add_arrow(self, lateral: float) -> None:
+        """Paint a lane arrow."""
+        begin, rgb = self._start + 8, self._plan.marking_rgb
+        self._patches.append(Patch(lateral - 0.08, lateral + 0.08, begin, begin + 2.8, rgb))
+        for skew in (-0.45, 0.45):
+            x = lateral - skew
+            self._patches.append(
+                Patch(x - 0.12, x + 0.12, begin + 1.8, begin + 3.2, rgb, None, skew)
+            )
