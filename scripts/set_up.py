@@ -185,7 +185,8 @@ def build_packages(ros_prefixes: "list[str]", env: "dict[str, str]", env_text: s
     linked = [str(path.relative_to(ROOT)) for path in list_files(*LINKED_FOLDERS)]
     wanted = digest(env_text, read_text(VENV / "proxia_content"), *inputs, *linked)
     built_file = INSTALL / "proxia_built"
-    if read_text(built_file) == wanted:
+    # what is installed are links into build/, too
+    if read_text(built_file) == wanted and (BUILD / PACKAGE).is_dir():
         return
     check_tools()
     bases = ["."]

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -29,11 +30,15 @@ class Machine:
         assert spec.loader is not None
         self.script: ModuleType = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.script)
+        monkeypatch.setattr(self.script, "WHEELS_PYTHON", sys.version_info[:2])
+        monkeypatch.setattr(self.script.platform, "machine", lambda: "x86_64")
         monkeypatch.setattr(self.script, "run_logged", self._note)
 
     def _note(self, name: str, command: list[str], env: dict[str, str]) -> None:
         self.commands.append(name)
-        (self.folder / {"colcon": "install"}.get(name, ".venv")).mkdir(exist_ok=True)
+        made = {"venv": [".venv"], "colcon": ["install", f"build/{PACKAGE}"]}
+        for folder in made.get(name, []):
+            (self.folder / folder).mkdir(exist_ok=True)
 
     def write(self, name: str, text: str) -> None:
         path = self.folder / name
@@ -91,6 +96,12 @@ def test_links_to_removed_files_go(machine: Machine) -> None:
 def test_changed_message_is_built_again(machine: Machine) -> None:
     machine.set_up()
     machine.write("msg/StreamStats.msg", "uint64 received\n")
+    assert machine.set_up() == ["colcon"]
+
+
+def test_removed_build_folder_is_made_again(machine: Machine) -> None:
+    machine.set_up()
+    shutil.rmtree(machine.folder / "build")
     assert machine.set_up() == ["colcon"]
 
 
