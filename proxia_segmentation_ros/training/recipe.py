@@ -43,6 +43,9 @@ class DataSettings(_Settings):
     folder_weight: float = Field(default=1.0, ge=0, description="share of pairs from the folder")
     synthetic_weight: float = Field(default=0.0, ge=0, description="share of synthetic pairs")
     synthetic_size_hw: SizeHW = Field(default=(360, 480), description="size of synthetic frames")
+    synthetic_frames: int = Field(
+        default=1500, ge=1, description="distinct synthetic frames, kept in memory once drawn"
+    )
 
 
 class OptimiserSettings(_Settings):

@@ -54,9 +54,13 @@ def make_sources(settings: DataSettings, label_set: LabelSet) -> list[Source]:
         sources.append(Source(name="folder", weight=settings.folder_weight, draw=draw_from_folder))
     if settings.synthetic_weight > 0:
 
+        frames: dict[int, Pair] = {}
+
         def draw_synthetic(rng: np.random.Generator) -> Pair:
-            seed = int(rng.integers(SYNTHETIC_VALIDATION_SEED))
-            return StreetScene.sample(seed, settings.synthetic_size_hw)
+            seed = int(rng.integers(settings.synthetic_frames))
+            if seed not in frames:
+                frames[seed] = StreetScene.sample(seed, settings.synthetic_size_hw)
+            return frames[seed]
 
         sources.append(
             Source(name="synthetic", weight=settings.synthetic_weight, draw=draw_synthetic)
