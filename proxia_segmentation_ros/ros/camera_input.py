@@ -12,9 +12,9 @@ from proxia_segmentation_ros.config import CameraSettings
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.ros.pairing import StampedItems
 from proxia_segmentation_ros.ros.qos import (
-    INPUT_QOS,
     allow_overrides,
     create_watched,
+    make_qos,
     watch_subscription,
 )
 from proxia_segmentation_ros.wire.cdr import ImageMessage, read_image
@@ -123,7 +123,7 @@ class CameraInput:
                 message_type,
                 name,
                 callback,
-                INPUT_QOS,
+                make_qos(is_reliable=False),
                 event_callbacks=events,
                 qos_overriding_options=allow_overrides(),
                 raw=raw,

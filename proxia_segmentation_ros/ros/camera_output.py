@@ -4,17 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
 
 from proxia_segmentation_ros.msg import SceneSummary, StreamStats
 from proxia_segmentation_ros.ros.qos import (
-    LATCHED_QOS,
-    OUTPUT_QOS,
     allow_overrides,
     create_watched,
+    make_qos,
     watch_publisher,
 )
 
@@ -29,7 +27,7 @@ class CameraOutput:
         self._publishers: list[Any] = []
         try:
             self.labels = self._create(Image, "labels")
-            self.label_info = self._create(LabelInfo, "label_info", LATCHED_QOS)
+            self.label_info = self._create(LabelInfo, "label_info", is_latched=True)
             self.confidence = self._create(Image, "confidence")
             self.overlay = self._create(Image, "overlay")
             self.colored = self._create(Image, "colored")
@@ -46,14 +44,14 @@ class CameraOutput:
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.pop())
 
-    def _create(self, message_type: Any, leaf: str, qos: QoSProfile = OUTPUT_QOS) -> Any:
+    def _create(self, message_type: Any, leaf: str, is_latched: bool = False) -> Any:
         name = f"{self._prefix}{leaf}"
         topic = self._node.resolve_topic_name(name)
         publisher = create_watched(
             lambda events: self._node.create_lifecycle_publisher(
                 message_type,
                 name,
-                qos,
+                make_qos(is_latched=is_latched),
                 event_callbacks=events,
                 qos_overriding_options=allow_overrides(),
             ),

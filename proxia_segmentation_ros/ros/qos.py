@@ -26,20 +26,18 @@ except ImportError:  # Humble has them under the older name.
         UnsupportedEventTypeError,
     )
 
-INPUT_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT
-)
-OUTPUT_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
-)
-LATCHED_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 Entity = TypeVar("Entity")
 Report = Callable[[str], None]
+
+
+def make_qos(*, is_reliable: bool = True, is_latched: bool = False) -> QoSProfile:
+    """Return a profile of depth 1; always a new one, since rclpy writes overrides into it."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=1,
+        reliability=ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE,
+    )
 
 
 def allow_overrides() -> QoSOverridingOptions:

@@ -1,4 +1,4 @@
-"""Whatever a frame holds: one log line, a diagnostics entry, and the next good frame is labelled."""
+"""Whatever a frame holds: one log line, a diagnostics entry, and the next good one is labelled."""
 
 import struct
 import zlib

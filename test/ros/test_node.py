@@ -123,8 +123,12 @@ def test_model_is_warm_before_the_node_is_active(robot, start_node):
 
 
 def test_failed_configure_says_why_and_the_next_one_may_succeed(robot, start_node):
-    factories = [refuse_weights, lambda settings: FakeSegmenter()]
-    start_node({"autostart": False}, factory=lambda settings: factories.pop(0)(settings))
+    factories = iter([refuse_weights, lambda settings: FakeSegmenter()])
+
+    def try_next(settings):
+        return next(factories)(settings)
+
+    start_node({"autostart": False}, factory=try_next)
     assert not robot.configure()
     assert robot.state() == "unconfigured"
     status = robot.wait_for_diagnostic("model", "weights 'default' do not exist")

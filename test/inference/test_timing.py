@@ -1,0 +1,48 @@
+"""Counters and rolling times."""
+
+import math
+
+import pytest
+
+from proxia_segmentation_ros.inference.timing import FrameLedger, RollingTimes, StreamMeter
+
+
+def test_ledger_adds_up():
+    ledger = FrameLedger()
+    outcomes = [
+        "labelled",
+        "dropped_replaced",
+        "dropped_stale",
+        "dropped_undecodable",
+        "dropped_refused",
+        "dropped_paused",
+    ]
+    for outcome in outcomes:
+        ledger.receive()
+        ledger.finish(outcome)
+    ledger.receive()
+    counts = ledger.counts()
+    assert (counts.received, counts.labelled, counts.dropped, counts.under_way) == (7, 1, 5, 1)
+
+
+def test_times_older_than_the_window_are_forgotten():
+    times = RollingTimes(window_s=1.0)
+    times.add(1000.0, now_s=0.0)
+    for number in range(100):
+        times.add(float(number), now_s=0.5)
+    p50, p95, p99 = times.percentiles(now_s=1.2)
+    assert (p50, p95, p99) == (pytest.approx(49.5), pytest.approx(94.05), pytest.approx(98.01))
+    assert times.rate_hz(now_s=1.2) == 100.0
+
+
+def test_no_times_are_nan_and_a_rate_of_zero():
+    times = StreamMeter().times(now_s=5.0)
+    assert times.rate_hz == 0.0
+    assert all(math.isnan(one) for one in (*times.latency_ms, *times.age_ms, times.inference_ms))
+
+
+def test_meter_keeps_its_three_times_apart():
+    meter = StreamMeter()
+    meter.add(latency_ms=30.0, age_ms=40.0, inference_ms=20.0, now_s=1.0)
+    times = meter.times(now_s=1.1)
+    assert (times.latency_ms[0], times.age_ms[2], times.inference_ms) == (30.0, 40.0, 20.0)

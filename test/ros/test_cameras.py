@@ -1,0 +1,264 @@
+"""What belongs to a camera: transport, calibration, depth, several of them, QoS."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from fake_segmenter import expect_labels
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from robot import (
+    LATCHED,
+    RELIABLE,
+    make_compressed,
+    make_header,
+    make_image,
+    make_scene,
+    read_pixels,
+)
+from sensor_msgs.msg import CameraInfo, Image
+from vision_msgs.msg import LabelInfo
+
+from proxia_segmentation_ros.msg import SceneSummary, StreamStats
+
+TWO_CAMERAS = {
+    "camera_names": "[left, right]",
+    "cameras.left.image_topic": "/left/image",
+    "cameras.right.image_topic": "/right/image",
+}
+
+
+def make_info(sec: int, frame: str = "cam", focal: float = 100.0) -> CameraInfo:
+    info = CameraInfo(header=make_header(sec, frame=frame), width=128, height=96)
+    info.k = [focal, 0.0, 64.0, 0.0, focal, 48.0, 0.0, 0.0, 1.0]
+    info.p = [focal, 0.0, 64.0, 0.0, 0.0, focal, 48.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def test_one_camera_is_directly_under_the_node_and_several_under_their_names(robot, start_node):
+    start_node(TWO_CAMERAS)
+    for side in ("left", "right"):
+        robot.listen(f"/proxia/{side}/labels", Image)
+        infos = robot.listen(f"/proxia/{side}/label_info", LabelInfo, LATCHED)
+        robot.wait_for(lambda infos=infos: infos, f"label info of {side}")
+    for sec, side in enumerate(("left", "right"), start=1):
+        image_HWC = make_scene(sec)
+        labels = robot.show(
+            make_image(image_HWC, sec=sec, frame=side), f"/{side}/image", f"/proxia/{side}/labels"
+        )
+        assert labels.header.frame_id == side
+        np.testing.assert_array_equal(read_pixels(labels), expect_labels(image_HWC))
+    assert robot.node.count_publishers("/proxia/labels") == 0
+
+
+def test_silent_camera_does_not_hold_up_the_other(robot, start_node):
+    start_node(TWO_CAMERAS)
+    robot.listen("/proxia/right/labels", Image)
+    for sec in (1, 2, 3):
+        robot.show(make_image(make_scene(), sec=sec), "/right/image", "/proxia/right/labels")
+    robot.wait_for_diagnostic("camera left", "waiting for images on /left/image")
+
+
+def test_broken_camera_does_not_hold_up_the_other(robot, start_node):
+    under_test = start_node(TWO_CAMERAS)
+    for side in ("left", "right"):
+        robot.listen(f"/proxia/{side}/labels", Image)
+        robot.show(make_image(make_scene(), sec=1), f"/{side}/image", f"/proxia/{side}/labels")
+    robot.publish("/left/image", make_image(make_scene(), sec=2, encoding="what"))
+    robot.publish("/right/image", make_image(make_scene(), sec=2))
+    robot.wait_for_stamp("/proxia/right/labels", 2)
+    robot.wait_for_diagnostic("camera left", "image encoding 'what'")
+    assert under_test.count("dropped_undecodable", 0) == 1
+    assert under_test.count("dropped_undecodable", 1) == 0
+
+
+@pytest.mark.parametrize("topic", ["/eye/image", "/eye/image/compressed"])
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_compressed_transport_appends_its_suffix_once(robot, start_node, topic, extension):
+    start_node({"cameras.camera.transport": "compressed", "cameras.camera.image_topic": topic})
+    robot.listen("/proxia/labels", Image)
+    image_HWC = make_scene(4)
+    data = cv2.imencode(extension, cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR))[1].tobytes()
+    image = make_compressed(data, sec=1, image_format=extension[1:])
+    labels = robot.show(image, "/eye/image/compressed")
+    assert labels.header == image.header
+    # Bands are wider than a JPEG block's ringing: nearly all pixels keep their class.
+    assert (read_pixels(labels) == expect_labels(image_HWC)).mean() > 0.9
+
+
+def test_remapping_goes_before_the_suffix(robot, start_node):
+    start_node({"cameras.camera.transport": "compressed"}, args=["-r", "image:=/front/image_raw"])
+    name = "/front/image_raw/compressed"
+    robot.wait_for(lambda: robot.node.count_subscribers(name), "a subscription of the new name")
+
+
+def test_camera_info_is_scaled_to_the_label_image_and_carries_its_header(robot, start_node):
+    start_node({"cameras.camera.camera_info_topic": "/camera_info", "output.size": "64x24"})
+    robot.listen("/proxia/labels", Image)
+    scaled = robot.listen("/proxia/camera_info", CameraInfo)
+    robot.publish("/camera_info", make_info(sec=900, frame="cam"))
+
+    def hears() -> bool:
+        robot.publish("/camera_info", make_info(sec=900, frame="cam"))
+        robot.show(make_image(make_scene(), sec=5, nanosec=123))
+        return bool(scaled)
+
+    robot.wait_for(hears, "camera info")
+    assert scaled[0].header == make_header(5, 123)
+    assert (scaled[0].width, scaled[0].height) == (64, 24)
+    assert scaled[0].k.tolist() == [50.0, 0.0, 32.0, 0.0, 25.0, 12.0, 0.0, 0.0, 1.0]
+
+
+def test_depth_of_the_same_stamp_gives_objects_their_distance(robot, start_node):
+    start_node(
+        {
+            "cameras.camera.camera_info_topic": "/camera_info",
+            "cameras.camera.depth_topic": "/depth",
+        }
+    )
+    robot.listen("/proxia/labels", Image)
+    scenes = robot.listen("/proxia/objects", SceneSummary)
+    depth_HW = np.full((96, 128), 2500, np.uint16)
+
+    def is_near() -> bool:
+        robot.publish("/camera_info", make_info(sec=3))
+        robot.publish("/depth", make_image(depth_HW, sec=3, encoding="16UC1"))
+        robot.show(make_image(make_scene(), sec=3))
+        return any(
+            not math.isnan(one.objects[0].depth_m) for scene in scenes for one in scene.classes
+        )
+
+    robot.wait_for(is_near, "an object with depth")
+    nearest = scenes[-1].classes[0].objects[0]
+    assert nearest.depth_m == pytest.approx(2.5)
+    assert nearest.position.z == pytest.approx(2.5)
+
+
+def test_depth_of_another_stamp_is_not_used(robot, start_node):
+    start_node({"cameras.camera.depth_topic": "/depth"})
+    robot.listen("/proxia/labels", Image)
+    scenes = robot.listen("/proxia/objects", SceneSummary)
+    depth = make_image(np.full((96, 128), 2500, np.uint16), sec=4, encoding="16UC1")
+    robot.publish("/depth", depth)
+
+    def hears() -> bool:
+        robot.publish("/depth", depth)
+        robot.show(make_image(make_scene(), sec=3))
+        return bool(scenes)
+
+    robot.wait_for(hears, "a summary")
+    assert math.isnan(scenes[-1].classes[0].objects[0].depth_m)
+
+
+def test_undecodable_depth_costs_the_depth_and_not_the_objects(robot, start_node):
+    start_node({"cameras.camera.depth_topic": "/depth"})
+    robot.listen("/proxia/labels", Image)
+    scenes = robot.listen("/proxia/objects", SceneSummary)
+    depth = make_image(np.zeros((96, 128, 3), np.uint8), sec=3, encoding="rgb8")
+
+    def is_told() -> bool:
+        robot.publish("/depth", depth)
+        robot.show(make_image(make_scene(), sec=3))
+        status = robot.find_diagnostic("camera camera")
+        return status is not None and "depth: image encoding 'rgb8'" in status.message
+
+    robot.wait_for(is_told, "a complaint about depth")
+    robot.wait_for(lambda: scenes, "a summary")
+
+
+def test_objects_are_summed_up_with_the_labels_they_came_from(robot, start_node):
+    start_node()
+    robot.listen("/proxia/labels", Image)
+    scenes = robot.listen("/proxia/objects", SceneSummary)
+    image_HWC = make_scene(2)
+
+    def hears() -> bool:
+        robot.show(make_image(image_HWC, sec=1))
+        return bool(scenes)
+
+    robot.wait_for(hears, "a summary")
+    scene = scenes[-1]
+    assert (scene.camera, scene.label_set) == ("camera", "camvid")
+    assert (scene.image_width, scene.image_height) == (128, 96)
+    counts = {one.class_id: one.pixel_count for one in scene.classes}
+    ids, pixels = np.unique(expect_labels(image_HWC), return_counts=True)
+    assert counts == dict(zip(ids.tolist(), pixels.tolist(), strict=True))
+    assert all(one.objects for one in scene.classes)
+
+
+def test_objects_off_leaves_the_classes(robot, start_node):
+    start_node({"objects.enabled": False})
+    robot.listen("/proxia/labels", Image)
+    scenes = robot.listen("/proxia/objects", SceneSummary)
+
+    def hears() -> bool:
+        robot.show(make_image(make_scene(), sec=1))
+        return bool(scenes)
+
+    robot.wait_for(hears, "a summary")
+    assert scenes[-1].classes
+    assert not any(one.objects for one in scenes[-1].classes)
+
+
+def test_qos_override_reaches_the_subscription_and_the_publisher(robot, start_node):
+    start_node(
+        {
+            "qos_overrides./image.subscription.reliability": "reliable",
+            "qos_overrides./proxia/labels.publisher.reliability": "best_effort",
+            "qos_overrides./proxia/labels.publisher.depth": 7,
+        }
+    )
+    robot.wait_for(lambda: robot.node.count_subscribers("/image"), "a listener")
+    (listener,) = robot.node.get_subscriptions_info_by_topic("/image")
+    assert listener.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    (speaker,) = robot.node.get_publishers_info_by_topic("/proxia/labels")
+    assert speaker.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+
+
+def test_offer_that_does_not_fit_is_told_in_words(robot, start_node):
+    start_node({"qos_overrides./image.subscription.reliability": "reliable"})
+    robot.wait_for(lambda: robot.node.count_subscribers("/image"), "a listener")
+    robot.node.create_publisher(
+        Image, "/image", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    )
+    status = robot.wait_for_diagnostic("camera camera", "offers reliability best_effort")
+    assert "set qos_overrides./image.subscription.reliability" in status.message
+
+
+def test_request_that_does_not_fit_is_told_in_words(robot, start_node):
+    start_node()
+    robot.wait_for_state("active")
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    robot.listen("/proxia/labels", Image, latched)
+    robot.wait_for_diagnostic("camera camera", "a subscriber of /proxia/labels asks for durability")
+
+
+@pytest.mark.parametrize("reliability", list(ReliabilityPolicy)[1:3])
+def test_reliable_and_best_effort_cameras_are_heard(robot, start_node, reliability):
+    start_node()
+    robot.listen("/proxia/labels", Image)
+    qos = QoSProfile(depth=1, reliability=reliability)
+    publisher = robot.node.create_publisher(Image, "/image", qos)
+    robot.wait_for(publisher.get_subscription_count, "a listener")
+    image = make_image(make_scene())
+
+    def is_heard() -> bool:
+        publisher.publish(image)
+        return robot.wait_briefly(lambda: robot.heard["/proxia/labels"])
+
+    robot.wait_for(is_heard, "labels")
+
+
+def test_stats_name_the_camera_and_its_times(robot, start_node):
+    start_node()
+    robot.listen("/proxia/labels", Image)
+    stats = robot.listen("/proxia/stats", StreamStats, RELIABLE)
+
+    def is_measured() -> bool:
+        robot.show(make_image(make_scene()))
+        return bool(stats) and stats[-1].rate_hz > 0
+
+    robot.wait_for(is_measured, "stats with a rate")
+    assert stats[-1].camera == "camera"
+    assert not any(math.isnan(one) for one in stats[-1].latency_ms)
+    assert stats[-1].header.frame_id == "cam"
