@@ -1,0 +1,93 @@
+"""Compiled networks on disk: a blob and a JSON sidecar that says exactly what it was made of."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+logger = logging.getLogger(__name__)
+
+CacheKey: TypeAlias = Mapping[str, str | int | float | list[int] | list[float]]
+PACKAGE = "proxia_segmentation_ros"
+
+
+def find_cache_folder(kind: str) -> Path:
+    """Return `$PROXIA_CACHE_DIR`, else `$XDG_CACHE_HOME/proxia_segmentation_ros/<kind>`."""
+    own = os.environ.get("PROXIA_CACHE_DIR")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", PACKAGE, kind)
+
+
+class CompiledCache:
+    """A folder of blobs; every failure costs a rebuild and a log line, never the run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._is_warned = False
+
+    def load(self, key: CacheKey) -> bytes | None:
+        """Return the blob made of exactly this key, or None; blobs that don't verify go away."""
+        blob_path, sidecar_path = self._find_paths(key)
+        try:
+            sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
+            blob = blob_path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            logger.warning("cache entry %s can't be read (%s); building anew", blob_path, error)
+            return None
+        if not isinstance(sidecar, dict) or sidecar.get("key") != json.loads(_to_json(key)):
+            logger.warning("cache entry %s was made of something else; building anew", blob_path)
+            return None
+        if sidecar.get("sha256") != hashlib.sha256(blob).hexdigest():
+            logger.warning("cache entry %s is corrupt; building anew", blob_path)
+            return None
+        return blob
+
+    def store(self, key: CacheKey, blob: bytes) -> None:
+        """Write the blob, then its sidecar, each in one step; warn once if that fails."""
+        blob_path, sidecar_path = self._find_paths(key)
+        sidecar = {"key": dict(key), "sha256": hashlib.sha256(blob).hexdigest()}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write_atomically(blob_path, blob)
+            _write_atomically(sidecar_path, json.dumps(sidecar, indent=1).encode())
+        except OSError as error:
+            if not self._is_warned:
+                self._is_warned = True
+                logger.warning(
+                    "cache folder %s can't be written (%s); every start compiles anew; "
+                    "set PROXIA_CACHE_DIR to a writable folder",
+                    self.folder,
+                    error.strerror or error,
+                )
+
+    def drop(self, key: CacheKey) -> None:
+        """Forget an entry that its backend could not load."""
+        for path in self._find_paths(key):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("cache entry %s can't be removed (%s)", path, error.strerror)
+
+    def _find_paths(self, key: CacheKey) -> tuple[Path, Path]:
+        name = hashlib.sha256(_to_json(key).encode()).hexdigest()[:32]
+        return self.folder / f"{name}.blob", self.folder / f"{name}.json"
+
+
+def _to_json(key: CacheKey) -> str:
+    return json.dumps(dict(key), sort_keys=True)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

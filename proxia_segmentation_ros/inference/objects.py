@@ -1,0 +1,256 @@
+"""Object summaries: the connected regions of every class, found in one pass.
+
+Statistics come from sums over region ids, never from a loop over classes or pixels.
+Shape legend: H rows, W columns; R regions, region 0 being every pixel without a class.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cc3d
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.labels import LabelSet
+
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.inference.segmenter import Segmentation
+
+NAN = float("nan")
+CONFIDENCE_MAX = 255.0
+NO_POSITION = (NAN, NAN, NAN)
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One 8-connected region of a class; lengths in pixels of the label image.
+
+    `mean_confidence` is 0..1, `depth_m` the median; NaN where unknown. `position_xyz` is the
+    centroid in the camera's optical frame, metres. `track_id` 0 is not tracked.
+    """
+
+    track_id: int
+    pixel_count: int
+    box_xywh: tuple[int, int, int, int]
+    centroid_xy: tuple[float, float]
+    mean_confidence: float
+    touches_border: bool
+    depth_m: float
+    position_xyz: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class SceneClass:
+    """A class that is present, with its regions, largest first."""
+
+    class_id: int
+    class_name: str
+    pixel_count: int
+    area_fraction: float
+    mean_confidence: float
+    objects: tuple[SceneObject, ...]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a label image holds: present classes, largest first."""
+
+    width: int
+    height: int
+    unlabeled_fraction: float
+    classes: tuple[SceneClass, ...]
+
+
+def summarize(
+    segmentation: "Segmentation",
+    label_set: LabelSet,
+    *,
+    min_area_px: int = 64,
+    max_per_class: int = 50,
+    depth_m_HW: np.ndarray | None = None,
+    camera_matrix: tuple[float, float, float, float] | None = None,
+) -> Scene:
+    """Describe the classes and objects of one label image.
+
+    Regions below `min_area_px` are left out; `max_per_class` 0 finds no regions at all.
+    `depth_m_HW` belongs to the same view, at any size, NaN where unknown. `camera_matrix` is
+    (fx, fy, cx, cy) of the label image.
+
+    Raises:
+        InputError: labels or depth are not two-dimensional or are empty.
+    """
+    labels_HW = segmentation.labels
+    if labels_HW.ndim != 2 or not labels_HW.size:
+        raise InputError.from_parts(
+            f"the label image has the shape {labels_HW.shape}", "(H, W)", "pass one label image"
+        )
+    height, width = labels_HW.shape
+    table = _ClassTable.count(labels_HW, segmentation.confidence, len(label_set))
+    objects: dict[int, list[SceneObject]] = {}
+    if max_per_class > 0:
+        depth_m_HW = None if depth_m_HW is None else _fit_depth(depth_m_HW, height, width)
+        objects = _find_objects(segmentation, min_area_px, max_per_class, depth_m_HW, camera_matrix)
+    return Scene(
+        width=width,
+        height=height,
+        unlabeled_fraction=(labels_HW.size - int(table.pixels.sum())) / labels_HW.size,
+        classes=tuple(
+            SceneClass(
+                class_id=class_id,
+                class_name=label_set.names[class_id],
+                pixel_count=int(table.pixels[class_id]),
+                area_fraction=float(table.pixels[class_id]) / labels_HW.size,
+                mean_confidence=float(table.confidence[class_id]),
+                objects=tuple(objects.get(class_id, ())),
+            )
+            for class_id in table.list_present()
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _ClassTable:
+    """Pixels and mean confidence (NaN unknown) by class id."""
+
+    pixels: np.ndarray
+    confidence: np.ndarray
+
+    @classmethod
+    def count(
+        cls, labels_HW: np.ndarray, confidence_HW: np.ndarray | None, classes: int
+    ) -> "_ClassTable":
+        flat = labels_HW.ravel()
+        pixels = np.bincount(flat, minlength=classes)[:classes]
+        confidence = np.full(classes, NAN)
+        if confidence_HW is not None:
+            sums = np.bincount(flat, confidence_HW.ravel(), minlength=classes)[:classes]
+            np.divide(sums, pixels * CONFIDENCE_MAX, out=confidence, where=pixels > 0)
+        return cls(pixels, confidence)
+
+    def list_present(self) -> list[int]:
+        order = np.argsort(-self.pixels, kind="stable")
+        return [int(class_id) for class_id in order if self.pixels[class_id] > 0]
+
+
+def _find_objects(
+    segmentation: "Segmentation",
+    min_area_px: int,
+    max_per_class: int,
+    depth_m_HW: np.ndarray | None,
+    camera_matrix: tuple[float, float, float, float] | None,
+) -> dict[int, list[SceneObject]]:
+    labels_HW = segmentation.labels
+    height, width = labels_HW.shape
+    # cc3d drops id 0: moved up by one, the unlabeled id wraps around to just that.
+    regions_HW = cc3d.connected_components(labels_HW + labels_HW.dtype.type(1), connectivity=8)
+    statistics = cc3d.statistics(regions_HW, no_slice_conversion=True)
+    counts = statistics["voxel_counts"].astype(np.int64)
+    region_classes = np.empty(len(counts), labels_HW.dtype)
+    region_classes[regions_HW.ravel()] = labels_HW.ravel()
+    chosen = choose_regions(region_classes, counts, min_area_px, max_per_class)
+    boxes = np.asarray(statistics["bounding_boxes"]).reshape(len(counts), -1)[chosen, :4]
+    confidence = _average_confidence(regions_HW, segmentation.confidence, counts)
+    depth_m = _take_median_depth(regions_HW, depth_m_HW, chosen, len(counts))
+    found: dict[int, list[SceneObject]] = {}
+    for region, class_id, box, (y, x) in zip(
+        chosen.tolist(),
+        region_classes[chosen].tolist(),
+        boxes.tolist(),
+        statistics["centroids"][chosen, :2].tolist(),
+        strict=True,
+    ):
+        top, bottom, left, right = box
+        found.setdefault(class_id, []).append(
+            SceneObject(
+                track_id=0,
+                pixel_count=int(counts[region]),
+                box_xywh=(left, top, right - left + 1, bottom - top + 1),
+                centroid_xy=(x, y),
+                mean_confidence=float(confidence[region]),
+                touches_border=(
+                    left == 0 or top == 0 or right == width - 1 or bottom == height - 1
+                ),
+                depth_m=float(depth_m[region]),
+                position_xyz=_project((x, y), float(depth_m[region]), camera_matrix),
+            )
+        )
+    return found
+
+
+def choose_regions(
+    region_classes: np.ndarray, counts: np.ndarray, min_area_px: int, max_per_class: int
+) -> np.ndarray:
+    """Return ids of regions that are large enough, class by class, largest first."""
+    candidates = np.flatnonzero(counts >= min_area_px)
+    candidates = candidates[candidates > 0]
+    classes = region_classes[candidates]
+    order = np.lexsort((candidates, -counts[candidates], classes))
+    classes = classes[order]
+    rank = np.arange(len(order)) - np.searchsorted(classes, classes)
+    chosen: np.ndarray = candidates[order][rank < max_per_class]
+    return chosen
+
+
+def _average_confidence(
+    regions_HW: np.ndarray, confidence_HW: np.ndarray | None, counts: np.ndarray
+) -> np.ndarray:
+    if confidence_HW is None:
+        return np.full(len(counts), NAN)
+    sums = np.bincount(regions_HW.ravel(), confidence_HW.ravel(), minlength=len(counts))
+    means: np.ndarray = sums / np.maximum(counts, 1) / CONFIDENCE_MAX
+    return means
+
+
+def _fit_depth(depth_m_HW: np.ndarray, height: int, width: int) -> np.ndarray:
+    if depth_m_HW.ndim != 2 or not depth_m_HW.size:
+        raise InputError.from_parts(
+            f"the depth image has the shape {depth_m_HW.shape}", "(H, W)", "pass one depth image"
+        )
+    depth_m_HW = depth_m_HW.astype(np.float32, copy=False)
+    if depth_m_HW.shape == (height, width):
+        return depth_m_HW
+    return cv2.resize(depth_m_HW, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
+def _take_median_depth(
+    regions_HW: np.ndarray, depth_m_HW: np.ndarray | None, chosen: np.ndarray, regions: int
+) -> np.ndarray:
+    """Return the median of the known depths by region id.
+
+    One sort does it: above the bits of a depth, which order like the positive number itself,
+    lies the region's id.
+    """
+    median_m = np.full(regions, NAN)
+    if depth_m_HW is None or not len(chosen):
+        return median_m
+    is_chosen = np.zeros(regions, bool)
+    is_chosen[chosen] = True
+    is_known = is_chosen[regions_HW] & (depth_m_HW > 0) & np.isfinite(depth_m_HW)
+    region_ids = regions_HW[is_known].astype(np.uint64)
+    depth_bits = depth_m_HW[is_known].view(np.uint32)
+    keys = np.sort((region_ids << np.uint64(32)) | depth_bits)
+    depth_m = (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.float32)
+    known = np.bincount(region_ids.astype(np.int64), minlength=regions)
+    first = np.cumsum(known) - known
+    seen = np.flatnonzero(known)
+    lower = depth_m[first[seen] + (known[seen] - 1) // 2].astype(np.float64)
+    upper = depth_m[first[seen] + known[seen] // 2]
+    median_m[seen] = (lower + upper) / 2
+    return median_m
+
+
+def _project(
+    centroid_xy: tuple[float, float],
+    depth_m: float,
+    camera_matrix: tuple[float, float, float, float] | None,
+) -> tuple[float, float, float]:
+    """Return metres right, down and ahead of the camera."""
+    if camera_matrix is None or not math.isfinite(depth_m):
+        return NO_POSITION
+    fx, fy, cx, cy = camera_matrix
+    if fx <= 0 or fy <= 0:
+        return NO_POSITION
+    x, y = centroid_xy
+    return ((x - cx) / fx * depth_m, (y - cy) / fy * depth_m, depth_m)

@@ -1,0 +1,36 @@
+"""From the torch network to an OpenVINO graph. Imports torch."""
+
+import warnings
+from collections.abc import Sequence
+
+import openvino as ov
+import torch
+from torch import nn
+
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.inference.torch_graph import NetworkGraph
+from proxia_segmentation_ros.model.card import ModelCard
+
+
+def convert_network(
+    model: nn.Module, card: ModelCard, scales: Sequence[float], network_hw: SizeHW
+) -> ov.Model:
+    """Return the graph: image_NHWC (uint8, RGB, N = 1) in, logits_NKHW (float) out.
+
+    Raises:
+        BackendError: torch or OpenVINO can't convert the network.
+    """
+    graph = NetworkGraph(model, card, scales).eval()
+    example_NHWC = torch.zeros((1, *network_hw, 3), dtype=torch.uint8)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # Notes of torch to itself about its own deprecations.
+            warnings.simplefilter("ignore")
+            return ov.convert_model(torch.export.export(graph, (example_NHWC,)))
+    except RuntimeError as error:
+        raise BackendError.from_parts(
+            f"{card.architecture} at {network_hw[1]}x{network_hw[0]} can't be converted ({error})",
+            "a network that OpenVINO supports",
+            "set inference.backend to torch",
+        ) from error

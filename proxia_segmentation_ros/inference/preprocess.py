@@ -1,0 +1,53 @@
+"""Checks and resizes camera images before the network; shared by all backends."""
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.config import MIN_SIDE_PX, SizeHW
+from proxia_segmentation_ros.errors import InputError
+
+
+def check_image(image_HWC: np.ndarray) -> np.ndarray:
+    """Return the image with contiguous rows.
+
+    Raises:
+        InputError: it is not (H, W, 3) uint8 with sides of at least 16 pixels.
+    """
+    if not isinstance(image_HWC, np.ndarray):
+        raise InputError.from_parts(
+            f"the image is a {type(image_HWC).__name__}",
+            "a numpy array (H, W, 3) of uint8, RGB",
+            "convert it with numpy.asarray",
+        )
+    if image_HWC.ndim != 3 or image_HWC.shape[2] != 3:
+        raise InputError.from_parts(
+            f"the image has the shape {image_HWC.shape}",
+            "(H, W, 3), RGB",
+            "convert grey or RGBA images to RGB",
+        )
+    if image_HWC.dtype != np.uint8:
+        raise InputError.from_parts(
+            f"the image holds {image_HWC.dtype}", "uint8 from 0 to 255", "scale and convert it"
+        )
+    height, width = image_HWC.shape[:2]
+    if min(height, width) < MIN_SIDE_PX:
+        raise InputError.from_parts(
+            f"the image is {width}x{height}",
+            f"at least {MIN_SIDE_PX} pixels a side",
+            "send a larger image",
+        )
+    return np.ascontiguousarray(image_HWC)
+
+
+def resize_image(image_HWC: np.ndarray, size_hw: SizeHW) -> np.ndarray:
+    """Stretch to `size_hw`: bilinear, over the covered area where both sides shrink.
+
+    Outside the graph on purpose: OpenCV does it on bytes, in SIMD code, without the GIL
+    (docs/decisions/001-openvino-graph.md has the comparison).
+    """
+    height, width = image_HWC.shape[:2]
+    if (height, width) == tuple(size_hw):
+        return image_HWC
+    is_smaller = size_hw[0] <= height and size_hw[1] <= width
+    method = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
+    return cv2.resize(image_HWC, (size_hw[1], size_hw[0]), interpolation=method)
