@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 NODE_NAME = "proxia_demo"
 IMAGE_TOPIC = "demo_camera/image_raw"
-READY_TIMEOUT_S = 40.0
+# A busy machine may compile for long; a late demo says more than none.
+READY_TIMEOUT_S = 120.0
 LAST_LABELS_TIMEOUT_S = 3.0
 LAST_STATS_TIMEOUT_S = 3.0
 PREPARE_TIMEOUT_S = 15.0

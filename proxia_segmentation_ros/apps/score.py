@@ -75,6 +75,6 @@ def score_folder(settings: ScoreSettings, progress: Progress) -> Score:
             label_set,
             lambda _: progress.advance(),
         )
+        return Score(settings, segmenter.backend, segmenter.precision, report)
     finally:
         segmenter.close()
-    return Score(settings, segmenter.backend, segmenter.precision, report)

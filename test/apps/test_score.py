@@ -1,0 +1,77 @@
+import cv2
+import numpy as np
+import pytest
+from sample_files import write_images
+
+from proxia_segmentation_ros.apps.score import ScoreSettings, score_folder
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.inference import Segmentation
+from proxia_segmentation_ros.labels import load_label_set
+
+
+class FakeSegmenter:
+    """Finds nothing but road; what it is may only be asked while it is open."""
+
+    label_set = load_label_set("camvid")
+    precision = "f32"
+
+    def __init__(self):
+        self.is_open = True
+
+    @classmethod
+    def from_weights(cls, weights, **options):
+        return cls()
+
+    @property
+    def backend(self):
+        assert self.is_open
+        return "fake"
+
+    def segment(self, image_HWC, *, output_size="input"):
+        assert output_size == "32x24"
+        return Segmentation(np.full((24, 32), 3, np.uint8), None, (24, 32))
+
+    def close(self):
+        self.is_open = False
+
+
+class Counter:
+    def __init__(self):
+        self.totals, self.steps = [], 0
+
+    def begin(self, text, total=None):
+        self.totals.append(total)
+
+    def advance(self):
+        self.steps += 1
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setattr("proxia_segmentation_ros.inference.Segmenter", FakeSegmenter, raising=False)
+    images = write_images(tmp_path / "images", ["a.png", "b.png"])
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name, right_half in (("a.png", 3), ("b.png", 0)):
+        mask_HW = np.full((24, 32), 3, np.uint8)
+        mask_HW[:, 16:] = right_half
+        cv2.imwrite(str(masks / name), mask_HW)
+    return images, masks
+
+
+def test_score_says_what_was_run_and_how_good_it_was(folders):
+    progress = Counter()
+    score = score_folder(ScoreSettings(images=folders[0], labels=folders[1]), progress)
+    figures = score.to_dict()
+    assert (figures["weights"], figures["backend"], figures["images"]) == ("default", "fake", 2)
+    assert figures["images_dir"] == str(folders[0])
+    assert figures["iou"]["road"] == pytest.approx(0.75)
+    assert figures["iou"]["car"] is None
+    assert figures["mean_iou"] == pytest.approx(0.375)
+    assert (progress.totals, progress.steps) == ([2], 2)
+
+
+def test_image_without_mask_is_named(folders):
+    (folders[1] / "b.png").unlink()
+    with pytest.raises(InputError, match=r"b\.png"):
+        score_folder(ScoreSettings(images=folders[0], labels=folders[1]), Counter())
