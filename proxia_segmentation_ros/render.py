@@ -1,0 +1,137 @@
+"""Pictures of class ids: colour mask, overlay with boxes, legend. All images are RGB.
+
+Shape legend: H rows, W columns, C colour channels.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.labels import LabelSet
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+WHITE = (255, 255, 255)
+BLACK = (0, 0, 0)
+# Rec. 601 luma; above half, black text reads better than white.
+LUMA = (0.299, 0.587, 0.114)
+LUMA_MIDDLE = 128
+# Lettering for pictures of this height, scaled with larger ones.
+REFERENCE_HEIGHT = 360
+FONT_SCALE = 0.36
+TEXT_MARGIN = 2
+LEGEND_ROW = 22
+LEGEND_FONT_SCALE = 0.42
+LEGEND_BACKGROUND = (24, 24, 24)
+
+Box = tuple[int, int, int, int, int]
+
+
+def colorize(labels_HW: np.ndarray, label_set: LabelSet) -> np.ndarray:
+    """Return rgb_HWC of the class colours; unlabeled pixels are black.
+
+    Raises:
+        InputError: the ids are not (H, W) of the label set's pixel type.
+    """
+    _check_labels(labels_HW, label_set)
+    colours_HWC: np.ndarray
+    if labels_HW.dtype == np.uint8:
+        table = label_set.palette[None]
+        colours_HWC = cv2.LUT(cv2.merge([labels_HW, labels_HW, labels_HW]), table)
+    else:
+        colours_HWC = label_set.palette[labels_HW]
+    return colours_HWC
+
+
+def draw_overlay(
+    image_HWC: np.ndarray,
+    labels_HW: np.ndarray,
+    label_set: LabelSet,
+    *,
+    alpha: float,
+    boxes: Sequence[Box] = (),
+    max_width: int | None = None,
+) -> np.ndarray:
+    """Return the image blended with class colours (their weight is `alpha`), boxes on top.
+
+    Boxes are (x, y, width, height, class id) in pixels of the label image. The picture has
+    the image's size, or `max_width` columns if that is less; ids are resized by nearest
+    neighbour. Unlabeled pixels show the image as it is.
+
+    Raises:
+        InputError: the ids are not (H, W) of the label set's pixel type.
+    """
+    _check_labels(labels_HW, label_set)
+    height, width = image_HWC.shape[:2]
+    if max_width and width > max_width:
+        height, width = max(1, round(height * max_width / width)), max_width
+        image_HWC = cv2.resize(image_HWC, (width, height), interpolation=cv2.INTER_AREA)
+    rows, columns = labels_HW.shape
+    if (rows, columns) != (height, width):
+        labels_HW = cv2.resize(labels_HW, (width, height), interpolation=cv2.INTER_NEAREST)
+    blend_HWC = cv2.addWeighted(image_HWC, 1 - alpha, colorize(labels_HW, label_set), alpha, 0.0)
+    is_unlabeled = cv2.compare(labels_HW, label_set.unlabeled_id, cv2.CMP_EQ)
+    cv2.copyTo(image_HWC, is_unlabeled, blend_HWC)
+    zoom = max(1.0, height / REFERENCE_HEIGHT)
+    # Small ones last, so that large ones do not hide their names.
+    for box in sorted(boxes, key=lambda one: -one[2] * one[3]):
+        _draw_box(blend_HWC, box, label_set, (width / columns, height / rows), zoom)
+    return blend_HWC
+
+
+def draw_legend(label_set: LabelSet, *, width: int) -> np.ndarray:
+    """Return rgb_HWC, `width` columns wide: a swatch and the name of every class."""
+    entry = max(cv2.getTextSize(name, FONT, LEGEND_FONT_SCALE, 1)[0][0] for name in label_set.names)
+    entry = min(entry + 2 * LEGEND_ROW, max(width, 1))
+    columns = max(1, width // entry)
+    rows = -(-len(label_set) // columns)
+    picture_HWC = np.full((rows * LEGEND_ROW, width, 3), LEGEND_BACKGROUND, np.uint8)
+    for one in label_set.classes:
+        row, column = divmod(one.id, columns)
+        left, top = column * entry + 4, row * LEGEND_ROW + 4
+        corner = (left + LEGEND_ROW - 8, top + LEGEND_ROW - 9)
+        cv2.rectangle(picture_HWC, (left, top), corner, one.rgb, cv2.FILLED)
+        cv2.rectangle(picture_HWC, (left, top), corner, WHITE, 1)
+        place = (left + LEGEND_ROW - 2, top + LEGEND_ROW - 10)
+        cv2.putText(picture_HWC, one.name, place, FONT, LEGEND_FONT_SCALE, WHITE, 1, cv2.LINE_AA)
+    return picture_HWC
+
+
+def _draw_box(
+    picture_HWC: np.ndarray,
+    box: Box,
+    label_set: LabelSet,
+    scale_xy: tuple[float, float],
+    zoom: float,
+) -> None:
+    """Draw one box in its class's colour, with the class's name inside or above it."""
+    x, y, box_width, box_height, class_id = box
+    left, top = round(x * scale_xy[0]), round(y * scale_xy[1])
+    right = round((x + box_width) * scale_xy[0]) - 1
+    bottom = round((y + box_height) * scale_xy[1]) - 1
+    one = label_set.classes[class_id]
+    line = max(1, round(zoom))
+    cv2.rectangle(picture_HWC, (left, top), (right, bottom), one.rgb, line)
+    size = FONT_SCALE * zoom
+    (text_width, text_height), below = cv2.getTextSize(one.name, FONT, size, line)
+    plate_height = text_height + below + TEXT_MARGIN
+    # Above the box, or at its upper edge where there is no room.
+    plate_top = top - plate_height if top >= plate_height else top
+    plate_left = max(0, min(left, picture_HWC.shape[1] - text_width - 2 * TEXT_MARGIN))
+    plate_end = (plate_left + text_width + 2 * TEXT_MARGIN, plate_top + plate_height)
+    cv2.rectangle(picture_HWC, (plate_left, plate_top), plate_end, one.rgb, cv2.FILLED)
+    luma = sum(part * weight for part, weight in zip(one.rgb, LUMA, strict=True))
+    ink = BLACK if luma > LUMA_MIDDLE else WHITE
+    place = (plate_left + TEXT_MARGIN, plate_top + text_height + TEXT_MARGIN)
+    cv2.putText(picture_HWC, one.name, place, FONT, size, ink, line, cv2.LINE_AA)
+
+
+def _check_labels(labels_HW: np.ndarray, label_set: LabelSet) -> None:
+    if labels_HW.ndim != 2 or labels_HW.dtype != label_set.label_dtype:
+        raise InputError.from_parts(
+            f"the label image is {labels_HW.dtype} of shape {labels_HW.shape}",
+            f"(H, W) of {np.dtype(label_set.label_dtype).name} "
+            f"for the {len(label_set)} classes of {label_set.name!r}",
+            "pass Segmentation.labels",
+        )
