@@ -118,8 +118,11 @@ def render_map() -> str:
 
 
 def _describe_files(folder: Path, indent: int) -> list[str]:
-    files = sorted(path for path in folder.glob("*.py") if not path.name.startswith("__"))
-    return [_describe(path.name, path, indent) for path in files]
+    """Return a line for each module, and one for a whole folder of them within a room."""
+    files = {path.name: path for path in folder.glob("*.py") if not path.name.startswith("__")}
+    if folder.parent.name == "proxia_segmentation_ros":
+        files |= {f"{path.parent.name}/": path for path in folder.glob("*/__init__.py")}
+    return [_describe(name, files[name], indent) for name in sorted(files)]
 
 
 def _describe(name: str, path: Path, indent: int) -> str:
