@@ -4,7 +4,9 @@ A rendered part of a document stands between `<!-- name -->` and `<!-- end -->`.
 """
 
 import ast
+import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 
 from proxia_segmentation_ros.config import NodeSettings, ParameterRow, list_parameters
@@ -19,6 +21,16 @@ DATA_FOLDERS = {
 }
 LAUNCH_FILE = ROOT / "launch" / "proxia.launch.py"
 MAP_COLUMN = 28
+PYTHON_SURFACE = (
+    ("model", "build_model"),
+    ("model", "load_weights"),
+    ("inference", "Segmenter.from_weights"),
+    ("inference", "Segmenter.segment"),
+    ("inference", "Segmenter.warm_up"),
+    ("inference", "Segmenter.close"),
+    ("inference", "summarize"),
+    ("data.synthetic", "StreetScene"),
+)
 MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
 
 
@@ -102,6 +114,24 @@ def render_messages() -> str:
         fields = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
         parts.append("\n".join([f"`{path.stem}`", "```", *fields, "```"]))
     return "\n\n".join(parts) + "\n"
+
+
+def render_python() -> str:
+    """Return the signatures of the public functions, without their types."""
+    lines = ["```python"]
+    for module, name in PYTHON_SURFACE:
+        target: object = import_module(f"proxia_segmentation_ros.{module}")
+        for part in name.split("."):
+            target = getattr(target, part)
+        signature = inspect.signature(target)
+        shown = [
+            one.replace(annotation=inspect.Parameter.empty)
+            for one in signature.parameters.values()
+            if one.name != "self"
+        ]
+        bare = signature.replace(parameters=shown, return_annotation=inspect.Signature.empty)
+        lines.append(f"{module}.{name}{bare}")
+    return "\n".join([*lines, "```"]) + "\n"
 
 
 def render_map() -> str:

@@ -15,6 +15,7 @@ from tables import (
     render_map,
     render_messages,
     render_parameters,
+    render_python,
     write_block,
 )
 
@@ -29,6 +30,7 @@ RENDERED = [
     (INTERFACES, "launch", render_launch_arguments),
     (INTERFACES, "messages", render_messages),
     (INTERFACES, "parameters", render_parameters),
+    (INTERFACES, "python", render_python),
 ]
 
 
@@ -140,6 +142,7 @@ def test_python_of_the_readme_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import cv2
+
     from proxia_segmentation_ros.data.synthetic import StreetScene
 
     image_HWC, _ = next(iter(StreetScene(seed=1, size_hw=(240, 320))))
