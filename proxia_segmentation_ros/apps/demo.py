@@ -163,9 +163,9 @@ class _Demo:
             )
             player.wait_until_ready(READY_TIMEOUT_S, process.check_alive)
             if self._stream.rate_hz > 0:
-                self._progress.begin("preparing frames")
-                frames.wait_until_full(PREPARE_TIMEOUT_S)
-            late = self._stream_frames(player, published.append)
+                self._prepare(frames)
+            made = None if frames.is_making else self._store.count
+            late = self._stream_frames(player, published.append, made)
             self._wait_for_last(listener, published)
         if not listener.labels:
             process.check_alive()
@@ -175,26 +175,30 @@ class _Demo:
             )
         return _Heard(published, listener, late)
 
+    def _prepare(self, frames: Prefetcher[SourceFrame]) -> None:
+        """Make frames ahead, so that drawing or decoding takes nothing from the node later."""
+        self._progress.begin("preparing frames")
+        enough = math.ceil(SHORTEST_STREAM_S * self._stream.rate_hz)
+        if not frames.wait_until_full(PREPARE_TIMEOUT_S) and frames.waiting >= enough:
+            frames.stop_making()
+
     def _stream_frames(
-        self, player: "CameraPlayer", on_published: "Callable[[PublishedFrame], None]"
+        self,
+        player: "CameraPlayer",
+        on_published: "Callable[[PublishedFrame], None]",
+        made: int | None,
     ) -> int:
         elapsed_s = time.monotonic() - self._began_s
         seconds = min(self._settings.seconds, STREAM_ENDS_BY_S - elapsed_s)
         seconds = max(seconds, SHORTEST_STREAM_S)
-        total = self._expect_frames(seconds)
-        self._progress.begin("labelling", total)
+        expected = math.ceil(seconds * self._stream.rate_hz) or None
+        self._progress.begin("labelling", min(expected, made) if expected and made else expected)
         alarm = threading.Timer(seconds, player.stop)
         alarm.start()
         try:
             return player.play(on_published).late
         finally:
             alarm.cancel()
-
-    def _expect_frames(self, seconds: float) -> int | None:
-        if self._stream.rate_hz <= 0:
-            return None
-        expected = math.ceil(seconds * self._stream.rate_hz)
-        return expected if self._source.is_endless else min(expected, self._store.count)
 
     def _wait_for_last(self, listener: "StreamListener", published: "list[PublishedFrame]") -> None:
         """Wait for the labels of the last frame, then for statistics that count them."""

@@ -23,6 +23,11 @@ INK_RGB = (40, 40, 40)
 FAINT_RGB = (110, 110, 110)
 FONT = cv2.FONT_HERSHEY_DUPLEX
 OVERLAY_ALPHA = 0.5
+SPECK_SHARE = 0.001
+# Classes of the shipped label sets whose regions are no objects to the eye.
+AMORPHOUS = frozenset(
+    "sky building road pavement sidewalk tree vegetation terrain wall fence".split()
+)
 VIDEO_MAX_WIDTH = 1280
 
 
@@ -75,12 +80,20 @@ def draw_moment(moment: DemoMoment, label_set: LabelSet) -> np.ndarray:
         plain_HWC = image_HWC.copy()
         cv2.putText(plain_HWC, "not labelled", (8, 20), FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
         return plain_HWC
-    boxes = moment.scene.boxes if moment.scene is not None else ()
     labels_HW = moment.labels.labels_HW
-    overlay_HWC: np.ndarray = draw_overlay(
-        image_HWC, labels_HW, label_set, alpha=OVERLAY_ALPHA, boxes=boxes
-    )
-    return overlay_HWC
+    boxes = pick_boxes(moment.scene.boxes, labels_HW.size, label_set) if moment.scene else []
+    return draw_overlay(image_HWC, labels_HW, label_set, alpha=OVERLAY_ALPHA, boxes=boxes)
+
+
+def pick_boxes(
+    boxes: Sequence[tuple[int, int, int, int, int]], pixels: int, label_set: LabelSet
+) -> list[tuple[int, int, int, int, int]]:
+    """Leave out what has no edges of its own and specks: a picture full of boxes says nothing."""
+    return [
+        box
+        for box in boxes
+        if label_set.names[box[4]] not in AMORPHOUS and box[2] * box[3] >= SPECK_SHARE * pixels
+    ]
 
 
 def draw_contact_sheet(record: DemoRecord) -> np.ndarray:

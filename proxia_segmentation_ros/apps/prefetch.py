@@ -42,15 +42,24 @@ class Prefetcher(Generic[Item]):
         with self._room:
             return self._held_items
 
+    @property
+    def is_making(self) -> bool:
+        """Whether more items are to come than those that wait."""
+        return self._thread.is_alive()
+
     def wait_until_full(self, timeout_s: float) -> bool:
         """Wait until there is no room for another item or none is left to make."""
         return self._is_full.wait(timeout_s)
 
-    def close(self) -> None:
-        """Stop making items."""
+    def stop_making(self) -> None:
+        """Make no more items; those that wait can still be taken."""
         with self._room:
             self._closed = True
             self._room.notify_all()
+
+    def close(self) -> None:
+        """Stop making items and wait for the thread's end."""
+        self.stop_making()
         self._thread.join(timeout=5.0)
 
     def __iter__(self) -> Iterator[Item]:

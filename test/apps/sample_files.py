@@ -51,6 +51,7 @@ class TinyScene:
     """Stands in for the synthetic street: the left half is road, the right one sky."""
 
     label_set_name = "camvid"
+    frame_rate_hz = 15.0
 
     def __init__(self, seed, size_hw):
         self.seed, self.size_hw = seed, size_hw

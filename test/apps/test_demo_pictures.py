@@ -8,11 +8,13 @@ from proxia_segmentation_ros.apps.demo_pictures import (
     CELL_WIDTH,
     draw_contact_sheet,
     draw_moment,
+    pick_boxes,
     pick_moments,
     shrink_to_even,
     write_overlay_video,
 )
 from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.labels import load_label_set
 
 
 def test_film_has_every_frame_at_the_rate_of_the_source(tmp_path):
@@ -43,6 +45,12 @@ def test_frame_without_labels_keeps_its_pixels():
     record = make_record([None, fill(3)], [None] * 2)
     plain_HWC = draw_moment(record.moments[0], record.label_set)
     assert plain_HWC[12:, :4].max() == 0
+
+
+def test_boxes_are_drawn_for_things_that_are_large_enough_to_see():
+    label_set = load_label_set("camvid")
+    car, speck, sky = (0, 0, 20, 20, 8), (5, 5, 3, 3, 8), (0, 0, 90, 40, 0)
+    assert pick_boxes([car, speck, sky], 10_000, label_set) == [car]
 
 
 def test_six_moments_reach_from_the_first_to_the_last():

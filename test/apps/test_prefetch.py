@@ -57,3 +57,12 @@ def test_close_ends_the_thread():
     prefetcher.wait_until_full(10)
     prefetcher.close()
     assert "prefetch" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_what_was_made_can_be_taken_after_the_making_stopped():
+    prefetcher = Prefetcher(itertools.count(), count_bytes=lambda _: 10, max_bytes=50)
+    assert prefetcher.wait_until_full(10)
+    prefetcher.stop_making()
+    taken = list(prefetcher)
+    assert taken == list(range(len(taken)))
+    assert len(taken) >= 5
