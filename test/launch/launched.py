@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from proxia_segmentation_ros.ros.session import RosSession
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 PACKAGE_FILE = ("proxia_segmentation_ros", "proxia.launch.py")
 
 

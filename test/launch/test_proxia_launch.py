@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 from launched import LaunchedNode, install_fake_viewer, write_including_file
+from sensor_msgs.msg import Image
 
 from proxia_segmentation_ros.config import NodeSettings, list_parameters
 from proxia_segmentation_ros.labels import load_label_set
@@ -114,14 +115,21 @@ def test_parameters_that_arguments_set_exist(launch_file: ModuleType) -> None:
     assert {name for name, _ in launch_file.PARAMETERS.values()} <= known
 
 
-def test_node_becomes_active_and_ctrl_c_ends_it_cleanly(
+def test_node_labels_images_until_ctrl_c_ends_it_cleanly(
     session: RosSession, weights_file: Path
 ) -> None:
     probe = LifecycleProbe(session.node, "/proxia")
+    image = Image(height=48, width=64, encoding="mono8", step=64, data=bytes(48 * 64))
+    image.header.frame_id = "eye"
+    camera = session.node.create_publisher(Image, "/image", 1)
+    received: list[Image] = []
+    session.node.create_subscription(Image, "/proxia/labels", received.append, 1)
     with LaunchedNode(f"weights:={weights_file}", "backend:=torch") as launched:
         launched.wait_until(lambda: probe.poll_state() == "active")
-        launched.wait_until(lambda: session.node.get_subscriptions_info_by_topic("/image"))
+        launched.wait_until(lambda: camera.publish(image) or received)
         assert launched.press_ctrl_c() == 0, launched.log
+    assert received[0].header == image.header
+    assert (received[0].height, received[0].width) == (48, 64)
     assert "process has finished cleanly" in launched.log
     assert "Traceback" not in launched.log
 
