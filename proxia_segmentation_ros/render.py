@@ -71,8 +71,8 @@ def draw_overlay(
     if (rows, columns) != (height, width):
         labels_HW = cv2.resize(labels_HW, (width, height), interpolation=cv2.INTER_NEAREST)
     blend_HWC = cv2.addWeighted(image_HWC, 1 - alpha, colorize(labels_HW, label_set), alpha, 0.0)
-    is_unlabeled = cv2.compare(labels_HW, label_set.unlabeled_id, cv2.CMP_EQ)
-    cv2.copyTo(image_HWC, is_unlabeled, blend_HWC)
+    is_unlabeled = labels_HW == label_set.unlabeled_id
+    cv2.copyTo(image_HWC, is_unlabeled.view(np.uint8), blend_HWC)
     zoom = max(1.0, height / REFERENCE_HEIGHT)
     # Small ones last, so that large ones do not hide their names.
     for box in sorted(boxes, key=lambda one: -one[2] * one[3]):

@@ -77,7 +77,7 @@ def hash_network_code() -> str:
     package = resources.files("proxia_segmentation_ros")
     for room, names in (
         ("model", ("backbone.py", "blocks.py", "networks.py", "ocr.py", "scale_attention.py")),
-        ("inference", ("torch_graph.py",)),
+        ("inference", ("graph_recorder.py", "openvino_convert.py", "torch_graph.py")),
     ):
         for name in names:
             digest.update((package / room / name).read_bytes())

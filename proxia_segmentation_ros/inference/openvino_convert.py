@@ -1,5 +1,6 @@
 """From the torch network to an OpenVINO graph. Imports torch."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 
@@ -9,8 +10,11 @@ from torch import nn
 
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.inference.graph_recorder import UnknownOperation, record_graph
 from proxia_segmentation_ros.inference.torch_graph import NetworkGraph
 from proxia_segmentation_ros.model.card import ModelCard
+
+logger = logging.getLogger(__name__)
 
 
 def convert_network(
@@ -24,13 +28,22 @@ def convert_network(
     graph = NetworkGraph(model, card, scales).eval()
     example_NHWC = torch.zeros((1, *network_hw, 3), dtype=torch.uint8)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            # Notes of torch to itself about its own deprecations.
-            warnings.simplefilter("ignore")
-            return ov.convert_model(torch.export.export(graph, (example_NHWC,)))
+        return record_graph(graph, example_NHWC)
+    except UnknownOperation as unknown:
+        logger.info("no translation for %s; exporting with torch.export, which is slow", unknown)
+    try:
+        return export_graph(graph, example_NHWC)
     except RuntimeError as error:
         raise BackendError.from_parts(
             f"{card.architecture} at {network_hw[1]}x{network_hw[0]} can't be converted ({error})",
             "a network that OpenVINO supports",
             "set inference.backend to torch",
         ) from error
+
+
+def export_graph(module: nn.Module, example: torch.Tensor) -> ov.Model:
+    """Return the graph by way of torch.export, which knows every operation."""
+    with warnings.catch_warnings(), torch.no_grad():
+        # Notes of torch to itself about its own deprecations.
+        warnings.simplefilter("ignore")
+        return ov.convert_model(torch.export.export(module, (example,)))

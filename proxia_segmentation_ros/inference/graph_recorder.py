@@ -1,0 +1,283 @@
+"""Record what a torch module computes as an OpenVINO graph. Imports torch.
+
+The module runs once on tensors without memory (device `meta`), and every operation that it
+reaches becomes an OpenVINO node. It takes a second where torch.export with OpenVINO's own
+converter takes tens on a small CPU (docs/decisions/001-openvino-graph.md), because it only
+knows the operations that the networks of this package are made of.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino import opset13 as ops
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+Node: TypeAlias = Any
+Translation: TypeAlias = Callable[..., Node]  # (recorder, output, *arguments of the operation)
+
+TYPES = {torch.float32: np.float32, torch.uint8: np.uint8, torch.int64: np.int64}
+
+
+class UnknownOperation(Exception):  # noqa: N818 - the caller takes another way
+    """The module computes something that has no translation here."""
+
+
+def record_graph(module: nn.Module, example: Tensor) -> ov.Model:
+    """Return the graph of `module(example)`; only the example's shape and type matter.
+
+    Raises:
+        UnknownOperation: an operation has no translation.
+    """
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    stand_ins = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
+    recorder = GraphRecorder()
+    for name, stand_in in stand_ins.items():
+        recorder.add_constant(stand_in, tensors[name].detach().cpu().numpy())
+    image = example.to("meta")
+    parameter = recorder.add_input(image)
+    with torch.no_grad(), recorder:
+        result = torch.func.functional_call(module, stand_ins, (image,))
+    return ov.Model([recorder.find_node(result)], [parameter], type(module).__name__)
+
+
+class GraphRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Builds nodes while torch dispatches operations."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._nodes: dict[int, Node] = {}
+        self._constants: dict[int, np.ndarray] = {}
+        # Keeps ids unique for as long as they are keys.
+        self._alive: list[Tensor] = []
+
+    def add_constant(self, stand_in: Tensor, value: np.ndarray) -> None:
+        """Let `stand_in` mean this value."""
+        self._alive.append(stand_in)
+        self._constants[id(stand_in)] = value
+
+    def add_input(self, stand_in: Tensor) -> Node:
+        """Let `stand_in` be the graph's input."""
+        node = ops.parameter(list(stand_in.shape), TYPES[stand_in.dtype])
+        self._bind(stand_in, node)
+        return node
+
+    def find_node(self, tensor: Tensor) -> Node:
+        """Return the node that computes a tensor.
+
+        Raises:
+            UnknownOperation: the tensor came from nowhere that was recorded.
+        """
+        node = self._nodes.get(id(tensor))
+        if node is None:
+            if id(tensor) not in self._constants:
+                raise UnknownOperation(f"a tensor of shape {tuple(tensor.shape)} from outside")
+            node = ops.constant(self._constants[id(tensor)])
+            self._nodes[id(tensor)] = node
+        return node
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        name = str(func.overloadpacket).removeprefix("aten.")
+        if name in UNREAD_RESULTS:
+            return result
+        translate = TRANSLATIONS.get(name)
+        if translate is None:
+            raise UnknownOperation(name)
+        output = result[0] if isinstance(result, tuple) else result
+        self._bind(output, translate(self, output, *args, **kwargs))
+        return result
+
+    def read(self, value: Tensor | float) -> Node:
+        """Return a node for an operand that may be a number."""
+        if isinstance(value, Tensor):
+            return self.find_node(value)
+        return ops.constant(np.float32(value))
+
+    def read_constant(self, tensor: Tensor) -> np.ndarray:
+        """Return the value of a weight."""
+        if id(tensor) not in self._constants:
+            raise UnknownOperation("a weight that is computed")
+        return self._constants[id(tensor)]
+
+    def _bind(self, tensor: Tensor, node: Node) -> None:
+        self._alive.append(tensor)
+        self._nodes[id(tensor)] = node
+
+
+def _keep(recorder: GraphRecorder, output: Tensor, source: Tensor, *_: Any, **__: Any) -> Node:  # noqa: ARG001
+    return recorder.find_node(source)
+
+
+def _reshape(recorder: GraphRecorder, output: Tensor, source: Tensor, *_: Any) -> Node:
+    return ops.reshape(recorder.find_node(source), np.array(output.shape, np.int64), False)
+
+
+def _expand(recorder: GraphRecorder, output: Tensor, source: Tensor, *_: Any, **__: Any) -> Node:
+    if output.shape != source.shape:
+        raise UnknownOperation("expand to another shape")
+    return recorder.find_node(source)
+
+
+def _convert(recorder: GraphRecorder, output: Tensor, source: Tensor, **_: Any) -> Node:
+    return ops.convert(recorder.find_node(source), TYPES[output.dtype])
+
+
+def _permute(recorder: GraphRecorder, output: Tensor, source: Tensor, order: list[int]) -> Node:  # noqa: ARG001
+    return ops.transpose(recorder.find_node(source), np.array(order, np.int64))
+
+
+def _transpose(
+    recorder: GraphRecorder, output: Tensor, source: Tensor, first: int, second: int
+) -> Node:
+    order = list(range(output.dim()))
+    order[first], order[second] = order[second], order[first]
+    return ops.transpose(recorder.find_node(source), np.array(order, np.int64))
+
+
+def _flip(recorder: GraphRecorder, output: Tensor, source: Tensor, axes: list[int]) -> Node:
+    if len(axes) != 1:
+        raise UnknownOperation("flip of several axes")
+    order = np.arange(output.shape[axes[0]])[::-1].astype(np.int64)
+    return ops.gather(recorder.find_node(source), order, np.int64(axes[0]))
+
+
+def _convolve(
+    recorder: GraphRecorder,
+    output: Tensor,  # noqa: ARG001
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    is_transposed: bool,
+    output_padding: list[int],  # noqa: ARG001
+    groups: int,
+) -> Node:
+    if is_transposed or groups != 1:
+        raise UnknownOperation("a transposed or grouped convolution")
+    node = ops.convolution(
+        recorder.find_node(source),
+        recorder.find_node(weight),
+        list(stride),
+        list(padding),
+        list(padding),
+        list(dilation),
+    )
+    if bias is None:
+        return node
+    return ops.add(node, ops.constant(recorder.read_constant(bias).reshape(1, -1, 1, 1)))
+
+
+def _normalize(
+    recorder: GraphRecorder,
+    output: Tensor,  # noqa: ARG001
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    is_training: bool,
+    momentum: float,  # noqa: ARG001
+    eps: float,
+) -> Node:
+    if is_training:
+        raise UnknownOperation("batch norm in training")
+    weight_C, bias_C, mean_C, variance_C = (
+        recorder.read_constant(one).astype(np.float64) for one in (weight, bias, mean, variance)
+    )
+    gain_C = weight_C / np.sqrt(variance_C + eps)
+    shift_C = bias_C - mean_C * gain_C
+    gain, shift = (
+        ops.constant(value.astype(np.float32).reshape(1, -1, 1, 1)) for value in (gain_C, shift_C)
+    )
+    # Merged into the convolution before it when the graph is compiled.
+    return ops.add(ops.multiply(recorder.find_node(source), gain), shift)
+
+
+def _interpolate(
+    recorder: GraphRecorder,
+    output: Tensor,  # noqa: ARG001
+    source: Tensor,
+    size_hw: list[int],
+    is_corner_aligned: bool,
+    *_: Any,
+) -> Node:
+    return ops.interpolate(
+        recorder.find_node(source),
+        np.array(size_hw, np.int32),
+        "linear_onnx",
+        "sizes",
+        pads_begin=[0, 0, 0, 0],
+        pads_end=[0, 0, 0, 0],
+        coordinate_transformation_mode=(
+            "align_corners" if is_corner_aligned else "pytorch_half_pixel"
+        ),
+        axes=np.array([2, 3], np.int32),
+    )
+
+
+def _concatenate(
+    recorder: GraphRecorder,
+    output: Tensor,  # noqa: ARG001
+    parts: list[Tensor],
+    axis: int = 0,
+) -> Node:
+    return ops.concat([recorder.find_node(part) for part in parts], axis)
+
+
+def _soften(recorder: GraphRecorder, output: Tensor, source: Tensor, axis: int, *_: Any) -> Node:
+    return ops.softmax(recorder.find_node(source), axis % output.dim())
+
+
+def _translate_unary(build: Callable[[Node], Node]) -> Translation:
+    def translate(recorder: GraphRecorder, output: Tensor, source: Tensor) -> Node:  # noqa: ARG001
+        return build(recorder.find_node(source))
+
+    return translate
+
+
+def _translate_binary(build: Callable[[Node, Node], Node]) -> Translation:
+    def translate(
+        recorder: GraphRecorder,
+        output: Tensor,  # noqa: ARG001
+        first: Tensor | float,
+        second: Tensor | float,
+    ) -> Node:
+        return build(recorder.read(first), recorder.read(second))
+
+    return translate
+
+
+# Scratch memory of batch norm; reading it would fail in `find_node`.
+UNREAD_RESULTS = frozenset({"empty"})
+
+TRANSLATIONS: dict[str, Translation] = {
+    "_softmax": _soften,
+    "_to_copy": _convert,
+    "_unsafe_view": _reshape,
+    "add": _translate_binary(ops.add),
+    "bmm": _translate_binary(lambda first, second: ops.matmul(first, second, False, False)),
+    "cat": _concatenate,
+    "clone": _keep,
+    "convolution": _convolve,
+    "expand": _expand,
+    "flip": _flip,
+    "mm": _translate_binary(lambda first, second: ops.matmul(first, second, False, False)),
+    "mul": _translate_binary(ops.multiply),
+    "native_batch_norm": _normalize,
+    "permute": _permute,
+    "relu": _translate_unary(ops.relu),
+    "rsub": _translate_binary(lambda first, second: ops.subtract(second, first)),
+    "sigmoid": _translate_unary(ops.sigmoid),
+    "sub": _translate_binary(ops.subtract),
+    "transpose": _transpose,
+    "unsqueeze": _reshape,
+    "upsample_bilinear2d": _interpolate,
+    "view": _reshape,
+}
