@@ -1,17 +1,18 @@
 """Houses beside the street, and the town at its far end."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
 
 from proxia_segmentation_ros.data.synthetic.canvas import Canvas
 from proxia_segmentation_ros.data.synthetic.facades import Facade, share_facade
-from proxia_segmentation_ros.data.synthetic.furniture import find_nearest_m
-from proxia_segmentation_ros.data.synthetic.textures import SURFACE_SHARE, make_noise
-from proxia_segmentation_ros.data.synthetic.vehicles import scale
-from proxia_segmentation_ros.data.synthetic.weather import Weather
+from proxia_segmentation_ros.data.synthetic.ground import find_far_row
+from proxia_segmentation_ros.data.synthetic.stage import VIEW_M, View
+from proxia_segmentation_ros.data.synthetic.strips import find_nearest_m, project_front
+from proxia_segmentation_ros.data.synthetic.textures import make_noise
+from proxia_segmentation_ros.data.synthetic.tone import scale
 
 BUILDING, TREE = 1, 5
 
@@ -30,82 +31,80 @@ class Building:
     chimney_m: float
     shows_side: bool
 
+    reach_m = VIEW_M
+
     @property
     def far_m(self) -> float:
         """Return the far end, by which things are sorted."""
         return self.along_m + self.width_m
 
-    def draw(self, canvas: Canvas, weather: Weather) -> None:
+    @cached_property
+    def points_N3(self) -> np.ndarray:
+        """Return front (4 points), square of the side (4), gable (5), roof (4), chimney (8)."""
+        out = -1.0 if self.lateral_m < 0 else 1.0
+        x, top, near, far = self.lateral_m, self.height_m, self.along_m, self.far_m
+        rise = 0.36 * self.depth_m if share_facade(self.facade).is_pitched else 0.0
+        front = [(x, top, near), (x, top, far), (x, 0.0, far), (x, 0.0, near)]
+        left, right = sorted((x, x + out * self.depth_m))
+        middle, high = (left + right) / 2, top + rise
+        square = [(left, high, near), (right, high, near), (right, 0.0, near), (left, 0.0, near)]
+        gable = [(left, 0.0, near), (left, top, near), (middle, high, near)]
+        gable += [(right, top, near), (right, 0.0, near)]
+        eaves = x - out * 0.25
+        roof = [(eaves, top, near), (middle, high, near), (middle, high, far), (eaves, top, far)]
+        chimney = []
+        stack, along = middle - out * 0.8, near + self.chimney_m
+        for half, up in ((0.45, high + 0.9), (0.15, high + 1.35)):
+            chimney += [(stack - half, up, along), (stack + half, up, along)]
+            chimney += [(stack + half, high - 2, along), (stack - half, high - 2, along)]
+        return np.array(front + square + gable + roof + chimney)
+
+    def draw(self, view: View) -> None:
         """Paint side wall, roof, chimney and front."""
-        camera = canvas.camera
         facade = share_facade(self.facade)
-        aside = self.lateral_m - camera.lateral_m
-        start = max(
-            self.along_m,
-            camera.along_m + find_nearest_m(camera.size_hw, camera.focal_px, aside),
-        )
-        haze = min(max((self.along_m - camera.along_m - 20) / 500, 0.0), 0.3)
-        if self.shows_side and self.along_m - camera.along_m > 1.0:
-            self._draw_side(canvas, facade, weather, haze)
-        if start >= self.far_m - 0.1:
-            return
+        near, far = view.placed_N3[0, 2], view.placed_N3[1, 2]
+        haze = float(min(max((near - 20) / 500, 0.0), 0.3))
+        if self.shows_side and near > 1.0:
+            self._draw_side(view, facade, haze)
         if facade.is_pitched:
-            self._draw_roof(canvas, facade, start)
-        ends = [(start, self.height_m), (self.far_m, self.height_m), (self.far_m, -0.05), (start, -0.05)]
-        uv_42 = camera.project(np.array([(self.lateral_m, z, s) for s, z in ends]))
-        share = (start - self.along_m) / self.width_m
+            self._draw_roof(view, facade)
+        nearest, share, uv_42 = find_nearest_m(view, self.lateral_m), 0.0, view.uv_N2[:4]
+        if nearest >= far - 0.1:
+            return
+        if near < nearest:
+            share = (nearest - near) / (far - near)
+            uv_42 = project_front(view, self.lateral_m, (nearest, far), self.height_m)
+            near = nearest
         part = (share, 1.0) if self.lateral_m < 0 else (1 - share, 0.0)
-        gain = weather.measure_gain(self.lateral_m) * self.tint
-        level = _pick_level(camera.focal_px, facade, abs(aside), (start, self.far_m), camera.along_m)
-        canvas.paint_quad(uv_42, facade.front, level, BUILDING, part=part, gain=gain, haze=haze)
-
-    def _draw_side(self, canvas: Canvas, facade: Facade, weather: Weather, haze: float) -> None:
-        """Paint the wall that faces the camera, with its gable."""
-        out = -1.0 if self.lateral_m < 0 else 1.0
-        near, far = self.lateral_m, self.lateral_m + out * self.depth_m
-        rise = 0.36 * self.depth_m if facade.is_pitched else 0.0
-        left, right = min(near, far), max(near, far)
-        top = self.height_m + rise
-        square = [(left, top), (right, top), (right, 0.0), (left, 0.0)]
-        camera = canvas.camera
-        uv_42 = camera.project(np.array([(x, z, self.along_m) for x, z in square]))
-        gable = [(left, 0.0), (left, self.height_m), ((left + right) / 2, top)]
-        gable += [(right, self.height_m), (right, 0.0)]
-        outline = camera.project(np.array([(x, z, self.along_m) for x, z in gable]))
-        level = facade.wall.pick_level(camera.measure_scale(self.along_m) * self.depth_m / 8)
-        gain = weather.facing_gain * self.tint * 0.85
-        canvas.paint_quad(
-            uv_42, facade.wall, level, BUILDING, gain=gain, haze=haze, outline_N2=outline
+        gain = view.weather.measure_gain(self.lateral_m) * self.tint
+        across = abs(float(uv_42[1, 0] - uv_42[0, 0])) / (far - near)
+        height = 2 * view.camera.focal_px / (near + far)
+        level = facade.front.pick_level(float(np.sqrt(max(across, 0.3) * height)))
+        view.canvas.paint_quad(
+            uv_42, facade.front, level, BUILDING, part=part, gain=gain, haze=haze
         )
 
-    def _draw_roof(self, canvas: Canvas, facade: Facade, start: float) -> None:
+    def _draw_side(self, view: View, facade: Facade, haze: float) -> None:
+        """Paint the wall that faces the camera, with its gable."""
+        scale_px = view.camera.measure_scale(self.along_m)
+        level = facade.wall.pick_level(scale_px * self.depth_m / 8)
+        gain = view.weather.facing_gain * self.tint * 0.85
+        view.canvas.paint_quad(
+            view.uv_N2[4:8],
+            facade.wall,
+            level,
+            BUILDING,
+            gain=gain,
+            haze=haze,
+            outline_N2=view.uv_N2[8:13],
+        )
+
+    def _draw_roof(self, view: View, facade: Facade) -> None:
         """Paint the slope above the front and the chimney on it."""
-        out = -1.0 if self.lateral_m < 0 else 1.0
-        ridge = self.lateral_m + out * self.depth_m / 2
-        rise = self.height_m + 0.36 * self.depth_m
-        slope = [(self.lateral_m - out * 0.25, self.height_m, start), (ridge, rise, start)]
-        slope += [(ridge, rise, self.far_m), (self.lateral_m - out * 0.25, self.height_m, self.far_m)]
-        camera = canvas.camera
         if self.chimney_m > 0:
-            along = self.along_m + self.chimney_m
-            if along > start:
-                x = ridge - out * 0.8
-                for width, top, shade in ((0.45, rise + 0.9, 0.8), (0.15, rise + 1.35, 1.2)):
-                    box = [(x - width, top), (x + width, top), (x + width, rise - 2), (x - width, rise - 2)]
-                    uv = camera.project(np.array([(a, z, along) for a, z in box]))
-                    canvas.fill(uv, scale((104, 72, 58), shade), BUILDING)
-        colour = scale(facade.roof_rgb, 0.95 * self.tint)
-        canvas.fill(camera.project(np.array(slope)), colour, BUILDING)
-
-
-def _pick_level(
-    focal_px: float, facade: Facade, aside_m: float, span_m: tuple[float, float], eye_m: float
-) -> int:
-    """Return the level between what width and height on the screen ask for."""
-    near, far = max(span_m[0] - eye_m, 0.6), span_m[1] - eye_m
-    across = focal_px * aside_m / (near * far)
-    height = focal_px * 2 / (near + far)
-    return facade.front.pick_level(float(np.sqrt(across * height)))
+            view.fill(17, 21, scale((104, 72, 58), 0.8), BUILDING)
+            view.fill(21, 25, scale((120, 84, 66), 1.1), BUILDING)
+        view.fill(13, 17, scale(facade.roof_rgb, 0.95 * self.tint), BUILDING)
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class Backdrop:
         camera = canvas.camera
         height, width = camera.size_hw
         rows = self.image_HWC.shape[0]
-        low = round(camera.horizon_px + camera.focal_px * camera.height_m / camera.far_m) + 1
+        low = find_far_row(camera) + 1
         shift = camera.measure_shift(
             np.array([camera.along_m + camera.far_m]), np.array([camera.far_m])
         )[0]
@@ -135,7 +134,8 @@ class Backdrop:
         source = slice(first, first + target.stop - target.start)
         labels = self.labels_HW[source, left : left + width]
         mask = (labels > 0).astype(np.uint8)
-        cv2.copyTo(self.image_HWC[source, left : left + width], mask, canvas.image_HWC[target])
+        piece = cv2.LUT(self.image_HWC[source, left : left + width], canvas.tone.share_table(1, 0.1))
+        cv2.copyTo(piece, mask, canvas.image_HWC[target])
         cv2.copyTo(labels, mask, canvas.labels_HW[target])
 
 
@@ -155,7 +155,7 @@ def make_backdrop(rng: np.random.Generator, size_hw: tuple[int, int], focal_px: 
     up = rows - np.arange(rows)[:, None]
     labels = np.where(up < trees[None], TREE, 0).astype(np.uint8)
     tone = 62 + 10 * np.resize(_share_grain(), (rows, columns))
-    image = np.clip(tone, 20, 120)[..., None] * np.array((0.92, 1.0, 0.82)) * SURFACE_SHARE
+    image = np.clip(tone, 20, 120)[..., None] * np.array((0.92, 1.0, 0.82))
     x = 0
     unit = max(1, round(width / 480))
     while x < columns:

@@ -6,6 +6,7 @@ road to the right, along follows the road. Suffixes: N points, 3 world coordinat
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -72,10 +73,15 @@ class Camera:
 
     def measure_shift(self, along_m_N: np.ndarray, ahead_m_N: np.ndarray) -> np.ndarray:
         """Return what to add to a lateral position to count it from the camera's axis."""
-        start = self.bend.measure_offset(self.along_m) + self.lateral_m
-        slope = self.bend.measure_slope(self.along_m)
-        shift_N: np.ndarray = self.bend.measure_offsets(along_m_N) - start - slope * ahead_m_N
+        start_m, slope = self._axis
+        shift_N: np.ndarray = self.bend.measure_offsets(along_m_N) - start_m - slope * ahead_m_N
         return shift_N
+
+    @cached_property
+    def _axis(self) -> tuple[float, float]:
+        """Return sideways position and direction of the camera's axis."""
+        start_m = self.bend.measure_offset(self.along_m) + self.lateral_m
+        return start_m, self.bend.measure_slope(self.along_m)
 
     def project(self, points_N3: np.ndarray) -> np.ndarray:
         """Return pixels of points that all lie ahead of the near plane."""

@@ -5,8 +5,8 @@ import numpy as np
 
 from proxia_segmentation_ros.data.synthetic.camera import Camera
 from proxia_segmentation_ros.data.synthetic.textures import Sprite, Texture
+from proxia_segmentation_ros.data.synthetic.tone import Colour, Tone
 
-Colour = tuple[float, float, float]
 _SHIFT = 4
 _LIMIT = 6000 << _SHIFT
 
@@ -14,28 +14,45 @@ _LIMIT = 6000 << _SHIFT
 class Canvas:
     """Paints polygons, textured quads and sprites into image and labels alike."""
 
-    def __init__(self, camera: Camera) -> None:
-        height, width = camera.size_hw
+    def __init__(
+        self, camera: Camera, tone: Tone, image_HWC: np.ndarray, labels_HW: np.ndarray
+    ) -> None:
         self.camera = camera
-        self.image_HWC = np.zeros((height, width, 3), np.uint8)
-        self.labels_HW = np.zeros((height, width), np.uint8)
+        self.tone = tone
+        self.image_HWC = image_HWC
+        self.labels_HW = labels_HW
 
     def fill(self, uv_N2: np.ndarray, colour: Colour, label: int | None) -> None:
         """Fill a polygon; without a label only the image changes."""
-        if len(uv_N2) < 3:
-            return
-        points = fix_points(uv_N2)
-        cv2.fillPoly(self.image_HWC, [points], colour, cv2.LINE_AA, _SHIFT)
+        if len(uv_N2) >= 3:
+            self.fill_fixed(fix_points(uv_N2), colour, label)
+
+    def fill_fixed(self, points: np.ndarray, colour: Colour, label: int | None) -> None:
+        """Fill a polygon given as `fix_points` returns it."""
+        shown = self.tone.map_colour(colour)
+        cv2.fillPoly(self.image_HWC, [points], shown, cv2.LINE_AA, _SHIFT)
         if label is not None:
             cv2.fillPoly(self.labels_HW, [points], (label,), cv2.LINE_8, _SHIFT)
+
+    def fill_box(
+        self,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+        colour: Colour,
+        label: int | None,
+    ) -> None:
+        """Fill an upright rectangle given in pixels."""
+        uv_42 = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+        self.fill_fixed(fix_points(uv_42), colour, label)
 
     def find_window(self, uv_N2: np.ndarray) -> tuple[int, int, int, int] | None:
         """Return left, top, right, bottom of what a polygon covers of the image."""
         height, width = self.labels_HW.shape
-        left, top = np.floor(uv_N2.min(axis=0)).astype(int).tolist()
-        right, bottom = np.ceil(uv_N2.max(axis=0)).astype(int).tolist()
-        left, top = max(left, 0), max(top, 0)
-        right, bottom = min(right + 1, width), min(bottom + 1, height)
+        (low_u, low_v), (high_u, high_v) = uv_N2.min(axis=0).tolist(), uv_N2.max(axis=0).tolist()
+        left, top = max(int(low_u), 0), max(int(low_v), 0)
+        right, bottom = min(int(high_u) + 2, width), min(int(high_v) + 2, height)
         return None if right <= left or bottom <= top else (left, top, right, bottom)
 
     def paint_quad(
@@ -76,7 +93,7 @@ class Canvas:
         cv2.fillPoly(mask, [points], (255,), cv2.LINE_8, _SHIFT)
         rows, columns = slice(top, bottom), slice(left, right)
         self._merge(warped, mask, self.image_HWC[rows, columns], gain, haze)
-        self.labels_HW[rows, columns][mask > 0] = label
+        _set_label(self.labels_HW[rows, columns], mask, label)
 
     def stamp(
         self,
@@ -116,32 +133,41 @@ class Canvas:
         outline = cv2.warpAffine(sprite.outline.levels[level], matrix, size, flags=flags)
         rows, columns = slice(y0, y1), slice(x0, x1)
         self._merge(colour, None, self.image_HWC[rows, columns], gain, 0.0)
-        self.labels_HW[rows, columns][outline > 127] = label
+        _, counted = cv2.threshold(outline, 127, 255, cv2.THRESH_BINARY)
+        _set_label(self.labels_HW[rows, columns], counted, label)
 
-    @staticmethod
     def _merge(
-        source: np.ndarray, mask: np.ndarray | None, target: np.ndarray, gain: float, haze: float
+        self,
+        source: np.ndarray,
+        mask: np.ndarray | None,
+        target: np.ndarray,
+        gain: float,
+        haze: float,
     ) -> None:
-        """Lay a piece of RGB or premultiplied RGB + alpha over `target`."""
+        """Lay a piece of RGB or RGB + alpha over `target`."""
+        table = self.tone.share_table(gain, haze)
         if source.shape[2] == 3:
-            if gain != 1 or haze:
-                source = cv2.convertScaleAbs(source, alpha=gain * (1 - haze), beta=haze * 120)
-            cv2.copyTo(source, mask, target)
+            cv2.copyTo(cv2.LUT(source, table), mask, target)
             return
         alpha = cv2.extractChannel(source, 3)
         if mask is not None:
             alpha = cv2.bitwise_and(alpha, mask)
-        colour = cv2.cvtColor(source, cv2.COLOR_RGBA2RGB)
-        if mask is not None:
-            colour = cv2.copyTo(colour, mask)
-        if gain != 1:
-            colour = cv2.convertScaleAbs(colour, alpha=gain)
-        rest = cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2RGB)
-        cv2.multiply(target, rest, dst=target, scale=1 / 255)
+        share = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+        colour = cv2.LUT(cv2.cvtColor(source, cv2.COLOR_RGBA2RGB), table)
+        cv2.multiply(colour, share, dst=colour, scale=1 / 255)
+        cv2.multiply(target, cv2.bitwise_not(share), dst=target, scale=1 / 255)
         cv2.add(target, colour, dst=target)
+
+
+def _set_label(target_HW: np.ndarray, mask_HW: np.ndarray, label: int) -> None:
+    """Write a label where the mask is 255."""
+    cv2.copyTo(np.full_like(mask_HW, label), mask_HW, target_HW)
 
 
 def fix_points(uv_N2: np.ndarray) -> np.ndarray:
     """Return pixels as OpenCV's fixed-point integers; pixel centres lie at whole numbers."""
-    scaled = np.clip((uv_N2 - 0.5) * (1 << _SHIFT), -_LIMIT, _LIMIT)
-    return np.rint(scaled).astype(np.int32)
+    scaled = uv_N2 * (1 << _SHIFT)
+    scaled -= (1 << _SHIFT) / 2
+    np.maximum(scaled, -_LIMIT, out=scaled)
+    np.minimum(scaled, _LIMIT, out=scaled)
+    return np.rint(scaled, out=scaled).astype(np.int32)

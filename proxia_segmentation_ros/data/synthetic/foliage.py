@@ -19,6 +19,7 @@ BARE_COUNT = 8
 BUSH_COUNT = 6
 _GREENS = ((66, 84, 40), (84, 96, 50), (52, 66, 38), (104, 104, 56), (46, 58, 40), (96, 84, 48))
 _SIDE = 384
+_DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (11, 11))
 
 
 @lru_cache(maxsize=LEAFY_COUNT)
@@ -39,7 +40,7 @@ def share_leafy_tree(index: int) -> Sprite:
     is_trunk = (trunk > 0) & (alpha < 0.5)
     rgb[is_trunk] = bark[is_trunk]
     alpha = np.maximum(alpha, trunk / 255.0)
-    outline = cv2.morphologyEx((alpha > 0.4).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9)))
+    outline = cv2.morphologyEx((alpha > 0.4).astype(np.uint8), cv2.MORPH_CLOSE, _DISC)
     return build_sprite(rgb, alpha, outline > 0, _SIDE / 7.0)
 
 
@@ -59,7 +60,8 @@ def _draw_crown(rng: np.random.Generator, is_conifer: bool) -> np.ndarray:
             radius = rng.uniform(38, 66)
         cv2.circle(field, (round(x), round(y)), round(radius), (1.0,), -1)
     field = cv2.GaussianBlur(field, (0, 0), 9)
-    field += 0.16 * cut_noise(rng, field.shape, 0.9) + 0.1 * cut_noise(rng, field.shape, 0.3)
+    noise = 0.16 * cut_noise(rng, field.shape, 0.9) + 0.1 * cut_noise(rng, field.shape, 0.3)
+    field += noise * np.clip(field * 5, 0, 1)
     crown: np.ndarray = np.clip((field - 0.5) * 5 + 0.5, 0, 1)
     crown[:6] = 0
     crown[:, :4] = crown[:, -4:] = 0
@@ -136,7 +138,8 @@ def share_bush(index: int) -> Sprite:
         x, y = rng.uniform(50, 238), rng.uniform(70, 130)
         cv2.circle(field, (round(x), round(y)), int(rng.uniform(26, 48)), (1.0,), -1)
     field[110:, 40:250] = 1
-    field = cv2.GaussianBlur(field, (0, 0), 6) + 0.14 * cut_noise(rng, size_hw, 0.7)
+    field = cv2.GaussianBlur(field, (0, 0), 6)
+    field += 0.14 * cut_noise(rng, size_hw, 0.7) * np.clip(field * 5, 0, 1)
     alpha = np.clip((field - 0.5) * 5 + 0.5, 0, 1)
     alpha[:3] = 0
     return build_sprite(make_leaves(rng, size_hw, alpha), alpha, alpha > 0.5, 96.0)

@@ -1,36 +1,21 @@
 """Where things stand: the street is drawn block by block, each from its own seed."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from proxia_segmentation_ros.data.synthetic.buildings import Building
-from proxia_segmentation_ros.data.synthetic.canvas import Canvas, Colour
 from proxia_segmentation_ros.data.synthetic.facades import FACADE_COUNT, share_facade
-from proxia_segmentation_ros.data.synthetic.furniture import Fence, Pole, Sign
+from proxia_segmentation_ros.data.synthetic.furniture import Pole, Sign
 from proxia_segmentation_ros.data.synthetic.ground import PAVEMENT, ROAD, VERGE, Patch, Shadow
-from proxia_segmentation_ros.data.synthetic.plants import Hedge, Plant
-from proxia_segmentation_ros.data.synthetic.vehicles import draw_vehicle, scale
-from proxia_segmentation_ros.data.synthetic.weather import Weather
+from proxia_segmentation_ros.data.synthetic.plants import Plant
+from proxia_segmentation_ros.data.synthetic.stage import Thing
+from proxia_segmentation_ros.data.synthetic.strips import Strip
+from proxia_segmentation_ros.data.synthetic.tone import Colour, scale
+from proxia_segmentation_ros.data.synthetic.vehicles import draw_vehicle
 
 BLOCK_M = 24.0
 _POLE_GREYS = ((92, 96, 96), (120, 124, 124), (44, 48, 48), (60, 66, 60), (150, 150, 146))
-
-
-class Thing(Protocol):
-    """Something that stands on the street and can be painted."""
-
-    @property
-    def along_m(self) -> float:
-        """Return where it begins."""
-
-    @property
-    def far_m(self) -> float:
-        """Return the distance by which things are sorted."""
-
-    def draw(self, canvas: Canvas, weather: Weather) -> None:
-        """Paint it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +34,7 @@ class StreetPlan:
     has_slabs: bool
     has_yellow_lines: bool
     leafy_share: float
+    shadow_side: int
     districts: tuple[tuple[str, str], ...]
 
     def find_edge(self, side: int) -> float:
@@ -69,7 +55,7 @@ class Block:
     shadows: tuple[Shadow, ...]
 
 
-def draw_plan(rng: np.random.Generator, seed: int) -> StreetPlan:
+def draw_plan(rng: np.random.Generator, seed: int, shadow_side: int) -> StreetPlan:
     """Draw what stays the same along a street."""
     is_green = bool(rng.random() < 0.5)
     grass = np.array((84, 96, 52)) * rng.uniform(0.7, 1.1)
@@ -95,7 +81,8 @@ def draw_plan(rng: np.random.Generator, seed: int) -> StreetPlan:
         marking_rgb=scale((208, 208, 202), float(rng.uniform(0.8, 1.1))),
         has_slabs=bool(rng.random() < 0.6),
         has_yellow_lines=bool(rng.random() < 0.5),
-        leafy_share=float(rng.choice((0.1, 0.5, 0.95))),
+        leafy_share=float(rng.choice((0.1, 0.35, 0.9))),
+        shadow_side=shadow_side,
         districts=tuple(
             (str(rng.choice(kinds)), str(rng.choice(kinds))) for _ in range(5)
         ),
@@ -196,6 +183,7 @@ class BlockBuilder:
         """Add houses side by side."""
         rng, plan = self._rng, self._plan
         end, lateral = self._start + BLOCK_M, plan.find_back(side) + side * setback
+        previous_m = 0.0
         if rng.random() < 0.25:
             begin += float(rng.uniform(2, 5))
         while end - begin > 2.5:
@@ -208,10 +196,12 @@ class BlockBuilder:
             self._things.append(
                 Building(facade, lateral, begin, width, height, depth,
                          float(rng.uniform(0.8, 1.1)),
-                         float(rng.uniform(0.5, width - 0.4)) * (rng.random() < 0.6), True)
+                         float(rng.uniform(0.5, width - 0.4)) * (rng.random() < 0.6),
+                         previous_m < height + 0.5)
             )  # fmt: skip
+            previous_m = height
             self._cast(lateral, begin, width, height)
-            if rng.random() < 0.3:
+            if rng.random() < 0.16:
                 self._things.append(
                     Sign("board", int(rng.integers(8)), lateral - side * 0.55,
                          begin + width * 0.5, 2.9, (0.8, 0.7))
@@ -245,12 +235,12 @@ class BlockBuilder:
         kind = str(rng.choice(("hedge", "railing", "board", "open"), p=(0.3, 0.25, 0.3, 0.15)))
         if kind == "hedge":
             self._things.append(
-                Hedge(int(rng.integers(4)), back + side * 0.2, begin, length,
+                Strip("hedge", int(rng.integers(4)), back + side * 0.2, begin, length,
                       float(rng.uniform(0.8, 1.7)))
             )  # fmt: skip
         elif kind != "open":
             self._things.append(
-                Fence(kind, int(rng.integers(4)), back + side * 0.1, begin, length,
+                Strip(kind, int(rng.integers(4)), back + side * 0.1, begin, length,
                       float(rng.uniform(0.9, 1.5)))
             )  # fmt: skip
         for _ in range(int(rng.integers(1, 4))):
@@ -298,12 +288,12 @@ class BlockBuilder:
         kind = str(rng.choice(("railing", "board", "hedge", "open"), p=(0.4, 0.2, 0.2, 0.2)))
         if kind == "hedge":
             self._things.append(
-                Hedge(int(rng.integers(4)), back + side * 0.3, begin, length, 1.3)
+                Strip("hedge", int(rng.integers(4)), back + side * 0.3, begin, length, 1.3)
             )
         elif kind != "open":
             height = float(rng.uniform(1.0, 1.9))
             self._things.append(
-                Fence(kind, int(rng.integers(4)), back + side * 0.1, begin, length, height)
+                Strip(kind, int(rng.integers(4)), back + side * 0.1, begin, length, height)
             )
 
     def add_kerbside(self, side: int) -> None:
@@ -326,7 +316,7 @@ class BlockBuilder:
                 self._things.append(Pole(kerb, along + 1.6 * k, 1.0, 0.13, (40, 40, 42)))
         if rng.random() < 0.25:
             length = min(float(rng.uniform(6, 16)), end - begin)
-            self._things.append(Fence("railing", int(rng.integers(4)), kerb, begin, length, 1.05))
+            self._things.append(Strip("railing", int(rng.integers(4)), kerb, begin, length, 1.05))
         if plan.pavement_m[(side + 1) // 2] > 2.2 and rng.random() < 0.3:
             self._add_tree(kerb + side * 0.4, float(rng.uniform(begin, end)),
                            float(rng.uniform(5, 9)))  # fmt: skip
@@ -360,7 +350,8 @@ class BlockBuilder:
         while along < end - 5.2:
             if rng.random() < 0.7:
                 car = draw_vehicle(rng, edge - side * 1.02, along,
-                                   faces_back=bool(rng.random() < (0.9 if side > 0 else 0.15)), kinds=5)
+                                   faces_back=bool(rng.random() < (0.9 if side > 0 else 0.15)),
+                                   kinds=5, shadow_side=self._plan.shadow_side)
                 self._things.append(car)
             along += float(rng.uniform(5.4, 6.5))
 

@@ -1,12 +1,13 @@
 """Pedestrians and cyclists, drawn as jointed figures that face the camera."""
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from proxia_segmentation_ros.data.synthetic.canvas import Canvas
-from proxia_segmentation_ros.data.synthetic.vehicles import scale
-from proxia_segmentation_ros.data.synthetic.weather import Weather
+from proxia_segmentation_ros.data.synthetic.figures import RGB, Figure
+from proxia_segmentation_ros.data.synthetic.stage import View
 
 PEDESTRIAN, BICYCLIST = 9, 10
 _COATS = (
@@ -17,7 +18,6 @@ _TROUSERS = ((34, 38, 54), (26, 26, 28), (58, 62, 76), (84, 76, 62), (44, 50, 80
 _SKINS = ((198, 156, 132), (214, 176, 150), (140, 100, 78), (92, 64, 50))
 _HAIRS = ((36, 28, 22), (70, 50, 34), (120, 96, 60), (130, 128, 124), (22, 20, 20))
 _VESTS = ((196, 220, 40), (220, 110, 30))
-RGB = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Looks:
     height_m: float
     coat_end: float
     bag: RGB | None
+    vest: RGB | None
 
 
 def draw_looks(rng: np.random.Generator) -> Looks:
@@ -48,57 +49,8 @@ def draw_looks(rng: np.random.Generator) -> Looks:
         float(rng.uniform(1.55, 1.9)) if rng.random() < 0.92 else float(rng.uniform(1.1, 1.4)),
         float(rng.uniform(0.36, 0.52)),
         pick(_COATS) if rng.random() < 0.35 else None,
+        pick(_VESTS) if rng.random() < 0.35 else None,
     )
-
-
-class Figure:
-    """Paints parts of a figure in metres about its foot point, at one distance."""
-
-    def __init__(
-        self, canvas: Canvas, foot_m: tuple[float, float], gain: float, label: int
-    ) -> None:
-        self._canvas = canvas
-        foot = canvas.camera.project(np.array([[foot_m[0], 0.0, foot_m[1]]]))[0]
-        self._foot_uv = foot
-        self.px_per_m = canvas.camera.measure_scale(foot_m[1])
-        self._gain = gain
-        self._label = label
-
-    def fill(self, points: list[tuple[float, float]], rgb: RGB, *, lit: float = 1.0) -> None:
-        """Fill a polygon of (right, up) points."""
-        uv_N2 = np.array(points) * (self.px_per_m, -self.px_per_m) + self._foot_uv
-        self._canvas.fill(uv_N2, scale(rgb, self._gain * lit), self._label)
-
-    def limb(
-        self,
-        start: tuple[float, float],
-        end: tuple[float, float],
-        widths: tuple[float, float],
-        rgb: RGB,
-        *,
-        lit: float = 1.0,
-    ) -> None:
-        """Fill a tapering limb between two joints."""
-        dx, dy = end[0] - start[0], end[1] - start[1]
-        norm = max((dx * dx + dy * dy) ** 0.5, 1e-6)
-        nx, ny = -dy / norm / 2, dx / norm / 2
-        (w0, w1) = widths
-        points = [
-            (start[0] + nx * w0, start[1] + ny * w0), (end[0] + nx * w1, end[1] + ny * w1),
-            (end[0] - nx * w1, end[1] - ny * w1), (start[0] - nx * w0, start[1] - ny * w0),
-        ]  # fmt: skip
-        self.fill(points, rgb, lit=lit)
-
-    def disc(
-        self, centre: tuple[float, float], radii: tuple[float, float], rgb: RGB, lit: float = 1.0
-    ) -> None:
-        """Fill an ellipse."""
-        turns = np.linspace(0, 2 * np.pi, 13)[:-1]
-        points = [
-            (centre[0] + radii[0] * float(np.cos(t)), centre[1] + radii[1] * float(np.sin(t)))
-            for t in turns
-        ]
-        self.fill(points, rgb, lit=lit)
 
 
 @dataclass(frozen=True)
@@ -111,26 +63,39 @@ class Pedestrian:
     stride: float
     side: float
 
+    reach_m = 60.0
+
     @property
     def far_m(self) -> float:
         """Return the distance by which things are sorted."""
         return self.along_m
 
-    def draw(self, canvas: Canvas, weather: Weather) -> None:
+    @cached_property
+    def _figure(self) -> Figure:
+        """Return the jointed figure."""
+        figure = Figure()
+        _pose_walker(figure, self.looks, self.stride, self.side)
+        return figure
+
+    @property
+    def points_N3(self) -> np.ndarray:
+        """Return the points of the figure."""
+        return self._figure.place(self.lateral_m, self.along_m)
+
+    def draw(self, view: View) -> None:
         """Paint the person."""
-        if self.along_m - canvas.camera.along_m < 1.2:
+        px_per_m = view.camera.measure_scale(self.along_m)
+        if self.along_m - view.camera.along_m < 1.2 or px_per_m * self.looks.height_m < 11:
             return
+        weather = view.weather
         gain = 0.9 * (weather.facing_gain + weather.measure_gain(self.lateral_m)) / 2
-        figure = Figure(canvas, (self.lateral_m, self.along_m), gain, PEDESTRIAN)
-        if figure.px_per_m * self.looks.height_m < 9:
-            return
-        _draw_walker(figure, self.looks, self.stride, self.side)
+        self._figure.paint(view, gain, PEDESTRIAN)
 
 
-def _draw_walker(figure: Figure, looks: Looks, stride: float, side: float) -> None:
-    """Paint legs, arms, coat and head."""
+def _pose_walker(figure: Figure, looks: Looks, stride: float, side: float) -> None:
+    """Set up legs, arms, coat and head."""
     h = looks.height_m / 1.75
-    swing = float(np.sin(stride))
+    swing = math.sin(stride)
     reach = 0.3 * side * swing
     for sign in (-1, 1):
         hip = (sign * 0.08 * (1 - 0.6 * side), 0.9 * h)
@@ -138,85 +103,92 @@ def _draw_walker(figure: Figure, looks: Looks, stride: float, side: float) -> No
         foot = (sign * (0.09 * (1 - side) + reach), 0.04 + lift)
         knee = ((hip[0] + foot[0]) / 2 + 0.04 * side, 0.48 * h)
         lit = 1.0 if sign > 0 else 0.8
-        figure.limb(hip, knee, (0.17 * h, 0.13 * h), looks.trousers, lit=lit)
-        figure.limb(knee, foot, (0.13 * h, 0.09 * h), looks.trousers, lit=lit)
+        figure.limb(hip, knee, (0.17 * h, 0.13 * h), looks.trousers, lit)
+        figure.limb(knee, foot, (0.13 * h, 0.09 * h), looks.trousers, lit)
         toe = (foot[0] + 0.1 * side + 0.02, 0.0)
         figure.limb((foot[0] - 0.04, 0.03), toe, (0.09, 0.08), (30, 26, 24))
     wide = 0.23 - 0.07 * side
     low = 0.9 * h - 0.9 * (0.52 - looks.coat_end) * h
-    figure.limb((-wide * h, 1.36 * h), (-(wide + 0.03) * h - reach, 0.86 * h),
-                (0.12 * h, 0.08 * h), looks.coat, lit=0.75)  # fmt: skip
+    hand = ((wide + 0.03) * h + reach, 0.86 * h)
+    figure.limb((-wide * h, 1.36 * h), (-hand[0], hand[1]), (0.12 * h, 0.08 * h), looks.coat, 0.75)
     coat = [(-0.17, low), (-0.19, 1.0 * h), (-wide, 1.42 * h), (-0.08, 1.5 * h)]
     coat += [(0.08, 1.5 * h), (wide, 1.42 * h), (0.19, 1.0 * h), (0.17, low)]
-    figure.fill([(x * h, y) for x, y in coat], looks.coat)
-    figure.fill([(0.02, low), (0.02, 1.46 * h), (wide * h, 1.4 * h), (0.17 * h, low)],
-                looks.coat, lit=1.18)  # fmt: skip
-    figure.limb((wide * h, 1.36 * h), ((wide + 0.03) * h + reach, 0.86 * h),
-                (0.12 * h, 0.08 * h), looks.coat, lit=1.1)  # fmt: skip
+    figure.add([(x * h, y) for x, y in coat], looks.coat)
+    figure.add([(0.02, low), (0.02, 1.46 * h), (wide * h, 1.4 * h), (0.17 * h, low)],
+               looks.coat, 1.18)  # fmt: skip
+    figure.limb((wide * h, 1.36 * h), hand, (0.12 * h, 0.08 * h), looks.coat, 1.1)
     if looks.bag is not None:
-        figure.fill([(0.16, 0.7 * h), (0.16, 1.0 * h), (0.36, 1.0 * h), (0.36, 0.7 * h)], looks.bag)
+        figure.add([(0.16, 0.7 * h), (0.16, h), (0.36, h), (0.36, 0.7 * h)], looks.bag)
     figure.disc((0.0, 1.63 * h), (0.095 * h, 0.125 * h), looks.skin)
     figure.disc((-0.01, 1.68 * h), (0.1 * h, 0.09 * h), looks.hair)
 
 
 @dataclass(frozen=True)
 class Bicyclist:
-    """A rider on a bicycle; `side` 0 is seen along the road, 1 from the side."""
+    """A rider on a bicycle: seen along the road, or crossing to the right (1) or left (-1)."""
 
     looks: Looks
     lateral_m: float
     along_m: float
     stride: float
-    side: float
-    vest: bool
+    crossing: int
+
+    reach_m = 60.0
 
     @property
     def far_m(self) -> float:
         """Return the distance by which things are sorted."""
         return self.along_m
 
-    def draw(self, canvas: Canvas, weather: Weather) -> None:
-        """Paint bicycle and rider."""
-        if self.along_m - canvas.camera.along_m < 1.5:
-            return
-        gain = 0.9 * (weather.facing_gain + 0.8) / 2
-        figure = Figure(canvas, (self.lateral_m, self.along_m), gain, BICYCLIST)
-        if figure.px_per_m < 7:
-            return
-        vest = _VESTS[int(self.looks.height_m * 1000) % 2]
-        top = vest if self.vest else self.looks.coat
-        if self.side > 0.5:
-            _draw_rider_from_side(figure, self.looks, self.stride, top, self.side > 0.75)
+    @cached_property
+    def _figure(self) -> Figure:
+        """Return the jointed figure."""
+        figure = Figure()
+        if self.crossing:
+            _pose_rider_from_side(figure, self.looks, self.stride, float(self.crossing))
         else:
-            _draw_rider_along(figure, self.looks, self.stride, top)
+            _pose_rider_along(figure, self.looks, self.stride)
+        return figure
+
+    @property
+    def points_N3(self) -> np.ndarray:
+        """Return the points of the figure."""
+        return self._figure.place(self.lateral_m, self.along_m)
+
+    def draw(self, view: View) -> None:
+        """Paint bicycle and rider."""
+        near = self.along_m - view.camera.along_m < 1.5
+        if near or view.camera.measure_scale(self.along_m) < 7:
+            return
+        self._figure.paint(view, 0.45 * (view.weather.facing_gain + 0.8), BICYCLIST)
 
 
-def _draw_rider_along(figure: Figure, looks: Looks, stride: float, top: RGB) -> None:
-    """Paint a rider seen from behind or ahead."""
-    figure.disc((0.0, 0.34), (0.045, 0.34), (26, 26, 28))
-    figure.limb((0.0, 0.3), (0.0, 0.92), (0.06, 0.06), (70, 70, 80))
+def _pose_rider_along(figure: Figure, looks: Looks, stride: float) -> None:
+    """Set up a rider seen from behind or ahead."""
+    top = looks.vest or looks.coat
+    figure.disc((0.0, 0.34), (0.05, 0.34), (22, 22, 24))
+    figure.limb((0.0, 0.4), (0.0, 0.92), (0.09, 0.07), (70, 70, 80))
+    figure.disc((0.0, 0.72), (0.05, 0.04), (150, 20, 18))
     figure.limb((-0.27, 1.02), (0.27, 1.02), (0.05, 0.05), (40, 40, 42))
     for sign in (-1, 1):
-        lift = 0.17 * float(np.sin(stride)) * sign
-        knee, foot = (sign * 0.16, 0.66 + lift), (sign * 0.12, 0.22 + lift)
+        lift = 0.17 * math.sin(stride) * sign
+        knee, foot = (sign * 0.2, 0.68 + lift), (sign * 0.16, 0.26 + lift)
         lit = 1.0 if sign > 0 else 0.8
-        figure.limb((sign * 0.1, 0.96), knee, (0.18, 0.15), looks.trousers, lit=lit)
-        figure.limb(knee, foot, (0.14, 0.1), looks.trousers, lit=lit)
+        figure.limb((sign * 0.11, 0.96), knee, (0.17, 0.14), looks.trousers, lit)
+        figure.limb(knee, foot, (0.13, 0.08), looks.trousers, lit)
         figure.limb((foot[0], foot[1]), (foot[0] + 0.02, foot[1] - 0.07), (0.1, 0.1), (28, 26, 26))
-        figure.limb((sign * 0.2, 1.42), (sign * 0.28, 1.04), (0.12, 0.08), top, lit=0.85)
+        figure.limb((sign * 0.2, 1.42), (sign * 0.28, 1.04), (0.12, 0.08), top, 0.85)
     figure.disc((0.0, 0.95), (0.17, 0.12), looks.trousers)
     body = [(-0.16, 0.92), (-0.21, 1.4), (-0.08, 1.5), (0.08, 1.5), (0.21, 1.4), (0.16, 0.92)]
-    figure.fill(body, top)
-    figure.fill([(0.02, 0.92), (0.02, 1.49), (0.21, 1.4), (0.16, 0.92)], top, lit=1.15)
+    figure.add(body, top)
+    figure.add([(0.02, 0.92), (0.02, 1.49), (0.21, 1.4), (0.16, 0.92)], top, 1.15)
     figure.disc((0.0, 1.6), (0.09, 0.115), looks.skin)
     figure.disc((0.0, 1.65), (0.105, 0.085), looks.hair)
 
 
-def _draw_rider_from_side(
-    figure: Figure, looks: Looks, stride: float, top: RGB, mirrored: bool
-) -> None:
-    """Paint a rider who crosses the picture."""
-    m = -1.0 if mirrored else 1.0
+def _pose_rider_from_side(figure: Figure, looks: Looks, stride: float, m: float) -> None:
+    """Set up a rider who crosses the picture; `m` is -1 for one who rides to the left."""
+    top = looks.vest or looks.coat
     for centre in (-0.52, 0.52):
         figure.disc((m * centre, 0.34), (0.34, 0.34), (24, 24, 26))
         figure.disc((m * centre, 0.34), (0.28, 0.28), (84, 84, 86))
@@ -225,14 +197,14 @@ def _draw_rider_from_side(
                        ((m * -0.52, 0.34), crank), ((m * 0.52, 0.34), bar)):  # fmt: skip
         figure.limb(start, end, (0.045, 0.045), (60, 40, 44))
     for sign in (-1, 1):
-        foot = (crank[0] + m * 0.16 * float(np.cos(stride)) * sign,
-                crank[1] - 0.02 + 0.16 * float(np.sin(stride)) * sign)  # fmt: skip
+        foot = (crank[0] + m * 0.16 * math.cos(stride) * sign,
+                crank[1] - 0.02 + 0.16 * math.sin(stride) * sign)  # fmt: skip
         knee = ((saddle[0] + foot[0]) / 2 + m * 0.17, (saddle[1] + foot[1]) / 2 + 0.06)
         lit = 1.0 if sign > 0 else 0.75
-        figure.limb(saddle, knee, (0.2, 0.15), looks.trousers, lit=lit)
-        figure.limb(knee, foot, (0.14, 0.09), looks.trousers, lit=lit)
+        figure.limb(saddle, knee, (0.2, 0.15), looks.trousers, lit)
+        figure.limb(knee, foot, (0.14, 0.09), looks.trousers, lit)
     shoulder = (m * 0.16, 1.45)
     figure.limb((saddle[0], 0.9), shoulder, (0.26, 0.28), top)
-    figure.limb(shoulder, bar, (0.12, 0.08), top, lit=0.8)
+    figure.limb(shoulder, bar, (0.12, 0.08), top, 0.8)
     figure.disc((m * 0.26, 1.62), (0.1, 0.12), looks.skin)
     figure.disc((m * 0.23, 1.67), (0.115, 0.09), looks.hair)

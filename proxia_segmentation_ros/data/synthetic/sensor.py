@@ -1,4 +1,4 @@
-"""What the camera makes of the light: softness, tone, noise."""
+"""What the camera makes of the light: softness, colour, noise."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,13 +33,10 @@ def draw_sensor(rng: np.random.Generator, is_dark: bool) -> Sensor:
     )
 
 
-def expose(
-    image_HWC: np.ndarray, tone_256C: np.ndarray, sensor: Sensor, rng: np.random.Generator
-) -> np.ndarray:
-    """Return the picture that the camera takes of a buffer image."""
-    picture = cv2.LUT(image_HWC, tone_256C.reshape(1, 256, 3))
+def expose(image_HWC: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.ndarray:
+    """Return the picture that the camera takes of a perfectly sharp one."""
     unit = max(image_HWC.shape[1] / 480, 0.3)
-    picture = cv2.GaussianBlur(picture, (0, 0), sensor.blur_px * unit)
+    picture = cv2.GaussianBlur(image_HWC, (0, 0), sensor.blur_px * unit)
     if sensor.motion_px:
         picture = cv2.blur(picture, (max(1, round(sensor.motion_px * unit)), 1))
     if sensor.sharpening:

@@ -5,8 +5,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from proxia_segmentation_ros.data.synthetic.camera import Camera, clip_polygon
-
 
 @dataclass(frozen=True)
 class Face:
@@ -25,6 +23,8 @@ class Solid:
 
     vertices_N3: np.ndarray
     faces: tuple[Face, ...]
+    firsts: np.ndarray
+    following_N: np.ndarray
     length_m: float
     width_m: float
 
@@ -51,7 +51,13 @@ class SolidBuilder:
 
     def build(self, length_m: float, width_m: float) -> Solid:
         """Return the finished solid."""
-        return Solid(np.array(self._points), tuple(self._faces), length_m, width_m)
+        following_N = np.arange(len(self._points)) + 1
+        for face in self._faces:
+            following_N[face.last - 1] = face.first
+        firsts = np.array([face.first for face in self._faces])
+        return Solid(
+            np.array(self._points), tuple(self._faces), firsts, following_N, length_m, width_m
+        )
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,11 @@ def share_vehicle(kind: str) -> Solid:
 def _add_body(out: SolidBuilder, s: Shape) -> None:
     """Add bonnet, boot and roof; the sides hide what lies behind them."""
     half, inner = s.width / 2, s.width / 2 - s.inset
-    deck = [(-half, s.belt, 0.0), (-half, s.belt, s.length), (half, s.belt, s.length)]
-    out.add([*deck, (half, s.belt, 0.0)], "paint", "up", body=True)
+    boot = [(-half, s.belt - 0.04, 0.0), (-half, s.belt, s.cabin[1]), (half, s.belt, s.cabin[1])]
+    out.add([*boot, (half, s.belt - 0.04, 0.0)], "paint", "up", body=True)
+    bonnet = [(-half, s.belt, s.cabin[1]), (-half, s.bonnet, s.length)]
+    bonnet += [(half, s.bonnet, s.length), (half, s.belt, s.cabin[1])]
+    out.add(bonnet, "paint", "up", body=True)
     roof = [(-inner, s.roof, s.top[0]), (-inner, s.roof, s.top[1]), (inner, s.roof, s.top[1])]
     out.add([*roof, (inner, s.roof, s.top[0])], "paint", "up", body=True)
 
@@ -123,6 +132,15 @@ def _add_sides(out: SolidBuilder, kind: str, s: Shape) -> None:
         add(body, "paint", shade, True)
         low = [(half, 0.28, s.length), (half, 0.5, s.length), (half, 0.52, 0.0), (half, 0.3, 0.0)]
         add(low, "paint", shade + " low")
+        high = [(half, nose - 0.07, s.length), (half, nose, s.length), (half, s.belt, s.cabin[1])]
+        high += [(half, s.belt - 0.04, 0.0), (half, s.belt - 0.11, 0.0)]
+        high += [(half, s.belt - 0.08, s.cabin[1])]
+        add(high, "paint", shade + " high")
+        if kind not in ("bus", "double"):
+            for share in (0.36, 0.66):
+                x = s.cabin[0] + share * (s.cabin[1] - s.cabin[0])
+                joint = [(half, 0.36, x + 0.025), (half, s.belt, x + 0.025)]
+                add([*joint, (half, s.belt, x), (half, 0.36, x)], "seam", shade)
         cabin = [(half, s.belt, s.cabin[1]), (inner, s.roof, s.top[1])]
         cabin += [(inner, s.roof, s.top[0]), (half, s.belt, s.cabin[0])]
         add(cabin, "paint", shade, True)
@@ -232,30 +250,9 @@ def _add_front(out: SolidBuilder, kind: str, s: Shape) -> None:
         add(_box((x, x + 0.2), (0.0, 0.3), (end, end)), "tyre", "flat")
 
 
-def project_faces(
-    camera: Camera, points_N3: np.ndarray, faces: tuple[Face, ...]
-) -> list[tuple[Face, np.ndarray]]:
-    """Return the faces turned to the camera with their pixels, in drawing order."""
-    placed_N3 = camera.place(points_N3)
-    uv_N2 = camera.project_placed(placed_N3)
-    is_near_N = placed_N3[:, 2] < camera.near_m
-    any_near = bool(is_near_N.any())
-    shown = []
-    for face in faces:
-        rows = slice(face.first, face.last)
-        uv = uv_N2[rows]
-        if any_near and is_near_N[rows].any():
-            clipped = clip_polygon(placed_N3[rows], camera.near_m)
-            if len(clipped) < 3:
-                continue
-            uv = camera.project_placed(clipped)
-        if measure_turn(uv) > 0:
-            shown.append((face, uv))
-    return shown
-
-
-def measure_turn(uv_N2: np.ndarray) -> float:
-    """Return twice the signed area; above 0 when the polygon runs clockwise on the screen."""
-    x, y = uv_N2[:, 0], uv_N2[:, 1]
-    area = x[:-1] @ y[1:] - x[1:] @ y[:-1] + x[-1] * y[0] - x[0] * y[-1]
-    return float(area)
+def find_visible(uv_N2: np.ndarray, solid: Solid) -> list[int]:
+    """Return the numbers of the faces that run clockwise on the screen, in drawing order."""
+    following = uv_N2[solid.following_N]
+    cross = uv_N2[:, 0] * following[:, 1] - following[:, 0] * uv_N2[:, 1]
+    visible: list[int] = np.flatnonzero(np.add.reduceat(cross, solid.firsts) > 0).tolist()
+    return visible

@@ -12,17 +12,16 @@ from proxia_segmentation_ros.data.synthetic.ground import PAVEMENT, ROAD, Patch,
 from proxia_segmentation_ros.data.synthetic.layout import (
     BLOCK_M,
     Block,
-    Thing,
     draw_block,
     draw_plan,
 )
 from proxia_segmentation_ros.data.synthetic.sensor import draw_sensor, expose
+from proxia_segmentation_ros.data.synthetic.stage import VIEW_M, Thing, draw_things
 from proxia_segmentation_ros.data.synthetic.traffic import Traffic
 from proxia_segmentation_ros.data.synthetic.weather import draw_weather, paint_sky
 from proxia_segmentation_ros.errors import InputError
 
 _MIN_SIDE_PX = 16
-_VIEW_M = 115.0
 Frame = tuple[np.ndarray, np.ndarray]
 
 
@@ -51,7 +50,7 @@ class StreetScene:
         rng = np.random.default_rng((abs(self.seed), 79))
         self._weather = draw_weather(rng)
         self._sensor = draw_sensor(rng, self._weather.kind == "dusk")
-        self._plan = draw_plan(rng, abs(self.seed))
+        self._plan = draw_plan(rng, abs(self.seed), self._weather.cast_side)
         self._draw_camera(rng)
         self._traffic = Traffic(self._plan, self._speed_mps)
         self._sky = paint_sky(self._weather, (self._sky_rows, self.size_hw[1]))
@@ -74,23 +73,21 @@ class StreetScene:
         """Return frame `index`."""
         time_s = index / self.frame_rate_hz
         camera = self._place_camera(time_s)
-        canvas = Canvas(camera)
+        canvas = Canvas(
+            camera,
+            self._weather.tone,
+            np.empty((*self.size_hw, 3), np.uint8),
+            np.zeros(self.size_hw, np.uint8),
+        )
         self._paint_sky(canvas)
         self._backdrop.draw(canvas)
         blocks = self._list_blocks(camera)
         self._paint_ground(canvas, blocks)
         things: list[Thing] = [thing for block in blocks for thing in block.things]
         things += self._traffic.list_things(camera.along_m, time_s)
-        shown = [
-            thing
-            for thing in things
-            if thing.far_m > camera.along_m + camera.near_m
-            and thing.along_m < camera.along_m + _VIEW_M
-        ]
-        for thing in sorted(shown, key=lambda thing: -thing.far_m):
-            thing.draw(canvas, self._weather)
+        draw_things(canvas, self._weather, things)
         rng = np.random.default_rng((abs(self.seed), 89, index))
-        picture = expose(canvas.image_HWC, self._weather.tone_256C, self._sensor, rng)
+        picture = expose(canvas.image_HWC, self._sensor, rng)
         return picture, canvas.labels_HW
 
     def _draw_camera(self, rng: np.random.Generator) -> None:
@@ -140,7 +137,7 @@ class StreetScene:
     def _list_blocks(self, camera: Camera) -> list[Block]:
         """Return the blocks in view, and forget those behind."""
         first = math.floor((camera.along_m - 12) / BLOCK_M)
-        last = math.floor((camera.along_m + _VIEW_M) / BLOCK_M)
+        last = math.floor((camera.along_m + VIEW_M) / BLOCK_M)
         wanted = range(first, last + 1)
         self._blocks = {
             index: self._blocks.get(index) or draw_block(self._plan, index) for index in wanted

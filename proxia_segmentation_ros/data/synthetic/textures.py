@@ -7,12 +7,6 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-# Buffers hold light below SURFACE_MAX for lit surfaces and above it for sky and lamps, so that
-# the tone curve of a scene can set street and sky apart (weather.py).
-SURFACE_MAX = 192
-SURFACE_SHARE = SURFACE_MAX / 255
-
-
 @dataclass(frozen=True)
 class Texture:
     """An image at several sizes, each half of the one before; RGB or RGB + alpha."""
@@ -28,7 +22,7 @@ class Texture:
 
 @dataclass(frozen=True)
 class Sprite:
-    """A cut-out: premultiplied RGB + alpha, and apart from it what counts as the object."""
+    """A cut-out: RGB + alpha, and apart from it what counts as the object."""
 
     colour: Texture
     outline: Texture
@@ -36,10 +30,8 @@ class Sprite:
 
 
 def build_texture(image_HWC: np.ndarray, px_per_m: float) -> Texture:
-    """Return a texture with all its smaller levels; the image is in display range 0..255."""
-    scaled = np.clip(image_HWC, 0, 255).astype(np.float32)
-    scaled[..., :3] *= SURFACE_SHARE
-    levels = [scaled.astype(np.uint8)]
+    """Return a texture with all its smaller levels; the image has values 0..255."""
+    levels = [np.clip(image_HWC, 0, 255).astype(np.uint8)]
     while min(levels[-1].shape[:2]) > 8:
         height, width = levels[-1].shape[:2]
         levels.append(
@@ -52,13 +44,11 @@ def build_sprite(
     colour_HWC: np.ndarray, alpha_HW: np.ndarray, outline_HW: np.ndarray, px_per_m: float
 ) -> Sprite:
     """Return a sprite; alpha in 0..1, outline true where the object counts."""
-    alpha_HW1 = alpha_HW[..., None].astype(np.float32)
-    rgba = np.concatenate([colour_HWC * alpha_HW1, alpha_HW1 * 255], axis=2)
-    outline = outline_HW.astype(np.float32) * 255 / SURFACE_SHARE
+    rgba = np.concatenate([colour_HWC, alpha_HW[..., None] * 255], axis=2)
     height, width = alpha_HW.shape
     return Sprite(
         build_texture(rgba, px_per_m),
-        build_texture(np.clip(outline, 0, 340)[..., None].repeat(1, axis=2), px_per_m),
+        build_texture(outline_HW * 255.0, px_per_m),
         (width / px_per_m, height / px_per_m),
     )
 

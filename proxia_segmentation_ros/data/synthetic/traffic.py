@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
-from proxia_segmentation_ros.data.synthetic.layout import StreetPlan, Thing
+from proxia_segmentation_ros.data.synthetic.layout import StreetPlan
 from proxia_segmentation_ros.data.synthetic.people import Bicyclist, Pedestrian, draw_looks
+from proxia_segmentation_ros.data.synthetic.stage import Thing
 from proxia_segmentation_ros.data.synthetic.vehicles import draw_vehicle
 
 
@@ -55,16 +56,18 @@ class Traffic:
             round_number, ahead = divmod(travelled, 140.0)
             rng = self._rng(0, slot, int(round_number))
             lateral = self._plan.lane_m * 0.52 + float(rng.uniform(-0.2, 0.2))
-            things.append(
-                draw_vehicle(rng, lateral, camera_along_m + ahead - 10, faces_back=True)
-            )
+            if ahead < 100:
+                along = camera_along_m + ahead - 10
+                things.append(
+                    draw_vehicle(rng, lateral, along, faces_back=True,
+                                 shadow_side=self._plan.shadow_side)
+                )  # fmt: skip
         if self._leads:
             gap = self._lead_gap_m + 4 * math.sin(time_s / 5 + self._phase)
             rng = self._rng(1, 0, 0)
             things.append(
-                draw_vehicle(
-                    rng, -self._plan.lane_m * 0.5, camera_along_m + gap, faces_back=False
-                )
+                draw_vehicle(rng, -self._plan.lane_m * 0.5, camera_along_m + gap,
+                             faces_back=False, shadow_side=self._plan.shadow_side)
             )
         return things
 
@@ -74,24 +77,22 @@ class Traffic:
         for slot, place in enumerate(self._riders):
             if slot == 0 and self._shares_lane:
                 round_number, ahead = 0, 8 + place * 0.3 + 3 * math.sin(time_s / 6 + self._phase)
-                lateral, side = -plan.lane_m + 0.45, 0.0
+                lateral = -plan.lane_m + 0.45
             else:
                 drift = -(self._ego_speed_mps + 4) if slot % 2 else 3.5 - self._ego_speed_mps
                 number, ahead = divmod(place + drift * time_s, 50.0)
                 round_number = int(number)
                 lateral = (plan.lane_m - 0.6) if slot % 2 else (-plan.lane_m + 0.45)
-                side = 0.0
             rng = self._rng(2, slot, round_number)
             looks = draw_looks(rng)
             lateral += float(rng.uniform(-0.15, 0.15)) + 0.08 * math.sin(time_s * 1.3 + slot)
+            crossing = 0
             if rng.random() < 0.25:
-                side = 0.6 if rng.random() < 0.5 else 0.9
-                edge = plan.find_edge(-1 if side < 0.75 else 1)
-                lateral = edge * 0.95
+                crossing = int(rng.choice((-1, 1)))
+                lateral = plan.find_edge(-crossing) * 0.95
             things.append(
-                Bicyclist(looks, lateral, camera_along_m + ahead, time_s * 6 + slot, side,
-                          bool(rng.random() < 0.4))
-            )  # fmt: skip
+                Bicyclist(looks, lateral, camera_along_m + ahead, time_s * 6 + slot, crossing)
+            )
         return things
 
     def _list_walkers(self, camera_along_m: float, time_s: float) -> list[Thing]:

@@ -1,13 +1,14 @@
 """Cars, vans, lorries and buses on the street."""
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
-from proxia_segmentation_ros.data.synthetic.canvas import Canvas, Colour
-from proxia_segmentation_ros.data.synthetic.solids import Face, project_faces, share_vehicle
-from proxia_segmentation_ros.data.synthetic.textures import SURFACE_SHARE
-from proxia_segmentation_ros.data.synthetic.weather import Weather, encode_light
+from proxia_segmentation_ros.data.synthetic.solids import Solid, find_visible, share_vehicle
+from proxia_segmentation_ros.data.synthetic.stage import View
+from proxia_segmentation_ros.data.synthetic.tone import Colour, light_lamp, scale
+from proxia_segmentation_ros.data.synthetic.weather import Weather
 
 CAR = 8
 _KINDS = ("hatch", "estate", "saloon", "jeep", "van", "lorry", "bus", "double")
@@ -17,7 +18,7 @@ _PAINTS = (
     (24, 44, 96), (70, 78, 84), (20, 52, 40), (94, 98, 102), (160, 60, 30), (66, 92, 120),
 )  # fmt: skip
 _FIXED: dict[str, tuple[int, int, int]] = {
-    "glass": (58, 66, 72),
+    "glass": (52, 60, 66),
     "trim": (44, 45, 47),
     "arch": (16, 16, 17),
     "tyre": (24, 24, 25),
@@ -28,6 +29,8 @@ _FIXED: dict[str, tuple[int, int, int]] = {
     "rear lamp": (150, 20, 18),
     "headlamp": (196, 202, 206),
 }
+# Pixels per metre from which a detail is worth painting.
+_DETAILS = {"rim": 12.0, "arch": 14.0, "white plate": 12.0, "grille": 11.0, "seam": 22.0}
 
 
 @dataclass(frozen=True)
@@ -41,72 +44,96 @@ class Vehicle:
     faces_back: bool
     turn: float
     brakes: bool
+    shadow_side: int
+
+    reach_m = 85.0
 
     @property
     def far_m(self) -> float:
         """Return the far end, by which things are sorted."""
         return self.along_m + share_vehicle(self.kind).length_m
 
-    def draw(self, canvas: Canvas, weather: Weather) -> None:
-        """Paint shadow and body."""
+    @cached_property
+    def points_N3(self) -> np.ndarray:
+        """Return two outlines of the shadow, then the vertices of the body."""
         solid = share_vehicle(self.kind)
-        if canvas.camera.measure_scale(self.along_m) * solid.width_m < 5:
-            return
-        points_N3 = self.place_vertices(solid.vertices_N3, solid.length_m)
-        draw_shadow(canvas, weather, self.lateral_m, solid.width_m, (self.along_m, self.far_m))
-        colours = self.mix_colours(weather)
-        is_far = canvas.camera.measure_scale(self.along_m) < 11
-        for face, uv in project_faces(canvas.camera, points_N3, solid.faces):
-            if is_far and face.material in ("rim", "arch", "white plate"):
-                continue
-            canvas.fill(uv, self.shade_face(face, colours, weather), CAR if face.is_body else None)
+        shadow = _list_shadow(self.lateral_m, solid.width_m, (self.along_m, self.far_m),
+                              self.shadow_side)  # fmt: skip
+        return np.concatenate([shadow, self._place_vertices(solid)])
 
-    def place_vertices(self, vertices_N3: np.ndarray, length_m: float) -> np.ndarray:
+    def _place_vertices(self, solid: Solid) -> np.ndarray:
         """Return vertices on the street, turned about the middle of the vehicle."""
-        points_N3 = vertices_N3.copy()
-        points_N3[:, 2] -= length_m / 2
+        points_N3 = solid.vertices_N3.copy()
+        points_N3[:, 2] -= solid.length_m / 2
         turn = self.turn + (np.pi if self.faces_back else 0.0)
         cosine, sine = float(np.cos(turn)), float(np.sin(turn))
         across, along = points_N3[:, 0].copy(), points_N3[:, 2].copy()
         points_N3[:, 0] = across * cosine + along * sine + self.lateral_m
-        points_N3[:, 2] = along * cosine - across * sine + self.along_m + length_m / 2
+        points_N3[:, 2] = along * cosine - across * sine + self.along_m + solid.length_m / 2
         return points_N3
 
-    def mix_colours(self, weather: Weather) -> dict[str, Colour]:
-        """Return the colour of every material before shading."""
-        colours: dict[str, Colour] = {name: scale(rgb, 1.0) for name, rgb in _FIXED.items()}
-        colours["paint"] = scale(self.paint, 1.0)
-        if weather.lamps_on or self.brakes:
-            colours["rear lamp"] = encode_light((0.85, 0.1, 0.05))
-            colours["rear lamp"] = (colours["rear lamp"][0], 40.0, 30.0)
-        if weather.lamps_on:
-            colours["headlamp"] = encode_light((1.0, 0.97, 0.85))
-        return colours
+    def draw(self, view: View) -> None:
+        """Paint shadow and body."""
+        solid = share_vehicle(self.kind)
+        px_per_m = view.camera.measure_scale(self.along_m)
+        if px_per_m * solid.width_m < 5:
+            return
+        if self.shadow_side:
+            view.fill(0, 4, (52.0, 52.0, 54.0), None)
+        view.fill(4, 8, (24.0, 24.0, 25.0), None)
+        colours = mix_colours(self.kind, self.paint, self.brakes, self.faces_back, view.weather)
+        clipped = view.is_near
+        visible = find_visible(view.uv_N2[8:], solid) if not clipped else range(len(solid.faces))
+        for number in visible:
+            face = solid.faces[number]
+            if px_per_m < _DETAILS.get(face.material, 0.0):
+                continue
+            first, last = face.first + 8, face.last + 8
+            if clipped and not _is_turned_here(view.placed_N3[first:last]):
+                continue
+            view.fill(first, last, colours[number], CAR if face.is_body else None)
 
-    def shade_face(self, face: Face, colours: dict[str, Colour], weather: Weather) -> Colour:
-        """Return the colour of a face in the light of the scene."""
-        if face.shade == "lamp":
-            return colours[face.material]
-        gains = {
-            "left": weather.right_gain,
-            "right": weather.left_gain,
-            "rear": weather.facing_gain,
-            "front": 0.75,
-            "up": 1.25,
-            "flat": 0.8,
-        }
-        if self.faces_back:
-            gains["left"], gains["right"] = gains["right"], gains["left"]
-            gains["rear"], gains["front"] = gains["front"], gains["rear"]
-        name, _, low = face.shade.partition(" ")
-        gain = gains[name] * (0.72 if low else 1.0)
+
+def _is_turned_here(placed_N3: np.ndarray) -> bool:
+    """Tell whether a face is seen from its outside, also where it reaches behind the camera."""
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = placed_N3[:3].tolist()
+    turn = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
+    return bool(turn > 0)
+
+
+@lru_cache(maxsize=1024)
+def mix_colours(
+    kind: str, paint: Colour, brakes: bool, faces_back: bool, weather: Weather
+) -> tuple[Colour, ...]:
+    """Return the colour of every face of a vehicle in the light of the scene."""
+    colours: dict[str, Colour] = {name: scale(rgb, 1.0) for name, rgb in _FIXED.items()}
+    colours["paint"] = scale(paint, 1.0)
+    colours["seam"] = scale(paint, 0.55)
+    if weather.lamps_on or brakes:
+        colours["rear lamp"] = light_lamp(0.85, 0.12, 0.08)
+    if weather.lamps_on:
+        colours["headlamp"] = light_lamp(1.0, 0.97, 0.85)
+    gains = {
+        "left": weather.right_gain,
+        "right": weather.left_gain,
+        "rear": weather.facing_gain,
+        "front": 0.75,
+        "up": 1.25,
+        "flat": 0.8,
+    }
+    if faces_back:
+        gains["left"], gains["right"] = gains["right"], gains["left"]
+        gains["rear"], gains["front"] = gains["front"], gains["rear"]
+    mixed = []
+    for face in share_vehicle(kind).faces:
+        name, _, level = face.shade.partition(" ")
         red, green, blue = colours[face.material]
-        sheen = 14.0 if face.material == "paint" and name == "up" else 0.0
-        return (
-            min(red * gain + sheen, 191.0),
-            min(green * gain + sheen, 191.0),
-            min(blue * gain + sheen, 191.0),
-        )
+        if name != "lamp":
+            gain = gains[name] * {"low": 0.72, "high": 1.3}.get(level, 1.0)
+            sheen = 14.0 if name == "up" or level == "high" else 0.0
+            red, green, blue = (c * gain + sheen for c in (red, green, blue))
+        mixed.append((red, green, blue))
+    return tuple(mixed)
 
 
 def draw_vehicle(
@@ -116,6 +143,7 @@ def draw_vehicle(
     *,
     faces_back: bool,
     kinds: int = len(_KINDS),
+    shadow_side: int = 0,
 ) -> Vehicle:
     """Draw kind and colour of a vehicle; `kinds` limits it to the smaller ones."""
     shares = np.array(_KIND_SHARES[:kinds]) / sum(_KIND_SHARES[:kinds])
@@ -134,29 +162,19 @@ def draw_vehicle(
         faces_back,
         float(rng.normal(0, 0.015)),
         bool(rng.random() < 0.3),
+        shadow_side,
     )
 
 
-def scale(rgb: tuple[float, float, float], gain: float) -> Colour:
-    """Return a display colour 0..255 as buffer colour in the given light."""
-    red, green, blue = (min(c * gain * SURFACE_SHARE, 191.0) for c in rgb)
-    return (red, green, blue)
-
-
-def draw_shadow(
-    canvas: Canvas,
-    weather: Weather,
-    lateral_m: float,
-    width_m: float,
-    span_m: tuple[float, float],
-) -> None:
-    """Darken the ground below and beside something that stands on it."""
-    half = width_m / 2
-    reach = 0.9 * weather.sun_side if weather.shadow < 0.7 else 0.0
-    near, far = span_m
-    for grow, dark in ((0.16, 40.0), (-0.02, 20.0)):
-        left = lateral_m - half - grow - max(reach * (grow > 0), 0)
-        right = lateral_m + half + grow - min(reach * (grow > 0), 0)
-        corners = [(left, near), (left, far), (right, far), (right, near)]
-        points = np.array([(x, 0.0, s) for x, s in corners])
-        canvas.fill(canvas.camera.project_clipped(points), (dark, dark, dark * 1.05), None)
+def _list_shadow(
+    lateral_m: float, width_m: float, span_m: tuple[float, float], side: int
+) -> np.ndarray:
+    """Return the outlines of the shadow beside and of the dark below a vehicle."""
+    half, (near, far) = width_m / 2, span_m
+    points = []
+    for grow, reach in ((0.16, 0.9 * side), (-0.02, 0.0)):
+        left = lateral_m - half - grow - max(reach, 0.0)
+        right = lateral_m + half + grow - min(reach, 0.0)
+        points += [(left, 0.0, near - grow), (left, 0.0, far), (right, 0.0, far)]
+        points += [(right, 0.0, near - grow)]
+    return np.array(points)

@@ -1,0 +1,107 @@
+"""Upright strips along the street: fences and hedges."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.data.synthetic.foliage import share_hedge
+from proxia_segmentation_ros.data.synthetic.stage import View
+from proxia_segmentation_ros.data.synthetic.textures import Texture, build_texture, cut_noise
+
+TREE, FENCE = 5, 7
+
+
+@lru_cache(maxsize=16)
+def share_fence(kind: str, index: int) -> Texture:
+    """Return 4 m of fence, with alpha: railing, board or bars."""
+    rng = np.random.default_rng((47, index, len(kind)))
+    face = np.zeros((96, 256, 4), np.float32)
+    if kind == "board":
+        colour = np.array(((104, 82, 60), (120, 104, 84), (84, 74, 62))[index % 3], np.float32)
+        boards = np.repeat(1 + 0.16 * rng.standard_normal(32), 8)[None, :, None]
+        face[..., :3] = colour * boards * (1 + 0.12 * cut_noise(rng, (96, 256), 0.8)[..., None])
+        face[..., 3] = 255
+        face[:, ::8, :3] *= 0.55
+        face[:, ::64, :3] *= 0.5
+    else:
+        grey = ((24, 26, 28), (150, 152, 152), (30, 50, 40), (90, 94, 96))[index % 4]
+        ink = (*(float(c) for c in grey), 255.0)
+        face[..., :3] = grey
+        for x in range(0, 256, 8 if kind == "railing" else 12):
+            cv2.line(face, (x, 12), (x, 90), ink, 2)
+        for y in (12, 86):
+            cv2.line(face, (0, y), (256, y), ink, 4)
+        for x in range(0, 256, 64):
+            cv2.rectangle(face, (x, 4), (x + 5, 96), ink, -1)
+    return build_texture(face, 64.0)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A fence (railing, board, bars) or hedge along the street."""
+
+    kind: str
+    index: int
+    lateral_m: float
+    along_m: float
+    length_m: float
+    height_m: float
+
+    reach_m = 100.0
+
+    @property
+    def far_m(self) -> float:
+        """Return the far end, by which things are sorted."""
+        return self.along_m + self.length_m
+
+    @cached_property
+    def points_N3(self) -> np.ndarray:
+        """Return upper and lower points of all joints between its pieces."""
+        piece_m = 6.0 if self.kind == "hedge" else 4.0
+        count = max(1, round(self.length_m / piece_m)) + 1
+        points_N3 = np.empty((2 * count, 3))
+        points_N3[:, 0] = self.lateral_m
+        points_N3[0::2, 1], points_N3[1::2, 1] = self.height_m, 0.0
+        points_N3[:, 2] = np.repeat(np.linspace(self.along_m, self.far_m, count), 2)
+        return points_N3
+
+    def draw(self, view: View) -> None:
+        """Paint the pieces, far ones first."""
+        is_hedge = self.kind == "hedge"
+        texture = share_hedge(self.index % 4) if is_hedge else share_fence(self.kind, self.index % 4)
+        gain = view.weather.measure_gain(self.lateral_m)
+        nearest = find_nearest_m(view, self.lateral_m)
+        ahead = view.placed_N3[0::2, 2].tolist()
+        for piece in range(len(ahead) - 2, -1, -1):
+            near, far = ahead[piece], ahead[piece + 1]
+            if far < nearest + 0.05:
+                break
+            uv_42 = view.uv_N2[[2 * piece, 2 * piece + 2, 2 * piece + 3, 2 * piece + 1]]
+            share = 0.0
+            if near < nearest:
+                share = (nearest - near) / (far - near)
+                uv_42 = project_front(view, self.lateral_m, (nearest, far), self.height_m)
+                near = nearest
+            across = abs(float(uv_42[1, 0] - uv_42[0, 0])) / (far - near)
+            height = 2 * view.camera.focal_px / (near + far)
+            level = texture.pick_level(float(np.sqrt(max(across, 0.5) * height)))
+            label = TREE if is_hedge else FENCE
+            view.canvas.paint_quad(uv_42, texture, level, label, part=(share, 1.0), gain=gain)
+
+
+def project_front(
+    view: View, lateral_m: float, ahead_m: tuple[float, float], height_m: float
+) -> np.ndarray:
+    """Return the corners of an upright front along the street, clockwise from its near top."""
+    near, far = (view.camera.along_m + m for m in ahead_m)
+    corners = ((near, height_m), (far, height_m), (far, 0.0), (near, 0.0))
+    return view.camera.project(np.array([(lateral_m, z, s) for s, z in corners]))
+
+
+def find_nearest_m(view: View, lateral_m: float) -> float:
+    """Return how far ahead a line beside the camera's path comes into view."""
+    camera = view.camera
+    aside_m = abs(lateral_m - camera.lateral_m)
+    return max(camera.near_m, camera.focal_px * aside_m / (camera.size_hw[1] * 0.95))
