@@ -81,17 +81,18 @@ def draw_moment(moment: DemoMoment, label_set: LabelSet) -> np.ndarray:
         cv2.putText(plain_HWC, "not labelled", (8, 20), FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
         return plain_HWC
     labels_HW = moment.labels.labels_HW
-    boxes = pick_boxes(moment.scene.boxes, labels_HW.size, label_set) if moment.scene else []
+    boxes = pick_boxes(moment, label_set)
     return draw_overlay(image_HWC, labels_HW, label_set, alpha=OVERLAY_ALPHA, boxes=boxes)
 
 
-def pick_boxes(
-    boxes: Sequence[tuple[int, int, int, int, int]], pixels: int, label_set: LabelSet
-) -> list[tuple[int, int, int, int, int]]:
+def pick_boxes(moment: DemoMoment, label_set: LabelSet) -> list[tuple[int, int, int, int, int]]:
     """Leave out what has no edges of its own and specks: a picture full of boxes says nothing."""
+    if moment.scene is None or moment.labels is None:
+        return []
+    pixels = moment.labels.labels_HW.size
     return [
         box
-        for box in boxes
+        for box in moment.scene.boxes
         if label_set.names[box[4]] not in AMORPHOUS and box[2] * box[3] >= SPECK_SHARE * pixels
     ]
 
@@ -139,7 +140,7 @@ def _draw_row(moment: DemoMoment, record: DemoRecord) -> np.ndarray:
 def _list_captions(moment: DemoMoment, record: DemoRecord) -> tuple[str, str, str]:
     """Return a line for each picture of a row: when, what covers it, what was found how fast."""
     seconds = (moment.published.stamp_ns - record.moments[0].published.stamp_ns) / 1e9
-    count = len(moment.scene.boxes) if moment.scene is not None else 0
+    count = len(pick_boxes(moment, record.label_set))
     return (
         f"frame {moment.published.index}   {seconds:.2f} s",
         describe_labels(moment, record.label_set),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from proxia_segmentation_ros.apps.demo_pictures import (
 )
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.ros.listener import ReceivedLabels, ReceivedScene
 
 
 def test_film_has_every_frame_at_the_rate_of_the_source(tmp_path):
@@ -49,8 +52,11 @@ def test_frame_without_labels_keeps_its_pixels():
 
 def test_boxes_are_drawn_for_things_that_are_large_enough_to_see():
     label_set = load_label_set("camvid")
+    labels = ReceivedLabels(0, 0.0, np.full((100, 100), 3, np.uint8))
     car, speck, sky = (0, 0, 20, 20, 8), (5, 5, 3, 3, 8), (0, 0, 90, 40, 0)
-    assert pick_boxes([car, speck, sky], 10_000, label_set) == [car]
+    scene = ReceivedScene(0, "camvid", (car, speck, sky), {})
+    moment = replace(make_record([fill(3)], [None]).moments[0], labels=labels, scene=scene)
+    assert pick_boxes(moment, label_set) == [car]
 
 
 def test_six_moments_reach_from_the_first_to_the_last():
