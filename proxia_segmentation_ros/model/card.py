@@ -50,6 +50,18 @@ class CardLabelSet(_CardPart):
     name: str
     classes: tuple[CardClass, ...]
 
+    @model_validator(mode="after")
+    def _check_classes(self) -> Self:
+        try:
+            self.to_label_set()
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def to_label_set(self) -> LabelSet:
+        """Return the classes as the rest of the package knows them."""
+        return LabelSet.from_dict(self.model_dump())
+
     @classmethod
     def from_label_set(cls, label_set: LabelSet) -> Self:
         """Keep what a card says of a label set: no source ids."""
@@ -87,17 +99,9 @@ class ModelCard(_CardPart):
             raise ValueError("positive numbers that hold 1.0")
         return scales
 
-    @model_validator(mode="after")
-    def _check_label_set(self) -> Self:
-        try:
-            self.to_label_set()
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        return self
-
     def to_label_set(self) -> LabelSet:
         """Return the classes as the rest of the package knows them."""
-        return LabelSet.from_dict(self.label_set.model_dump())
+        return self.label_set.to_label_set()
 
     def to_json(self) -> str:
         """Return the one JSON object that goes into the file's metadata."""
@@ -118,7 +122,7 @@ class ModelCard(_CardPart):
             value = "" if first["type"] == "missing" else f" ({str(first['input'])[:80]!r})"
             raise WeightsError.from_parts(
                 f"the model card of {source!r} is wrong at {place}{value}",
-                first["msg"],
+                first["msg"].removeprefix("Value error, "),
                 "save the weights again with save_weights of this version of the package",
             ) from error
 
