@@ -136,7 +136,8 @@ class Camera:
         )
         if problem is not None:
             return Finding(part=part, level=WARN, message=problem, values=values)
-        return Finding(part=part, level=OK, message="labelling", values=values)
+        message = "labelling" if counts.labelled else "no image yet"
+        return Finding(part=part, level=OK, message=message, values=values)
 
     def _find_problem(self, source: CameraInput) -> str | None:
         recent = self._frame_problems.recent or self._link_problems.recent

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Any
 
+from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -205,6 +206,8 @@ class SegmentationNode(LifecycleNode):
 
     def _deactivate(self, state: LifecycleState) -> None:
         self._stop_cameras()
+        # The last counters of this activation: they hold what was dropped by stopping.
+        self._publish_stats(self.get_clock().now().to_msg())
         super().on_deactivate(state)
 
     def _stop_cameras(self) -> None:
@@ -264,9 +267,12 @@ class SegmentationNode(LifecycleNode):
         self._reported_at_s = time.monotonic()
         stamp = self.get_clock().now().to_msg()
         if self._phase == "active":
-            for camera in self.cameras:
-                camera.publish_stats(stamp)
+            self._publish_stats(stamp)
         self._board.publish(self._find(), stamp)
+
+    def _publish_stats(self, stamp: Time) -> None:
+        for camera in self.cameras:
+            camera.publish_stats(stamp)
 
     def _publish_news(self) -> None:
         self._board.publish_if_changed(self._find(), self.get_clock().now().to_msg())

@@ -51,8 +51,8 @@ class NodeParameters:
         return settings
 
     def check_change(
-        self, changes: Sequence[Parameter[Any]], *, is_configured: bool
-    ) -> list[Parameter[Any]]:
+        self, changes: "Sequence[Parameter[Any]]", *, is_configured: bool
+    ) -> "list[Parameter[Any]]":
         """Return the changes as rclpy may store them, numbers promoted to the declared type.
 
         Raises:
@@ -71,7 +71,7 @@ class NodeParameters:
             if not self._is_forgotten(one)
         ]
 
-    def accept_change(self, changes: Iterable[Parameter[Any]]) -> None:
+    def accept_change(self, changes: "Iterable[Parameter[Any]]") -> None:
         """Take note of changes that rclpy stored."""
         for one in changes:
             self._refused.pop(one.name, None)
@@ -139,7 +139,7 @@ class NodeParameters:
             name in FOREIGN_NAMES or name.startswith(QOS_PREFIX) or self._node.has_parameter(name)
         )
 
-    def _is_forgotten(self, change: Parameter[Any]) -> bool:
+    def _is_forgotten(self, change: "Parameter[Any]") -> bool:
         # Deleting a name that only a file set is how a user takes it back without a restart.
         return change.value is None and change.name in self._refused
 

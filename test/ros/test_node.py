@@ -201,6 +201,20 @@ def test_counters_start_anew_with_each_activation(robot, start_node):
     robot.wait_for(lambda: stats[-1].received == 0, "counters of the new activation")
 
 
+def test_last_stats_of_an_activation_count_the_frame_that_still_waited(robot, start_node):
+    under_test = start_node({"inference.max_rate_hz": 0.001})
+    robot.listen("/proxia/labels", Image)
+    stats = robot.listen("/proxia/stats", StreamStats)
+    robot.show(make_image(make_scene()))
+    already = under_test.count("received")
+    robot.publish("/image", make_image(make_scene(), sec=2))
+    robot.wait_for(lambda: under_test.count("received") == already + 1, "a waiting frame")
+    robot.wait_for(lambda: stats, "stats")
+    assert robot.deactivate()
+    robot.wait_for(lambda: stats[-1].dropped_paused == already, "the last stats")
+    assert stats[-1].received == stats[-1].labelled + stats[-1].dropped_paused
+
+
 def test_stamps_that_jump_back_are_labelled_all_the_same(robot, start_node):
     start_node()
     robot.listen("/proxia/labels", Image)

@@ -126,6 +126,13 @@ def test_parameters_of_other_owners_are_no_mistake(robot, start_node):
     assert robot.configure()
 
 
+def test_qos_override_of_a_topic_that_is_not_ours_is_told(robot, start_node, capfd):
+    start_node({"qos_overrides./imgae.subscription.reliability": "reliable"})
+    robot.wait_for_state("active")
+    told = "qos_overrides./imgae.subscription.reliability is for a topic that this node does not"
+    assert told in capfd.readouterr().err
+
+
 def test_label_info_goes_out_again_when_the_threshold_changes(robot, start_node):
     start_node()
     infos = robot.listen("/proxia/label_info", LabelInfo, LATCHED)
