@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -18,7 +18,7 @@ def benchmark(
     rounds: Annotated[int, typer.Option(help="Alternations.", min=1)] = 5,
     frames: Annotated[int, typer.Option(help="Frames of a round.", min=2)] = 30,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="JSON file to write as well."),
     ] = None,
 ) -> None:

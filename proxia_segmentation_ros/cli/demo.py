@@ -1,7 +1,7 @@
 """`proxia demo`: the whole path once, with pictures and figures."""
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ def demo(
     ),
     seconds: Annotated[float, typer.Option(help="Longest stream.", min=1, max=40)] = 15.0,
     truth: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Folder of masks that belong to the source."),
     ] = None,
     size: Annotated[str, typer.Option(help="Stretch to WxH.", metavar="WxH")] = "",

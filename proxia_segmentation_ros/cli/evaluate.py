@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ def evaluate(
     precision: Precision = "auto",
     size: Annotated[str, typer.Option(help="Network's input: card, input or WxH.")] = "card",
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="JSON file to write as well."),
     ] = None,
 ) -> None:

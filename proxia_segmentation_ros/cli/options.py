@@ -1,6 +1,6 @@
 """Options that several commands share, under the names of the node's parameters."""
 
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,6 @@ from proxia_segmentation_ros.errors import ConfigError
 if TYPE_CHECKING:
     from proxia_segmentation_ros.config import SizeHW
 
-# typer reads these at run time on Python 3.10 too, hence Optional.
 Weights = Annotated[
     str, typer.Option("--weights", help="Shipped name or path of the weights.", metavar="NAME|PATH")
 ]
@@ -20,7 +19,7 @@ Precision = Annotated[
     str, typer.Option("--precision", help="Arithmetic: auto, f32, bf16, f16, int8.")
 ]
 Set = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option("--set", help="Set a value; may be given often.", metavar="NAME=VALUE"),
 ]
 

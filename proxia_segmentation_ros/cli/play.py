@@ -1,6 +1,6 @@
 """`proxia play`: publish a source as a camera."""
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ def play(
         str, typer.Option(help="raw or compressed; by default as the source has it.")
     ] = "",
     rate: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(help="Frames a second; by default the source's own.", min=0.01, max=1000),
     ] = None,
     size: Annotated[str, typer.Option(help="Stretch to WxH.", metavar="WxH")] = "",
