@@ -53,7 +53,6 @@ def make_sources(settings: DataSettings, label_set: LabelSet) -> list[Source]:
 
         sources.append(Source(name="folder", weight=settings.folder_weight, draw=draw_from_folder))
     if settings.synthetic_weight > 0:
-
         frames: dict[int, Pair] = {}
 
         def draw_synthetic(rng: np.random.Generator) -> Pair:
@@ -126,7 +125,7 @@ def make_trainer(recipe: Recipe, folder: Path, report: Callable[[dict[str, Any]]
         recipe,
         folder,
         validate=make_validation(recipe, label_set),
-        unlabeled_id=label_set.unlabeled_id,
+        label_set=label_set,
         report=report,
     )
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from proxia_segmentation_ros.data.mixture import PairMixture
+from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint, save_checkpoint
 from proxia_segmentation_ros.training.losses import balance_classes, compute_loss
 from proxia_segmentation_ros.training.precision import choose_dtype
@@ -53,7 +55,7 @@ class Trainer:
         folder: Path,
         *,
         validate: Validate,
-        unlabeled_id: int,
+        label_set: LabelSet,
         report: Report,
     ) -> None:
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -63,7 +65,7 @@ class Trainer:
         self.best: dict[str, Any] = {}
         self._pairs = pairs
         self._validate = validate
-        self._unlabeled_id = unlabeled_id
+        self._label_set = label_set
         self._report = report
         self._normalisation = Normalisation()
         self._dtype = choose_dtype(recipe.precision)
@@ -71,12 +73,22 @@ class Trainer:
         self._class_weights_K = self._measure_class_weights()
 
     def _measure_class_weights(self) -> Tensor:
-        num_classes = int(self.model.num_classes)
+        num_classes = len(self._label_set)
         counts = np.zeros(num_classes, np.int64)
         for index in range(PAIRS_FOR_CLASS_SHARES):
             labels_HW = self._pairs[index][1]
             counts += np.bincount(labels_HW.ravel(), minlength=num_classes)[:num_classes]
-        return balance_classes(torch.from_numpy(counts), self.recipe.optimiser.class_balance)
+        settings = self.recipe.optimiser
+        weights = balance_classes(torch.from_numpy(counts), settings.class_balance)
+        for name, factor in settings.class_boost.items():
+            if name not in self._label_set.names:
+                raise ConfigError.from_parts(
+                    f"optimiser.class_boost names {name!r}",
+                    f"classes of {self._label_set.name}: {', '.join(self._label_set.names)}",
+                    "correct the recipe",
+                )
+            weights[self._label_set.names.index(name)] *= factor
+        return weights
 
     @property
     def last_path(self) -> Path:
@@ -144,7 +156,7 @@ class Trainer:
             outputs,
             labels_NHW,
             aux_weight=settings.aux_weight,
-            unlabeled_id=self._unlabeled_id,
+            unlabeled_id=self._label_set.unlabeled_id,
             class_weights_K=self._class_weights_K,
         )
         self._optimiser.zero_grad(set_to_none=True)

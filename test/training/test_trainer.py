@@ -12,12 +12,20 @@ from torch import nn
 
 from proxia_segmentation_ros.data.augmentation import AugmentationSettings
 from proxia_segmentation_ros.data.mixture import Pair, PairMixture, Source
-from proxia_segmentation_ros.errors import WeightsError
+from proxia_segmentation_ros.errors import ConfigError, WeightsError
+from proxia_segmentation_ros.labels import LabelClass, LabelSet
 from proxia_segmentation_ros.model.networks import build_model
 from proxia_segmentation_ros.training.recipe import OptimiserSettings, Recipe
 from proxia_segmentation_ros.training.trainer import Trainer
 
 STEPS = 6
+TWO_CLASSES = LabelSet(
+    name="halves",
+    classes=(
+        LabelClass(id=0, name="dark", rgb=(0, 0, 0)),
+        LabelClass(id=1, name="bright", rgb=(255, 255, 255)),
+    ),
+)
 
 
 def draw_halves(rng: np.random.Generator) -> Pair:
@@ -37,11 +45,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def make_trainer(folder: Path, *, steps: int = STEPS) -> Trainer:
+def make_trainer(
+    folder: Path, *, steps: int = STEPS, class_boost: dict[str, float] | None = None
+) -> Trainer:
     crop = AugmentationSettings(crop_hw=(32, 32), scale_min=0.8, scale_max=1.2)
     recipe = Recipe(
         augmentation=crop,
-        optimiser=OptimiserSettings(warmup_steps=4),
+        optimiser=OptimiserSettings(warmup_steps=4, class_boost=class_boost or {}),
         steps=steps,
         batch_size=2,
         validate_every=3,
@@ -65,7 +75,7 @@ def make_trainer(folder: Path, *, steps: int = STEPS) -> Trainer:
         recipe,
         folder,
         validate=validate,
-        unlabeled_id=255,
+        label_set=TWO_CLASSES,
         report=lambda row: None,
     )
 
@@ -111,3 +121,14 @@ def test_foreign_file_is_not_resumed(tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"garbage")
     with pytest.raises(WeightsError, match="can't be read"):
         make_trainer(tmp_path).resume()
+
+
+def test_boost_raises_the_weight_of_its_class(tmp_path: Path) -> None:
+    plain = make_trainer(tmp_path)._class_weights_K
+    boosted = make_trainer(tmp_path, class_boost={"bright": 3.0})._class_weights_K
+    assert boosted.tolist() == [plain[0], 3 * plain[1]]
+
+
+def test_boost_of_an_unknown_class_lists_the_classes(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'brigt'.*dark, bright"):
+        make_trainer(tmp_path, class_boost={"brigt": 3.0})
