@@ -1,4 +1,4 @@
-"""The ROS side: the managed node, and the player that stands for a camera. Nothing else sees ROS."""
+"""The ROS side: the managed node, and the player that stands for a camera."""
 
 from importlib import import_module
 from typing import Any
