@@ -48,6 +48,27 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def name_parameters(
+    assignments: Sequence[str], *, image_topic: str, transport: str, weights: str, backend: str
+) -> dict[str, Any]:
+    """Return the parameters that options set; topic and transport belong to the first camera.
+
+    Raises:
+        ConfigError: an assignment that can't be read.
+    """
+    parameters = parse_assignments(assignments)
+    cameras = parameters.get("camera_names")
+    camera = cameras[0] if isinstance(cameras, list) and cameras else "camera"
+    named = {
+        f"cameras.{camera}.image_topic": image_topic,
+        f"cameras.{camera}.transport": transport,
+        "model.weights": weights,
+        "inference.backend": backend,
+    }
+    parameters.update({name: value for name, value in named.items() if value})
+    return parameters
+
+
 def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters in the types that the node declares.
 

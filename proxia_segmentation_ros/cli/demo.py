@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from proxia_segmentation_ros.cli.options import Backend, Weights, read_size
+from proxia_segmentation_ros.cli.options import Backend, StretchSize, Weights, read_size
 
 
 def demo(
@@ -20,7 +20,7 @@ def demo(
         Path | None,
         typer.Option(help="Folder of masks that belong to the source."),
     ] = None,
-    size: Annotated[str, typer.Option(help="Stretch to WxH.", metavar="WxH")] = "",
+    size: StretchSize = "",
     weights: Weights = "default",
     backend: Backend = "auto",
 ) -> None:

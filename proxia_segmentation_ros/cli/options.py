@@ -23,6 +23,11 @@ Set = Annotated[
     typer.Option("--set", help="Set a value; may be given often.", metavar="NAME=VALUE"),
 ]
 
+Source = Annotated[
+    str, typer.Argument(help="synthetic[:SEED], a video, an image or folder, a bag, /dev/videoN.")
+]
+StretchSize = Annotated[str, typer.Option("--size", help="Stretch to WxH.", metavar="WxH")]
+
 
 def read_size(text: str) -> "SizeHW | None":
     """Return (height, width) of WxH, None of nothing.

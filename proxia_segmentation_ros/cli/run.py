@@ -6,38 +6,45 @@ import typer
 
 from proxia_segmentation_ros.cli.options import Set
 
-# What ROS itself understands may follow `--`, for example `-- --ros-args -r __ns:=/front`.
-CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": False}
+# What ROS itself understands may follow `--`, for example `-- -r __node:=front`.
+CONTEXT_SETTINGS = {"allow_extra_args": True}
+
+ParamsFile = Annotated[str, typer.Option(help="YAML file of parameters.")]
+ImageTopic = Annotated[str, typer.Option(help="Topic of the first camera's images.")]
+Transport = Annotated[str, typer.Option(help="raw or compressed.")]
+Weights = Annotated[str, typer.Option(help="Shipped name or path of the weights.")]
+Backend = Annotated[str, typer.Option(help="auto, openvino, tensorrt or torch.")]
+Namespace = Annotated[str, typer.Option(help="ROS namespace of the node.")]
+UseSimTime = Annotated[bool, typer.Option(help="Take the time from /clock.")]
+LogLevel = Annotated[str, typer.Option(help="debug, info, warn, error or fatal.")]
 
 
 def run(
     context: typer.Context,
-    params_file: Annotated[str, typer.Option(help="YAML file of parameters.")] = "",
+    params_file: ParamsFile = "",
     assignments: Set = None,
-    image_topic: Annotated[str, typer.Option(help="Topic of the camera's images.")] = "",
-    transport: Annotated[str, typer.Option(help="raw or compressed.")] = "",
-    weights: Annotated[str, typer.Option(help="Shipped name or path of the weights.")] = "",
-    backend: Annotated[str, typer.Option(help="auto, openvino, tensorrt or torch.")] = "",
-    namespace: Annotated[str, typer.Option(help="ROS namespace of the node.")] = "",
-    use_sim_time: Annotated[bool, typer.Option(help="Take the time from /clock.")] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warn, error or fatal.")] = "",
+    image_topic: ImageTopic = "",
+    transport: Transport = "",
+    weights: Weights = "",
+    backend: Backend = "",
+    namespace: Namespace = "",
+    use_sim_time: UseSimTime = False,
+    log_level: LogLevel = "",
 ) -> None:
-    """Run the segmentation node until Ctrl-C."""
+    """Run the segmentation node until Ctrl-C; an empty option leaves it to the params file."""
     from proxia_segmentation_ros.apps.node_arguments import (
         NodeLaunch,
         make_ros_arguments,
-        parse_assignments,
+        name_parameters,
     )
 
-    parameters = parse_assignments(assignments or [])
-    camera = (parameters.get("camera_names") or ["camera"])[0]
-    named = {
-        f"cameras.{camera}.image_topic": image_topic,
-        f"cameras.{camera}.transport": transport,
-        "model.weights": weights,
-        "inference.backend": backend,
-    }
-    parameters.update({name: value for name, value in named.items() if value})
+    parameters = name_parameters(
+        assignments or [],
+        image_topic=image_topic,
+        transport=transport,
+        weights=weights,
+        backend=backend,
+    )
     launch = NodeLaunch(
         params_file=params_file,
         parameters=parameters,
@@ -45,11 +52,8 @@ def run(
         use_sim_time=use_sim_time,
         log_level=log_level,
     )
-    arguments = make_ros_arguments(launch)
+    arguments = [*make_ros_arguments(launch), *context.args]
 
-    from proxia_segmentation_ros.ros.environment import prepare_environment
-
-    prepare_environment()
     from proxia_segmentation_ros.ros.node import main
 
-    raise typer.Exit(main([*arguments, "--", *context.args] if context.args else arguments) or 0)
+    raise typer.Exit(main(arguments))

@@ -2,11 +2,13 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
 from proxia_segmentation_ros.cli import main
+from proxia_segmentation_ros.cli.command import is_of_ros
 
 COMMANDS = ("run", "play", "segment", "demo", "evaluate", "train", "benchmark")
 HEAVY = ("torch", "cv2", "rclpy", "openvino", "numpy", "rich", "pydantic")
@@ -77,8 +79,6 @@ def test_unknown_option_is_refused(monkeypatch, capsys):
 
 
 def test_run_hands_ros_arguments_to_the_node(monkeypatch):
-    import types
-
     seen = []
     node = types.ModuleType("node")
     node.main = lambda arguments: seen.append(arguments) or 0
@@ -98,8 +98,6 @@ def test_run_hands_ros_arguments_to_the_node(monkeypatch):
 
 
 def test_run_sets_the_camera_that_is_named(monkeypatch):
-    import types
-
     seen = []
     node = types.ModuleType("node")
     node.main = seen.append
@@ -117,3 +115,21 @@ def test_module_runs_as_the_command():
         text=True,
     )
     assert done.returncode == 3
+
+
+def test_missing_ros_is_one_sentence():
+    code = (
+        "import sys\nsys.modules['rclpy'] = None\nsys.argv = ['proxia', 'run']\n"
+        "from proxia_segmentation_ros.cli import main\nsys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("proxia: the Python module 'rclpy")
+    assert "env.sh" in done.stderr
+
+
+def test_other_missing_modules_are_not_taken_for_ros():
+    assert is_of_ros("proxia_segmentation_ros.msg")
+    assert is_of_ros("sensor_msgs.msg")
+    assert not is_of_ros("openvino")
+    assert not is_of_ros("proxia_segmentation_ros.apps.nothing")
