@@ -13,7 +13,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from proxia_segmentation_ros.config import NodeSettings
-from proxia_segmentation_ros.errors import ConfigError, ProxiaError
+from proxia_segmentation_ros.errors import BackendError, ConfigError, ProxiaError
 from proxia_segmentation_ros.ros.camera import Camera
 from proxia_segmentation_ros.ros.camera_input import check_topics
 from proxia_segmentation_ros.ros.camera_stream import SharedSettings
@@ -195,7 +195,9 @@ class SegmentationNode(LifecycleNode):
     def _activate(self, state: LifecycleState) -> None:
         host = self._host
         if host is None:
-            return
+            raise BackendError.from_parts(
+                "there is no model", "a configured node", "clean up and configure again"
+            )
         super().on_activate(state)
         for camera in self.cameras:
             camera.publish_label_info()

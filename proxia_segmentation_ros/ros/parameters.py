@@ -96,9 +96,10 @@ class NodeParameters:
             self._node.declare_parameter(row.name, value, _describe(row), ignore_override=True)
 
     def _choose_start_value(self, row: ParameterRow) -> Any:
-        if row.name not in self._overrides:
+        value = self._overrides.get(row.name)
+        if value is None:
+            # Not set, or an empty list, which comes out of a parameter file without a type.
             return row.default
-        value = self._overrides[row.name]
         try:
             NodeSettings.from_flat({row.name: value})
         except ConfigError as error:

@@ -65,6 +65,19 @@ def test_whole_number_is_taken_where_a_decimal_is_declared(robot, start_node):
     robot.wait_for(lambda: under_test.node.settings.overlay.alpha == 0.0, "the change to be used")
 
 
+def test_parameter_file_is_read_and_its_empty_list_means_none(robot, start_node, tmp_path):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(
+        "proxia: {ros__parameters: {overlay.alpha: 1, inference: {scales: [], threads: 3},"
+        " cameras.camera.depth_topic: ''}}"
+    )
+    under_test = start_node(args=["--params-file", str(path)])
+    robot.wait_for_state("active")
+    settings = under_test.node.settings
+    assert (settings.overlay.alpha, settings.inference.threads) == (1.0, 3)
+    assert settings.inference.scales == []
+
+
 def test_configure_parameter_may_change_while_unconfigured(robot, start_node):
     seen = []
 
