@@ -20,6 +20,7 @@ from proxia_segmentation_ros.apps.node_process import NodeProcess
 from proxia_segmentation_ros.apps.sources import DEFAULT_SIZE_HW
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import ProxiaError
+from proxia_segmentation_ros.model.card import read_card
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.ros.listener import StreamListener
@@ -59,15 +60,19 @@ def run_benchmark(settings: BenchmarkSettings, progress: Progress) -> dict[str, 
     """Return medians of both, by round and over all, and what DDS adds in percent.
 
     Raises:
+        WeightsError: the weights can't be read.
+        ConfigError: a setting is out of its range.
         ProxiaError: a process did not start or no labels came back.
     """
     from proxia_segmentation_ros.ros.environment import prepare_environment
 
+    read_card(settings.weights)
+    arguments = _list_node_arguments(settings)
     os.environ.update(isolate_environment())
     prepare_environment()
     progress.begin("starting the processes")
     with (
-        NodeProcess(_list_node_arguments(settings), env=os.environ) as node,
+        NodeProcess(arguments, env=os.environ) as node,
         NodeProcess([NULL_TOPIC], env=os.environ, module=NULL_MODULE) as null,
         BareCall(_describe_call(settings), os.environ) as bare,
     ):

@@ -96,6 +96,7 @@ class _Demo:
         self._truth = TruthFolder(settings.truth, self._source) if settings.truth else None
         self._stream = self._open_stream(self._source)
         self._store = FrameStore()
+        self._node_arguments = self._list_node_arguments()
 
     def _open_stream(self, source: Source) -> FrameStream:
         own_rate_hz = source.rate_hz
@@ -111,7 +112,8 @@ class _Demo:
         prefetcher = Prefetcher(
             self._store.keep_all(self._stream),
             count_bytes=count_bytes,
-            max_bytes=PREFETCH_BYTES if self._stream.rate_hz > 0 else 1,
+            max_bytes=1 if self._stream.is_live else PREFETCH_BYTES,
+            is_live=self._stream.is_live,
         )
         try:
             heard = self._play_to_node(prefetcher)
@@ -126,7 +128,7 @@ class _Demo:
         prepare_environment()
         self._progress.begin("starting the node")
         with NodeProcess(
-            self._list_node_arguments(), env=os.environ, module=self._settings.node_module
+            self._node_arguments, env=os.environ, module=self._settings.node_module
         ) as process:
             try:
                 return self._play(process, frames)
@@ -162,7 +164,7 @@ class _Demo:
                 node_name_to_wait=f"/{NODE_NAME}",
             )
             player.wait_until_ready(READY_TIMEOUT_S, process.check_alive)
-            if self._stream.rate_hz > 0:
+            if not self._stream.is_live:
                 self._prepare(frames)
             made = None if frames.is_making else self._store.count
             late = self._stream_frames(player, published.append, made)

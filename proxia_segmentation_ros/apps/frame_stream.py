@@ -51,6 +51,7 @@ class FrameStream:
         self._source = source
         self._settings = settings
         self._truth = truth
+        self.is_live = source.rate_hz == 0
         self.rate_hz = source.rate_hz if settings.rate_hz is None else settings.rate_hz
         self.transport = settings.transport or self._find_transport()
 

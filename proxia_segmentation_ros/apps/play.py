@@ -72,7 +72,12 @@ def play_source(settings: PlaySettings, say: Callable[[str], None]) -> "PlayRepo
         ProxiaError: the node failed to configure.
     """
     stream = open_stream(settings)
-    frames = Prefetcher(stream, count_bytes=count_bytes, max_bytes=PREFETCH_BYTES)
+    frames = Prefetcher(
+        stream,
+        count_bytes=count_bytes,
+        max_bytes=1 if stream.is_live else PREFETCH_BYTES,
+        is_live=stream.is_live,
+    )
     try:
         return _publish(stream, frames, settings, say)
     finally:

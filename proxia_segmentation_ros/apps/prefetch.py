@@ -18,11 +18,17 @@ class _End:
 class Prefetcher(Generic[Item]):
     """Iterate `items` in a thread, at most `max_bytes` (and at least two items) ahead.
 
+    Live items are not made before the first is asked for: they would be old by then.
     An error of the making is raised where the item would have been taken.
     """
 
     def __init__(
-        self, items: Iterable[Item], *, count_bytes: Callable[[Item], int], max_bytes: int
+        self,
+        items: Iterable[Item],
+        *,
+        count_bytes: Callable[[Item], int],
+        max_bytes: int,
+        is_live: bool = False,
     ) -> None:
         self._items = items
         self._count_bytes = count_bytes
@@ -34,7 +40,8 @@ class Prefetcher(Generic[Item]):
         self._closed = False
         self._is_full = threading.Event()
         self._thread = threading.Thread(target=self._fill, name="prefetch", daemon=True)
-        self._thread.start()
+        if not is_live:
+            self._thread.start()
 
     @property
     def waiting(self) -> int:
@@ -45,7 +52,7 @@ class Prefetcher(Generic[Item]):
     @property
     def is_making(self) -> bool:
         """Whether more items are to come than those that wait."""
-        return self._thread.is_alive()
+        return self._thread.is_alive() or self._thread.ident is None
 
     def wait_until_full(self, timeout_s: float) -> bool:
         """Wait until there is no room for another item or none is left to make."""
@@ -60,9 +67,12 @@ class Prefetcher(Generic[Item]):
     def close(self) -> None:
         """Stop making items and wait for the thread's end."""
         self.stop_making()
-        self._thread.join(timeout=5.0)
+        if self._thread.ident is not None:
+            self._thread.join(timeout=5.0)
 
     def __iter__(self) -> Iterator[Item]:
+        if self._thread.ident is None:
+            self._thread.start()
         while True:
             item = self._queue.get()
             if isinstance(item, _End):

@@ -66,3 +66,24 @@ def test_what_was_made_can_be_taken_after_the_making_stopped():
     taken = list(prefetcher)
     assert taken == list(range(len(taken)))
     assert len(taken) >= 5
+
+
+def test_live_items_are_made_when_the_first_is_asked_for():
+    made = []
+
+    def make():
+        for number in itertools.count():
+            made.append(number)
+            yield number
+
+    prefetcher = Prefetcher(make(), count_bytes=lambda _: 10, max_bytes=1, is_live=True)
+    assert prefetcher.is_making
+    assert made == []
+    assert next(iter(prefetcher)) == 0
+    prefetcher.close()
+
+
+def test_live_items_that_nobody_asked_for_need_no_end():
+    prefetcher = Prefetcher(itertools.count(), count_bytes=lambda _: 1, max_bytes=1, is_live=True)
+    prefetcher.close()
+    assert prefetcher.waiting == 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sample_files import (
     TinyScene,
+    draw_image,
     encode_jpeg,
     make_compressed_message,
     make_raw_message,
@@ -107,6 +108,34 @@ def test_what_cannot_be_played_is_named(tmp_path, name, content, sentence):
     with pytest.raises(InputError, match=sentence) as caught:
         open_source(str(path))
     assert name in str(caught.value)
+
+
+class FakeCamera:
+    """Three frames of a camera that says it makes 30 a second."""
+
+    def __init__(self, path):
+        self.left = 3
+
+    def isOpened(self):
+        return True
+
+    def get(self, what):
+        return 30.0
+
+    def read(self):
+        self.left -= 1
+        return self.left >= 0, draw_image(40 * (2 - self.left))
+
+    def release(self):
+        self.left = 0
+
+
+def test_camera_of_this_machine_is_live(monkeypatch):
+    monkeypatch.setattr("proxia_segmentation_ros.apps.sources.cv2.VideoCapture", FakeCamera)
+    monkeypatch.setattr("proxia_segmentation_ros.apps.sources.Path.exists", lambda _: True)
+    source = open_source("/dev/video3")
+    assert (source.rate_hz, source.is_endless) == (0.0, True)
+    assert list_shades(source) == [0, 40, 80]
 
 
 def test_missing_camera_is_named():
