@@ -116,13 +116,13 @@ class Camera:
     def find(self) -> Finding:
         """Say how the camera fares."""
         part = f"camera {self.name}"
-        if self._input is None or self._stream is None:
+        source, stream = self._input, self.stream
+        if source is None or stream is None:
             return Finding(part=part, level=OK, message="not subscribed")
-        stream = self._stream.stream
         counts = stream.ledger.counts()
         times = stream.meter.times(time.monotonic())
-        problem = self._find_problem(self._input)
-        values: dict[str, object] = {"image_topic": self._input.image_topic}
+        problem = self._find_problem(source)
+        values: dict[str, object] = {"image_topic": source.image_topic}
         values.update({name: getattr(counts, name) for name in LedgerCounts.__dataclass_fields__})
         values.update(
             {

@@ -31,7 +31,7 @@ class NodeUnderTest:
     def close(self) -> None:
         self.segmenter.gate.set()
         self.node.request_stop()
-        self._spinner.executor.shutdown(timeout_sec=5)
+        self._spinner.stop_spinning()
         self.node.close()
         self.node.destroy_node()
         self._spinner.stop()

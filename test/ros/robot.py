@@ -39,9 +39,12 @@ class Spinner:
         self.executor.add_node(node)
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop_spinning(self) -> None:
         self.executor.shutdown(timeout_sec=5)
         self._thread.join(5)
+
+    def stop(self) -> None:
+        self.stop_spinning()
         rclpy.try_shutdown(context=self.context)
 
     def _spin(self) -> None:
