@@ -9,7 +9,7 @@ import platform
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from proxia_segmentation_ros.apps.bare_call import BareCall, draw_images
 from proxia_segmentation_ros.apps.domain import isolate_environment
 from proxia_segmentation_ros.apps.node_arguments import NodeLaunch, make_ros_arguments
 from proxia_segmentation_ros.apps.node_process import NodeProcess
+from proxia_segmentation_ros.apps.progress import Progress
 from proxia_segmentation_ros.apps.sources import DEFAULT_SIZE_HW
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import ProxiaError
@@ -46,14 +47,6 @@ class BenchmarkSettings:
     rate_hz: float = 5.0
     rounds: int = 5
     frames: int = 30
-
-
-class Progress(Protocol):
-    """Shows how far the benchmark is."""
-
-    def begin(self, text: str, total: int | None = None) -> None: ...
-
-    def advance(self) -> None: ...
 
 
 def run_benchmark(settings: BenchmarkSettings, progress: Progress) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import cv2
 
@@ -24,6 +24,7 @@ from proxia_segmentation_ros.apps.frame_stream import (
 from proxia_segmentation_ros.apps.node_arguments import NodeLaunch, make_ros_arguments
 from proxia_segmentation_ros.apps.node_process import NODE_MODULE, NodeProcess
 from proxia_segmentation_ros.apps.prefetch import Prefetcher
+from proxia_segmentation_ros.apps.progress import Progress
 from proxia_segmentation_ros.apps.sources import DEFAULT_SIZE_HW, Source, SourceFrame, open_source
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import ProxiaError
@@ -32,7 +33,7 @@ from proxia_segmentation_ros.model.card import read_card
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.ros.frames import PlayedFrame
-    from proxia_segmentation_ros.ros.listener import StreamListener
+    from proxia_segmentation_ros.ros.listener import ReceivedStats, StreamListener
     from proxia_segmentation_ros.ros.player import CameraPlayer, PublishedFrame
 
 NODE_NAME = "proxia_demo"
@@ -60,14 +61,6 @@ class DemoSettings:
     weights: str = "default"
     backend: str = "auto"
     node_module: str = NODE_MODULE
-
-
-class Progress(Protocol):
-    """Shows how far the demo is; `advance` may come from any thread."""
-
-    def begin(self, text: str, total: int | None = None) -> None: ...
-
-    def advance(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -134,6 +127,8 @@ class _Demo:
                 return self._play(process, frames)
             except ProxiaError as error:
                 process.check_alive()
+                if type(error) is not ProxiaError:
+                    raise
                 raise ProxiaError(f"{error}; {process.describe_log()}") from error
 
     def _list_node_arguments(self) -> list[str]:
@@ -170,10 +165,10 @@ class _Demo:
             late = self._stream_frames(player, published.append, made)
             self._wait_for_last(listener, published)
         if not listener.labels:
-            process.check_alive()
-            raise ProxiaError(
-                f"no labels came back for {len(published)} frames; expected one image of labels "
-                f"for each; {process.describe_log()}"
+            raise ProxiaError.from_parts(
+                f"no labels came back for {len(published)} frames",
+                "one image of labels for each",
+                "see what the node says",
             )
         return _Heard(published, listener, late)
 
@@ -266,17 +261,22 @@ def run_demo(settings: DemoSettings, progress: Progress) -> DemoResult:
 
 def list_remarks(record: DemoRecord, late: int) -> list[str]:
     """Say what the reader of the figures should know."""
-    remarks = []
-    if record.stats is None:
-        remarks.append("the node published no statistics, so its ledger was not checked")
-    elif not record.stats.adds_up:
-        remarks.append(
-            f"the node's ledger does not add up: {record.stats.received} received, "
-            f"{record.stats.labelled} labelled, dropped {record.stats.dropped}"
-        )
+    remarks = [describe_ledger(record.stats)]
     if late:
         remarks.append(f"{late} frames were played late: this machine had too much to do")
     return remarks
+
+
+def describe_ledger(stats: "ReceivedStats | None") -> str:
+    """Say what the node made of every frame, and whether that adds up."""
+    if stats is None:
+        return "the node published no statistics, so its ledger was not checked"
+    dropped = sum(stats.dropped.values())
+    verb = "adds up" if stats.adds_up else "DOES NOT ADD UP"
+    return (
+        f"the node's ledger {verb}: {stats.received} received, {stats.labelled} labelled, "
+        f"{dropped} dropped"
+    )
 
 
 def _list_played(frames: Prefetcher[SourceFrame]) -> "Iterator[PlayedFrame]":

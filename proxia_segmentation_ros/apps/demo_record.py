@@ -83,7 +83,7 @@ def summarize_demo(record: DemoRecord) -> dict[str, Any]:
         "frames_published": len(record.moments),
         "frames_labelled": len(labelled),
         "frames_dropped": len(record.moments) - len(labelled),
-        "fps": measure_rate(labelled),
+        "fps": measure_rate(record.moments),
         "latency_ms": {
             f"p{percent}": round(float(np.percentile(latencies_ms, percent)), 2)
             if latencies_ms
@@ -95,12 +95,13 @@ def summarize_demo(record: DemoRecord) -> dict[str, Any]:
     }
 
 
-def measure_rate(labelled: Sequence[DemoMoment]) -> float | None:
-    """Return labelled frames a second between the first and the last one's arrival."""
-    arrivals_s = sorted(one.labels.arrived_at_s for one in labelled if one.labels is not None)
-    if len(arrivals_s) < 2 or arrivals_s[-1] <= arrivals_s[0]:
+def measure_rate(moments: Sequence[DemoMoment]) -> float | None:
+    """Return labelled frames for each second of the stream, whose last frame lasts like others."""
+    if len(moments) < 2:
         return None
-    return round((len(arrivals_s) - 1) / (arrivals_s[-1] - arrivals_s[0]), 2)
+    sent_s = moments[-1].published.sent_at_s - moments[0].published.sent_at_s
+    stream_s = sent_s * len(moments) / (len(moments) - 1)
+    return round(sum(one.labels is not None for one in moments) / stream_s, 2)
 
 
 def count_objects(moments: Sequence[DemoMoment]) -> dict[str, int]:

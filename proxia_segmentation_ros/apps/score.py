@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from proxia_segmentation_ros.apps.progress import Progress
 from proxia_segmentation_ros.data.folder import ImageMaskFolder
 from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
 from proxia_segmentation_ros.labels import load_label_set
@@ -20,14 +21,6 @@ class ScoreSettings:
     backend: str = "auto"
     precision: str = "auto"
     size: str = "card"
-
-
-class Progress(Protocol):
-    """Shows how far the scoring is."""
-
-    def begin(self, text: str, total: int | None = None) -> None: ...
-
-    def advance(self) -> None: ...
 
 
 @dataclass(frozen=True)

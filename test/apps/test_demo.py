@@ -73,7 +73,9 @@ def test_demo_leaves_film_sheet_and_figures(settings):
         "summary.json",
     ]
     assert json.loads((out / "summary.json").read_text()) == result.summary
-    assert result.remarks == []
+    assert result.remarks[0] == (
+        f"the node's ledger adds up: {FRAMES} received, {FRAMES} labelled, 0 dropped"
+    )
     expected = {
         "model": "tiny",
         "backend": "fake",
