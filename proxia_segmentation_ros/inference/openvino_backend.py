@@ -28,9 +28,10 @@ KEPT_NETWORKS = 2
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
-    """A network for one size; `logits` is where it leaves its result, call after call."""
+    """A network for one size; it reads `image` and writes `logits`, call after call."""
 
     request: Any
+    image: ov.Tensor
     logits: ov.Tensor
     threads: int
 
@@ -117,6 +118,8 @@ class OpenVinoBackend:
         request = compiled.create_infer_request()
         logits = ov.Tensor(ov.Type.f32, compiled.output(0).shape)
         request.set_output_tensor(logits)
+        image = ov.Tensor(ov.Type.u8, compiled.input(0).shape)
+        request.set_input_tensor(image)
         logger.info(
             "network %s for %dx%d ready after %.1f s, %s",
             self._source.card.name,
@@ -126,7 +129,7 @@ class OpenVinoBackend:
             origin,
         )
         threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        return CompiledNetwork(request, logits, threads)
+        return CompiledNetwork(request, image, logits, threads)
 
     def _convert(self, network_hw: SizeHW) -> ov.Model:
         # Only a network that is not in the cache costs the import of torch.
@@ -209,8 +212,8 @@ class OpenVinoRunner:
     def __call__(
         self, image_HWC: np.ndarray, min_confidence: float
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        image_HWC = resize_image(image_HWC, self._plan.network_hw)
-        self._network.request.set_input_tensor(ov.Tensor(image_HWC[None], shared_memory=True))
+        # Copied because OpenVINO takes no read-only memory, as views of messages are.
+        np.copyto(self._network.image.data[0], resize_image(image_HWC, self._plan.network_hw))
         self._network.request.infer()
         if self._plan.with_confidence:
             self._least[0] = min_confidence

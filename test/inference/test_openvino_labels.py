@@ -1,0 +1,61 @@
+"""The label rule in OpenVINO against the plain one in torch."""
+
+import numpy as np
+import openvino as ov
+import pytest
+import torch
+
+from proxia_segmentation_ros.inference.openvino_labels import build_label_graph, list_row_blends
+from proxia_segmentation_ros.inference.torch_graph import label_pixels, label_pixels_surely
+from proxia_segmentation_ros.model.blocks import resize_bilinear
+
+
+def run(graph: ov.Model, *inputs: np.ndarray) -> list[np.ndarray]:
+    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return list(compiled(list(inputs)).values())
+
+
+def draw_logits(classes: int, height: int, width: int) -> np.ndarray:
+    rng = np.random.default_rng(classes)
+    return rng.normal(0, 3, (1, classes, height, width)).astype(np.float32)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 11, 300])
+@pytest.mark.parametrize(
+    "output_hw", [(24, 32), (96, 128), (97, 131), (24, 128), (96, 32), (16, 17), (1, 1)]
+)
+def test_ids_are_the_plain_rules(classes: int, output_hw: tuple[int, int]) -> None:
+    logits = draw_logits(classes, 24, 32)
+    unlabeled_id = 255 if classes < 256 else 65535
+    graph = build_label_graph(
+        logits.shape, output_hw, with_confidence=False, temperature=1.0, unlabeled_id=unlabeled_id
+    )
+    (ids,) = run(graph, logits)
+    assert ids.dtype == (np.uint8 if classes < 256 else np.int32)
+    wanted = label_pixels(torch.from_numpy(logits), output_hw).numpy()
+    assert ids.shape == (1, 1, *output_hw)
+    assert np.mean(ids[0] == wanted) >= 0.999
+
+
+@pytest.mark.parametrize(("temperature", "least"), [(0.5, 0.6), (1.0, 0.6), (3.0, 0.35)])
+def test_confidence_and_threshold_are_the_plain_rules(temperature: float, least: float) -> None:
+    logits = draw_logits(5, 24, 32)
+    graph = build_label_graph(
+        logits.shape, (90, 70), with_confidence=True, temperature=temperature, unlabeled_id=255
+    )
+    ids, confidence = run(graph, logits, np.float32([least]))
+    wanted, probability = label_pixels_surely(torch.from_numpy(logits), (90, 70), temperature)
+    wanted[probability < least] = 255
+    assert np.mean(ids[0] == wanted.numpy()) >= 0.999
+    assert np.abs(confidence[0] / 255 - probability.numpy()).max() < 0.6 / 255
+    assert 0.1 < np.mean(ids == 255) < 0.9
+
+
+@pytest.mark.parametrize(("rows", "height"), [(24, 96), (24, 97), (90, 50), (1, 7), (7, 1), (5, 5)])
+def test_row_blends_are_those_of_a_bilinear_resize(rows: int, height: int) -> None:
+    upper, lower, weight = list_row_blends(rows, height)
+    ramp = np.random.default_rng(0).normal(size=rows)
+    wanted = resize_bilinear(torch.from_numpy(ramp).view(1, 1, rows, 1), (height, 1)).flatten()
+    np.testing.assert_allclose(
+        ramp[upper] * (1 - weight) + ramp[lower] * weight, wanted.numpy(), atol=1e-6
+    )

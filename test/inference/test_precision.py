@@ -1,0 +1,56 @@
+"""Which arithmetic a CPU gets."""
+
+from pathlib import Path
+
+import pytest
+
+from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.inference import precision
+from proxia_segmentation_ros.inference.precision import choose_precision
+
+PLAIN = frozenset({"avx2", "fma"})
+AVX512 = frozenset({"avx512f", "avx512_bf16"})
+AMX = frozenset({"avx512f", "amx_tile", "amx_bf16"})
+
+
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+@pytest.mark.parametrize(("flags", "wanted"), [(PLAIN, "f32"), (AVX512, "bf16"), (AMX, "bf16")])
+def test_auto_takes_bf16_where_the_cpu_has_it(
+    backend: str, flags: frozenset[str], wanted: str
+) -> None:
+    assert choose_precision("auto", backend, flags) == wanted
+
+
+@pytest.mark.parametrize("flags", [PLAIN, AMX])
+def test_f32_is_always_possible(flags: frozenset[str]) -> None:
+    assert choose_precision("f32", "openvino", flags) == "f32"
+
+
+def test_forced_bf16_needs_a_cpu_or_backend_that_computes_it() -> None:
+    assert choose_precision("bf16", "openvino", AMX) == "bf16"
+    assert choose_precision("bf16", "torch", PLAIN) == "bf16"
+    with pytest.raises(
+        BackendError, match="neither AMX nor AVX512-BF16; expected one of auto, f32"
+    ):
+        choose_precision("bf16", "openvino", PLAIN)
+
+
+@pytest.mark.parametrize("requested", ["f16", "int8", "f64"])
+def test_other_precisions_are_refused_on_the_cpu(requested: str) -> None:
+    with pytest.raises(BackendError, match=f"'{requested}'"):
+        choose_precision(requested, "openvino", AMX)
+
+
+def test_flags_and_name_come_from_cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor : 0\nmodel name\t: Test CPU 9\nflags\t\t: avx2 amx_bf16\n")
+    monkeypatch.setattr(precision, "CPUINFO", cpuinfo)
+    assert precision.read_cpu_flags.__wrapped__() == {"avx2", "amx_bf16"}
+    assert precision.describe_cpu.__wrapped__() == "Test CPU 9"
+
+
+def test_cpu_without_cpuinfo_gets_f32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "none")
+    flags = precision.read_cpu_flags.__wrapped__()
+    assert choose_precision("auto", "openvino", flags) == "f32"
+    assert precision.describe_cpu.__wrapped__()
