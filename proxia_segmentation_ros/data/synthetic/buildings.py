@@ -6,9 +6,11 @@ from functools import cached_property, lru_cache
 import cv2
 import numpy as np
 
+from proxia_segmentation_ros.data.synthetic.camera import Camera
 from proxia_segmentation_ros.data.synthetic.canvas import Canvas
 from proxia_segmentation_ros.data.synthetic.facades import Facade, share_facade
 from proxia_segmentation_ros.data.synthetic.ground import find_far_row
+from proxia_segmentation_ros.data.synthetic.solids import measure_turn
 from proxia_segmentation_ros.data.synthetic.stage import VIEW_M, View
 from proxia_segmentation_ros.data.synthetic.strips import find_nearest_m, project_front
 from proxia_segmentation_ros.data.synthetic.textures import make_noise
@@ -29,7 +31,7 @@ class Building:
     depth_m: float
     tint: float
     chimney_m: float
-    shows_side: bool
+    side_from_m: float
 
     reach_m = VIEW_M
 
@@ -48,8 +50,9 @@ class Building:
         left, right = sorted((x, x + out * self.depth_m))
         middle, high = (left + right) / 2, top + rise
         square = [(left, high, near), (right, high, near), (right, 0.0, near), (left, 0.0, near)]
-        gable = [(left, 0.0, near), (left, top, near), (middle, high, near)]
-        gable += [(right, top, near), (right, 0.0, near)]
+        low = min(self.side_from_m, top)
+        gable = [(left, low, near), (left, top, near), (middle, high, near)]
+        gable += [(right, top, near), (right, low, near)]
         eaves = x - out * 0.25
         roof = [(eaves, top, near), (middle, high, near), (middle, high, far), (eaves, top, far)]
         chimney = []
@@ -64,7 +67,7 @@ class Building:
         facade = share_facade(self.facade)
         near, far = view.placed_N3[0, 2], view.placed_N3[1, 2]
         haze = float(min(max((near - 20) / 500, 0.0), 0.3))
-        if self.shows_side and near > 1.0:
+        if near > 1.0 and self.side_from_m < self.height_m + 0.3 * self.depth_m:
             self._draw_side(view, facade, haze)
         if facade.is_pitched:
             self._draw_roof(view, facade)
@@ -75,9 +78,13 @@ class Building:
             share = (nearest - near) / (far - near)
             uv_42 = project_front(view, self.lateral_m, (nearest, far), self.height_m)
             near = nearest
-        part = (share, 1.0) if self.lateral_m < 0 else (1 - share, 0.0)
         gain = view.weather.measure_gain(self.lateral_m) * self.tint
-        across = abs(float(uv_42[1, 0] - uv_42[0, 0])) / (far - near)
+        across_px = abs(float(uv_42[1, 0] - uv_42[0, 0]))
+        if across_px < 4:
+            view.fill(0, 4, scale(facade.front_rgb, gain), BUILDING)
+            return
+        part = (share, 1.0) if self.lateral_m < 0 else (1 - share, 0.0)
+        across = across_px / (far - near)
         height = 2 * view.camera.focal_px / (near + far)
         level = facade.front.pick_level(float(np.sqrt(max(across, 0.3) * height)))
         view.canvas.paint_quad(
@@ -89,6 +96,9 @@ class Building:
         scale_px = view.camera.measure_scale(self.along_m)
         level = facade.wall.pick_level(scale_px * self.depth_m / 8)
         gain = view.weather.facing_gain * self.tint * 0.85
+        if self.side_from_m > 0 or level >= len(facade.wall.levels) - 2:
+            view.fill(8, 13, scale(facade.wall_rgb, gain), BUILDING)
+            return
         view.canvas.paint_quad(
             view.uv_N2[4:8],
             facade.wall,
@@ -100,10 +110,12 @@ class Building:
         )
 
     def _draw_roof(self, view: View, facade: Facade) -> None:
-        """Paint the slope above the front and the chimney on it."""
+        """Paint the slope above the front, if it is seen at all, and the chimney on it."""
         if self.chimney_m > 0:
             view.fill(17, 21, scale((104, 72, 58), 0.8), BUILDING)
             view.fill(21, 25, scale((120, 84, 66), 1.1), BUILDING)
+        if not view.is_near and (measure_turn(view.uv_N2[13:17]) > 0) != (self.lateral_m < 0):
+            return
         view.fill(13, 17, scale(facade.roof_rgb, 0.95 * self.tint), BUILDING)
 
 
@@ -134,15 +146,17 @@ class Backdrop:
         source = slice(first, first + target.stop - target.start)
         labels = self.labels_HW[source, left : left + width]
         mask = (labels > 0).astype(np.uint8)
-        piece = cv2.LUT(self.image_HWC[source, left : left + width], canvas.tone.share_table(1, 0.1))
+        piece = cv2.LUT(
+            self.image_HWC[source, left : left + width], canvas.tone.share_table(1, 0.1)
+        )
         cv2.copyTo(piece, mask, canvas.image_HWC[target])
         cv2.copyTo(labels, mask, canvas.labels_HW[target])
 
 
 def make_backdrop(rng: np.random.Generator, size_hw: tuple[int, int], focal_px: float) -> Backdrop:
     """Return the town at the far end: tree tops and flat houses."""
-    height, width = size_hw
-    rows, columns = max(4, round(focal_px * 15 / 130)), width * 2
+    width = size_hw[1]
+    rows, columns = max(4, round(focal_px * 14 / Camera.far_m)), width * 2
     noise = _share_skyline()
     start = int(rng.integers(2048))
     line = np.interp(
@@ -151,16 +165,16 @@ def make_backdrop(rng: np.random.Generator, size_hw: tuple[int, int], focal_px: 
         np.roll(noise, start),
         period=2048,
     )
-    trees = (0.5 + 0.14 * line) * rows
+    trees = (0.42 + 0.2 * line) * rows
     up = rows - np.arange(rows)[:, None]
     labels = np.where(up < trees[None], TREE, 0).astype(np.uint8)
     tone = 62 + 10 * np.resize(_share_grain(), (rows, columns))
-    image = np.clip(tone, 20, 120)[..., None] * np.array((0.92, 1.0, 0.82))
+    image: np.ndarray = np.clip(tone, 20, 120)[..., None] * np.array((0.92, 1.0, 0.82))
     x = 0
     unit = max(1, round(width / 480))
     while x < columns:
         house = int(rng.integers(14, 46)) * unit
-        if rng.random() < 0.55:
+        if rng.random() < 0.7:
             top = rows - int(rows * rng.uniform(0.35, 0.85))
             image[top:, x : x + house] = np.array(rng.uniform(60, 130)) * (1.0, 0.95, 0.9)
             image[top + 2 :: 4, x + 2 : x + house - 1 : 3] *= 0.6
@@ -171,7 +185,8 @@ def make_backdrop(rng: np.random.Generator, size_hw: tuple[int, int], focal_px: 
 
 @lru_cache(maxsize=1)
 def _share_skyline() -> np.ndarray:
-    return make_noise(np.random.default_rng(53), (1, 2048), 0.9)[0]
+    line: np.ndarray = make_noise(np.random.default_rng(53), (1, 2048), 0.9)[0]
+    return line
 
 
 @lru_cache(maxsize=1)

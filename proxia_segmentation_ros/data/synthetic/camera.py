@@ -23,18 +23,14 @@ class Bend:
         """Return how far to the right the road's middle lies."""
         return sum(
             a * math.sin(along_m / length + phase)
-            for a, length, phase in zip(
-                self.amplitudes_m, self.lengths_m, self.phases, strict=True
-            )
+            for a, length, phase in zip(self.amplitudes_m, self.lengths_m, self.phases, strict=True)
         )
 
     def measure_slope(self, along_m: float) -> float:
         """Return the derivative of the offset."""
         return sum(
             a / length * math.cos(along_m / length + phase)
-            for a, length, phase in zip(
-                self.amplitudes_m, self.lengths_m, self.phases, strict=True
-            )
+            for a, length, phase in zip(self.amplitudes_m, self.lengths_m, self.phases, strict=True)
         )
 
     def measure_offsets(self, along_m_N: np.ndarray) -> np.ndarray:
@@ -60,7 +56,7 @@ class Camera:
     bend: Bend
 
     near_m = 0.6
-    far_m = 130.0
+    far_m = 115.0
 
     def place(self, points_N3: np.ndarray) -> np.ndarray:
         """Return (right, down, ahead) in metres from the camera's eye."""
@@ -90,7 +86,7 @@ class Camera:
     def project_placed(self, placed_N3: np.ndarray) -> np.ndarray:
         """Return pixels of points counted from the eye."""
         scale_N = self.focal_px / np.maximum(placed_N3[:, 2], self.near_m)
-        uv_N2 = placed_N3[:, :2] * scale_N[:, None]
+        uv_N2: np.ndarray = placed_N3[:, :2] * scale_N[:, None]
         uv_N2[:, 0] += self.centre_px
         uv_N2[:, 1] += self.horizon_px
         return uv_N2

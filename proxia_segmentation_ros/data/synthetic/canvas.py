@@ -50,9 +50,9 @@ class Canvas:
     def find_window(self, uv_N2: np.ndarray) -> tuple[int, int, int, int] | None:
         """Return left, top, right, bottom of what a polygon covers of the image."""
         height, width = self.labels_HW.shape
-        (low_u, low_v), (high_u, high_v) = uv_N2.min(axis=0).tolist(), uv_N2.max(axis=0).tolist()
-        left, top = max(int(low_u), 0), max(int(low_v), 0)
-        right, bottom = min(int(high_u) + 2, width), min(int(high_v) + 2, height)
+        across, down = uv_N2[:, 0].tolist(), uv_N2[:, 1].tolist()
+        left, top = max(int(min(across)), 0), max(int(min(down)), 0)
+        right, bottom = min(int(max(across)) + 2, width), min(int(max(down)) + 2, height)
         return None if right <= left or bottom <= top else (left, top, right, bottom)
 
     def paint_quad(
@@ -79,8 +79,8 @@ class Canvas:
         corners = np.array(
             [[x0, -0.5], [x1, -0.5], [x1, height - 0.5], [x0, height - 0.5]], np.float32
         )
-        target = (uv_42 - (left, top)).astype(np.float32)
-        matrix = cv2.getPerspectiveTransform(target, corners)
+        place = (uv_42 - (left, top)).astype(np.float32)
+        matrix = cv2.getPerspectiveTransform(place, corners)
         warped = cv2.warpPerspective(
             source,
             matrix,
@@ -89,11 +89,12 @@ class Canvas:
             borderMode=cv2.BORDER_REPLICATE,
         )
         mask = np.zeros(warped.shape[:2], np.uint8)
-        points = fix_points(outline_N2 - (left, top))
-        cv2.fillPoly(mask, [points], (255,), cv2.LINE_8, _SHIFT)
-        rows, columns = slice(top, bottom), slice(left, right)
-        self._merge(warped, mask, self.image_HWC[rows, columns], gain, haze)
-        _set_label(self.labels_HW[rows, columns], mask, label)
+        points = fix_points(outline_N2)
+        offset = (-left << _SHIFT, -top << _SHIFT)
+        cv2.fillPoly(mask, [points + offset], (255,), cv2.LINE_8, _SHIFT)
+        cv2.fillPoly(self.labels_HW, [points], (label,), cv2.LINE_8, _SHIFT)
+        target = self.image_HWC[top:bottom, left:right]
+        self._merge(warped, mask, target, gain, haze)
 
     def stamp(
         self,
@@ -130,11 +131,14 @@ class Canvas:
         size = (x1 - x0, y1 - y0)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         colour = cv2.warpAffine(sprite.colour.levels[level], matrix, size, flags=flags)
-        outline = cv2.warpAffine(sprite.outline.levels[level], matrix, size, flags=flags)
+        if sprite.outline is None:
+            outline = cv2.extractChannel(colour, 3)
+        else:
+            outline = cv2.warpAffine(sprite.outline.levels[level], matrix, size, flags=flags)
         rows, columns = slice(y0, y1), slice(x0, x1)
         self._merge(colour, None, self.image_HWC[rows, columns], gain, 0.0)
-        _, counted = cv2.threshold(outline, 127, 255, cv2.THRESH_BINARY)
-        _set_label(self.labels_HW[rows, columns], counted, label)
+        _, counted = cv2.threshold(outline, 110, label, cv2.THRESH_BINARY)
+        cv2.copyTo(counted, counted, self.labels_HW[rows, columns])
 
     def _merge(
         self,
@@ -147,7 +151,8 @@ class Canvas:
         """Lay a piece of RGB or RGB + alpha over `target`."""
         table = self.tone.share_table(gain, haze)
         if source.shape[2] == 3:
-            cv2.copyTo(cv2.LUT(source, table), mask, target)
+            if mask is not None:
+                cv2.copyTo(cv2.LUT(source, table), mask, target)
             return
         alpha = cv2.extractChannel(source, 3)
         if mask is not None:
@@ -159,15 +164,11 @@ class Canvas:
         cv2.add(target, colour, dst=target)
 
 
-def _set_label(target_HW: np.ndarray, mask_HW: np.ndarray, label: int) -> None:
-    """Write a label where the mask is 255."""
-    cv2.copyTo(np.full_like(mask_HW, label), mask_HW, target_HW)
-
-
 def fix_points(uv_N2: np.ndarray) -> np.ndarray:
     """Return pixels as OpenCV's fixed-point integers; pixel centres lie at whole numbers."""
     scaled = uv_N2 * (1 << _SHIFT)
     scaled -= (1 << _SHIFT) / 2
     np.maximum(scaled, -_LIMIT, out=scaled)
     np.minimum(scaled, _LIMIT, out=scaled)
-    return np.rint(scaled, out=scaled).astype(np.int32)
+    fixed: np.ndarray = np.rint(scaled, out=scaled).astype(np.int32)
+    return fixed

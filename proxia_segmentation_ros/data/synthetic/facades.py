@@ -11,9 +11,11 @@ from proxia_segmentation_ros.data.synthetic.textures import (
     build_texture,
     cut_noise,
 )
+from proxia_segmentation_ros.data.synthetic.tone import Colour
 
 FACADE_COUNT = 44
 PX_PER_M = 32
+RGB = tuple[int, int, int]
 _BRICKS = (
     (132, 84, 66),
     (150, 108, 82),
@@ -25,6 +27,7 @@ _BRICKS = (
 )
 _PLASTERS = ((226, 222, 210), (205, 198, 180), (232, 218, 188), (170, 166, 160), (214, 196, 190))
 _STONES = ((140, 134, 122), (108, 102, 92), (168, 160, 142), (84, 80, 74))
+_CONCRETES = (*_STONES, *_PLASTERS[3:])
 _FASCIAS = (
     (30, 50, 120), (20, 84, 52), (150, 24, 30), (34, 34, 38), (200, 190, 60), (220, 220, 216),
     (92, 30, 70), (24, 110, 140), (210, 96, 30),
@@ -44,6 +47,8 @@ class Facade:
     height_m: float
     roof_rgb: tuple[int, int, int]
     is_pitched: bool
+    front_rgb: Colour
+    wall_rgb: Colour
 
 
 @lru_cache(maxsize=FACADE_COUNT)
@@ -70,18 +75,26 @@ def share_facade(index: int) -> Facade:
         height_m,
         _ROOFS[int(rng.integers(len(_ROOFS)))],
         kind in ("house", "stone") or bool(rng.random() < 0.4),
+        _average(image),
+        _average(wall),
     )
+
+
+def _average(image: np.ndarray) -> Colour:
+    """Return the mean colour of an image."""
+    red, green, blue = image.mean(axis=(0, 1)).tolist()
+    return (red, green, blue)
 
 
 def _pick_material(rng: np.random.Generator, kind: str) -> tuple[str, np.ndarray]:
     """Return pattern and colour of a wall."""
+    pattern: str
+    colours: tuple[RGB, ...]
     if kind == "stone":
         pattern, colours = "stone", _STONES
     elif kind == "office":
-        pattern, colours = ("plain", _STONES + _PLASTERS[3:]) if rng.random() < 0.5 else (
-            "brick",
-            _BRICKS,
-        )
+        is_plain = bool(rng.random() < 0.5)
+        pattern, colours = ("plain", _CONCRETES) if is_plain else ("brick", _BRICKS)
     elif rng.random() < 0.6:
         pattern, colours = "brick", _BRICKS
     else:
@@ -102,7 +115,7 @@ def make_wall(
         rows = int(height / PX_PER_M / brick_hw[0]) + 1
         columns = int(width / PX_PER_M / brick_hw[1]) + 1
         bricks = rng.standard_normal((rows, columns)).astype(np.float32)
-        amount = 0.11 if pattern == "brick" else 0.09
+        amount = 0.1 if pattern == "brick" else 0.05
         tone += amount * cv2.resize(bricks, (width, height), interpolation=cv2.INTER_NEAREST)
     shade = np.linspace(1.04, 0.9, height, dtype=np.float32)[:, None]
     return (tone * shade)[..., None] * colour.astype(np.float32)

@@ -8,6 +8,7 @@ from proxia_segmentation_ros.data.synthetic.stage import View
 
 RGB = tuple[float, float, float]
 Point = tuple[float, float]
+_DETAIL_PX_PER_M = 18.0
 _CIRCLE = [(math.cos(k * math.pi / 5), math.sin(k * math.pi / 5)) for k in range(10)]
 
 
@@ -16,13 +17,15 @@ class Figure:
 
     def __init__(self) -> None:
         self._points: list[Point] = []
-        self._parts: list[tuple[int, int, RGB, float]] = []
+        self._parts: list[tuple[int, int, RGB, float, bool]] = []
 
-    def add(self, points: list[Point], rgb: RGB, lit: float = 1.0) -> None:
-        """Add a polygon; `lit` brightens or darkens its colour."""
+    def add(
+        self, points: list[Point], rgb: RGB, lit: float = 1.0, *, is_detail: bool = False
+    ) -> None:
+        """Add a polygon; `lit` changes its brightness, a detail lies within other parts."""
         first = len(self._points)
         self._points += points
-        self._parts.append((first, len(self._points), rgb, lit))
+        self._parts.append((first, len(self._points), rgb, lit, is_detail))
 
     def limb(
         self, start: Point, end: Point, widths: tuple[float, float], rgb: RGB, lit: float = 1.0
@@ -41,10 +44,12 @@ class Figure:
             lit,
         )  # fmt: skip
 
-    def disc(self, centre: Point, radii: tuple[float, float], rgb: RGB) -> None:
+    def disc(
+        self, centre: Point, radii: tuple[float, float], rgb: RGB, *, is_detail: bool = False
+    ) -> None:
         """Add an ellipse."""
         (x, y), (rx, ry) = centre, radii
-        self.add([(x + rx * a, y + ry * b) for a, b in _CIRCLE], rgb)
+        self.add([(x + rx * a, y + ry * b) for a, b in _CIRCLE], rgb, is_detail=is_detail)
 
     def place(self, lateral_m: float, along_m: float) -> np.ndarray:
         """Return the points with the foot point on the street."""
@@ -53,8 +58,12 @@ class Figure:
         points_N3[:, 0] += lateral_m
         return points_N3
 
-    def paint(self, view: View, gain: float, label: int) -> None:
-        """Paint all parts in the order in which they were added."""
-        for first, last, (red, green, blue), lit in self._parts:
+    def paint(self, view: View, gain: float, label: int, px_per_m: float) -> None:
+        """Paint all parts in the order in which they were added; from afar without details."""
+        is_far = px_per_m < _DETAIL_PX_PER_M
+        for first, last, (red, green, blue), lit, is_detail in self._parts:
+            if is_detail and is_far:
+                continue
             share = gain * lit
-            view.fill(first, last, (red * share, green * share, blue * share), label)
+            shown = None if is_detail else label
+            view.fill(first, last, (red * share, green * share, blue * share), shown)

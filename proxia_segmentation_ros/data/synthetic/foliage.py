@@ -1,5 +1,6 @@
 """Trees in leaf, bare trees, bushes and hedges."""
 
+import itertools
 import math
 from functools import lru_cache
 
@@ -19,7 +20,6 @@ BARE_COUNT = 8
 BUSH_COUNT = 6
 _GREENS = ((66, 84, 40), (84, 96, 50), (52, 66, 38), (104, 104, 56), (46, 58, 40), (96, 84, 48))
 _SIDE = 384
-_DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (11, 11))
 
 
 @lru_cache(maxsize=LEAFY_COUNT)
@@ -40,13 +40,12 @@ def share_leafy_tree(index: int) -> Sprite:
     is_trunk = (trunk > 0) & (alpha < 0.5)
     rgb[is_trunk] = bark[is_trunk]
     alpha = np.maximum(alpha, trunk / 255.0)
-    outline = cv2.morphologyEx((alpha > 0.4).astype(np.uint8), cv2.MORPH_CLOSE, _DISC)
-    return build_sprite(rgb, alpha, outline > 0, _SIDE / 7.0)
+    return build_sprite(rgb, alpha, _SIDE / 7.0)
 
 
 def _draw_crown(rng: np.random.Generator, is_conifer: bool) -> np.ndarray:
     """Return how much of each pixel is leaves."""
-    field = np.zeros((_SIDE, _SIDE), np.float32)
+    field: np.ndarray = np.zeros((_SIDE, _SIDE), np.float32)
     count = 26 if is_conifer else 16
     for part in range(count):
         if is_conifer:
@@ -59,8 +58,9 @@ def _draw_crown(rng: np.random.Generator, is_conifer: bool) -> np.ndarray:
             y = 0.4 * _SIDE + reach * math.sin(turn)
             radius = rng.uniform(38, 66)
         cv2.circle(field, (round(x), round(y)), round(radius), (1.0,), -1)
-    field = cv2.GaussianBlur(field, (0, 0), 9)
-    noise = 0.16 * cut_noise(rng, field.shape, 0.9) + 0.1 * cut_noise(rng, field.shape, 0.3)
+    field = np.asarray(cv2.GaussianBlur(field, (0, 0), 9))
+    size_hw = (_SIDE, _SIDE)
+    noise = 0.16 * cut_noise(rng, size_hw, 0.9) + 0.06 * cut_noise(rng, size_hw, 0.3)
     field += noise * np.clip(field * 5, 0, 1)
     crown: np.ndarray = np.clip((field - 0.5) * 5 + 0.5, 0, 1)
     crown[:6] = 0
@@ -72,7 +72,7 @@ def make_leaves(
     rng: np.random.Generator, size_hw: tuple[int, int], crown: np.ndarray | None = None
 ) -> np.ndarray:
     """Return foliage in 0..255: clumps that are light above and dark below, with dark gaps."""
-    colour = np.array(_GREENS[int(rng.integers(len(_GREENS)))], np.float32)
+    colour: np.ndarray = np.array(_GREENS[int(rng.integers(len(_GREENS)))], np.float32)
     colour = colour * rng.uniform(0.75, 1.15) + rng.uniform(-6, 6, 3)
     clumps = cut_noise(rng, size_hw, 1.2)
     relief = clumps - np.roll(clumps, 7, axis=0)
@@ -91,16 +91,15 @@ def share_bare_tree(index: int) -> Sprite:
     """
     rng = np.random.default_rng((31, index))
     wood = np.zeros((_SIDE, _SIDE), np.uint8)
-    twigs: list[tuple[float, float]] = []
-    start = (_SIDE / 2, _SIDE - 1.0, -math.pi / 2, float(rng.uniform(88, 112)), 11.0)
-    _grow(wood, rng, start, 0, twigs)
-    alpha = cv2.GaussianBlur(wood, (0, 0), 0.6).astype(np.float32) / 255
-    crown = (alpha > 0.12).astype(np.uint8)
+    start = (_SIDE / 2, _SIDE - 1.0, -math.pi / 2, float(rng.uniform(80, 94)), 12.0)
+    _grow(wood, rng, start, 0)
+    alpha = wood.astype(np.float32) / 255
+    crown: np.ndarray = (alpha > 0.12).astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21))
-    crown = cv2.morphologyEx(crown, cv2.MORPH_CLOSE, kernel)
+    crown = np.asarray(cv2.morphologyEx(crown, cv2.MORPH_CLOSE, kernel))
     colour = np.array((74, 64, 56), np.float32) * rng.uniform(0.7, 1.25)
     rgb = colour * (1 + 0.25 * cut_noise(rng, (_SIDE, _SIDE), 0.5)[..., None])
-    return build_sprite(rgb, np.clip(alpha * 1.25, 0, 1), crown > 0, _SIDE / 7.0)
+    return build_sprite(rgb, alpha, _SIDE / 7.0, crown > 0)
 
 
 def _grow(
@@ -108,24 +107,30 @@ def _grow(
     rng: np.random.Generator,
     branch: tuple[float, float, float, float, float],
     depth: int,
-    twigs: list[tuple[float, float]],
 ) -> None:
-    """Draw a branch and the branches that leave it."""
+    """Draw a bent branch and the branches that leave it."""
     x, y, turn, length, width = branch
-    end_x, end_y = x + length * math.cos(turn), y + length * math.sin(turn)
-    fixed = [(round(a * 16), round(b * 16)) for a, b in ((x, y), (end_x, end_y))]
-    strength = 255 if width >= 1.4 else 150
-    cv2.line(wood, fixed[0], fixed[1], (strength,), max(1, round(width)), cv2.LINE_AA, 4)
-    if depth >= 7 or length < 7:
-        twigs.append((end_x, end_y))
+    joints = [(x, y)]
+    for _ in range(2):
+        x, y = x + length / 2 * math.cos(turn), y + length / 2 * math.sin(turn)
+        joints.append((x, y))
+        turn += rng.normal(0, 0.16)
+    strength = 255 if width >= 1.2 else 255 * max(width, 0.55) / 1.2
+    fixed = [(round(a * 16), round(b * 16)) for a, b in joints]
+    for one, other in itertools.pairwise(fixed):
+        cv2.line(wood, one, other, (strength,), max(1, round(width)), cv2.LINE_AA, 4)
+    if depth >= 7 or length < 6:
         return
-    for child in range(3 if depth in (1, 2, 3) else 2):
-        spread = rng.normal(0, 0.14) + (child - (0.5 if depth not in (1, 2, 3) else 1.0)) * 0.62
-        origin = rng.uniform(0.6, 1.0) if child else 1.0
-        bent = (turn + spread) * 0.93 + -math.pi / 2 * 0.07
-        start = (x + (end_x - x) * origin, y + (end_y - y) * origin)
-        shorter = length * rng.uniform(0.62, 0.82)
-        _grow(wood, rng, (*start, bent, shorter, width * 0.66), depth + 1, twigs)
+    count = 3 if 1 <= depth <= 4 else 2
+    for child in range(count):
+        spread = (child - (count - 1) / 2) * rng.uniform(0.4, 0.75) + rng.normal(0, 0.12)
+        share = 1.0 if child == count // 2 else rng.uniform(0.35, 1.0)
+        (x0, y0), (x1, y1) = joints[1:] if share > 0.5 else joints[:2]
+        part = (share * 2) % 1 or 1.0
+        origin = (x0 + (x1 - x0) * part, y0 + (y1 - y0) * part)
+        bent = (turn + spread) * 0.94 - math.pi / 2 * 0.06
+        shorter = length * rng.uniform(0.64, 0.88)
+        _grow(wood, rng, (*origin, bent, shorter, width * rng.uniform(0.55, 0.7)), depth + 1)
 
 
 @lru_cache(maxsize=BUSH_COUNT)
@@ -133,16 +138,16 @@ def share_bush(index: int) -> Sprite:
     """Return a bush, 3 m wide and 1.5 m high before it is stretched."""
     rng = np.random.default_rng((37, index))
     size_hw = (144, 288)
-    field = np.zeros(size_hw, np.float32)
+    field: np.ndarray = np.zeros(size_hw, np.float32)
     for _ in range(12):
         x, y = rng.uniform(50, 238), rng.uniform(70, 130)
         cv2.circle(field, (round(x), round(y)), int(rng.uniform(26, 48)), (1.0,), -1)
     field[110:, 40:250] = 1
-    field = cv2.GaussianBlur(field, (0, 0), 6)
+    field = np.asarray(cv2.GaussianBlur(field, (0, 0), 6))
     field += 0.14 * cut_noise(rng, size_hw, 0.7) * np.clip(field * 5, 0, 1)
     alpha = np.clip((field - 0.5) * 5 + 0.5, 0, 1)
     alpha[:3] = 0
-    return build_sprite(make_leaves(rng, size_hw, alpha), alpha, alpha > 0.5, 96.0)
+    return build_sprite(make_leaves(rng, size_hw, alpha), alpha, 96.0)
 
 
 @lru_cache(maxsize=4)

@@ -63,6 +63,7 @@ class Pole:
         if wide_px > 2.5:
             shady = (u - half, u) if weather.sun_side > 0 else (u, u + half)
             canvas.fill_box(shady[0], top, shady[1], low, dark, None)
+        if wide_px > 4:
             foot = low - (0.9 if self.arm_m else 0.1) * px_per_m
             canvas.fill_box(u - half * 1.35, foot, u + half * 1.35, low, dark, POLE)
         if self.arm_m:
@@ -149,9 +150,14 @@ class Sign:
             self._draw_light(view.canvas, view.uv_N2)
             return
         texture = share_board(self.kind, self.index % 8)
-        level = texture.pick_level(64 / self.size_m[0] * px_per_m * self.size_m[0] ** 2 / 64)
-        gain = 0.5 * (view.weather.facing_gain + view.weather.measure_gain(self.lateral_m))
         outline = cut_outline(view.uv_N2, self.kind)
+        if px_per_m * self.size_m[0] < 6:
+            red, green, blue = texture.levels[-1].reshape(-1, 3).mean(axis=0).tolist()
+            shade = 0.5 * (view.weather.facing_gain + 0.8)
+            view.canvas.fill(outline, (red * shade, green * shade, blue * shade), SIGN)
+            return
+        level = texture.pick_level(px_per_m * self.size_m[0])
+        gain = 0.5 * (view.weather.facing_gain + view.weather.measure_gain(self.lateral_m))
         view.canvas.paint_quad(view.uv_N2, texture, level, SIGN, gain=gain, outline_N2=outline)
 
     def _draw_light(self, canvas: Canvas, uv_42: np.ndarray) -> None:
@@ -184,5 +190,5 @@ def cut_outline(uv_42: np.ndarray, kind: str) -> np.ndarray:
         centre = (top + low) / 2
         return np.array([[middle, top], [right, centre], [middle, low], [left, centre]])
     ring = _RING * ((right - left) / 2, height / 2)
-    outline: np.ndarray = ring + (middle, (top + low) / 2)
+    outline: np.ndarray = ring + np.array((middle, (top + low) / 2))
     return outline

@@ -105,7 +105,7 @@ def _fill_patches(canvas: Canvas, weather: Weather, patches: Sequence[Patch]) ->
     tall = np.maximum.reduceat(v, starts) - np.minimum.reduceat(v, starts)
     is_thin = np.array([patch.label is None for patch in patches]) & (tall < 0.35)
     is_shown = (farthest > 1.2) & (nearest < camera.far_m) & ~is_thin
-    for number in np.flatnonzero(is_shown):
+    for number in np.flatnonzero(is_shown).tolist():
         rows = slice(starts[number], ends[number])
         is_near = bool(nearest[number] < camera.near_m)
         view = View(canvas, weather, placed_N3[rows], uv_N2[rows], fixed_N2[rows], is_near)
@@ -125,7 +125,7 @@ def make_grain(camera: Camera, labels_HW: np.ndarray, slabs: bool) -> np.ndarray
     step_m = ahead * ahead / (camera.focal_px * camera.height_m)
     levels = np.clip(np.log2(np.maximum(step_m * _TILE_PX_PER_M, 1e-3)) * 0.8, 0, 5).astype(int)
     edges = np.flatnonzero(np.diff(levels)) + 1
-    kinds = [("asphalt", None)]
+    kinds: list[tuple[str, int | None]] = [("asphalt", None)]
     kinds += [("slabs", PAVEMENT)] if slabs else []
     kinds += [("grass", VERGE)]
     for start, stop in zip([0, *edges], [*edges, height], strict=True):
@@ -150,14 +150,11 @@ def make_grain(camera: Camera, labels_HW: np.ndarray, slabs: bool) -> np.ndarray
     return grain
 
 
-def _darken(
-    camera: Camera, light: np.ndarray, shadows: Sequence[Shadow], shadow: float
-) -> None:
+def _darken(camera: Camera, light: np.ndarray, shadows: Sequence[Shadow], shadow: float) -> None:
     """Multiply the light by the shadow where a shadow lies."""
     shade = np.full(light.shape, 255, np.uint8)
     for cast in shadows:
         uv_N2 = camera.project_clipped(cast.points_N3)
         if len(uv_N2) >= 3:
-            cv2.fillPoly(shade, [fix_points(uv_N2)], (255 * shadow,), cv2.LINE_AA, 4)
-    shade = cv2.blur(shade, (3, 3))
+            cv2.fillPoly(shade, [fix_points(uv_N2)], (255 * shadow,), cv2.LINE_8, 4)
     cv2.multiply(light, shade, dst=light, scale=1 / 255)

@@ -83,9 +83,7 @@ def draw_plan(rng: np.random.Generator, seed: int, shadow_side: int) -> StreetPl
         has_yellow_lines=bool(rng.random() < 0.5),
         leafy_share=float(rng.choice((0.1, 0.35, 0.9))),
         shadow_side=shadow_side,
-        districts=tuple(
-            (str(rng.choice(kinds)), str(rng.choice(kinds))) for _ in range(5)
-        ),
+        districts=tuple((str(rng.choice(kinds)), str(rng.choice(kinds))) for _ in range(5)),
     )
 
 
@@ -144,9 +142,7 @@ class BlockBuilder:
                 for k in range(int(width / 0.9)):
                     x = edge + one * shift
                     y = begin + 0.9 * k
-                    self._patches.append(
-                        Patch(x - 0.1, x + 0.1, y, y + 0.6, plan.marking_rgb)
-                    )
+                    self._patches.append(Patch(x - 0.1, x + 0.1, y, y + 0.6, plan.marking_rgb))
 
     def add_crossing(self) -> None:
         """Paint a zebra crossing with its stop lines, signals and poles."""
@@ -197,7 +193,7 @@ class BlockBuilder:
                 Building(facade, lateral, begin, width, height, depth,
                          float(rng.uniform(0.8, 1.1)),
                          float(rng.uniform(0.5, width - 0.4)) * (rng.random() < 0.6),
-                         previous_m < height + 0.5)
+                         previous_m)
             )  # fmt: skip
             previous_m = height
             self._cast(lateral, begin, width, height)
@@ -259,7 +255,9 @@ class BlockBuilder:
         rng = self._rng
         kind = "leafy" if rng.random() < self._plan.leafy_share else "bare"
         self._things.append(
-            Plant(kind, int(rng.integers(20)), lateral, along, height, float(rng.uniform(0.8, 1.15)))
+            Plant(
+                kind, int(rng.integers(20)), lateral, along, height, float(rng.uniform(0.8, 1.15))
+            )
         )
         middle = lateral + (3.5 if lateral < 0 else -3.5)
         turns = np.linspace(0, 2 * np.pi, 10)[:-1]
@@ -305,9 +303,7 @@ class BlockBuilder:
         if rng.random() < 0.75:
             along = float(rng.uniform(begin, end))
             arm = -side * float(rng.uniform(0.8, 1.8))
-            self._things.append(
-                Pole(kerb, along, float(rng.uniform(5, 8)), 0.15, grey, arm)
-            )
+            self._things.append(Pole(kerb, along, float(rng.uniform(5, 8)), 0.15, grey, arm))
         for _ in range(int(rng.integers(1, 3))):
             self._add_sign(kerb, float(rng.uniform(begin, end)), grey)
         if rng.random() < 0.22:
@@ -349,9 +345,14 @@ class BlockBuilder:
         along = begin + float(rng.uniform(0, 4))
         while along < end - 5.2:
             if rng.random() < 0.7:
-                car = draw_vehicle(rng, edge - side * 1.02, along,
-                                   faces_back=bool(rng.random() < (0.9 if side > 0 else 0.15)),
-                                   kinds=5, shadow_side=self._plan.shadow_side)
+                car = draw_vehicle(
+                    rng,
+                    edge - side * 1.02,
+                    along,
+                    faces_back=bool(rng.random() < (0.9 if side > 0 else 0.15)),
+                    kinds=5,
+                    shadow_side=self._plan.shadow_side,
+                )
                 self._things.append(car)
             along += float(rng.uniform(5.4, 6.5))
 

@@ -38,7 +38,9 @@ def draw_looks(rng: np.random.Generator) -> Looks:
     """Draw the looks of a person."""
 
     def pick(palette: tuple[RGB, ...]) -> RGB:
-        red, green, blue = np.array(palette[int(rng.integers(len(palette)))]) * rng.uniform(0.7, 1.1)
+        red, green, blue = np.array(palette[int(rng.integers(len(palette)))]) * rng.uniform(
+            0.7, 1.1
+        )
         return (float(red), float(green), float(blue))
 
     return Looks(
@@ -89,7 +91,7 @@ class Pedestrian:
             return
         weather = view.weather
         gain = 0.9 * (weather.facing_gain + weather.measure_gain(self.lateral_m)) / 2
-        self._figure.paint(view, gain, PEDESTRIAN)
+        self._figure.paint(view, gain, PEDESTRIAN, px_per_m)
 
 
 def _pose_walker(figure: Figure, looks: Looks, stride: float, side: float) -> None:
@@ -115,12 +117,12 @@ def _pose_walker(figure: Figure, looks: Looks, stride: float, side: float) -> No
     coat += [(0.08, 1.5 * h), (wide, 1.42 * h), (0.19, 1.0 * h), (0.17, low)]
     figure.add([(x * h, y) for x, y in coat], looks.coat)
     figure.add([(0.02, low), (0.02, 1.46 * h), (wide * h, 1.4 * h), (0.17 * h, low)],
-               looks.coat, 1.18)  # fmt: skip
+               looks.coat, 1.18, is_detail=True)  # fmt: skip
     figure.limb((wide * h, 1.36 * h), hand, (0.12 * h, 0.08 * h), looks.coat, 1.1)
     if looks.bag is not None:
         figure.add([(0.16, 0.7 * h), (0.16, h), (0.36, h), (0.36, 0.7 * h)], looks.bag)
     figure.disc((0.0, 1.63 * h), (0.095 * h, 0.125 * h), looks.skin)
-    figure.disc((-0.01, 1.68 * h), (0.1 * h, 0.09 * h), looks.hair)
+    figure.disc((-0.01, 1.68 * h), (0.1 * h, 0.09 * h), looks.hair, is_detail=True)
 
 
 @dataclass(frozen=True)
@@ -157,10 +159,10 @@ class Bicyclist:
 
     def draw(self, view: View) -> None:
         """Paint bicycle and rider."""
-        near = self.along_m - view.camera.along_m < 1.5
-        if near or view.camera.measure_scale(self.along_m) < 7:
+        px_per_m = view.camera.measure_scale(self.along_m)
+        if self.along_m - view.camera.along_m < 1.5 or px_per_m < 7:
             return
-        self._figure.paint(view, 0.45 * (view.weather.facing_gain + 0.8), BICYCLIST)
+        self._figure.paint(view, 0.45 * (view.weather.facing_gain + 0.8), BICYCLIST, px_per_m)
 
 
 def _pose_rider_along(figure: Figure, looks: Looks, stride: float) -> None:
@@ -181,7 +183,7 @@ def _pose_rider_along(figure: Figure, looks: Looks, stride: float) -> None:
     figure.disc((0.0, 0.95), (0.17, 0.12), looks.trousers)
     body = [(-0.16, 0.92), (-0.21, 1.4), (-0.08, 1.5), (0.08, 1.5), (0.21, 1.4), (0.16, 0.92)]
     figure.add(body, top)
-    figure.add([(0.02, 0.92), (0.02, 1.49), (0.21, 1.4), (0.16, 0.92)], top, 1.15)
+    figure.add([(0.02, 0.92), (0.02, 1.49), (0.21, 1.4), (0.16, 0.92)], top, 1.15, is_detail=True)
     figure.disc((0.0, 1.6), (0.09, 0.115), looks.skin)
     figure.disc((0.0, 1.65), (0.105, 0.085), looks.hair)
 

@@ -53,7 +53,8 @@ class Plant:
 
     def draw(self, view: View) -> None:
         """Paint the plant."""
-        if view.placed_N3[0, 2] < 1.8:
+        px_per_m = view.camera.measure_scale(self.along_m)
+        if view.placed_N3[0, 2] < 1.8 or px_per_m * self.height_m < 7:
             return
         foot_u, foot_v = view.uv_N2[0].tolist()
         stretch = self.height_m / self.sprite.size_m[1]
@@ -61,7 +62,7 @@ class Plant:
         view.canvas.stamp(
             self.sprite,
             (foot_u, foot_v + 1),
-            view.camera.measure_scale(self.along_m),
+            px_per_m,
             TREE,
             gain=0.5 * (weather.facing_gain + weather.measure_gain(self.lateral_m)),
             stretch=(stretch * self.spread, stretch),

@@ -24,9 +24,9 @@ class Sensor:
 def draw_sensor(rng: np.random.Generator, is_dark: bool) -> Sensor:
     """Draw the camera of a scene."""
     return Sensor(
-        blur_px=float(rng.choice((0.45, 0.6, 0.8, 1.2), p=(0.35, 0.35, 0.2, 0.1))),
+        blur_px=float(rng.choice((0.4, 0.5, 0.65, 0.9), p=(0.35, 0.35, 0.2, 0.1))),
         sharpening=float(rng.choice((0.0, 0.5), p=(0.6, 0.4))),
-        motion_px=int(rng.choice((0, 3, 5), p=(0.8, 0.14, 0.06))),
+        motion_px=int(rng.choice((0, 2, 3), p=(0.85, 0.1, 0.05))),
         noise=float(rng.uniform(0.5, 3.0) + (1.5 if is_dark else 0)),
         saturation=float(rng.uniform(0.55, 1.1)),
         chroma_blur=bool(rng.random() < 0.4),

@@ -207,22 +207,25 @@ def _add_rear(out: SolidBuilder, kind: str, s: Shape) -> None:
     half, inner = s.width / 2, s.width / 2 - s.inset
     e = 0.004
     low, top = s.cabin[0], s.top[0]
-    out.add(_box((-half, half), (s.belt, s.roof), (low, top))[:0] + [
-        (-half, s.belt, low), (-inner, s.roof, top), (inner, s.roof, top), (half, s.belt, low)
-    ], "paint", "rear", body=True)  # fmt: skip
+    cabin = [(-half, s.belt, low), (-inner, s.roof, top), (inner, s.roof, top)]
+    out.add([*cabin, (half, s.belt, low)], "paint", "rear", body=True)
     g0, g1 = s.belt + 0.1 * (s.roof - s.belt), s.belt + 0.86 * (s.roof - s.belt)
     if kind not in ("lorry",):
         lean = (low + 0.1 * (top - low) - e, low + 0.86 * (top - low) - e)
         pane = _box((-inner + 0.04, inner - 0.04), (g0, g1), lean)
         out.add(pane, "glass", "rear")
+        middle = ((g0 + g1) / 2, (lean[0] + lean[1]) / 2 - e)
+        mirror = _box((-inner + 0.04, inner - 0.04), (middle[0], g1), (middle[1], lean[1] - e))
+        out.add(mirror, "mirror", "rear")
     out.add(_box((-half, half), (0.28, s.belt), (0, 0)), "paint", "rear", body=True)
     out.add(_box((-half, half), (0.28, 0.5), (-e, -e)), "trim", "rear")
-    lamp = (s.belt - 0.28, s.belt - 0.05)
-    for x in ((-half + 0.03, -half + 0.25), (half - 0.25, half - 0.03)):
+    out.add(_box((-half, half), (s.belt - 0.12, s.belt), (-e, -e)), "paint", "rear high")
+    lamp = (s.belt - 0.3, s.belt - 0.08)
+    for x in ((-half + 0.02, -half + 0.19), (half - 0.19, half - 0.02)):
         out.add(_box(x, lamp, (-e, -e)), "rear lamp", "lamp")
     out.add(_box((-0.26, 0.26), (0.56, 0.67), (-e, -e)), "yellow plate", "rear")
-    for x in (-half + 0.02, half - 0.22):
-        out.add(_box((x, x + 0.2), (0.0, 0.3), (0, 0)), "tyre", "flat", body=True)
+    for left in (-half + 0.02, half - 0.22):
+        out.add(_box((left, left + 0.2), (0.0, 0.3), (0, 0)), "tyre", "flat", body=True)
 
 
 def _add_front(out: SolidBuilder, kind: str, s: Shape) -> None:
@@ -240,14 +243,17 @@ def _add_front(out: SolidBuilder, kind: str, s: Shape) -> None:
     g0, g1 = s.belt + 0.06 * (tall - s.belt), s.belt + 0.9 * (tall - s.belt)
     pane = _box((-inner + 0.02, inner - 0.02), (g0, g1), (low + e, low + 0.9 * (top - low) + e))
     add(pane, "glass")
+    half_up = ((g0 + g1) / 2, low + 0.45 * (top - low) + 2 * e)
+    add(_box((-inner + 0.02, inner - 0.02), (half_up[0], g1),
+             (half_up[1], low + 0.9 * (top - low) + 2 * e)), "mirror")  # fmt: skip
     add(_box((-half, half), (0.28, s.bonnet), (end, end)), "paint")
     add(_box((-half, half), (0.28, 0.46), (end + e, end + e)), "trim")
     add(_box((-0.45, 0.45), (s.bonnet - 0.28, s.bonnet - 0.1), (end + e, end + e)), "grille")
-    for x in ((-half + 0.05, -half + 0.38), (half - 0.38, half - 0.05)):
-        add(_box(x, (s.bonnet - 0.28, s.bonnet - 0.08), (end + e, end + e)), "headlamp", "lamp")
+    for x in ((-half + 0.04, -half + 0.34), (half - 0.34, half - 0.04)):
+        add(_box(x, (s.bonnet - 0.26, s.bonnet - 0.09), (end + e, end + e)), "headlamp", "lamp")
     add(_box((-0.26, 0.26), (0.42, 0.53), (end + 2 * e, end + 2 * e)), "white plate")
-    for x in (-half + 0.02, half - 0.22):
-        add(_box((x, x + 0.2), (0.0, 0.3), (end, end)), "tyre", "flat")
+    for left in (-half + 0.02, half - 0.22):
+        add(_box((left, left + 0.2), (0.0, 0.3), (end, end)), "tyre", "flat")
 
 
 def find_visible(uv_N2: np.ndarray, solid: Solid) -> list[int]:
@@ -256,3 +262,10 @@ def find_visible(uv_N2: np.ndarray, solid: Solid) -> list[int]:
     cross = uv_N2[:, 0] * following[:, 1] - following[:, 0] * uv_N2[:, 1]
     visible: list[int] = np.flatnonzero(np.add.reduceat(cross, solid.firsts) > 0).tolist()
     return visible
+
+
+def measure_turn(uv_N2: np.ndarray) -> float:
+    """Return twice the signed area; above 0 when the polygon runs clockwise on the screen."""
+    points = uv_N2.tolist()
+    pairs = zip(points, points[1:] + points[:1], strict=True)
+    return float(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairs))

@@ -7,10 +7,11 @@ from typing import Protocol
 import numpy as np
 
 from proxia_segmentation_ros.data.synthetic.camera import Camera, clip_polygon
-from proxia_segmentation_ros.data.synthetic.canvas import Canvas, Colour, fix_points
+from proxia_segmentation_ros.data.synthetic.canvas import Canvas, fix_points
+from proxia_segmentation_ros.data.synthetic.tone import Colour
 from proxia_segmentation_ros.data.synthetic.weather import Weather
 
-VIEW_M = 115.0
+VIEW_M = 95.0
 
 
 @dataclass(frozen=True)

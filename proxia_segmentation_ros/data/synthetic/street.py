@@ -168,5 +168,10 @@ class StreetScene:
             if (shadow.points_N2[0][0] < 0) == (side < 0)
         ]
         paint_ground(
-            canvas, self._weather, (plan.base_rgb, plan.base_label), patches, shadows, plan.has_slabs
+            canvas,
+            self._weather,
+            (plan.base_rgb, plan.base_label),
+            patches,
+            shadows,
+            plan.has_slabs,
         )

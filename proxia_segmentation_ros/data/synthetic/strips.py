@@ -70,7 +70,9 @@ class Strip:
     def draw(self, view: View) -> None:
         """Paint the pieces, far ones first."""
         is_hedge = self.kind == "hedge"
-        texture = share_hedge(self.index % 4) if is_hedge else share_fence(self.kind, self.index % 4)
+        texture = (
+            share_hedge(self.index % 4) if is_hedge else share_fence(self.kind, self.index % 4)
+        )
         gain = view.weather.measure_gain(self.lateral_m)
         nearest = find_nearest_m(view, self.lateral_m)
         ahead = view.placed_N3[0::2, 2].tolist()

@@ -7,6 +7,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+
 @dataclass(frozen=True)
 class Texture:
     """An image at several sizes, each half of the one before; RGB or RGB + alpha."""
@@ -22,10 +23,10 @@ class Texture:
 
 @dataclass(frozen=True)
 class Sprite:
-    """A cut-out: RGB + alpha, and apart from it what counts as the object."""
+    """A cut-out: RGB + alpha, and what counts as the object where that is not its alpha."""
 
     colour: Texture
-    outline: Texture
+    outline: Texture | None
     size_m: tuple[float, float]
 
 
@@ -41,14 +42,17 @@ def build_texture(image_HWC: np.ndarray, px_per_m: float) -> Texture:
 
 
 def build_sprite(
-    colour_HWC: np.ndarray, alpha_HW: np.ndarray, outline_HW: np.ndarray, px_per_m: float
+    colour_HWC: np.ndarray,
+    alpha_HW: np.ndarray,
+    px_per_m: float,
+    outline_HW: np.ndarray | None = None,
 ) -> Sprite:
     """Return a sprite; alpha in 0..1, outline true where the object counts."""
     rgba = np.concatenate([colour_HWC, alpha_HW[..., None] * 255], axis=2)
     height, width = alpha_HW.shape
     return Sprite(
         build_texture(rgba, px_per_m),
-        build_texture(outline_HW * 255.0, px_per_m),
+        None if outline_HW is None else build_texture(outline_HW * 255.0, px_per_m),
         (width / px_per_m, height / px_per_m),
     )
 
@@ -90,8 +94,9 @@ def make_ground_tiles(kind: str) -> tuple[np.ndarray, ...]:
     if kind == "asphalt":
         tile = 128 + 7 * coarse + 11 * fine
         lateral = (np.arange(1024) - 512) / 32.0
-        tracks = sum(np.exp(-(((lateral - c) / 0.35) ** 2)) for c in (-2.5, -0.9, 0.9, 2.5))
-        tile -= 6 * tracks[None, :] * (1 + 0.5 * coarse)
+        wheels = np.array((-2.5, -0.9, 0.9, 2.5))[:, None]
+        tracks = np.exp(-(((lateral - wheels) / 0.35) ** 2)).sum(axis=0)
+        tile -= 6 * tracks * (1 + 0.5 * coarse)
         for _ in range(26):
             draw_patch(tile, rng)
     elif kind == "slabs":

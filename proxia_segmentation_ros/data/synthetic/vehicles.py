@@ -18,7 +18,8 @@ _PAINTS = (
     (24, 44, 96), (70, 78, 84), (20, 52, 40), (94, 98, 102), (160, 60, 30), (66, 92, 120),
 )  # fmt: skip
 _FIXED: dict[str, tuple[int, int, int]] = {
-    "glass": (52, 60, 66),
+    "glass": (40, 46, 52),
+    "mirror": (76, 86, 94),
     "trim": (44, 45, 47),
     "arch": (16, 16, 17),
     "tyre": (24, 24, 25),
@@ -30,7 +31,10 @@ _FIXED: dict[str, tuple[int, int, int]] = {
     "headlamp": (196, 202, 206),
 }
 # Pixels per metre from which a detail is worth painting.
-_DETAILS = {"rim": 12.0, "arch": 14.0, "white plate": 12.0, "grille": 11.0, "seam": 22.0}
+_DETAILS = {
+    "rim": 14.0, "arch": 16.0, "white plate": 14.0, "grille": 14.0, "seam": 24.0,
+    "mirror": 12.0, "trim": 10.0, "yellow plate": 9.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ def mix_colours(
     colours: dict[str, Colour] = {name: scale(rgb, 1.0) for name, rgb in _FIXED.items()}
     colours["paint"] = scale(paint, 1.0)
     colours["seam"] = scale(paint, 0.55)
+    if sum(paint) % 1 < 0.6:
+        colours["trim"] = scale(paint, 0.8)
     if weather.lamps_on or brakes:
         colours["rear lamp"] = light_lamp(0.85, 0.12, 0.08)
     if weather.lamps_on:

@@ -78,7 +78,9 @@ def _draw_gains(rng: np.random.Generator, kind: str) -> tuple[float, float, floa
 
 def _draw_sky(
     rng: np.random.Generator, kind: str
-) -> tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float], float]:
+) -> tuple[
+    tuple[float, float, float], tuple[float, float, float], tuple[float, float, float], float
+]:
     """Return the sky's colours high up and low down, the clouds' colour and their cover."""
     light = float(rng.uniform(0.88, 1.0))
     if kind == "noon":
@@ -153,4 +155,5 @@ def paint_sky(weather: Weather, size_hw: tuple[int, int]) -> np.ndarray:
     large = cv2.resize(
         (sky * 255).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
     )
-    return np.clip(large, 0, 255).astype(np.uint8)
+    painted: np.ndarray = np.clip(large, 0, 255).astype(np.uint8)
+    return painted

@@ -1,0 +1,187 @@
+"""The synthetic street: determinism, classes, motion, and how image and labels agree."""
+
+import itertools
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from proxia_segmentation_ros.data.synthetic import StreetScene
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.labels import load_label_set
+
+SIZE_HW = (240, 320)
+SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(11)
+HASH_SCRIPT = """
+import hashlib
+from proxia_segmentation_ros.data.synthetic import StreetScene
+image_HWC, labels_HW = StreetScene.sample(5, (120, 160))
+print(hashlib.sha256(image_HWC.tobytes() + labels_HW.tobytes()).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def sample_frames() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Frames of many scenes; made once, they are only read."""
+    return [StreetScene.sample(seed, SIZE_HW) for seed in range(60)]
+
+
+def count_shares(frames: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the share of each class in each frame."""
+    return np.array(
+        [np.bincount(labels.ravel(), minlength=11) / labels.size for _, labels in frames]
+    )
+
+
+def test_same_seed_gives_same_bytes() -> None:
+    first = list(itertools.islice(StreetScene(3, SIZE_HW), 3))
+    again = list(itertools.islice(StreetScene(3, SIZE_HW), 3))
+    for (image_HWC, labels_HW), (other_HWC, other_HW) in zip(first, again, strict=True):
+        assert np.array_equal(image_HWC, other_HWC)
+        assert np.array_equal(labels_HW, other_HW)
+
+
+def test_other_processes_give_same_bytes() -> None:
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", HASH_SCRIPT], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert runs[0] == runs[1]
+
+
+def test_frame_depends_on_its_index_alone() -> None:
+    walked = list(itertools.islice(StreetScene(4, SIZE_HW), 4))[3]
+    fresh = StreetScene(4, SIZE_HW).render(3)
+    assert np.array_equal(walked[0], fresh[0])
+    assert np.array_equal(walked[1], fresh[1])
+
+
+def test_frames_do_not_share_memory() -> None:
+    frames = iter(StreetScene(3, (64, 96)))
+    image_HWC, labels_HW = next(frames)
+    kept = image_HWC.copy(), labels_HW.copy()
+    next(frames)
+    assert np.array_equal(image_HWC, kept[0])
+    assert np.array_equal(labels_HW, kept[1])
+
+
+def test_other_seeds_give_other_scenes() -> None:
+    frames = [StreetScene.sample(seed, (64, 96))[0] for seed in range(8)]
+    differences = [
+        np.abs(one.astype(int) - other).mean() for one, other in itertools.combinations(frames, 2)
+    ]
+    assert min(differences) > 5
+
+
+@pytest.mark.parametrize("size_hw", [(16, 16), (17, 33), (101, 57), (96, 400), (720, 1280)])
+def test_any_size_gives_matching_image_and_labels(size_hw: tuple[int, int]) -> None:
+    image_HWC, labels_HW = StreetScene.sample(1, size_hw)
+    assert image_HWC.shape == (*size_hw, 3)
+    assert labels_HW.shape == size_hw
+    assert image_HWC.dtype == labels_HW.dtype == np.uint8
+    assert image_HWC.flags.c_contiguous
+    assert labels_HW.flags.c_contiguous
+
+
+def test_size_below_16_px_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"12x200.*at least 16 px"):
+        StreetScene(0, (200, 12))
+
+
+def test_large_picture_shows_the_same_scene_as_a_small_one() -> None:
+    _, small_HW = StreetScene.sample(2, (240, 320))
+    _, large_HW = StreetScene.sample(2, (480, 640))
+    assert np.mean(large_HW[::2, ::2] == small_HW) > 0.9
+
+
+def test_labels_are_ids_of_the_label_set(
+    sample_frames: list[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    label_set = load_label_set(StreetScene.label_set_name)
+    assert [label_set.classes[i].name for i in (SKY, ROAD, BICYCLIST)] == [
+        "sky",
+        "road",
+        "bicyclist",
+    ]
+    assert max(int(labels_HW.max()) for _, labels_HW in sample_frames) < len(label_set.classes)
+
+
+def test_every_class_is_in_most_frames(
+    sample_frames: list[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    presence = (count_shares(sample_frames) > 0).mean(axis=0)
+    assert presence.min() >= 0.6
+
+
+def test_class_shares_are_those_of_a_street(
+    sample_frames: list[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    percent = 100 * count_shares(sample_frames).mean(axis=0)
+    bounds = {
+        SKY: (10, 30), BUILDING: (15, 40), POLE: (0.4, 3), ROAD: (20, 40), PAVEMENT: (2, 10),
+        TREE: (4, 20), SIGN: (0.4, 3), FENCE: (0.4, 4), CAR: (3, 15), PEDESTRIAN: (0.3, 2.5),
+        BICYCLIST: (0.15, 2),
+    }  # fmt: skip
+    outside = {k: percent[k] for k, (low, high) in bounds.items() if not low < percent[k] < high}
+    assert not outside
+
+
+def test_sky_is_above_and_road_below(
+    sample_frames: list[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    rows = np.arange(SIZE_HW[0])[:, None]
+    for _, labels_HW in sample_frames:
+        sky, road = labels_HW == SKY, labels_HW == ROAD
+        assert (rows * sky).sum() / sky.sum() < (rows * road).sum() / road.sum()
+
+
+def test_sky_is_the_brightest_part(sample_frames: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    brighter = [
+        image_HWC[labels_HW == SKY].mean() > image_HWC[labels_HW == ROAD].mean()
+        for image_HWC, labels_HW in sample_frames
+    ]
+    assert np.mean(brighter) > 0.95
+
+
+def test_image_edges_lie_on_label_edges(
+    sample_frames: list[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    ratios = []
+    for image_HWC, labels_HW in sample_frames:
+        grey = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        steps = np.abs(np.diff(grey, axis=1))
+        is_edge = np.diff(labels_HW.astype(int), axis=1) != 0
+        ratios.append(steps[is_edge].mean() / steps[~is_edge].mean())
+    assert np.median(ratios) > 2
+
+
+def test_surfaces_carry_texture(sample_frames: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    deviations = [
+        image_HWC[labels_HW == ROAD].std(axis=0).mean() for image_HWC, labels_HW in sample_frames
+    ]
+    assert np.median(deviations) > 3
+
+
+def test_light_varies_from_scene_to_scene(
+    sample_frames: list[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    means = [image_HWC[labels_HW == ROAD].mean() for image_HWC, labels_HW in sample_frames]
+    assert min(means) < 40
+    assert max(means) > 90
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_scene_moves_smoothly(seed: int) -> None:
+    frames = list(itertools.islice(StreetScene(seed, SIZE_HW), 12))
+    agreements = [np.mean(one[1] == other[1]) for one, other in itertools.pairwise(frames)]
+    assert min(agreements) > 0.8
+    assert np.mean(frames[0][1] == frames[-1][1]) < 0.99
+
+
+def test_drive_goes_on_far_from_the_start() -> None:
+    _, labels_HW = StreetScene(6, (96, 128)).render(1_000_000)
+    assert {SKY, ROAD, BUILDING} <= set(np.unique(labels_HW).tolist())
