@@ -30,7 +30,7 @@ class SegmentSettings:
     precision: str = "auto"
     size: str = "card"
     alpha: float = 0.5
-    boxes: bool = True
+    boxes: bool = False
 
 
 def segment_files(settings: SegmentSettings, say: Callable[[str], None]) -> int:

@@ -16,7 +16,7 @@ def segment(
     precision: Precision = "auto",
     size: Annotated[str, typer.Option(help="Network's input: card, input or WxH.")] = "card",
     alpha: Annotated[float, typer.Option(help="Weight of the colours.", min=0, max=1)] = 0.5,
-    boxes: Annotated[bool, typer.Option(help="Draw the boxes of the objects.")] = True,
+    boxes: Annotated[bool, typer.Option(help="Draw the boxes of the objects.")] = False,
 ) -> None:
     """Write overlay, colours and class ids of each image as PNG."""
     from proxia_segmentation_ros.apps.segment import SegmentSettings, segment_files
