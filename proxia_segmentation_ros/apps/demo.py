@@ -42,6 +42,7 @@ IMAGE_TOPIC = "demo_camera/image_raw"
 READY_TIMEOUT_S = 120.0
 LAST_LABELS_TIMEOUT_S = 3.0
 LAST_STATS_TIMEOUT_S = 3.0
+ALIVE_PERIOD_S = 0.1
 PREPARE_TIMEOUT_S = 15.0
 # The whole demo ends within 60 s; this much of it belongs to what follows the stream.
 STREAM_ENDS_BY_S = 46.0
@@ -163,7 +164,7 @@ class _Demo:
                 self._prepare(frames)
             made = None if frames.is_making else self._store.count
             late = self._stream_frames(player, published.append, made)
-            self._wait_for_last(listener, published)
+            self._wait_for_last(listener, published, process)
         if not listener.labels:
             raise ProxiaError.from_parts(
                 f"no labels came back for {len(published)} frames",
@@ -197,12 +198,21 @@ class _Demo:
         finally:
             alarm.cancel()
 
-    def _wait_for_last(self, listener: "StreamListener", published: "list[PublishedFrame]") -> None:
+    def _wait_for_last(
+        self,
+        listener: "StreamListener",
+        published: "list[PublishedFrame]",
+        process: NodeProcess,
+    ) -> None:
         """Wait for the labels of the last frame, then for statistics that count them."""
         if not published:
             return
         last_ns = published[-1].stamp_ns
-        listener.wait_for(lambda heard: last_ns in heard.labels, LAST_LABELS_TIMEOUT_S)
+        give_up_s = time.monotonic() + LAST_LABELS_TIMEOUT_S
+        while time.monotonic() < give_up_s:
+            process.check_alive()
+            if listener.wait_for(lambda heard: last_ns in heard.labels, ALIVE_PERIOD_S):
+                break
         count = len(listener.labels)
         listener.wait_for(
             lambda heard: (

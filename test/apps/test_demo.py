@@ -117,7 +117,7 @@ def test_no_labels_is_an_error_that_shows_the_log(settings, monkeypatch):
 
 def test_death_of_the_node_in_mid_stream_is_told_with_its_last_words(settings, monkeypatch):
     monkeypatch.setenv("FAKE_NODE", "dead")
-    monkeypatch.setattr("proxia_segmentation_ros.apps.demo.LAST_LABELS_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("proxia_segmentation_ros.apps.demo.LAST_LABELS_TIMEOUT_S", 60.0)
     with pytest.raises(ProxiaError, match=r"(?s)exit code 1.*the fake model burst"):
         run_demo(DemoSettings(**settings), Quiet())
 
