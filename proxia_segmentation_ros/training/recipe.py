@@ -61,6 +61,9 @@ class OptimiserSettings(_Settings):
     class_balance: float = Field(
         default=0.5, ge=0, le=1, description="class weight is (median share / share) ** this"
     )
+    average_decay: float = Field(
+        default=0.99, ge=0, lt=1, description="decay of the moving average of weights that is kept"
+    )
     class_boost: dict[str, float] = Field(
         default_factory=dict, description="further factor by class name, for classes missed"
     )

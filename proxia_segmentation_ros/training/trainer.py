@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from proxia_segmentation_ros.data.mixture import PairMixture
 from proxia_segmentation_ros.errors import ConfigError
@@ -70,7 +71,17 @@ class Trainer:
         self._normalisation = Normalisation()
         self._dtype = choose_dtype(recipe.precision)
         self._optimiser = make_optimiser(model, recipe.optimiser)
+        self._average = AveragedModel(
+            self.model,
+            multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.average_decay),
+            use_buffers=True,
+        )
         self._class_weights_K = self._measure_class_weights()
+
+    @property
+    def average(self) -> nn.Module:
+        """The moving average of the weights: what is validated and kept."""
+        return self._average.module
 
     def _measure_class_weights(self) -> Tensor:
         num_classes = len(self._label_set)
@@ -99,6 +110,7 @@ class Trainer:
         """Load the newest checkpoint of the folder."""
         state = load_checkpoint(self.last_path)
         self.model.load_state_dict(state["model"])
+        self._average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.step = int(state["step"])
         self.best = dict(state["best"])
@@ -162,16 +174,17 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
+        self._average.update_parameters(self.model)
         return float(loss.detach())
 
     def _validate_and_keep(self) -> None:
-        self.model.eval()
-        row = {"step": self.step, **self._validate(self.model)}
+        self.average.eval()
+        row = {"step": self.step, **self._validate(self.average)}
         self._log(row)
         if row["val_miou"] > self.best.get("val_miou", -1.0):
             self.best = row
             save_checkpoint(
-                self.folder / "best.pt", {"model": self.model.state_dict(), "step": self.step}
+                self.folder / "best.pt", {"model": self.average.state_dict(), "step": self.step}
             )
 
     def _log(self, row: dict[str, Any]) -> None:
@@ -183,6 +196,7 @@ class Trainer:
     def _state(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
+            "average": self._average.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "step": self.step,
             "best": self.best,

@@ -132,3 +132,16 @@ def test_boost_raises_the_weight_of_its_class(tmp_path: Path) -> None:
 def test_boost_of_an_unknown_class_lists_the_classes(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'brigt'.*dark, bright"):
         make_trainer(tmp_path, class_boost={"brigt": 3.0})
+
+
+def test_average_follows_the_weights_slowly(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path)
+    before = trainer.average.ocr.cls_head.weight.detach().clone()
+    trainer.run(stop_step=1)
+    assert torch.equal(trainer.average.ocr.cls_head.weight, trainer.model.ocr.cls_head.weight)
+    first = trainer.average.ocr.cls_head.weight.detach().clone()
+    assert not torch.equal(first, before)
+    trainer.run(stop_step=5)
+    newest = trainer.model.ocr.cls_head.weight.detach()
+    average = trainer.average.ocr.cls_head.weight.detach()
+    assert 0 < (average - first).norm() < 0.2 * (newest - first).norm()
