@@ -140,6 +140,30 @@ class Canvas:
         _, counted = cv2.threshold(outline, 110, label, cv2.THRESH_BINARY)
         cv2.copyTo(counted, counted, self.labels_HW[rows, columns])
 
+    def mottle(self, uv_N2: np.ndarray, shade_HW: np.ndarray, label: int) -> None:
+        """Shade what has a label around some points; 128 in the stretched shade is unchanged."""
+        window = self.find_window(uv_N2)
+        if window is None:
+            return
+        left, top, right, bottom = window
+        (low_u, low_v), (high_u, high_v) = uv_N2.min(axis=0), uv_N2.max(axis=0)
+        height, width = shade_HW.shape
+        scale_x, scale_y = width / (high_u - low_u), height / (high_v - low_v)
+        matrix = np.array(
+            [[scale_x, 0, (left - low_u) * scale_x], [0, scale_y, (top - low_v) * scale_y]]
+        )
+        shade = cv2.warpAffine(
+            shade_HW,
+            matrix,
+            (right - left, bottom - top),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        target = self.image_HWC[top:bottom, left:right]
+        mask = cv2.compare(self.labels_HW[top:bottom, left:right], label, cv2.CMP_EQ)
+        shaded = cv2.multiply(target, cv2.cvtColor(shade, cv2.COLOR_GRAY2RGB), scale=1 / 128)
+        cv2.copyTo(shaded, mask, target)
+
     def _merge(
         self,
         source: np.ndarray,

@@ -66,7 +66,7 @@ def share_facade(index: int) -> Facade:
     image = make_wall(rng, material, size_hw)
     _draw_storeys(image, rng, kind, floors, storey_m)
     _draw_trim(image, rng, kind)
-    wall = make_wall(rng, material, (256, 256))
+    wall = make_wall(rng, material, (320, 320))
     return Facade(
         kind,
         build_texture(image, PX_PER_M),
@@ -115,7 +115,7 @@ def make_wall(
         rows = int(height / PX_PER_M / brick_hw[0]) + 1
         columns = int(width / PX_PER_M / brick_hw[1]) + 1
         bricks = rng.standard_normal((rows, columns)).astype(np.float32)
-        amount = 0.1 if pattern == "brick" else 0.05
+        amount = 0.085 if pattern == "brick" else 0.05
         tone += amount * cv2.resize(bricks, (width, height), interpolation=cv2.INTER_NEAREST)
     shade = np.linspace(1.04, 0.9, height, dtype=np.float32)[:, None]
     return (tone * shade)[..., None] * colour.astype(np.float32)
@@ -182,7 +182,7 @@ def make_glass(rng: np.random.Generator, size_hw: tuple[int, int]) -> np.ndarray
     glass = grey[..., None] * np.array((0.94, 1.0, 1.06), np.float32)
     if rng.random() < 0.35:
         curtain = max(2, size_hw[1] // 4)
-        glass[:, :curtain] = glass[:, -curtain:] = rng.uniform(110, 190, 3)
+        glass[:, :curtain] = glass[:, -curtain:] = rng.uniform(90, 180) * rng.uniform(0.92, 1.08, 3)
     if rng.random() < 0.25:
         glass[: size_hw[0] // 2] += rng.uniform(40, 90)
     return np.clip(glass, 8, 235)
@@ -231,7 +231,7 @@ def make_goods(rng: np.random.Generator, size_hw: tuple[int, int]) -> np.ndarray
     for _ in range(int(rng.integers(4, 14))):
         x, y = int(rng.integers(width)), int(rng.integers(height // 3, height))
         w, h = (int(n) for n in rng.integers(4, 26, 2))
-        colour = rng.uniform(20, 190, 3)
+        colour = rng.uniform(20, 170) * rng.uniform(0.7, 1.3, 3)
         cv2.rectangle(goods, (x, y), (x + w, y + h), colour.tolist(), -1)
     if rng.random() < 0.5:
         cv2.rectangle(goods, (3, 3), (width - 3, 6), (235, 230, 200), -1)

@@ -152,8 +152,8 @@ def share_bush(index: int) -> Sprite:
 
 @lru_cache(maxsize=4)
 def share_hedge(index: int) -> Texture:
-    """Return foliage of a hedge, 8 m long and 2 m high."""
+    """Return foliage of a hedge, 8 m long and 1.6 m high."""
     rng = np.random.default_rng((41, index))
-    leaves = make_leaves(rng, (80, 320), None)
-    leaves *= np.linspace(1.25, 0.6, 80, dtype=np.float32)[:, None, None]
+    leaves = make_leaves(rng, (64, 320), None)
+    leaves *= np.linspace(1.25, 0.6, 64, dtype=np.float32)[:, None, None]
     return build_texture(leaves, 40.0)

@@ -51,9 +51,9 @@ class Pole:
         """Paint the post and its lamp."""
         canvas, weather = view.canvas, view.weather
         px_per_m = view.camera.measure_scale(self.along_m)
-        least_px = 2.0 * max(view.camera.size_hw[0] / 360, 0.6)
+        least_px = 2.4 * max(view.camera.size_hw[0] / 360, 0.6)
         wide_px = self.width_m * px_per_m
-        if view.is_near or wide_px < least_px * 0.4:
+        if view.is_near or wide_px < least_px * 0.5:
             return
         half = max(wide_px, least_px) / 2
         (u, low), (_, top), (end, lamp_v), (tip, tip_v) = view.uv_N2.tolist()
@@ -144,7 +144,7 @@ class Sign:
     def draw(self, view: View) -> None:
         """Paint the face."""
         px_per_m = view.camera.measure_scale(self.along_m)
-        if view.is_near or px_per_m * self.size_m[0] < 3:
+        if view.is_near or px_per_m * self.size_m[0] < 4:
             return
         if self.kind == "light":
             self._draw_light(view.canvas, view.uv_N2)

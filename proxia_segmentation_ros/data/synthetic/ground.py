@@ -103,7 +103,7 @@ def _fill_patches(canvas: Canvas, weather: Weather, patches: Sequence[Patch]) ->
     ahead, v = placed_N3[:, 2], uv_N2[:, 1]
     nearest, farthest = np.minimum.reduceat(ahead, starts), np.maximum.reduceat(ahead, starts)
     tall = np.maximum.reduceat(v, starts) - np.minimum.reduceat(v, starts)
-    is_thin = np.array([patch.label is None for patch in patches]) & (tall < 0.35)
+    is_thin = np.array([patch.label is None for patch in patches]) & (tall < 0.5)
     is_shown = (farthest > 1.2) & (nearest < camera.far_m) & ~is_thin
     for number in np.flatnonzero(is_shown).tolist():
         rows = slice(starts[number], ends[number])
@@ -157,4 +157,4 @@ def _darken(camera: Camera, light: np.ndarray, shadows: Sequence[Shadow], shadow
         uv_N2 = camera.project_clipped(cast.points_N3)
         if len(uv_N2) >= 3:
             cv2.fillPoly(shade, [fix_points(uv_N2)], (255 * shadow,), cv2.LINE_8, 4)
-    cv2.multiply(light, shade, dst=light, scale=1 / 255)
+    cv2.multiply(light, cv2.blur(shade, (3, 3)), dst=light, scale=1 / 255)

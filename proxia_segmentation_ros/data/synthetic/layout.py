@@ -61,7 +61,7 @@ def draw_plan(rng: np.random.Generator, seed: int, shadow_side: int) -> StreetPl
     grass = np.array((84, 96, 52)) * rng.uniform(0.7, 1.1)
     road = rng.uniform(76, 112) * np.array((1, 1, 1.02)) * rng.uniform(0.97, 1.03, 3)
     paving = rng.uniform(84, 140) * np.array((1.02, 0.99, 0.94)) * rng.uniform(0.96, 1.04, 3)
-    kinds = ("shops", "shops", "terrace", "terrace", "houses", "park", "offices")
+    kinds = ("shops", "shops", "terrace", "terrace", "houses", "houses", "park", "park", "offices")
 
     def as_colour(rgb: np.ndarray) -> Colour:
         return scale((float(rgb[0]), float(rgb[1]), float(rgb[2])), 1.0)
@@ -277,12 +277,12 @@ class BlockBuilder:
         self._patches.append(
             Patch(min(back, out), max(back, out), begin, begin + length, green, VERGE)
         )
-        for row in (14.0, 7.0, 2.5):
+        for row in (13.0, 6.5, 2.5):
             along = begin + float(rng.uniform(0, 4))
             while along < begin + length:
                 lateral = back + side * (row + float(rng.uniform(-1.5, 3)))
                 self._add_tree(lateral, along, float(rng.uniform(6, 12)))
-                along += float(rng.uniform(4, 9))
+                along += float(rng.uniform(5, 11))
         kind = str(rng.choice(("railing", "board", "hedge", "open"), p=(0.4, 0.2, 0.2, 0.2)))
         if kind == "hedge":
             self._things.append(
@@ -313,7 +313,7 @@ class BlockBuilder:
         if rng.random() < 0.25:
             length = min(float(rng.uniform(6, 16)), end - begin)
             self._things.append(Strip("railing", int(rng.integers(4)), kerb, begin, length, 1.05))
-        if plan.pavement_m[(side + 1) // 2] > 2.2 and rng.random() < 0.3:
+        if plan.pavement_m[(side + 1) // 2] > 2.2 and rng.random() < 0.4:
             self._add_tree(kerb + side * 0.4, float(rng.uniform(begin, end)),
                            float(rng.uniform(5, 9)))  # fmt: skip
         if plan.parking_m[(side + 1) // 2] > 0:

@@ -87,7 +87,7 @@ class Pedestrian:
     def draw(self, view: View) -> None:
         """Paint the person."""
         px_per_m = view.camera.measure_scale(self.along_m)
-        if self.along_m - view.camera.along_m < 1.2 or px_per_m * self.looks.height_m < 11:
+        if self.along_m - view.camera.along_m < 1.2 or px_per_m * self.looks.height_m < 15:
             return
         weather = view.weather
         gain = 0.9 * (weather.facing_gain + weather.measure_gain(self.lateral_m)) / 2
@@ -160,7 +160,7 @@ class Bicyclist:
     def draw(self, view: View) -> None:
         """Paint bicycle and rider."""
         px_per_m = view.camera.measure_scale(self.along_m)
-        if self.along_m - view.camera.along_m < 1.5 or px_per_m < 7:
+        if self.along_m - view.camera.along_m < 1.5 or px_per_m < 10:
             return
         self._figure.paint(view, 0.45 * (view.weather.facing_gain + 0.8), BICYCLIST, px_per_m)
 

@@ -43,7 +43,21 @@ def expose(image_HWC: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> n
         soft = cv2.GaussianBlur(picture, (0, 0), 1.2 * unit)
         picture = cv2.addWeighted(picture, 1 + sensor.sharpening, soft, -sensor.sharpening, 0)
     picture = _saturate(picture, sensor.saturation)
+    if sensor.chroma_blur:
+        picture = _soften_chroma(picture)
     return _add_noise(picture, sensor.noise, rng)
+
+
+def _soften_chroma(picture: np.ndarray) -> np.ndarray:
+    """Keep colour at half the resolution, as JPEG and most video do."""
+    height, width = picture.shape[:2]
+    luma, *chroma = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
+    half = (max(width // 2, 1), max(height // 2, 1))
+    blurred = [
+        cv2.resize(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), (width, height))
+        for plane in chroma
+    ]
+    return cv2.cvtColor(cv2.merge([luma, *blurred]), cv2.COLOR_YCrCb2RGB)
 
 
 def _saturate(picture: np.ndarray, saturation: float) -> np.ndarray:

@@ -15,13 +15,13 @@ TREE, FENCE = 5, 7
 
 @lru_cache(maxsize=16)
 def share_fence(kind: str, index: int) -> Texture:
-    """Return 4 m of fence, with alpha: railing, board or bars."""
+    """Return 8 m of fence, with alpha: railing, board or bars."""
     rng = np.random.default_rng((47, index, len(kind)))
-    face = np.zeros((96, 256, 4), np.float32)
+    face = np.zeros((96, 512, 4), np.float32)
     if kind == "board":
         colour = np.array(((104, 82, 60), (120, 104, 84), (84, 74, 62))[index % 3], np.float32)
-        boards = np.repeat(1 + 0.16 * rng.standard_normal(32), 8)[None, :, None]
-        face[..., :3] = colour * boards * (1 + 0.12 * cut_noise(rng, (96, 256), 0.8)[..., None])
+        boards = np.repeat(1 + 0.16 * rng.standard_normal(64), 8)[None, :, None]
+        face[..., :3] = colour * boards * (1 + 0.12 * cut_noise(rng, (96, 512), 0.8)[..., None])
         face[..., 3] = 255
         face[:, ::8, :3] *= 0.55
         face[:, ::64, :3] *= 0.5
@@ -29,11 +29,11 @@ def share_fence(kind: str, index: int) -> Texture:
         grey = ((24, 26, 28), (150, 152, 152), (30, 50, 40), (90, 94, 96))[index % 4]
         ink = (*(float(c) for c in grey), 255.0)
         face[..., :3] = grey
-        for x in range(0, 256, 8 if kind == "railing" else 12):
+        for x in range(0, 512, 8 if kind == "railing" else 12):
             cv2.line(face, (x, 12), (x, 90), ink, 2)
         for y in (12, 86):
-            cv2.line(face, (0, y), (256, y), ink, 4)
-        for x in range(0, 256, 64):
+            cv2.line(face, (0, y), (512, y), ink, 4)
+        for x in range(0, 512, 64):
             cv2.rectangle(face, (x, 4), (x + 5, 96), ink, -1)
     return build_texture(face, 64.0)
 
@@ -59,7 +59,7 @@ class Strip:
     @cached_property
     def points_N3(self) -> np.ndarray:
         """Return upper and lower points of all joints between its pieces."""
-        piece_m = 6.0 if self.kind == "hedge" else 4.0
+        piece_m = 8.0
         count = max(1, round(self.length_m / piece_m)) + 1
         points_N3 = np.empty((2 * count, 3))
         points_N3[:, 0] = self.lateral_m

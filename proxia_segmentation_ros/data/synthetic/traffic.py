@@ -152,7 +152,7 @@ class Traffic:
             lateral, view = edge + (back - edge) * walker.place, walker.view
             if walker.crosses and slot % 3 == 0:
                 share = min(max((ahead - 12) / 36, 0.0), 1.0)
-                lateral, view = lateral + (1 - share) * -2 * edge, 1.0
+                lateral, view = lateral * (2 * share - 1), 1.0
             stride = time_s * 5.5 + slot * 1.7
             along = camera_along_m + ahead - 2
             things.append(Pedestrian(walker.looks, lateral, along, stride, view))

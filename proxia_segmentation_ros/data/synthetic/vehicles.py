@@ -7,6 +7,7 @@ import numpy as np
 
 from proxia_segmentation_ros.data.synthetic.solids import Solid, find_visible, share_vehicle
 from proxia_segmentation_ros.data.synthetic.stage import View
+from proxia_segmentation_ros.data.synthetic.textures import make_noise
 from proxia_segmentation_ros.data.synthetic.tone import Colour, light_lamp, scale
 from proxia_segmentation_ros.data.synthetic.weather import Weather
 
@@ -35,6 +36,20 @@ _DETAILS = {
     "rim": 14.0, "arch": 16.0, "white plate": 14.0, "grille": 14.0, "seam": 24.0,
     "mirror": 12.0, "trim": 10.0, "yellow plate": 9.0,
 }  # fmt: skip
+
+
+_SHEEN_PX_PER_M = 20.0
+_SHEEN_COUNT = 6
+
+
+@lru_cache(maxsize=_SHEEN_COUNT)
+def share_sheen(index: int) -> np.ndarray:
+    """Return what a car mirrors of its surroundings: 128 = nothing, lighter above."""
+    rng = np.random.default_rng((97, index))
+    rows = np.linspace(22, -26, 24)[:, None]
+    blotches = 12 * make_noise(rng, (24, 32), 1.2)
+    sheen: np.ndarray = np.clip(128 + rows + blotches, 60, 220).astype(np.uint8)
+    return sheen
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,9 @@ class Vehicle:
             if clipped and not _is_turned_here(view.placed_N3[first:last]):
                 continue
             view.fill(first, last, colours[number], CAR if face.is_body else None)
+        if px_per_m > _SHEEN_PX_PER_M and not clipped:
+            index = int(sum(self.paint) * 7) % _SHEEN_COUNT
+            view.canvas.mottle(view.uv_N2[8:], share_sheen(index), CAR)
 
 
 def _is_turned_here(placed_N3: np.ndarray) -> bool:
