@@ -192,6 +192,9 @@ def build_packages(ros_prefixes: "list[str]", env: "dict[str, str]", env_text: s
     bases = ["."]
     if not any(Path(p, "share", "vision_msgs").is_dir() for p in ros_prefixes):
         bases.append("compat/vision_msgs")
+    for name in (PACKAGE, "vision_msgs"):
+        # a build without links, by hand, leaves folders here that links cannot replace
+        shutil.rmtree(BUILD / name / "ament_cmake_python", ignore_errors=True)
     say("building the messages with colcon")
     colcon = ["colcon", "build", "--symlink-install", "--base-paths", *bases]
     shell = '. build/env.sh && exec "$@"'

@@ -1,6 +1,7 @@
 """A robot's workspace: `colcon build`, plain and with links, and `colcon test`."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,53 +20,69 @@ for folder in ("label_sets", "recipes", "weights"):
 """
 
 
-@pytest.fixture(scope="module", params=["plain", "symlinks"])
-def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a workspace with the package in src/, built by colcon."""
-    folder = tmp_path_factory.mktemp(request.param)
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a workspace with the package in src/."""
+    folder = tmp_path_factory.mktemp("workspace")
     copy_checkout(folder / "src" / PACKAGE)
-    flags = ["--symlink-install"] if request.param == "symlinks" else []
-    run_checked(["colcon", "build", *flags], folder, make_build_environment())
     return folder
 
 
-def run_in_workspace(workspace: Path, command: str) -> str:
+@pytest.fixture(scope="module", params=["plain", "links"])
+def installation(request: pytest.FixtureRequest, workspace: Path) -> Path:
+    """Return what colcon installed; both ways share build/, to compile the messages once."""
+    # folders of a build without links, which links cannot replace
+    shutil.rmtree(workspace / "build" / PACKAGE / "ament_cmake_python", ignore_errors=True)
+    flags = {"plain": [], "links": ["--symlink-install"]}[request.param]
+    command = ["colcon", "build", "--install-base", request.param, *flags]
+    run_checked(command, workspace, make_build_environment())
+    return workspace / str(request.param)
+
+
+def run_in(installation: Path, command: str) -> str:
     env = make_build_environment()
-    script = f". {workspace}/install/local_setup.sh && {command}"
+    script = f". {installation}/local_setup.sh && {command}"
     return run_checked(["sh", "-c", script], Path("/"), env)
 
 
-def test_installation_holds_modules_messages_and_data(workspace: Path) -> None:
-    prefix = workspace / "install" / PACKAGE
-    report = run_in_workspace(workspace, f"python -c '{REPORT}'").splitlines()
-    assert Path(report[0]).is_relative_to(prefix)
-    assert Path(report[1]).is_relative_to(prefix)
+def test_installation_holds_modules_messages_and_data(installation: Path) -> None:
+    report = run_in(installation, f"python -c '{REPORT}'").splitlines()
+    assert Path(report[0]).is_relative_to(installation / PACKAGE)
+    assert Path(report[1]).is_relative_to(installation / PACKAGE)
     assert "camvid.yaml" in report[2]
     assert "camvid.yaml" in report[3]
     assert "default" in report[4]
 
 
-def test_commands_are_where_ros_and_the_shell_look(workspace: Path) -> None:
-    prefix = workspace / "install" / PACKAGE
+def test_modules_are_links_only_where_links_were_asked_for(installation: Path) -> None:
+    (module,) = installation.glob(f"{PACKAGE}/**/{PACKAGE}/labels.py")
+    assert module.is_symlink() is (installation.name == "links")
+
+
+def test_commands_are_where_ros_and_the_shell_look(installation: Path) -> None:
+    prefix = installation / PACKAGE
     assert os.access(prefix / "lib" / PACKAGE / "segmentation_node", os.X_OK)
-    assert run_in_workspace(workspace, "command -v proxia").strip() == str(prefix / "bin/proxia")
-    assert "Commands:" in run_in_workspace(workspace, "proxia --help")
+    assert run_in(installation, "command -v proxia").strip() == str(prefix / "bin/proxia")
+    assert "Commands:" in run_in(installation, "proxia --help")
 
 
-def test_what_ros_people_edit_is_in_share(workspace: Path) -> None:
-    share = workspace / "install" / PACKAGE / "share" / PACKAGE
+def test_what_ros_people_edit_is_in_share(installation: Path) -> None:
+    share = installation / PACKAGE / "share" / PACKAGE
     assert (share / "config" / "fastdds_profile.xml").is_file()
     assert (share / "config" / "proxia.yaml").is_file()
     assert (share / "launch" / "proxia.launch.py").is_file()
 
 
-def test_colcon_test_passes(workspace: Path) -> None:
+def test_colcon_test_passes(installation: Path) -> None:
     env = make_build_environment()
-    run_checked(["colcon", "test", "--return-code-on-test-failure"], workspace, env)
-    result = run_checked(["colcon", "test-result", "--all"], workspace, env)
+    base = ["--install-base", installation.name]
+    run_checked(
+        ["colcon", "test", "--return-code-on-test-failure", *base], installation.parent, env
+    )
+    result = run_checked(["colcon", "test-result", "--all"], installation.parent, env)
     assert " 0 errors, 0 failures, 0 skipped" in result
     assert "Summary: 0 tests" not in result
 
 
-def test_stand_in_for_vision_msgs_is_not_built_in_a_workspace(workspace: Path) -> None:
-    assert not (workspace / "install" / "vision_msgs").exists()
+def test_stand_in_for_vision_msgs_is_not_built_in_a_workspace(installation: Path) -> None:
+    assert not (installation / "vision_msgs").exists()
