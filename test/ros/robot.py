@@ -23,7 +23,14 @@ RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
+SERVICES = {
+    "change_state": ChangeState,
+    "get_parameters": GetParameters,
+    "get_state": GetState,
+    "set_parameters_atomically": SetParametersAtomically,
+}
 TIMEOUT_S = 20.0
+ASK_AGAIN_AFTER_S = 4.0
 
 
 class Spinner:
@@ -64,7 +71,11 @@ class Robot:
         self.changed = threading.Condition()
         self.heard: dict[str, list[Any]] = {}
         self._publishers: dict[str, Any] = {}
-        self._clients: dict[str, Any] = {}
+        # Made before the node starts: an answer to a client that the node has not met yet is lost.
+        self._clients = {
+            service: self.node.create_client(service_type, f"/{node_name}/{service}")
+            for service, service_type in SERVICES.items()
+        }
         self.listen("/diagnostics", DiagnosticArray)
         self._spinner.start(self.node)
 
@@ -142,23 +153,31 @@ class Robot:
         self.wait_for(lambda: self.state() == label, f"state {label}")
 
     def state(self) -> str:
-        return self._call("get_state", GetState, GetState.Request()).current_state.label
+        return self._call("get_state", GetState.Request()).current_state.label
 
-    def change_state(self, transition_id: int) -> bool:
+    def change_state(self, transition_id: int, goal: str) -> bool:
         request = ChangeState.Request(transition=Transition(id=transition_id))
-        return self._call("change_state", ChangeState, request, 30).success
+
+        def is_done() -> str | None:
+            answer = self._ask_once("change_state", request, ASK_AGAIN_AFTER_S)
+            if answer is not None:
+                return "yes" if answer.success else "no"
+            # The transition may have happened although its answer was lost.
+            return "yes" if self.state() == goal else None
+
+        return self.wait_for(is_done, f"the way to {goal}", 3 * TIMEOUT_S) == "yes"
 
     def configure(self) -> bool:
-        return self.change_state(Transition.TRANSITION_CONFIGURE)
+        return self.change_state(Transition.TRANSITION_CONFIGURE, "inactive")
 
     def activate(self) -> bool:
-        return self.change_state(Transition.TRANSITION_ACTIVATE)
+        return self.change_state(Transition.TRANSITION_ACTIVATE, "active")
 
     def deactivate(self) -> bool:
-        return self.change_state(Transition.TRANSITION_DEACTIVATE)
+        return self.change_state(Transition.TRANSITION_DEACTIVATE, "inactive")
 
     def clean_up(self) -> bool:
-        return self.change_state(Transition.TRANSITION_CLEANUP)
+        return self.change_state(Transition.TRANSITION_CLEANUP, "unconfigured")
 
     def set_parameters(self, **values: Any) -> Any:
         """Set a group at once; `__` stands for the dot."""
@@ -168,10 +187,10 @@ class Robot:
         request = SetParametersAtomically.Request()
         for name, value in values.items():
             request.parameters.append(Parameter(name, value=value).to_parameter_msg())
-        return self._call("set_parameters_atomically", SetParametersAtomically, request).result
+        return self._call("set_parameters_atomically", request).result
 
     def get_parameter(self, name: str) -> Any:
-        response = self._call("get_parameters", GetParameters, GetParameters.Request(names=[name]))
+        response = self._call("get_parameters", GetParameters.Request(names=[name]))
         return rclpy.parameter.parameter_value_to_python(response.values[0])
 
     def find_diagnostic(self, part: str) -> Any:
@@ -192,13 +211,33 @@ class Robot:
 
         return self.wait_for(find, f"{text!r} in the diagnostics of {part}")
 
-    def _call(self, service: str, service_type: Any, request: Any, timeout_s: float = 10) -> Any:
-        if service not in self._clients:
-            client = self.node.create_client(service_type, f"/{self.name}/{service}")
-            self.wait_for(client.service_is_ready, f"service {service}")
-            self._clients[service] = client
-        future = self._clients[service].call_async(request)
-        return self.wait_for(lambda: future.done() and future, f"{service}", timeout_s).result()
+    def _call(self, service: str, request: Any) -> Any:
+        """Return the answer; ask again where none comes.
+
+        A server that does not know its client yet loses the answer.
+        """
+        answer = None
+
+        def ask() -> Any:
+            nonlocal answer
+            answer = self._ask_once(service, request, ASK_AGAIN_AFTER_S)
+            return answer
+
+        self.wait_for(ask, f"an answer of {service}", 3 * TIMEOUT_S)
+        return answer
+
+    def _ask_once(self, service: str, request: Any, timeout_s: float) -> Any:
+        client = self._clients[service]
+        self.wait_for(client.service_is_ready, f"service {service}")
+        future = client.call_async(request)
+        future.add_done_callback(self._notice)
+        with self.changed:
+            self.changed.wait_for(future.done, timeout_s)
+        return future.result() if future.done() else None
+
+    def _notice(self, _event: Any) -> None:
+        with self.changed:
+            self.changed.notify_all()
 
 
 def make_image(
