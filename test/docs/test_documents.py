@@ -20,6 +20,7 @@ from tables import (
 )
 
 from proxia_segmentation_ros.config import CameraSettings
+from proxia_segmentation_ros.model.card import list_shipped_weights
 from proxia_segmentation_ros.wire.encodings import SUPPORTED_ENCODINGS
 
 DOCUMENTS = [README, INTERFACES, *sorted((ROOT / "docs").glob("decisions/*.md"))]
@@ -95,6 +96,12 @@ def test_compat_table_is_that_of_the_launch_file() -> None:
         r"^\| `(\w+)` \| `(~/\w+)` \| `([\w/]+)` \|$", INTERFACES.read_text(), re.M
     )
     assert written == expected
+
+
+def test_weights_table_names_what_is_shipped() -> None:
+    table = README.read_text().partition("## Weights")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `(\w+)` \|", table, re.M)
+    assert sorted(named) == list_shipped_weights()
 
 
 def test_make_targets_in_the_readme_exist() -> None:
