@@ -160,7 +160,7 @@ class Canvas:
             borderMode=cv2.BORDER_REPLICATE,
         )
         target = self.image_HWC[top:bottom, left:right]
-        mask = cv2.compare(self.labels_HW[top:bottom, left:right], label, cv2.CMP_EQ)
+        mask = (self.labels_HW[top:bottom, left:right] == label).astype(np.uint8)
         shaded = cv2.multiply(target, cv2.cvtColor(shade, cv2.COLOR_GRAY2RGB), scale=1 / 128)
         cv2.copyTo(shaded, mask, target)
 
