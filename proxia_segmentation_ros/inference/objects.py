@@ -142,7 +142,6 @@ def _find_objects(
     camera_matrix: tuple[float, float, float, float] | None,
 ) -> dict[int, list[SceneObject]]:
     labels_HW = segmentation.labels
-    height, width = labels_HW.shape
     # cc3d drops id 0: moved up by one, the unlabeled id wraps around to just that.
     regions_HW = cc3d.connected_components(labels_HW + labels_HW.dtype.type(1), connectivity=8)
     statistics = cc3d.statistics(regions_HW, no_slice_conversion=True)
@@ -169,14 +168,18 @@ def _find_objects(
                 box_xywh=(left, top, right - left + 1, bottom - top + 1),
                 centroid_xy=(x, y),
                 mean_confidence=float(confidence[region]),
-                touches_border=(
-                    left == 0 or top == 0 or right == width - 1 or bottom == height - 1
-                ),
+                touches_border=_touches_border(box, labels_HW.shape),
                 depth_m=float(depth_m[region]),
                 position_xyz=_project((x, y), float(depth_m[region]), camera_matrix),
             )
         )
     return found
+
+
+def _touches_border(box: list[int], size_hw: tuple[int, ...]) -> bool:
+    """Tell whether a box of (top, bottom, left, right) reaches the edge of the image."""
+    top, bottom, left, right = box
+    return top == 0 or left == 0 or bottom == size_hw[0] - 1 or right == size_hw[1] - 1
 
 
 def choose_regions(

@@ -58,6 +58,11 @@ def run_node(make_node: Callable[[], StoppableNode], args: Sequence[str] | None)
     except (rclpy_implementation.RCLError, rclpy_implementation.UnknownROSArgsError) as error:
         get_logger("proxia").fatal(f"can't start: {error}; expected valid ROS arguments")
         return ConfigError.exit_code
+    return spin_until_stopped(node, stopping)
+
+
+def spin_until_stopped(node: StoppableNode, stopping: threading.Event) -> int:
+    """Spin `node` in a thread until `stopping`; end everything and return the exit code."""
     failures: list[BaseException] = []
     executor = SingleThreadedExecutor()
     executor.add_node(cast(Node, node))

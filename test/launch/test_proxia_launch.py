@@ -72,9 +72,8 @@ def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_arguments_are_those_of_the_contract(launch_file: ModuleType) -> None:
-    from launch.utilities import perform_substitutions
-
     from launch import LaunchContext
+    from launch.utilities import perform_substitutions
 
     arguments = launch_file.generate_launch_description().get_launch_arguments()
     context = LaunchContext()
