@@ -11,6 +11,22 @@ _SHIFT = 4
 _LIMIT = 6000 << _SHIFT
 
 
+def _map_to_sprite(
+    shift: tuple[float, float], scale: tuple[float, float], mirror_width: int | None
+) -> np.ndarray:
+    """Return the affine map from window pixels to sprite pixels, pixel centres to centres."""
+    matrix = np.array(
+        [
+            [scale[0], 0, shift[0] * scale[0] - 0.5],
+            [0, scale[1], shift[1] * scale[1] - 0.5],
+        ]
+    )
+    if mirror_width is not None:
+        matrix[0] = -matrix[0]
+        matrix[0, 2] += mirror_width - 1
+    return matrix
+
+
 class Canvas:
     """Paints polygons, textured quads and sprites into image and labels alike."""
 
@@ -118,16 +134,11 @@ class Canvas:
         x0, y0, x1, y1 = window
         level = sprite.colour.pick_level(px_per_m * stretch[1])
         source_hw = sprite.colour.levels[level].shape[:2]
-        scale_x, scale_y = source_hw[1] / width_px, source_hw[0] / height_px
-        matrix = np.array(
-            [
-                [scale_x, 0, (x0 + 0.5 - left) * scale_x - 0.5],
-                [0, scale_y, (y0 + 0.5 - top) * scale_y - 0.5],
-            ]
+        matrix = _map_to_sprite(
+            (x0 + 0.5 - left, y0 + 0.5 - top),
+            (source_hw[1] / width_px, source_hw[0] / height_px),
+            source_hw[1] if mirrored else None,
         )
-        if mirrored:
-            matrix[0] = -matrix[0]
-            matrix[0, 2] += source_hw[1] - 1
         size = (x1 - x0, y1 - y0)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         colour = cv2.warpAffine(sprite.colour.levels[level], matrix, size, flags=flags)
