@@ -8,7 +8,7 @@ PYTHON_3_11 := $(if $(ROS_SOURCED),,$(shell command -v python3.11))
 PYTHON ?= $(or $(PYTHON_3_11),python3)
 
 help:
-	@echo "make demo [SOURCE=...]   run the node on a virtual camera, a video, a folder or a bag"
+	@echo "make demo [SOURCE=...] [TRUTH=...]   run the node on a virtual camera, a video, a folder or a bag"
 	@echo "make test                check everything"
 	@echo "make setup               only make .venv, install/ and build/env.sh"
 	@echo "make clean               remove what the above made"
@@ -30,7 +30,7 @@ test: lint
 	@. build/env.sh && python -m pytest $(PYTEST_ARGS)
 
 demo: setup
-	@. build/env.sh && proxia demo $(if $(SOURCE),--source "$(SOURCE)")
+	@. build/env.sh && proxia demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(TRUTH),--truth "$(TRUTH)")
 
 clean:
 	rm -rf .venv build install log
