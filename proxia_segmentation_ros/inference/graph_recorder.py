@@ -16,6 +16,11 @@ from openvino import opset13 as ops
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from proxia_segmentation_ros.inference.upsampled_convolution import (
+    UpsampledConvolution,
+    enlarge,
+)
+
 Node: TypeAlias = Any
 Translation: TypeAlias = Callable[..., Node]  # (recorder, output, *arguments of the operation)
 
@@ -51,6 +56,7 @@ class GraphRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._nodes: dict[int, Node] = {}
         self._constants: dict[int, np.ndarray] = {}
+        self._postponed: dict[int, UpsampledConvolution] = {}
         # Keeps ids unique for as long as they are keys.
         self._alive: list[Tensor] = []
 
@@ -72,6 +78,10 @@ class GraphRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             UnknownOperation: the tensor came from nowhere that was recorded.
         """
         node = self._nodes.get(id(tensor))
+        postponed = self.take_postponed(tensor)
+        if postponed is not None:
+            node = postponed.build()
+            self._nodes[id(tensor)] = node
         if node is None:
             if id(tensor) not in self._constants:
                 raise UnknownOperation(f"a tensor of shape {tuple(tensor.shape)} from outside")
@@ -89,8 +99,19 @@ class GraphRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if translate is None:
             raise UnknownOperation(name)
         output = result[0] if isinstance(result, tuple) else result
-        self._bind(output, translate(self, output, *args, **kwargs))
+        node = translate(self, output, *args, **kwargs)
+        if node is not None:
+            self._bind(output, node)
         return result
+
+    def postpone(self, tensor: Tensor, convolution: UpsampledConvolution) -> None:
+        """Build this one once it is clear whether a batch norm follows."""
+        self._alive.append(tensor)
+        self._postponed[id(tensor)] = convolution
+
+    def take_postponed(self, tensor: Tensor) -> UpsampledConvolution | None:
+        """Return the convolution that computes a tensor, if it still waits to be built."""
+        return self._postponed.pop(id(tensor), None)
 
     def read(self, value: Tensor | float) -> Node:
         """Return a node for an operand that may be a number."""
@@ -148,7 +169,7 @@ def _flip(recorder: GraphRecorder, output: Tensor, source: Tensor, axes: list[in
 
 def _convolve(
     recorder: GraphRecorder,
-    output: Tensor,  # noqa: ARG001
+    output: Tensor,
     source: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -161,6 +182,16 @@ def _convolve(
 ) -> Node:
     if is_transposed or groups != 1:
         raise UnknownOperation("a transposed or grouped convolution")
+    is_plain = tuple(stride) == tuple(dilation) == (1, 1)
+    is_size_kept = list(padding) == [side // 2 for side in weight.shape[2:]]
+    if is_plain and is_size_kept:
+        bias_O = None if bias is None else recorder.read_constant(bias)
+        upsampled = UpsampledConvolution.match(
+            recorder.find_node(source), recorder.read_constant(weight), bias_O
+        )
+        if upsampled is not None:
+            recorder.postpone(output, upsampled)
+            return None
     node = ops.convolution(
         recorder.find_node(source),
         recorder.find_node(weight),
@@ -193,6 +224,9 @@ def _normalize(
     )
     gain_C = weight_C / np.sqrt(variance_C + eps)
     shift_C = bias_C - mean_C * gain_C
+    upsampled = recorder.take_postponed(source)
+    if upsampled is not None:
+        return upsampled.scale(gain_C, shift_C).build()
     gain, shift = (
         ops.constant(value.astype(np.float32).reshape(1, -1, 1, 1)) for value in (gain_C, shift_C)
     )
@@ -208,18 +242,9 @@ def _interpolate(
     is_corner_aligned: bool,
     *_: Any,
 ) -> Node:
-    return ops.interpolate(
-        recorder.find_node(source),
-        np.array(size_hw, np.int32),
-        "linear_onnx",
-        "sizes",
-        pads_begin=[0, 0, 0, 0],
-        pads_end=[0, 0, 0, 0],
-        coordinate_transformation_mode=(
-            "align_corners" if is_corner_aligned else "pytorch_half_pixel"
-        ),
-        axes=np.array([2, 3], np.int32),
-    )
+    if is_corner_aligned:
+        raise UnknownOperation("a resize with aligned corners")
+    return enlarge(recorder.find_node(source), *size_hw)
 
 
 def _concatenate(

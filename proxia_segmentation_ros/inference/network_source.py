@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     # A compiled network from the cache needs no torch: 2 s and 200 MB saved.
     from torch import nn
 
+GRAPH_MODULES = (
+    "graph_recorder.py",
+    "openvino_convert.py",
+    "torch_graph.py",
+    "upsampled_convolution.py",
+)
+
 
 class NetworkSource(Protocol):
     """A network with its card; `digest` names its exact weights."""
@@ -77,7 +84,7 @@ def hash_network_code() -> str:
     package = resources.files("proxia_segmentation_ros")
     for room, names in (
         ("model", ("backbone.py", "blocks.py", "networks.py", "ocr.py", "scale_attention.py")),
-        ("inference", ("graph_recorder.py", "openvino_convert.py", "torch_graph.py")),
+        ("inference", GRAPH_MODULES),
     ):
         for name in names:
             digest.update((package / room / name).read_bytes())

@@ -21,7 +21,7 @@ from proxia_segmentation_ros.inference.preprocess import resize_image
 logger = logging.getLogger(__name__)
 
 DEVICE = "CPU"
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 # Plans in use hold their network besides.
 KEPT_NETWORKS = 2
 
@@ -164,6 +164,8 @@ class OpenVinoBackend:
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
+            # A robot's cores have other work too: a pinned thread waits for whoever has its core.
+            "ENABLE_CPU_PINNING": False,
         }
         if self._threads_wanted:
             properties["INFERENCE_NUM_THREADS"] = self._threads_wanted

@@ -1,0 +1,161 @@
+"""Convolutions over enlarged maps, computed where the maps are still small.
+
+A head of HRNet enlarges every branch to 1/4 resolution, joins them and convolves; most of its
+work lies in the coarse branches, whose pixels were only interpolated. Mixing channels and
+interpolating commute, so the channels are mixed at the branch's own resolution and the result
+is enlarged: the same numbers but for rounding, for a fraction of the work
+(docs/decisions/001-openvino-graph.md).
+
+Shape legend: I, O channels in and out; H, W output rows and columns; h, w those of a branch.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from openvino import opset13 as ops
+from typing_extensions import Self
+
+Node: TypeAlias = Any
+
+# Branches that are enlarged less than this are convolved as they come with a 3x3 kernel:
+# resampling nine maps of theirs costs as much.
+LEAST_ENLARGEMENT = 3
+
+
+@dataclass(frozen=True)
+class UpsampledConvolution:
+    """A convolution, stride 1, over the concatenation of `parts`, some of them enlarged.
+
+    `kernel` is (O, I, k, k) with k 1 or 3, padded to keep the size; `bias` is (O,).
+    """
+
+    parts: tuple[Node, ...]
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    @classmethod
+    def match(cls, source: Node, kernel: np.ndarray, bias: np.ndarray | None) -> Self | None:
+        """Return the convolution when its source is of that kind and enlarged enough."""
+        side = kernel.shape[2]
+        if source.get_type_name() != "Concat" or side not in (1, 3) or side != kernel.shape[3]:
+            return None
+        parts = tuple(value.get_node() for value in source.input_values())
+        least = LEAST_ENLARGEMENT if side == 3 else 1
+        if not any(_measure_enlargement(part) >= least for part in parts):
+            return None
+        return cls(parts, kernel, np.zeros(len(kernel), np.float32) if bias is None else bias)
+
+    def scale(self, gain: np.ndarray, shift: np.ndarray) -> Self:
+        """Return the convolution followed by `x * gain + shift`, both (O,)."""
+        kernel = (self.kernel * gain.reshape(-1, 1, 1, 1)).astype(np.float32)
+        return replace(self, kernel=kernel, bias=(self.bias * gain + shift).astype(np.float32))
+
+    def build(self) -> Node:
+        """Return the node that computes it."""
+        side = self.kernel.shape[2]
+        ends = np.cumsum([part.shape[1] for part in self.parts])
+        kernels = np.split(self.kernel, ends[:-1], axis=1)
+        height, width = self.parts[0].shape[2], self.parts[0].shape[3]
+        least = LEAST_ENLARGEMENT if side == 3 else 1
+        coarse = [_measure_enlargement(part) >= least for part in self.parts]
+        total = _constant(self.bias.reshape(1, -1, 1, 1))
+        fine = [index for index, is_coarse in enumerate(coarse) if not is_coarse]
+        if fine:
+            direct = _join([self.parts[index] for index in fine], 1)
+            kernel = np.concatenate([kernels[index] for index in fine], 1)
+            total = ops.add(_convolve(direct, kernel), total)
+        enlarged = [index for index, is_coarse in enumerate(coarse) if is_coarse]
+        if side == 1:
+            for index in enlarged:
+                mixed = _convolve(_get_source(self.parts[index]), kernels[index])
+                total = ops.add(total, enlarge(mixed, height, width))
+            return total
+        return ops.add(
+            total,
+            _build_taps(
+                [_get_source(self.parts[index]) for index in enlarged],
+                [kernels[index] for index in enlarged],
+                height,
+                width,
+            ),
+        )
+
+
+def _build_taps(sources: list[Node], kernels: list[np.ndarray], height: int, width: int) -> Node:
+    """Sum 3x3 convolutions of enlarged sources, separably: columns first, then rows.
+
+    Each of the nine taps is a 1x1 convolution at low resolution, then interpolation and a
+    shift, which are linear too: one matrix for columns, one for rows, zero padding included.
+    """
+    channels = len(kernels[0])
+    row_maps, row_matrices = [], []
+    for source, kernel in zip(sources, kernels, strict=True):
+        low_height, low_width = source.shape[2], source.shape[3]
+        total = None
+        for tap in range(3):
+            # (O, I, 3 rows) -> (O x 3 rows, I): the row taps of a channel lie side by side.
+            mix = kernel[:, :, :, tap].transpose(0, 2, 1).reshape(channels * 3, -1, 1, 1)
+            columns_wW = make_shifted_resize(low_width, width, tap - 1).T
+            part = ops.matmul(_convolve(source, mix), _constant(columns_wW), False, False)
+            total = part if total is None else ops.add(total, part)
+        shape = np.array([1, channels, 3 * low_height, width], np.int64)
+        row_maps.append(ops.reshape(total, shape, False))
+        row_matrices += [make_shifted_resize(low_height, height, tap - 1) for tap in range(3)]
+    return ops.matmul(_constant(np.concatenate(row_matrices, 1)), _join(row_maps, 2), False, False)
+
+
+def make_shifted_resize(length: int, size: int, shift: int) -> np.ndarray:
+    """Return the matrix (size, length) that resizes bilinearly, then reads `shift` further on.
+
+    What lies beyond either end of the resized line is zero.
+    """
+    centre = np.maximum((np.arange(size) + 0.5) * length / size - 0.5, 0)
+    low = np.minimum(centre.astype(np.int64), length - 1)
+    high = np.minimum(low + 1, length - 1)
+    resize = np.zeros((size, length))
+    np.add.at(resize, (np.arange(size), low), 1 - (centre - low))
+    np.add.at(resize, (np.arange(size), high), centre - low)
+    shifted = np.zeros_like(resize)
+    places = np.arange(size) + shift
+    is_inside = (places >= 0) & (places < size)
+    shifted[is_inside] = resize[places[is_inside]]
+    return shifted.astype(np.float32)
+
+
+def _measure_enlargement(part: Node) -> float:
+    """Return by how much a node enlarges rows; 0 when it does not resize."""
+    if part.get_type_name() != "Interpolate":
+        return 0.0
+    return float(part.shape[2] / _get_source(part).shape[2])
+
+
+def _get_source(part: Node) -> Node:
+    return part.input_value(0).get_node()
+
+
+def enlarge(source: Node, height: int, width: int) -> Node:
+    """Resize bilinearly without corner alignment."""
+    return ops.interpolate(
+        source,
+        np.array([height, width], np.int32),
+        "linear_onnx",
+        "sizes",
+        pads_begin=[0, 0, 0, 0],
+        pads_end=[0, 0, 0, 0],
+        coordinate_transformation_mode="half_pixel",
+        axes=np.array([2, 3], np.int32),
+    )
+
+
+def _convolve(source: Node, kernel: np.ndarray) -> Node:
+    edge = [kernel.shape[2] // 2] * 2
+    return ops.convolution(source, _constant(kernel), [1, 1], edge, edge, [1, 1])
+
+
+def _join(nodes: list[Node], axis: int) -> Node:
+    return nodes[0] if len(nodes) == 1 else ops.concat(nodes, axis)
+
+
+def _constant(values: np.ndarray) -> Node:
+    return ops.constant(np.ascontiguousarray(values, np.float32))
