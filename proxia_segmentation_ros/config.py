@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from typing_extensions import Self
 
@@ -43,6 +43,16 @@ def _check_scales(scales: list[float]) -> list[float]:
     if scales and (1.0 not in scales or any(not 0.1 <= scale <= 4.0 for scale in scales)):
         raise ValueError("numbers from 0.1 to 4.0 that hold 1.0, or an empty list for the card's")
     return scales
+
+
+def _check_camera_names(names: list[str]) -> list[str]:
+    for name in names:
+        if not NAME_PATTERN.fullmatch(name) or names.count(name) > 1:
+            raise ValueError(
+                "each name once, a letter and then letters, digits or _ "
+                f"(camera_names holds {name!r})"
+            )
+    return names
 
 
 def _setting(default: Any, change: Change, description: str, **limits: Any) -> Any:
@@ -152,22 +162,13 @@ class NodeSettings(_Settings):
     output: OutputSettings = Field(default_factory=OutputSettings)
     objects: ObjectSettings = Field(default_factory=ObjectSettings)
     overlay: OverlaySettings = Field(default_factory=OverlaySettings)
-    camera_names: list[str] = _setting(
+    camera_names: Annotated[list[str], AfterValidator(_check_camera_names)] = _setting(
         ["camera"], "configure", "names of the cameras", min_length=1, max_length=64
     )
     cameras: dict[str, CameraSettings] = Field(default_factory=dict)
     autostart: bool = _setting(
         True, "start", "walk to active by itself; false under a lifecycle manager"
     )
-
-    @model_validator(mode="after")
-    def _check_cameras(self) -> Self:
-        for name in self.camera_names:
-            if not NAME_PATTERN.fullmatch(name):
-                raise ValueError(f"camera_names holds {name!r}; letters, digits and _ only")
-        if len(set(self.camera_names)) != len(self.camera_names):
-            raise ValueError("each camera name once")
-        return self
 
     def camera(self, name: str) -> CameraSettings:
         """Return one camera's settings, defaults where nothing was set."""
@@ -188,6 +189,8 @@ class NodeSettings(_Settings):
                 place = place.setdefault(parent, {})
                 if not isinstance(place, dict):
                     raise _unknown_setting(name)
+            if leaf in place:
+                raise _unknown_setting(name)
             place[leaf] = value
         try:
             return cls.model_validate(nested)

@@ -16,6 +16,7 @@ from proxia_segmentation_ros.errors import ConfigError
 UNLABELED_8 = 255
 UNLABELED_16 = 65535
 MAX_CLASSES_8 = 255
+SOURCE_IDS = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,24 @@ class LabelSet:
                     "three numbers from 0 to 255",
                     "correct rgb",
                 )
+        self._check_source_ids()
+
+    def _check_source_ids(self) -> None:
+        named = [value for one in self.classes for value in one.source_ids]
+        for value in (*named, *self.source_ignore):
+            if not 0 <= value < SOURCE_IDS:
+                raise ConfigError.from_parts(
+                    f"label set {self.name!r} has the source id {value}",
+                    f"0 to {SOURCE_IDS - 1}",
+                    "correct source_ids and source_ignore",
+                )
+        for value in named:
+            if named.count(value) > 1:
+                raise ConfigError.from_parts(
+                    f"label set {self.name!r} gives the source id {value} to two classes",
+                    "one class for each source id",
+                    "take it from one of them",
+                )
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -89,7 +108,7 @@ class LabelSet:
     @cached_property
     def source_table(self) -> np.ndarray:
         """Class id by source id (65536 entries); ids that no class names are unlabeled."""
-        table = np.full(65536, self.unlabeled_id, self.label_dtype)
+        table = np.full(SOURCE_IDS, self.unlabeled_id, self.label_dtype)
         for one in self.classes:
             table[list(one.source_ids or (one.id,))] = one.id
         table[list(self.source_ignore)] = self.unlabeled_id

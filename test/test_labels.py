@@ -1,0 +1,132 @@
+"""Label sets: ids, colours, and the mapping of source ids."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.labels import LabelSet, load_label_set
+
+TWO = {
+    "name": "two",
+    "source_ignore": [9],
+    "classes": [
+        {"id": 0, "name": "ground", "rgb": [1, 2, 3], "source_ids": [0, 4]},
+        {"id": 1, "name": "rest", "rgb": [4, 5, 6], "source_ids": [7]},
+    ],
+}
+
+
+def with_class(**changes: object) -> dict[str, object]:
+    """Return TWO with its second class changed."""
+    return TWO | {"classes": [TWO["classes"][0], TWO["classes"][1] | changes]}
+
+
+def make_many(count: int) -> LabelSet:
+    return LabelSet.from_dict(
+        {
+            "name": "many",
+            "classes": [{"id": k, "name": f"c{k}", "rgb": [k % 256, 0, 0]} for k in range(count)],
+        }
+    )
+
+
+def test_camvid_has_its_eleven_classes() -> None:
+    camvid = load_label_set("camvid")
+    assert len(camvid) == 11
+    assert camvid.names[:4] == ("sky", "building", "pole", "road")
+    assert camvid.palette[3].tolist() == [128, 64, 128]
+    assert camvid.map_source(np.array([0, 10, 11])).tolist() == [0, 10, 255]
+
+
+def test_every_shipped_label_set_loads() -> None:
+    folder = Path(__file__).parents[1] / "proxia_segmentation_ros" / "label_sets"
+    names = [path.stem for path in folder.glob("*.yaml")]
+    assert "camvid" in names
+    for name in names:
+        label_set = load_label_set(name)
+        assert label_set.name == name
+        assert len({one.rgb for one in label_set.classes}) == len(label_set)
+
+
+def test_source_ids_map_to_classes_and_all_others_to_unlabeled() -> None:
+    mask_HW = np.array([[0, 4, 7], [9, 8, 255]], np.uint8)
+    mapped_HW = LabelSet.from_dict(TWO).map_source(mask_HW)
+    assert mapped_HW.dtype == np.uint8
+    assert mapped_HW.tolist() == [[0, 0, 1], [255, 255, 255]]
+
+
+def test_classes_without_source_ids_mean_themselves() -> None:
+    raw = {"name": "one", "classes": [{"id": 0, "name": "all", "rgb": [0, 0, 0]}]}
+    assert LabelSet.from_dict(raw).map_source(np.array([0, 1], np.uint16)).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize(
+    ("count", "dtype", "unlabeled_id"),
+    [(1, np.uint8, 255), (255, np.uint8, 255), (256, np.uint16, 65535), (300, np.uint16, 65535)],
+)
+def test_pixel_type_grows_with_the_classes(
+    count: int, dtype: type[np.generic], unlabeled_id: int
+) -> None:
+    label_set = make_many(count)
+    assert label_set.label_dtype is dtype
+    assert label_set.unlabeled_id == unlabeled_id
+    assert label_set.palette.shape == (unlabeled_id + 1, 3)
+    assert label_set.palette[unlabeled_id].tolist() == [0, 0, 0]
+
+
+def test_dictionary_of_a_card_gives_the_same_classes() -> None:
+    label_set = LabelSet.from_dict(TWO)
+    again = LabelSet.from_dict(label_set.to_dict())
+    assert again.names == label_set.names
+    assert again.to_dict() == label_set.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        (with_class(id=2), "[0, 2]"),
+        (with_class(id=0), "[0, 0]"),
+        (with_class(name="ground"), "'ground' twice"),
+        (with_class(rgb=[0, 0, 256]), "[0, 0, 256]"),
+        (with_class(rgb=[0, 0]), "can't be read"),
+        (with_class(rgb="red"), "can't be read"),
+        (with_class(source_ids=None), "can't be read"),
+        (with_class(source_ids=[-1]), "-1"),
+        (with_class(source_ids=[70000]), "70000"),
+        (with_class(source_ids=[4]), "4"),
+        (TWO | {"source_ignore": [-1]}, "-1"),
+        ({"name": "none", "classes": []}, "[]"),
+        ({"classes": TWO["classes"]}, "'name'"),
+        ({}, "can't be read"),
+    ],
+)
+def test_wrong_label_set_is_refused_by_its_own_value(raw: dict[str, object], named: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        LabelSet.from_dict(raw)
+    assert named in str(caught.value)
+    assert "; expected " in str(caught.value)
+
+
+def test_file_of_the_user_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nclasses:\n- {id: 0, name: all, rgb: [9, 9, 9]}\n")
+    assert load_label_set(path).names == ("all",)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("classes: [", "is not YAML"), ("- a\n", "can't be read"), ("", "can't be")]
+)
+def test_broken_file_is_refused(tmp_path: Path, text: str, named: str) -> None:
+    path = tmp_path / "broken.yml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=named):
+        load_label_set(path)
+
+
+def test_unknown_name_and_missing_file_say_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"one of .*camvid"):
+        load_label_set("camvit")
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_label_set(tmp_path / "none.yaml")
