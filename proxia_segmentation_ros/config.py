@@ -21,6 +21,7 @@ Change = Literal["live", "configure", "start"]
 NAME_PATTERN = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 SIZE_PATTERN = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 MIN_SIDE_PX = 16
+MAX_SIZE_PIXELS = 33_177_600
 
 
 def parse_size(text: str) -> SizeHW | None:
@@ -29,11 +30,19 @@ def parse_size(text: str) -> SizeHW | None:
     return (int(match[2]), int(match[1])) if match else None
 
 
+def is_size_usable(size_hw: SizeHW) -> bool:
+    """Tell whether images of this size are neither too small nor too large to make."""
+    return min(size_hw) >= MIN_SIDE_PX and size_hw[0] * size_hw[1] <= MAX_SIZE_PIXELS
+
+
 def _check_size(words: tuple[str, ...]) -> Any:
     def check(text: str) -> str:
         size_hw = parse_size(text)
-        if text not in words and (size_hw is None or min(size_hw) < MIN_SIDE_PX):
-            raise ValueError(f"{', '.join(words)} or WxH of at least {MIN_SIDE_PX} px a side")
+        if text not in words and (size_hw is None or not is_size_usable(size_hw)):
+            raise ValueError(
+                f"{', '.join(words)} or WxH of at least {MIN_SIDE_PX} px a side "
+                f"and at most {MAX_SIZE_PIXELS} pixels"
+            )
         return text
 
     return AfterValidator(check)

@@ -77,6 +77,8 @@ def test_dotted_names_reach_their_settings() -> None:
         ("inference.max_rate_hz", math.inf),
         ("output.size", "card"),
         ("output.size", "100x8"),
+        ("output.size", "60000x60000"),
+        ("inference.size", "8192x8192"),
         ("output.min_confidence", 1.01),
         ("objects.enabled", 1),
         ("objects.min_area_px", 0),

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -19,7 +20,13 @@ def find_cache_folder(kind: str) -> Path:
     own = os.environ.get("PROXIA_CACHE_DIR")
     if own:
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", PACKAGE, kind)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", PACKAGE, kind)
+    except RuntimeError:
+        # A container's user without a home. A folder that others can write is no cache.
+        folder = Path(tempfile.mkdtemp(prefix="proxia_cache_"))
+        logger.warning("no home folder: compiled networks go to %s for this run", folder)
+        return folder
 
 
 class CompiledCache:
@@ -30,7 +37,7 @@ class CompiledCache:
         self._is_warned = False
 
     def load(self, key: CacheKey) -> bytes | None:
-        """Return the blob made of exactly this key, or None; blobs that don't verify go away."""
+        """Return the blob made of exactly this key, or None where there is none that verifies."""
         blob_path, sidecar_path = self._find_paths(key)
         try:
             sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))

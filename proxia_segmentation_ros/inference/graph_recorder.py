@@ -49,7 +49,7 @@ def record_graph(module: nn.Module, example: Tensor) -> ov.Model:
     return ov.Model([recorder.find_node(result)], [parameter], type(module).__name__)
 
 
-class GraphRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class GraphRecorder(TorchDispatchMode):
     """Builds nodes while torch dispatches operations."""
 
     def __init__(self) -> None:

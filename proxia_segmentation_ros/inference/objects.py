@@ -87,11 +87,22 @@ def summarize(
             f"the label image has the shape {labels_HW.shape}", "(H, W)", "pass one label image"
         )
     height, width = labels_HW.shape
-    table = _ClassTable.count(labels_HW, segmentation.confidence, len(label_set))
     objects: dict[int, list[SceneObject]] = {}
     if max_per_class > 0:
+        regions = _Regions.find(labels_HW, segmentation.confidence)
+        table = _ClassTable.add_up(
+            regions.classes, regions.counts, regions.confidence_sums, len(label_set)
+        )
         depth_m_HW = None if depth_m_HW is None else _fit_depth(depth_m_HW, height, width)
-        objects = _find_objects(segmentation, min_area_px, max_per_class, depth_m_HW, camera_matrix)
+        objects = _describe_objects(regions, min_area_px, max_per_class, depth_m_HW, camera_matrix)
+    else:
+        confidence_HW = segmentation.confidence
+        table = _ClassTable.add_up(
+            labels_HW.ravel(),
+            None,
+            None if confidence_HW is None else confidence_HW.ravel(),
+            len(label_set),
+        )
     return Scene(
         width=width,
         height=height,
@@ -118,14 +129,18 @@ class _ClassTable:
     confidence: np.ndarray
 
     @classmethod
-    def count(
-        cls, labels_HW: np.ndarray, confidence_HW: np.ndarray | None, classes: int
+    def add_up(
+        cls,
+        ids: np.ndarray,
+        counts: np.ndarray | None,
+        confidence_sums: np.ndarray | None,
+        classes: int,
     ) -> "_ClassTable":
-        flat = labels_HW.ravel()
-        pixels = np.bincount(flat, minlength=classes)[:classes]
+        """Add up pixels or regions by class; `counts` None is one pixel each."""
+        pixels = np.bincount(ids, counts, minlength=classes)[:classes].astype(np.int64)
         confidence = np.full(classes, NAN)
-        if confidence_HW is not None:
-            sums = np.bincount(flat, confidence_HW.ravel(), minlength=classes)[:classes]
+        if confidence_sums is not None:
+            sums = np.bincount(ids, confidence_sums, minlength=classes)[:classes]
             np.divide(sums, pixels * CONFIDENCE_MAX, out=confidence, where=pixels > 0)
         return cls(pixels, confidence)
 
@@ -134,76 +149,97 @@ class _ClassTable:
         return [int(class_id) for class_id in order if self.pixels[class_id] > 0]
 
 
-def _find_objects(
-    segmentation: "Segmentation",
+@dataclass(frozen=True)
+class _Regions:
+    """Every region by its id; id 0 is all that is unlabeled and counts no pixel.
+
+    `boxes` are first row, last row, first column, last column; `confidence_sums` is None
+    without confidence.
+    """
+
+    ids_HW: np.ndarray
+    classes: np.ndarray
+    counts: np.ndarray
+    boxes: np.ndarray
+    centroids_yx: np.ndarray
+    confidence_sums: np.ndarray | None
+
+    @classmethod
+    def find(cls, labels_HW: np.ndarray, confidence_HW: np.ndarray | None) -> "_Regions":
+        # cc3d drops id 0: moved up by one, the unlabeled id wraps around to just that.
+        ids_HW = cc3d.connected_components(labels_HW + labels_HW.dtype.type(1), connectivity=8)
+        statistics = cc3d.statistics(ids_HW, no_slice_conversion=True)
+        counts = statistics["voxel_counts"].astype(np.int64)
+        counts[0] = 0
+        classes = np.zeros(len(counts), labels_HW.dtype)
+        classes[ids_HW.ravel()] = labels_HW.ravel()
+        sums = None
+        if confidence_HW is not None:
+            sums = np.bincount(ids_HW.ravel(), confidence_HW.ravel(), minlength=len(counts))
+            sums[0] = 0
+        return cls(
+            ids_HW,
+            classes,
+            counts,
+            np.asarray(statistics["bounding_boxes"]).reshape(len(counts), -1)[:, :4],
+            statistics["centroids"][:, :2],
+            sums,
+        )
+
+
+def _describe_objects(
+    regions: _Regions,
     min_area_px: int,
     max_per_class: int,
     depth_m_HW: np.ndarray | None,
     camera_matrix: tuple[float, float, float, float] | None,
 ) -> dict[int, list[SceneObject]]:
-    labels_HW = segmentation.labels
-    # cc3d drops id 0: moved up by one, the unlabeled id wraps around to just that.
-    regions_HW = cc3d.connected_components(labels_HW + labels_HW.dtype.type(1), connectivity=8)
-    statistics = cc3d.statistics(regions_HW, no_slice_conversion=True)
-    counts = statistics["voxel_counts"].astype(np.int64)
-    region_classes = np.empty(len(counts), labels_HW.dtype)
-    region_classes[regions_HW.ravel()] = labels_HW.ravel()
-    chosen = choose_regions(region_classes, counts, min_area_px, max_per_class)
-    boxes = np.asarray(statistics["bounding_boxes"]).reshape(len(counts), -1)[chosen, :4]
-    confidence = _average_confidence(regions_HW, segmentation.confidence, counts)
-    depth_m = _take_median_depth(regions_HW, depth_m_HW, chosen, len(counts))
+    height, width = regions.ids_HW.shape
+    chosen = choose_regions(regions.classes, regions.counts, min_area_px, max_per_class)
+    counts = regions.counts[chosen]
+    confidence = np.full(len(chosen), NAN)
+    if regions.confidence_sums is not None:
+        confidence = regions.confidence_sums[chosen] / counts / CONFIDENCE_MAX
+    median_m = _take_median_depth(regions.ids_HW, depth_m_HW, chosen, len(regions.counts))
     found: dict[int, list[SceneObject]] = {}
-    for region, class_id, box, (y, x) in zip(
-        chosen.tolist(),
-        region_classes[chosen].tolist(),
-        boxes.tolist(),
-        statistics["centroids"][chosen, :2].tolist(),
+    for class_id, count, box, (y, x), mean, depth_m in zip(
+        regions.classes[chosen].tolist(),
+        counts.tolist(),
+        regions.boxes[chosen].tolist(),
+        regions.centroids_yx[chosen].tolist(),
+        confidence.tolist(),
+        median_m[chosen].tolist(),
         strict=True,
     ):
         top, bottom, left, right = box
         found.setdefault(class_id, []).append(
             SceneObject(
                 track_id=0,
-                pixel_count=int(counts[region]),
+                pixel_count=count,
                 box_xywh=(left, top, right - left + 1, bottom - top + 1),
                 centroid_xy=(x, y),
-                mean_confidence=float(confidence[region]),
-                touches_border=_touches_border(box, labels_HW.shape),
-                depth_m=float(depth_m[region]),
-                position_xyz=_project((x, y), float(depth_m[region]), camera_matrix),
+                mean_confidence=mean,
+                touches_border=(
+                    left == 0 or top == 0 or right == width - 1 or bottom == height - 1
+                ),
+                depth_m=depth_m,
+                position_xyz=_project((x, y), depth_m, camera_matrix),
             )
         )
     return found
-
-
-def _touches_border(box: list[int], size_hw: tuple[int, ...]) -> bool:
-    """Tell whether a box of (top, bottom, left, right) reaches the edge of the image."""
-    top, bottom, left, right = box
-    return top == 0 or left == 0 or bottom == size_hw[0] - 1 or right == size_hw[1] - 1
 
 
 def choose_regions(
     region_classes: np.ndarray, counts: np.ndarray, min_area_px: int, max_per_class: int
 ) -> np.ndarray:
     """Return ids of regions that are large enough, class by class, largest first."""
-    candidates = np.flatnonzero(counts >= min_area_px)
-    candidates = candidates[candidates > 0]
+    candidates = np.flatnonzero(counts >= max(min_area_px, 1))
     classes = region_classes[candidates]
     order = np.lexsort((candidates, -counts[candidates], classes))
     classes = classes[order]
     rank = np.arange(len(order)) - np.searchsorted(classes, classes)
     chosen: np.ndarray = candidates[order][rank < max_per_class]
     return chosen
-
-
-def _average_confidence(
-    regions_HW: np.ndarray, confidence_HW: np.ndarray | None, counts: np.ndarray
-) -> np.ndarray:
-    if confidence_HW is None:
-        return np.full(len(counts), NAN)
-    sums = np.bincount(regions_HW.ravel(), confidence_HW.ravel(), minlength=len(counts))
-    means: np.ndarray = sums / np.maximum(counts, 1) / CONFIDENCE_MAX
-    return means
 
 
 def _fit_depth(depth_m_HW: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -216,10 +216,17 @@ class OpenVinoRunner:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         # Copied because OpenVINO takes no read-only memory, as views of messages are.
         np.copyto(self._network.image.data[0], resize_image(image_HWC, self._plan.network_hw))
-        self._network.request.infer()
         if self._plan.with_confidence:
             self._least[0] = min_confidence
-        self._labels.infer()
+        try:
+            self._network.request.infer()
+            self._labels.infer()
+        except RuntimeError as error:
+            raise BackendError.from_parts(
+                f"OpenVINO failed on {self._plan} ({error})",
+                "a network that runs",
+                "set inference.backend to torch, or report it",
+            ) from error
         labels_HW = self._view_output(0).astype(self._label_dtype)
         return labels_HW, self._view_output(1).copy() if self._plan.with_confidence else None
 

@@ -3,6 +3,7 @@
 Payloads are opaque here. Whoever opens a stream supplies how to decode, label and publish them.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -13,6 +14,8 @@ from typing import Any, Generic, TypeVar
 
 from proxia_segmentation_ros.inference.mailbox import Letter, Mailbox
 from proxia_segmentation_ros.inference.timing import FrameLedger, Outcome, StreamMeter
+
+logger = logging.getLogger(__name__)
 
 Payload = TypeVar("Payload")
 Decoded = TypeVar("Decoded")
@@ -152,7 +155,7 @@ class Pipeline:
             stream.publish(decoded, labelled)
             age_ms = stream.age_ms(decoded)
         except Exception as error:  # noqa: BLE001 - whatever a frame holds, the worker lives on
-            stream.ledger.finish(stream.reject(error))
+            stream.ledger.finish(_reject(stream, error))
             return
         now_s = self._clock()
         stream.ledger.finish("labelled")
@@ -165,7 +168,16 @@ class Pipeline:
         try:
             stream.follow_up(decoded, labelled)
         except Exception as error:  # noqa: BLE001 - the labels are out: the frame counts as labelled
-            stream.reject(error)
+            _reject(stream, error)
+
+
+def _reject(stream: Stream[Any, Any, Any], error: Exception) -> Outcome:
+    """Report a frame's error; a report that fails itself must not end the worker."""
+    try:
+        return stream.reject(error)
+    except Exception:
+        logger.exception("camera %s can't report %r", stream.camera, error)
+        return "dropped_refused"
 
 
 def _fulfil(future: "Future[Any]", task: Callable[[], Any]) -> None:
@@ -173,7 +185,7 @@ def _fulfil(future: "Future[Any]", task: Callable[[], Any]) -> None:
         return
     try:
         result = task()
-    except Exception as error:  # noqa: BLE001 - handed to whoever waits for the result
+    except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the result
         future.set_exception(error)
     else:
         future.set_result(result)

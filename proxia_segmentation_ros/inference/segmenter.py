@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from typing_extensions import Self
 
-from proxia_segmentation_ros.config import MIN_SIDE_PX, SizeHW, parse_size
+from proxia_segmentation_ros.config import (
+    MAX_SIZE_PIXELS,
+    MIN_SIDE_PX,
+    SizeHW,
+    is_size_usable,
+    parse_size,
+)
 from proxia_segmentation_ros.errors import BackendError, ConfigError
 from proxia_segmentation_ros.inference.compiled_cache import CompiledCache, find_cache_folder
 from proxia_segmentation_ros.inference.frame_plan import Backend, FramePlan, Runner
@@ -237,10 +243,11 @@ def _resolve_size(
     if text in words:
         return sizes_hw.get(text, (0, 0))
     size_hw = parse_size(text)
-    if size_hw is None or min(size_hw) < MIN_SIDE_PX:
+    if size_hw is None or not is_size_usable(size_hw):
         raise ConfigError.from_parts(
             f"{name} is {text!r}",
-            f"{', '.join(words)} or WxH of at least {MIN_SIDE_PX} px a side",
+            f"{', '.join(words)} or WxH of at least {MIN_SIDE_PX} px a side "
+            f"and at most {MAX_SIZE_PIXELS} pixels",
             "set it to one of them",
         )
     return size_hw

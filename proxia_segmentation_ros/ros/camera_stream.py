@@ -172,7 +172,12 @@ class CameraStream:
         if info is None:
             return None
         height, width = segmentation.labels.shape
-        return scale_camera_info(info, frame.header, (height, width))
+        try:
+            return scale_camera_info(info, frame.header, (height, width))
+        except (ArithmeticError, AssertionError, ValueError) as error:
+            # Labels and objects do not depend on the calibration: they go out without it.
+            self._complain(f"camera info: {error or type(error).__name__}")
+            return None
 
     def _summarize(
         self, frame: CameraFrame, segmentation: "Segmentation", info: CameraInfo | None

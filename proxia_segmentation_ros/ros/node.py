@@ -71,7 +71,9 @@ class SegmentationNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Enable the publishers, send the label info, subscribe."""
-        return self._attempt("activate", lambda: self._activate(state), self._stop_cameras)
+        return self._attempt(
+            "activate", lambda: self._activate(state), lambda: self._deactivate(state)
+        )
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop the cameras; the model stays."""

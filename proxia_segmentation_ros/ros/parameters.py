@@ -61,6 +61,13 @@ class NodeParameters:
         ours = [one for one in changes if not self._is_foreign(one.name)]
         if not ours:
             return list(changes)
+        for one in ours:
+            if one.value is None and one.name in self._rows:
+                raise ConfigError.from_parts(
+                    f"parameter {one.name!r} was asked to go",
+                    "a value for every declared parameter",
+                    f"set it to its default, {self._rows[one.name].default!r}",
+                )
         values = {one.name: _to_plain(one.value) for one in ours if one.value is not None}
         for name in values:
             self._check_moment(name, values[name], is_configured)

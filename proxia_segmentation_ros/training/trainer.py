@@ -172,7 +172,7 @@ class Trainer:
             class_weights_K=self._class_weights_K,
         )
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimiser.step()
         self._average.update_parameters(self.model)
         return float(loss.detach())

@@ -56,7 +56,7 @@ def test_help_imports_nothing_heavy():
         (["play", "/no/such.mp4"], 3, "'/no/such.mp4' does not exist"),
         (["play", "--size", "large"], 2, "--size is 'large'"),
         (["play", "--transport", "theora"], 2, "transport is 'theora'"),
-        (["segment", "/no/such", "-o", "/tmp/unused"], 3, "'/no/such' does not exist"),
+        (["segment", "/no/such", "-o", "unused"], 3, "'/no/such' does not exist"),
         (["demo", "--source", "/no/such"], 3, "'/no/such' does not exist"),
         (["demo", "--weights", "/no/such.safetensors"], 4, "'/no/such.safetensors'"),
         (["benchmark", "--weights", "/no/such.safetensors"], 4, "'/no/such.safetensors'"),

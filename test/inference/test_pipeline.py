@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -128,6 +128,29 @@ def test_broken_frame_is_rejected_and_the_next_one_labelled(pipeline, site):
     counts = stream.ledger.counts()
     assert site.rejected == ["broken"]
     assert (counts.labelled, counts.dropped_undecodable, counts.under_way) == (1, 1, 0)
+
+
+def test_report_that_fails_itself_leaves_the_worker_alive(pipeline, site):
+    def fail(error):
+        raise RuntimeError("the log is gone")
+
+    stream = replace(site.make_stream(), reject=fail)
+    pipeline.open([stream])
+    for payload in ("broken", "good"):
+        pipeline.put("a", payload)
+        assert site.left.acquire(timeout=TIMEOUT_S)
+    finish(pipeline)
+    counts = stream.ledger.counts()
+    assert (counts.labelled, counts.dropped_refused, counts.under_way) == (1, 1, 0)
+
+
+def test_task_that_exits_is_an_error_of_who_waits(pipeline):
+    def leave():
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        pipeline.run(leave).result(TIMEOUT_S)
+    assert pipeline.run(lambda: 7).result(TIMEOUT_S) == 7
 
 
 def test_frame_counts_as_labelled_once_its_labels_are_out(pipeline, site):

@@ -128,6 +128,14 @@ def test_unknown_name_of_a_file_can_be_deleted_without_a_restart(robot, start_no
     assert robot.configure()
 
 
+def test_declared_parameter_cannot_be_deleted(robot, start_node):
+    start_node()
+    refusal = robot.set_named({"inference.scales": None})
+    assert not refusal.successful
+    assert "set it to its default" in refusal.reason
+    assert robot.set_named({"overlay.alpha": 0.25}).successful
+
+
 def test_parameters_of_other_owners_are_no_mistake(robot, start_node):
     start_node(
         {
