@@ -82,10 +82,7 @@ def summarize(
         InputError: labels or depth are not two-dimensional or are empty.
     """
     labels_HW = segmentation.labels
-    if labels_HW.ndim != 2 or not labels_HW.size:
-        raise InputError.from_parts(
-            f"the label image has the shape {labels_HW.shape}", "(H, W)", "pass one label image"
-        )
+    _check_labels(labels_HW)
     height, width = labels_HW.shape
     objects: dict[int, list[SceneObject]] = {}
     if max_per_class > 0:
@@ -97,12 +94,8 @@ def summarize(
         objects = _describe_objects(regions, min_area_px, max_per_class, depth_m_HW, camera_matrix)
     else:
         confidence_HW = segmentation.confidence
-        table = _ClassTable.add_up(
-            labels_HW.ravel(),
-            None,
-            None if confidence_HW is None else confidence_HW.ravel(),
-            len(label_set),
-        )
+        sums = None if confidence_HW is None else confidence_HW.ravel()
+        table = _ClassTable.add_up(labels_HW.ravel(), None, sums, len(label_set))
     return Scene(
         width=width,
         height=height,
@@ -119,6 +112,13 @@ def summarize(
             for class_id in table.list_present()
         ),
     )
+
+
+def _check_labels(labels_HW: np.ndarray) -> None:
+    if labels_HW.ndim != 2 or not labels_HW.size:
+        raise InputError.from_parts(
+            f"the label image has the shape {labels_HW.shape}", "(H, W)", "pass one label image"
+        )
 
 
 @dataclass(frozen=True)
