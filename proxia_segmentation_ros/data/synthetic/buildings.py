@@ -11,7 +11,7 @@ from proxia_segmentation_ros.data.synthetic.canvas import Canvas
 from proxia_segmentation_ros.data.synthetic.facades import Facade, share_facade
 from proxia_segmentation_ros.data.synthetic.ground import find_far_row
 from proxia_segmentation_ros.data.synthetic.solids import measure_turn
-from proxia_segmentation_ros.data.synthetic.stage import VIEW_M, View
+from proxia_segmentation_ros.data.synthetic.stage import View
 from proxia_segmentation_ros.data.synthetic.strips import find_nearest_m, project_front
 from proxia_segmentation_ros.data.synthetic.textures import make_noise
 from proxia_segmentation_ros.data.synthetic.tone import scale
@@ -33,7 +33,12 @@ class Building:
     chimney_m: float
     side_from_m: float
 
-    reach_m = VIEW_M
+    least_px = 8.0
+
+    @property
+    def breadth_m(self) -> float:
+        """Return what must fill `least_px` to be painted."""
+        return self.height_m
 
     @property
     def far_m(self) -> float:

@@ -142,13 +142,10 @@ class Canvas:
         size = (x1 - x0, y1 - y0)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         colour = cv2.warpAffine(sprite.colour.levels[level], matrix, size, flags=flags)
-        if sprite.outline is None:
-            outline = cv2.extractChannel(colour, 3)
-        else:
-            outline = cv2.warpAffine(sprite.outline.levels[level], matrix, size, flags=flags)
+        alpha = cv2.extractChannel(colour, 3)
         rows, columns = slice(y0, y1), slice(x0, x1)
         self._merge(colour, None, self.image_HWC[rows, columns], gain, 0.0)
-        _, counted = cv2.threshold(outline, 110, label, cv2.THRESH_BINARY)
+        _, counted = cv2.threshold(alpha, 110, label, cv2.THRESH_BINARY)
         cv2.copyTo(counted, counted, self.labels_HW[rows, columns])
 
     def mottle(self, uv_N2: np.ndarray, shade_HW: np.ndarray, label: int) -> None:

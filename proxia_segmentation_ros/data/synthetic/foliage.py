@@ -1,6 +1,5 @@
-"""Trees in leaf, bare trees, bushes and hedges."""
+"""Trees in leaf, bushes and hedges."""
 
-import itertools
 import math
 from functools import lru_cache
 
@@ -16,9 +15,8 @@ from proxia_segmentation_ros.data.synthetic.textures import (
 )
 
 LEAFY_COUNT = 10
-BARE_COUNT = 8
 BUSH_COUNT = 6
-_GREENS = ((66, 84, 40), (84, 96, 50), (52, 66, 38), (104, 104, 56), (46, 58, 40), (96, 84, 48))
+_GREENS = ((60, 88, 36), (80, 104, 44), (48, 72, 36), (96, 110, 46), (40, 66, 40), (104, 106, 40))
 _SIDE = 384
 
 
@@ -46,21 +44,21 @@ def share_leafy_tree(index: int) -> Sprite:
 def _draw_crown(rng: np.random.Generator, is_conifer: bool) -> np.ndarray:
     """Return how much of each pixel is leaves."""
     field: np.ndarray = np.zeros((_SIDE, _SIDE), np.float32)
-    count = 26 if is_conifer else 16
+    count = 26
     for part in range(count):
         if is_conifer:
             share = part / count
             x, y = _SIDE / 2 + rng.normal(0, 4 + 36 * share), 26 + share * _SIDE * 0.82
             radius = 14 + 50 * share
         else:
-            turn, reach = rng.uniform(0, 2 * math.pi), math.sqrt(rng.uniform(0, 1)) * 0.29 * _SIDE
+            turn, reach = rng.uniform(0, 2 * math.pi), math.sqrt(rng.uniform(0, 1)) * 0.24 * _SIDE
             x = _SIDE / 2 + reach * 1.15 * math.cos(turn)
-            y = 0.4 * _SIDE + reach * math.sin(turn)
-            radius = rng.uniform(38, 66)
+            y = 0.44 * _SIDE + reach * math.sin(turn)
+            radius = rng.uniform(32, 60)
         cv2.circle(field, (round(x), round(y)), round(radius), (1.0,), -1)
     field = np.asarray(cv2.GaussianBlur(field, (0, 0), 9))
     size_hw = (_SIDE, _SIDE)
-    noise = 0.16 * cut_noise(rng, size_hw, 0.9) + 0.06 * cut_noise(rng, size_hw, 0.3)
+    noise = 0.13 * cut_noise(rng, size_hw, 1.1) + 0.03 * cut_noise(rng, size_hw, 0.3)
     field += noise * np.clip(field * 5, 0, 1)
     crown: np.ndarray = np.clip((field - 0.5) * 5 + 0.5, 0, 1)
     crown[:6] = 0
@@ -81,56 +79,6 @@ def make_leaves(
         tone *= np.linspace(1.2, 0.7, size_hw[0], dtype=np.float32)[:, None]
     leaves: np.ndarray = np.clip(tone, 0.12, 2.2)[..., None] * colour
     return leaves
-
-
-@lru_cache(maxsize=BARE_COUNT)
-def share_bare_tree(index: int) -> Sprite:
-    """Return a tree without leaves, 7 m wide and high before it is stretched.
-
-    As people label them, the whole crown counts as tree, the sky between its twigs included.
-    """
-    rng = np.random.default_rng((31, index))
-    wood = np.zeros((_SIDE, _SIDE), np.uint8)
-    start = (_SIDE / 2, _SIDE - 1.0, -math.pi / 2, float(rng.uniform(80, 94)), 12.0)
-    _grow(wood, rng, start, 0)
-    alpha = wood.astype(np.float32) / 255
-    crown: np.ndarray = (alpha > 0.12).astype(np.uint8)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21))
-    crown = np.asarray(cv2.morphologyEx(crown, cv2.MORPH_CLOSE, kernel))
-    colour = np.array((74, 64, 56), np.float32) * rng.uniform(0.7, 1.25)
-    rgb = colour * (1 + 0.25 * cut_noise(rng, (_SIDE, _SIDE), 0.5)[..., None])
-    return build_sprite(rgb, alpha, _SIDE / 7.0, crown > 0)
-
-
-def _grow(
-    wood: np.ndarray,
-    rng: np.random.Generator,
-    branch: tuple[float, float, float, float, float],
-    depth: int,
-) -> None:
-    """Draw a bent branch and the branches that leave it."""
-    x, y, turn, length, width = branch
-    joints = [(x, y)]
-    for _ in range(2):
-        x, y = x + length / 2 * math.cos(turn), y + length / 2 * math.sin(turn)
-        joints.append((x, y))
-        turn += rng.normal(0, 0.16)
-    strength = 255 if width >= 1.2 else 255 * max(width, 0.55) / 1.2
-    fixed = [(round(a * 16), round(b * 16)) for a, b in joints]
-    for one, other in itertools.pairwise(fixed):
-        cv2.line(wood, one, other, (strength,), max(1, round(width)), cv2.LINE_AA, 4)
-    if depth >= 7 or length < 6:
-        return
-    count = 3 if 1 <= depth <= 4 else 2
-    for child in range(count):
-        spread = (child - (count - 1) / 2) * rng.uniform(0.4, 0.75) + rng.normal(0, 0.12)
-        share = 1.0 if child == count // 2 else rng.uniform(0.35, 1.0)
-        (x0, y0), (x1, y1) = joints[1:] if share > 0.5 else joints[:2]
-        part = (share * 2) % 1 or 1.0
-        origin = (x0 + (x1 - x0) * part, y0 + (y1 - y0) * part)
-        bent = (turn + spread) * 0.94 - math.pi / 2 * 0.06
-        shorter = length * rng.uniform(0.64, 0.88)
-        _grow(wood, rng, (*origin, bent, shorter, width * rng.uniform(0.55, 0.7)), depth + 1)
 
 
 @lru_cache(maxsize=BUSH_COUNT)

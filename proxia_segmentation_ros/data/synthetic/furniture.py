@@ -31,7 +31,12 @@ class Pole:
     rgb: RGB
     arm_m: float = 0.0
 
-    reach_m = 60.0
+    least_px = 6.0
+
+    @property
+    def breadth_m(self) -> float:
+        """Return what must fill `least_px` to be painted."""
+        return self.width_m
 
     @property
     def far_m(self) -> float:
@@ -48,32 +53,43 @@ class Pole:
         return np.array([(x, z, self.along_m) for x, z in points])
 
     def draw(self, view: View) -> None:
-        """Paint the post and its lamp."""
+        """Paint the post with its foot and band, and its lamp."""
         canvas, weather = view.canvas, view.weather
-        px_per_m = view.camera.measure_scale(self.along_m)
-        least_px = 2.4 * max(view.camera.size_hw[0] / 360, 0.6)
-        wide_px = self.width_m * px_per_m
-        if view.is_near or wide_px < least_px * 0.5:
+        if view.is_near:
             return
-        half = max(wide_px, least_px) / 2
-        (u, low), (_, top), (end, lamp_v), (tip, tip_v) = view.uv_N2.tolist()
+        px_per_m = view.camera.measure_scale(self.along_m)
+        half = self.width_m * px_per_m / 2
+        (u, low), (_, top) = view.uv_N2[:2].tolist()
         colour = scale(self.rgb, weather.measure_gain(self.lateral_m) * 0.9)
         dark: Colour = (colour[0] * 0.6, colour[1] * 0.6, colour[2] * 0.6)
         canvas.fill_box(u - half, top, u + half, low, colour, POLE)
-        if wide_px > 2.5:
-            shady = (u - half, u) if weather.sun_side > 0 else (u, u + half)
-            canvas.fill_box(shady[0], top, shady[1], low, dark, None)
-        if wide_px > 4:
-            foot = low - (0.9 if self.arm_m else 0.1) * px_per_m
-            canvas.fill_box(u - half * 1.35, foot, u + half * 1.35, low, dark, POLE)
-        if self.arm_m:
-            thin = max(half * 0.45, 0.6)
-            arm = np.array([(u, top), (end, lamp_v), (end, lamp_v + 2 * thin), (u, top + 2 * thin)])
-            canvas.fill(arm, dark, POLE)
-            high = max(0.06 * px_per_m, 0.7)
-            shade: Colour = light_lamp(1.0, 0.85, 0.5) if weather.lamps_on else dark
-            head = [(end, lamp_v - high), (tip, tip_v - high * 0.6), (tip, tip_v + high * 0.6)]
-            canvas.fill(np.array([*head, (end, lamp_v + high)]), shade, POLE)
+        shady = (u - half, u) if weather.sun_side > 0 else (u, u + half)
+        canvas.fill_box(shady[0], top, shady[1], low, dark, None)
+        foot = low - (0.9 if self.height_m > 4 else 0.12) * px_per_m
+        canvas.fill_box(u - half * 1.3, foot, u + half * 1.3, low, dark, POLE)
+        band = low - min(1.15, 0.85 * self.height_m) * px_per_m
+        canvas.fill_box(u - half, band, u + half, band + 0.16 * px_per_m, (206, 204, 196), None)
+        if self.height_m > 4:
+            self._draw_lamp(view, half, dark)
+
+    def _draw_lamp(self, view: View, half: float, dark: Colour) -> None:
+        """Paint a lantern on the post, or one that hangs from a stout arm."""
+        canvas, (u, top) = view.canvas, view.uv_N2[1].tolist()
+        lit: Colour = light_lamp(1.0, 0.85, 0.5) if view.weather.lamps_on else (196, 196, 184)
+        if not self.arm_m:
+            wide, tall = 1.9 * half, 4.6 * half
+            glass = [(u - half, top), (u - wide, top - tall), (u + wide, top - tall)]
+            canvas.fill(np.array([*glass, (u + half, top)]), lit, POLE)
+            roof = [(u - wide * 1.2, top - tall), (u, top - 1.35 * tall)]
+            canvas.fill(np.array([*roof, (u + wide * 1.2, top - tall)]), dark, POLE)
+            return
+        (end, end_v), (tip, tip_v) = view.uv_N2[2:].tolist()
+        arm = [(u, top), (end, end_v), (end, end_v + 1.5 * half), (u, top + 1.5 * half)]
+        canvas.fill(np.array(arm), dark, POLE)
+        head = [(end, end_v - 0.4 * half), (tip, tip_v - 0.2 * half), (tip, tip_v + 1.5 * half)]
+        canvas.fill(np.array([*head, (end, end_v + 2 * half)]), dark, POLE)
+        glow = [(end, end_v + 1.4 * half), (tip, tip_v + 1.1 * half), (tip, tip_v + 1.5 * half)]
+        canvas.fill(np.array([*glow, (end, end_v + 2 * half)]), lit, None)
 
 
 @lru_cache(maxsize=64)
@@ -112,7 +128,10 @@ def share_board(kind: str, index: int) -> Texture:
 
 @dataclass(frozen=True)
 class Sign:
-    """A sign, or the head of a traffic light, that faces the camera; `up_m` is its lower edge."""
+    """A sign, or the head of a traffic light, that faces the camera; `up_m` is its lower edge.
+
+    It is seen just as far as its post, `post_m` thick.
+    """
 
     kind: str
     index: int
@@ -120,8 +139,14 @@ class Sign:
     stand_m: float
     up_m: float
     size_m: tuple[float, float]
+    post_m: float
 
-    reach_m = 75.0
+    least_px = Pole.least_px
+
+    @property
+    def breadth_m(self) -> float:
+        """Return what must fill `least_px` to be painted."""
+        return self.post_m
 
     @property
     def along_m(self) -> float:
@@ -144,44 +169,37 @@ class Sign:
     def draw(self, view: View) -> None:
         """Paint the face."""
         px_per_m = view.camera.measure_scale(self.along_m)
-        if view.is_near or px_per_m * self.size_m[0] < 4:
+        if view.is_near:
             return
         if self.kind == "light":
             self._draw_light(view.canvas, view.uv_N2)
             return
         texture = share_board(self.kind, self.index % 8)
         outline = cut_outline(view.uv_N2, self.kind)
-        if px_per_m * self.size_m[0] < 6:
-            red, green, blue = texture.levels[-1].reshape(-1, 3).mean(axis=0).tolist()
-            shade = 0.5 * (view.weather.facing_gain + 0.8)
-            view.canvas.fill(outline, (red * shade, green * shade, blue * shade), SIGN)
-            return
         level = texture.pick_level(px_per_m * self.size_m[0])
         gain = 0.5 * (view.weather.facing_gain + view.weather.measure_gain(self.lateral_m))
         view.canvas.paint_quad(view.uv_N2, texture, level, SIGN, gain=gain, outline_N2=outline)
 
     def _draw_light(self, canvas: Canvas, uv_42: np.ndarray) -> None:
-        """Paint a traffic light with one lit lamp."""
-        canvas.fill(uv_42, (22, 22, 23), SIGN)
-        left, top = uv_42[0]
+        """Paint a traffic light with one lit lamp on its white-edged board."""
+        canvas.fill(uv_42, (206, 206, 200), SIGN)
+        centre = uv_42.mean(axis=0)
+        canvas.fill(centre + (uv_42 - centre) * (0.86, 0.94), (20, 20, 22), SIGN)
+        top = uv_42[0, 1]
         width, height = uv_42[2] - uv_42[0]
         lit = (0, 2, 2)[self.index % 3]
         colours = ((1.0, 0.25, 0.2), (1.0, 0.8, 0.3), (0.3, 1.0, 0.75))
         for lamp in range(3):
-            if lamp != lit and width < 8:
-                continue
-            centre = np.array((left + width / 2, top + height * (lamp + 0.5) / 3))
-            colour = (36.0, 36.0, 36.0)
-            if lamp == lit:
-                colour = light_lamp(*colours[lamp])
-            canvas.fill(centre + width * 0.33 * _RING, colour, None)
+            centre = np.array((uv_42[:, 0].mean(), top + height * (lamp * 0.29 + 0.21)))
+            colour = light_lamp(*colours[lamp]) if lamp == lit else (48.0, 46.0, 46.0)
+            canvas.fill(centre + width * 0.29 * _RING, colour, None)
 
 
 def cut_outline(uv_42: np.ndarray, kind: str) -> np.ndarray:
     """Return the outline of a sign's shape within its square."""
     (left, top), (right, low) = uv_42[0], uv_42[2]
     middle, height = (left + right) / 2, low - top
-    if kind in ("board", "plate"):
+    if kind == "board":
         return uv_42
     if kind == "triangle":
         foot = low - 0.05 * height

@@ -62,7 +62,6 @@ def paint_ground(
     base: tuple[Colour, int],
     patches: Sequence[Patch],
     shadows: Sequence[Shadow],
-    slabs: bool,
 ) -> None:
     """Paint everything below the horizon."""
     first = find_far_row(canvas.camera)
@@ -78,7 +77,7 @@ def paint_ground(
     lower.image_HWC[:] = np.array(base[0], np.float32).astype(np.uint8)
     lower.labels_HW[:] = base[1]
     _fill_patches(lower, weather, patches)
-    light = make_grain(camera, lower.labels_HW, slabs)
+    light = make_grain(camera, lower.labels_HW)
     if weather.shadow < 0.9 and shadows:
         _darken(camera, light, shadows, weather.shadow)
     lit = cv2.multiply(lower.image_HWC, cv2.cvtColor(light, cv2.COLOR_GRAY2RGB), scale=1 / 128)
@@ -113,7 +112,7 @@ def _fill_patches(canvas: Canvas, weather: Weather, patches: Sequence[Patch]) ->
         view.fill(0, rows.stop - rows.start, patch.rgb, patch.label)
 
 
-def make_grain(camera: Camera, labels_HW: np.ndarray, slabs: bool) -> np.ndarray:
+def make_grain(camera: Camera, labels_HW: np.ndarray) -> np.ndarray:
     """Return the grain of the ground, 128 = unchanged."""
     height, width = labels_HW.shape
     below = np.maximum(np.arange(height) + 0.5 - camera.horizon_px, 0.5)
@@ -125,9 +124,7 @@ def make_grain(camera: Camera, labels_HW: np.ndarray, slabs: bool) -> np.ndarray
     step_m = ahead * ahead / (camera.focal_px * camera.height_m)
     levels = np.clip(np.log2(np.maximum(step_m * _TILE_PX_PER_M, 1e-3)) * 0.8, 0, 5).astype(int)
     edges = np.flatnonzero(np.diff(levels)) + 1
-    kinds: list[tuple[str, int | None]] = [("asphalt", None)]
-    kinds += [("slabs", PAVEMENT)] if slabs else []
-    kinds += [("grass", VERGE)]
+    kinds = (("asphalt", None), ("slabs", PAVEMENT), ("grass", VERGE))
     for start, stop in zip([0, *edges], [*edges, height], strict=True):
         band = slice(int(start), int(stop))
         level = int(levels[start])

@@ -8,42 +8,17 @@ from proxia_segmentation_ros.data.synthetic.buildings import Building
 from proxia_segmentation_ros.data.synthetic.facades import FACADE_COUNT, share_facade
 from proxia_segmentation_ros.data.synthetic.furniture import Pole, Sign
 from proxia_segmentation_ros.data.synthetic.ground import PAVEMENT, ROAD, VERGE, Patch, Shadow
+from proxia_segmentation_ros.data.synthetic.plan import StreetPlan
 from proxia_segmentation_ros.data.synthetic.plants import Plant
 from proxia_segmentation_ros.data.synthetic.stage import Thing
 from proxia_segmentation_ros.data.synthetic.strips import Strip
-from proxia_segmentation_ros.data.synthetic.tone import Colour, scale
+from proxia_segmentation_ros.data.synthetic.tone import scale
 from proxia_segmentation_ros.data.synthetic.vehicles import draw_vehicle
 
 BLOCK_M = 24.0
-_POLE_GREYS = ((92, 96, 96), (120, 124, 124), (44, 48, 48), (60, 66, 60), (150, 150, 146))
-
-
-@dataclass(frozen=True)
-class StreetPlan:
-    """What stays the same along a street."""
-
-    seed: int
-    lane_m: float
-    parking_m: tuple[float, float]
-    pavement_m: tuple[float, float]
-    base_rgb: Colour
-    base_label: int
-    road_rgb: Colour
-    pavement_rgb: Colour
-    marking_rgb: Colour
-    has_slabs: bool
-    has_yellow_lines: bool
-    leafy_share: float
-    shadow_side: int
-    districts: tuple[tuple[str, str], ...]
-
-    def find_edge(self, side: int) -> float:
-        """Return where the road ends on the left (-1) or right (1)."""
-        return side * (self.lane_m + self.parking_m[(side + 1) // 2])
-
-    def find_back(self, side: int) -> float:
-        """Return where the pavement ends."""
-        return self.find_edge(side) + side * self.pavement_m[(side + 1) // 2]
+DISTRICT_BLOCKS = 4
+_POLE_GREYS = ((36, 40, 42), (26, 46, 38), (48, 46, 44), (150, 154, 156), (178, 180, 178))
+_FENCES = ("board", "picket", "railing")
 
 
 @dataclass(frozen=True)
@@ -55,43 +30,11 @@ class Block:
     shadows: tuple[Shadow, ...]
 
 
-def draw_plan(rng: np.random.Generator, seed: int, shadow_side: int) -> StreetPlan:
-    """Draw what stays the same along a street."""
-    is_green = bool(rng.random() < 0.5)
-    grass = np.array((84, 96, 52)) * rng.uniform(0.7, 1.1)
-    road = rng.uniform(76, 112) * np.array((1, 1, 1.02)) * rng.uniform(0.97, 1.03, 3)
-    paving = rng.uniform(84, 140) * np.array((1.02, 0.99, 0.94)) * rng.uniform(0.96, 1.04, 3)
-    kinds = ("shops", "shops", "terrace", "terrace", "houses", "houses", "park", "park", "offices")
-
-    def as_colour(rgb: np.ndarray) -> Colour:
-        return scale((float(rgb[0]), float(rgb[1]), float(rgb[2])), 1.0)
-
-    return StreetPlan(
-        seed=seed,
-        lane_m=float(rng.uniform(2.9, 3.9)),
-        parking_m=(
-            float(rng.choice((0.0, 2.0), p=(0.55, 0.45))),
-            float(rng.choice((0.0, 2.0), p=(0.5, 0.5))),
-        ),
-        pavement_m=(float(rng.uniform(1.6, 3.4)), float(rng.uniform(1.6, 3.4))),
-        base_rgb=as_colour(grass if is_green else paving * 0.95),
-        base_label=VERGE if is_green else PAVEMENT,
-        road_rgb=as_colour(road),
-        pavement_rgb=as_colour(paving),
-        marking_rgb=scale((208, 208, 202), float(rng.uniform(0.8, 1.1))),
-        has_slabs=bool(rng.random() < 0.6),
-        has_yellow_lines=bool(rng.random() < 0.5),
-        leafy_share=float(rng.choice((0.1, 0.35, 0.9))),
-        shadow_side=shadow_side,
-        districts=tuple((str(rng.choice(kinds)), str(rng.choice(kinds))) for _ in range(5)),
-    )
-
-
 def draw_block(plan: StreetPlan, index: int) -> Block:
     """Draw everything in block `index`."""
     rng = np.random.default_rng((plan.seed, 61, index + 1000))
     builder = BlockBuilder(plan, index, rng)
-    district = plan.districts[(index // 4) % len(plan.districts)]
+    district = plan.districts[(index // DISTRICT_BLOCKS) % len(plan.districts)]
     if index % 5 == int(plan.seed) % 5:
         builder.add_junction(int(rng.choice((-1, 1, 2))))
     elif rng.random() < 0.12:
@@ -109,6 +52,7 @@ class BlockBuilder:
     def __init__(self, plan: StreetPlan, index: int, rng: np.random.Generator) -> None:
         self._plan = plan
         self._rng = rng
+        self._index = index
         self._start = index * BLOCK_M
         self._things: list[Thing] = []
         self._patches: list[Patch] = []
@@ -155,9 +99,7 @@ class BlockBuilder:
             self._patches.append(Patch(x, x + 0.6, begin, begin + 2.6, plan.marking_rgb))
         for side in (-1, 1):
             x = plan.find_edge(side) + side * 0.35
-            self._things.append(Pole(x, begin, 2.9, 0.11, (60, 62, 62)))
-            index = int(self._rng.integers(3))
-            self._things.append(Sign("light", index, x, begin, 2.3, (0.32, 0.95)))
+            self._add_light(x, begin, (60, 62, 62))
 
     def add_side(self, side: int, kind: str) -> None:
         """Add what stands behind the pavement."""
@@ -169,7 +111,8 @@ class BlockBuilder:
             self._add_row(side, begin, setback, ("house",))
             self._add_garden(side, begin, setback)
         elif kind == "terrace":
-            self._add_row(side, begin, 0.0, ("house", "stone"))
+            self._add_row(side, begin, 1.8, ("house", "stone"))
+            self._add_boundary(side, begin, self._start + BLOCK_M - begin)
         elif kind == "offices":
             self._add_row(side, begin, float(self._rng.choice((0, 2.5))), ("office", "stone"))
         else:
@@ -197,10 +140,10 @@ class BlockBuilder:
             )  # fmt: skip
             previous_m = height
             self._cast(lateral, begin, width, height)
-            if rng.random() < 0.16:
+            if rng.random() < 0.12:
                 self._things.append(
-                    Sign("board", int(rng.integers(8)), lateral - side * 0.55,
-                         begin + width * 0.5, 2.9, (0.8, 0.7))
+                    Sign("board", int(rng.integers(8)), lateral - side * 0.6,
+                         begin + width * 0.5, 2.6, (1.1, 1.0), 0.26)
                 )  # fmt: skip
             begin += width
 
@@ -228,17 +171,7 @@ class BlockBuilder:
         self._patches.append(
             Patch(min(back, out), max(back, out), begin, begin + length, green, VERGE)
         )
-        kind = str(rng.choice(("hedge", "railing", "board", "open"), p=(0.3, 0.25, 0.3, 0.15)))
-        if kind == "hedge":
-            self._things.append(
-                Strip("hedge", int(rng.integers(4)), back + side * 0.2, begin, length,
-                      float(rng.uniform(0.8, 1.7)))
-            )  # fmt: skip
-        elif kind != "open":
-            self._things.append(
-                Strip(kind, int(rng.integers(4)), back + side * 0.1, begin, length,
-                      float(rng.uniform(0.9, 1.5)))
-            )  # fmt: skip
+        self._add_boundary(side, begin, length)
         for _ in range(int(rng.integers(1, 4))):
             along = begin + float(rng.uniform(0.5, max(length - 1, 0.6)))
             lateral = back + side * float(rng.uniform(0.8, setback - 0.6))
@@ -253,12 +186,10 @@ class BlockBuilder:
     def _add_tree(self, lateral: float, along: float, height: float) -> None:
         """Add a tree and the shadow of its crown."""
         rng = self._rng
-        kind = "leafy" if rng.random() < self._plan.leafy_share else "bare"
         self._things.append(
-            Plant(
-                kind, int(rng.integers(20)), lateral, along, height, float(rng.uniform(0.8, 1.15))
-            )
-        )
+            Plant("leafy", int(rng.integers(20)), lateral, along, height,
+                  float(rng.uniform(0.85, 1.15)))
+        )  # fmt: skip
         middle = lateral + (3.5 if lateral < 0 else -3.5)
         turns = np.linspace(0, 2 * np.pi, 10)[:-1]
         reach = height * 0.3 * rng.uniform(0.7, 1.2, len(turns))
@@ -277,45 +208,45 @@ class BlockBuilder:
         self._patches.append(
             Patch(min(back, out), max(back, out), begin, begin + length, green, VERGE)
         )
-        for row in (13.0, 6.5, 2.5):
+        for row in (12.0, 5.0):
             along = begin + float(rng.uniform(0, 4))
             while along < begin + length:
                 lateral = back + side * (row + float(rng.uniform(-1.5, 3)))
                 self._add_tree(lateral, along, float(rng.uniform(6, 12)))
                 along += float(rng.uniform(5, 11))
-        kind = str(rng.choice(("railing", "board", "hedge", "open"), p=(0.4, 0.2, 0.2, 0.2)))
-        if kind == "hedge":
-            self._things.append(
-                Strip("hedge", int(rng.integers(4)), back + side * 0.3, begin, length, 1.3)
-            )
-        elif kind != "open":
-            height = float(rng.uniform(1.0, 1.9))
-            self._things.append(
-                Strip(kind, int(rng.integers(4)), back + side * 0.1, begin, length, height)
-            )
+        self._add_boundary(side, begin, length)
+
+    def _add_boundary(self, side: int, begin: float, length: float) -> None:
+        """Add the fence, or now and then the hedge, that goes along a whole district."""
+        plan, district = self._plan, self._index // DISTRICT_BLOCKS
+        rng = np.random.default_rng((plan.seed, 101, district + 1000, side + 1))
+        kind = "hedge" if rng.random() < 0.08 else str(rng.choice(_FENCES))
+        height, index = float(rng.uniform(1.2, 1.6)), int(rng.integers(4))
+        lateral = plan.find_back(side) + side * 0.15
+        self._things.append(Strip(kind, index, lateral, begin, length, height))
 
     def add_kerbside(self, side: int) -> None:
         """Add what stands on the pavement near the kerb, and parked cars."""
         rng, plan = self._rng, self._plan
         begin, end = self._start + self._gap_m[side], self._start + BLOCK_M
-        kerb = plan.find_edge(side) + side * 0.4
-        grey = _POLE_GREYS[int(rng.integers(len(_POLE_GREYS)))]
-        if rng.random() < 0.75:
-            along = float(rng.uniform(begin, end))
-            arm = -side * float(rng.uniform(0.8, 1.8))
-            self._things.append(Pole(kerb, along, float(rng.uniform(5, 8)), 0.15, grey, arm))
-        for _ in range(int(rng.integers(1, 3))):
-            self._add_sign(kerb, float(rng.uniform(begin, end)), grey)
-        if rng.random() < 0.22:
+        kerb = plan.find_edge(side) + side * 0.45
+        grey = _POLE_GREYS[(plan.seed + self._index // DISTRICT_BLOCKS) % len(_POLE_GREYS)]
+        lamp = self._start + 3 + (side > 0) * 5 + float(rng.uniform(-1.5, 1.5))
+        if lamp > begin:
+            arm = -side * float(rng.uniform(0.7, 1.2)) * (rng.random() < 0.6)
+            width = float(rng.uniform(0.26, 0.34))
+            self._things.append(Pole(kerb, lamp, float(rng.uniform(4.2, 5.6)), width, grey, arm))
+        for place in (10.0, 18.0):
+            along = self._start + place + (side > 0) * 4 + float(rng.uniform(-2, 2))
+            if rng.random() < 0.8 and along > begin:
+                self._add_sign(kerb, along, grey)
+        if rng.random() < 0.15:
             along = float(rng.uniform(begin, end - 4))
-            for k in range(int(rng.integers(2, 5))):
-                self._things.append(Pole(kerb, along + 1.6 * k, 1.0, 0.13, (40, 40, 42)))
-        if rng.random() < 0.25:
-            length = min(float(rng.uniform(6, 16)), end - begin)
-            self._things.append(Strip("railing", int(rng.integers(4)), kerb, begin, length, 1.05))
-        if plan.pavement_m[(side + 1) // 2] > 2.2 and rng.random() < 0.4:
-            self._add_tree(kerb + side * 0.4, float(rng.uniform(begin, end)),
-                           float(rng.uniform(5, 9)))  # fmt: skip
+            for k in range(int(rng.integers(2, 4))):
+                self._things.append(Pole(kerb, along + 2.2 * k, 1.1, 0.3, (40, 40, 42)))
+        if rng.random() < 0.2:
+            self._add_tree(kerb + side * 0.5, float(rng.uniform(begin, end)),
+                           float(rng.uniform(5, 8)))  # fmt: skip
         if plan.parking_m[(side + 1) // 2] > 0:
             self._park_cars(side, begin, end)
 
@@ -323,28 +254,31 @@ class BlockBuilder:
         """Add a sign or a traffic light with its post."""
         rng = self._rng
         kind = str(
-            rng.choice(("round", "triangle", "board", "blue round", "plate", "diamond", "light"),
-                       p=(0.2, 0.12, 0.24, 0.12, 0.1, 0.04, 0.18))
+            rng.choice(("round", "triangle", "board", "blue round", "diamond", "light"),
+                       p=(0.22, 0.16, 0.24, 0.14, 0.06, 0.18))
         )  # fmt: skip
-        size = float(rng.uniform(0.55, 0.8))
-        width, height = {"board": (size * 1.6, size * 1.1), "plate": (size * 0.7, size)}.get(
-            kind, (size, size)
-        )
-        up = float(rng.uniform(1.9, 2.5))
         if kind == "light":
-            width, height = 0.34, 1.0
-        self._things.append(Pole(lateral, along, up + height, 0.09, grey))
+            self._add_light(lateral, along, grey)
+            return
+        width = float(rng.uniform(1.0, 1.25))
+        height = width * 0.9 if kind == "board" else width
+        up, post = float(rng.uniform(1.7, 2.2)), 0.24 * width
+        self._things.append(Pole(lateral, along, up + 0.5 * height, post, grey))
         index = int(rng.integers(24))
-        self._things.append(Sign(kind, index, lateral, along, up, (width, height)))
-        if rng.random() < 0.3 and kind != "light":
-            self._things.append(Sign("plate", index + 1, lateral, along, up - 0.5, (0.5, 0.42)))
+        self._things.append(Sign(kind, index, lateral, along, up, (width, height), post))
+
+    def _add_light(self, lateral: float, along: float, grey: tuple[int, int, int]) -> None:
+        """Add a traffic light on its post."""
+        self._things.append(Pole(lateral, along, 2.6, 0.26, grey))
+        index = int(self._rng.integers(3))
+        self._things.append(Sign("light", index, lateral, along, 2.0, (0.72, 1.7), 0.26))
 
     def _park_cars(self, side: int, begin: float, end: float) -> None:
         """Fill the parking lane with cars and gaps."""
         rng, edge = self._rng, self._plan.find_edge(side)
         along = begin + float(rng.uniform(0, 4))
         while along < end - 5.2:
-            if rng.random() < 0.7:
+            if rng.random() < 0.55:
                 car = draw_vehicle(
                     rng,
                     edge - side * 1.02,

@@ -6,14 +6,12 @@ from functools import cached_property
 import numpy as np
 
 from proxia_segmentation_ros.data.synthetic.foliage import (
-    BARE_COUNT,
     BUSH_COUNT,
     LEAFY_COUNT,
-    share_bare_tree,
     share_bush,
     share_leafy_tree,
 )
-from proxia_segmentation_ros.data.synthetic.stage import VIEW_M, View
+from proxia_segmentation_ros.data.synthetic.stage import View
 from proxia_segmentation_ros.data.synthetic.textures import Sprite
 
 TREE = 5
@@ -21,7 +19,7 @@ TREE = 5
 
 @dataclass(frozen=True)
 class Plant:
-    """A tree or bush: `kind` is leafy, bare or bush; `spread` stretches it sideways."""
+    """A tree or bush: `kind` is leafy or bush; `spread` stretches it sideways."""
 
     kind: str
     index: int
@@ -30,7 +28,12 @@ class Plant:
     height_m: float
     spread: float
 
-    reach_m = VIEW_M
+    least_px = 20.0
+
+    @property
+    def breadth_m(self) -> float:
+        """Return what must fill `least_px` to be painted."""
+        return self.height_m
 
     @property
     def far_m(self) -> float:
@@ -42,8 +45,6 @@ class Plant:
         """Return the picture of the plant."""
         if self.kind == "leafy":
             return share_leafy_tree(self.index % LEAFY_COUNT)
-        if self.kind == "bare":
-            return share_bare_tree(self.index % BARE_COUNT)
         return share_bush(self.index % BUSH_COUNT)
 
     @cached_property
@@ -54,7 +55,7 @@ class Plant:
     def draw(self, view: View) -> None:
         """Paint the plant."""
         px_per_m = view.camera.measure_scale(self.along_m)
-        if view.placed_N3[0, 2] < 1.8 or px_per_m * self.height_m < 7:
+        if view.placed_N3[0, 2] < 1.8:
             return
         foot_u, foot_v = view.uv_N2[0].tolist()
         stretch = self.height_m / self.sprite.size_m[1]

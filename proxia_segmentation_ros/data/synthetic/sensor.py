@@ -28,7 +28,7 @@ def draw_sensor(rng: np.random.Generator, is_dark: bool) -> Sensor:
         sharpening=float(rng.choice((0.0, 0.5), p=(0.6, 0.4))),
         motion_px=int(rng.choice((0, 2, 3), p=(0.85, 0.1, 0.05))),
         noise=float(rng.uniform(0.5, 3.0) + (1.5 if is_dark else 0)),
-        saturation=float(rng.uniform(0.55, 1.1)),
+        saturation=float(rng.uniform(0.75, 1.15)),
         chroma_blur=bool(rng.random() < 0.4),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from proxia_segmentation_ros.data.synthetic.camera import Camera, clip_polygon
@@ -12,6 +13,9 @@ from proxia_segmentation_ros.data.synthetic.tone import Colour
 from proxia_segmentation_ros.data.synthetic.weather import Weather
 
 VIEW_M = 95.0
+# Over these last metres of its sight a thing fades in.
+FADE_M = 2.5
+_LABELLED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,12 @@ class Thing(Protocol):
         """Return where it ends; things are painted in falling order of it."""
 
     @property
-    def reach_m(self) -> float:
-        """Return how far ahead of the camera it is still worth painting."""
+    def breadth_m(self) -> float:
+        """Return the size of what tells it apart: a post's width, a fence's height."""
+
+    @property
+    def least_px(self) -> float:
+        """Return how many pixels of a picture 480 wide `breadth_m` must fill to be painted."""
 
     @property
     def points_N3(self) -> np.ndarray:
@@ -69,19 +77,29 @@ class Thing(Protocol):
         """Paint it."""
 
 
+def measure_reach(camera: Camera, thing: Thing) -> float:
+    """Return how far ahead the camera sees a thing, in metres.
+
+    The rule for image and labels alike: what would be narrower than its `least_px`, in a picture
+    480 px wide, is not there. Larger pictures scale the limit, so they show the same things.
+    """
+    unit = camera.size_hw[1] / 480
+    return min(VIEW_M, camera.focal_px * thing.breadth_m / (thing.least_px * unit))
+
+
 def draw_things(canvas: Canvas, weather: Weather, things: Sequence[Thing]) -> None:
     """Paint all things that the camera sees, far ones first."""
     camera = canvas.camera
     start = camera.along_m + camera.near_m
-    shown = [
-        thing
-        for thing in things
-        if thing.far_m > start and thing.along_m - camera.along_m < thing.reach_m
-    ]
+    shown: list[tuple[Thing, float]] = []
+    for thing in things:
+        to_go = measure_reach(camera, thing) - (thing.along_m - camera.along_m)
+        if thing.far_m > start and to_go > 0:
+            shown.append((thing, min(to_go / FADE_M, 1.0)))
     if not shown:
         return
-    shown.sort(key=lambda thing: -thing.far_m)
-    points = [thing.points_N3 for thing in shown]
+    shown.sort(key=lambda row: -row[0].far_m)
+    points = [thing.points_N3 for thing, _ in shown]
     ends = np.cumsum([len(p) for p in points])
     starts = np.concatenate(([0], ends[:-1]))
     placed_N3 = camera.place(np.concatenate(points))
@@ -93,8 +111,29 @@ def draw_things(canvas: Canvas, weather: Weather, things: Sequence[Thing]) -> No
     is_near = np.minimum.reduceat(placed_N3[:, 2], starts) < camera.near_m
     rows = zip(shown, starts.tolist(), ends.tolist(), is_inside.tolist(), is_near.tolist(),
                strict=True)  # fmt: skip
-    for thing, first, last, inside, near in rows:
+    for (thing, share), first, last, inside, near in rows:
         if inside or near:
             part = slice(first, last)
             view = View(canvas, weather, placed_N3[part], uv_N2[part], fixed_N2[part], near)
-            thing.draw(view)
+            draw_faded(thing, view, share)
+
+
+def draw_faded(thing: Thing, view: View, share: float) -> None:
+    """Paint a thing with an opacity; it is labelled once more of it is seen than not."""
+    if share >= 1:
+        thing.draw(view)
+        return
+    canvas = view.canvas
+    height, width = canvas.labels_HW.shape
+    reach_px = 3.0 * view.camera.focal_px / max(float(view.placed_N3[:, 2].min()), 1.0) + 8
+    low_uv, high_uv = view.uv_N2.min(axis=0) - reach_px, view.uv_N2.max(axis=0) + reach_px
+    columns = slice(max(int(low_uv[0]), 0), max(min(int(high_uv[0]), width), 0))
+    rows = slice(0, max(min(int(high_uv[1]), height), 0))
+    behind_HWC = canvas.image_HWC[rows, columns].copy()
+    labels_HW = canvas.labels_HW[rows, columns].copy()
+    thing.draw(view)
+    if behind_HWC.size:
+        seen_HWC = canvas.image_HWC[rows, columns]
+        seen_HWC[:] = cv2.addWeighted(seen_HWC, share, behind_HWC, 1 - share, 0)
+        if share < _LABELLED_SHARE:
+            canvas.labels_HW[rows, columns] = labels_HW

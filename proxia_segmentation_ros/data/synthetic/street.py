@@ -9,12 +9,8 @@ from proxia_segmentation_ros.data.synthetic.buildings import make_backdrop
 from proxia_segmentation_ros.data.synthetic.camera import Bend, Camera
 from proxia_segmentation_ros.data.synthetic.canvas import Canvas
 from proxia_segmentation_ros.data.synthetic.ground import PAVEMENT, ROAD, Patch, paint_ground
-from proxia_segmentation_ros.data.synthetic.layout import (
-    BLOCK_M,
-    Block,
-    draw_block,
-    draw_plan,
-)
+from proxia_segmentation_ros.data.synthetic.layout import BLOCK_M, Block, draw_block
+from proxia_segmentation_ros.data.synthetic.plan import draw_plan
 from proxia_segmentation_ros.data.synthetic.sensor import draw_sensor, expose
 from proxia_segmentation_ros.data.synthetic.stage import VIEW_M, Thing, draw_things
 from proxia_segmentation_ros.data.synthetic.traffic import Traffic
@@ -96,9 +92,9 @@ class StreetScene:
         self._focal_px = float(max(height * rng.uniform(1.15, 1.5), width * 0.55))
         self._horizon_px = float(height * rng.uniform(0.48, 0.6))
         self._yaw = float(rng.normal(0, 0.05))
-        self._camera_m = float(rng.uniform(1.2, 1.9))
-        self._lateral_m = float(-self._plan.lane_m * rng.uniform(0.3, 0.62))
-        self._speed_mps = float(rng.uniform(3.5, 9.0))
+        self._camera_m = float(rng.uniform(1.2, 1.7))
+        self._lateral_m = float(-self._plan.lane_m * rng.uniform(0.4, 0.68))
+        self._speed_mps = float(rng.uniform(2.5, 5.5))
         self._phase = float(rng.uniform(0, 7))
         self._start_m = float(rng.uniform(0, 400))
         bend = float(rng.choice((0.0, 1.0, 2.5), p=(0.4, 0.4, 0.2)))
@@ -149,15 +145,16 @@ class StreetScene:
         plan, along = self._plan, canvas.camera.along_m
         end = along + 200
         left, right = plan.find_edge(-1), plan.find_edge(1)
-        stone = (120.0, 118.0, 112.0)
+        stone, gutter = (196.0, 190.0, 178.0), (38.0, 38.0, 40.0)
         surfaces = [patch for block in blocks for patch in block.patches]
         verges = [patch for patch in surfaces if patch.label == 5]
         others = [patch for patch in surfaces if patch.label != 5]
         patches = [
             *verges,
             Patch(plan.find_back(-1), plan.find_back(1), along, end, plan.pavement_rgb, PAVEMENT),
-            Patch(left - 0.15, right + 0.15, along, end, stone, PAVEMENT),
-            Patch(left, right, along, end, plan.road_rgb, ROAD),
+            Patch(left - 0.28, right + 0.28, along, end, stone, PAVEMENT),
+            Patch(left, right, along, end, gutter, ROAD),
+            Patch(left + 0.12, right - 0.12, along, end, plan.road_rgb, ROAD),
             *others,
         ]
         side = self._weather.sun_side
@@ -173,5 +170,4 @@ class StreetScene:
             (plan.base_rgb, plan.base_label),
             patches,
             shadows,
-            plan.has_slabs,
         )

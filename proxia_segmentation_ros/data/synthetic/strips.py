@@ -13,34 +13,44 @@ from proxia_segmentation_ros.data.synthetic.textures import Texture, build_textu
 TREE, FENCE = 5, 7
 
 
+_PAINTS: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "board": ((196, 152, 84), (168, 128, 74), (60, 112, 92), (70, 104, 140)),
+    "picket": ((226, 226, 220), (214, 210, 196), (226, 222, 206), (190, 206, 214)),
+    "railing": ((34, 84, 58), (30, 70, 110), (96, 36, 40), (40, 42, 46)),
+}
+
+
 @lru_cache(maxsize=16)
 def share_fence(kind: str, index: int) -> Texture:
-    """Return 8 m of fence, with alpha: railing, board or bars."""
+    """Return 8 m of fence: boards, a picket fence, or railings before a metal sheet."""
     rng = np.random.default_rng((47, index, len(kind)))
-    face = np.zeros((96, 512, 4), np.float32)
+    colour = np.array(_PAINTS[kind][index % 4], np.float32)
+    face = np.empty((96, 512, 3), np.float32)
+    tones = np.repeat(1 + 0.07 * rng.standard_normal(32), 16)[None, :, None]
+    face[:] = colour * tones * (1 + 0.06 * cut_noise(rng, (96, 512), 0.8)[..., None])
     if kind == "board":
-        colour = np.array(((104, 82, 60), (120, 104, 84), (84, 74, 62))[index % 3], np.float32)
-        boards = np.repeat(1 + 0.16 * rng.standard_normal(64), 8)[None, :, None]
-        face[..., :3] = colour * boards * (1 + 0.12 * cut_noise(rng, (96, 512), 0.8)[..., None])
-        face[..., 3] = 255
-        face[:, ::8, :3] *= 0.55
-        face[:, ::64, :3] *= 0.5
+        face[:, ::16] *= 0.45
+        face[:, 1::16] *= 0.45
+        face[20:26] *= 0.8
+        face[68:74] *= 0.8
+    elif kind == "picket":
+        for x in range(10, 512, 16):
+            face[8:, x : x + 6] *= 0.35
     else:
-        grey = ((24, 26, 28), (150, 152, 152), (30, 50, 40), (90, 94, 96))[index % 4]
-        ink = (*(float(c) for c in grey), 255.0)
-        face[..., :3] = grey
-        for x in range(0, 512, 8 if kind == "railing" else 12):
-            cv2.line(face, (x, 12), (x, 90), ink, 2)
-        for y in (12, 86):
-            cv2.line(face, (0, y), (512, y), ink, 4)
-        for x in range(0, 512, 64):
-            cv2.rectangle(face, (x, 4), (x + 5, 96), ink, -1)
+        face *= 0.6
+        for x in range(0, 512, 12):
+            cv2.line(face, (x, 8), (x, 96), (colour * 1.7 + 16).tolist(), 3)
+        for y in (6, 84):
+            cv2.line(face, (0, y), (512, y), (colour * 1.7 + 16).tolist(), 5)
+    for x in range(0, 512, 128):
+        post = (colour * (0.7 if kind != "railing" else 1.5)).tolist()
+        cv2.rectangle(face, (x, 0), (x + 11, 96), post, -1)
     return build_texture(face, 64.0)
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A fence (railing, board, bars) or hedge along the street."""
+    """A fence (board, picket, railing) or hedge along the street."""
 
     kind: str
     index: int
@@ -49,7 +59,12 @@ class Strip:
     length_m: float
     height_m: float
 
-    reach_m = 100.0
+    least_px = 11.0
+
+    @property
+    def breadth_m(self) -> float:
+        """Return what must fill `least_px` to be painted."""
+        return self.height_m
 
     @property
     def far_m(self) -> float:

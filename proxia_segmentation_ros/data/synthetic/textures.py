@@ -23,10 +23,9 @@ class Texture:
 
 @dataclass(frozen=True)
 class Sprite:
-    """A cut-out: RGB + alpha, and what counts as the object where that is not its alpha."""
+    """A cut-out: RGB + alpha."""
 
     colour: Texture
-    outline: Texture | None
     size_m: tuple[float, float]
 
 
@@ -41,18 +40,12 @@ def build_texture(image_HWC: np.ndarray, px_per_m: float) -> Texture:
     return Texture(tuple(levels), px_per_m)
 
 
-def build_sprite(
-    colour_HWC: np.ndarray,
-    alpha_HW: np.ndarray,
-    px_per_m: float,
-    outline_HW: np.ndarray | None = None,
-) -> Sprite:
-    """Return a sprite; alpha in 0..1, outline true where the object counts."""
+def build_sprite(colour_HWC: np.ndarray, alpha_HW: np.ndarray, px_per_m: float) -> Sprite:
+    """Return a sprite; alpha in 0..1."""
     rgba = np.concatenate([colour_HWC, alpha_HW[..., None] * 255], axis=2)
     height, width = alpha_HW.shape
     return Sprite(
         build_texture(rgba, px_per_m),
-        None if outline_HW is None else build_texture(outline_HW * 255.0, px_per_m),
         (width / px_per_m, height / px_per_m),
     )
 

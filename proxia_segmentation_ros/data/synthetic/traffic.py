@@ -10,14 +10,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from proxia_segmentation_ros.data.synthetic.layout import StreetPlan
 from proxia_segmentation_ros.data.synthetic.people import Bicyclist, Looks, Pedestrian, draw_looks
+from proxia_segmentation_ros.data.synthetic.plan import StreetPlan
 from proxia_segmentation_ros.data.synthetic.stage import Thing
 from proxia_segmentation_ros.data.synthetic.vehicles import Vehicle, draw_vehicle
 
 _VEHICLE_WINDOW_M = 140.0
-_WALKER_WINDOW_M = 60.0
-_RIDER_WINDOW_M = 50.0
+_WALKER_WINDOW_M = 24.0
+_RIDER_WINDOW_M = 40.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def draw_walker(seed: int, slot: int, number: int) -> Walker:
     return Walker(
         draw_looks(rng),
         draw_looks(rng) if rng.random() < 0.3 else None,
-        float(rng.uniform(0.25, 0.85)),
+        float(rng.uniform(0.3, 0.75)),
         float(rng.choice((0.0, 0.3, 1.0), p=(0.5, 0.3, 0.2))),
-        bool(rng.random() < 0.12),
+        bool(rng.random() < 0.4),
     )
 
 
@@ -84,11 +84,10 @@ class Traffic:
         self._plan = plan
         self._ego_speed_mps = ego_speed_mps
         self._oncoming = _draw_places(rng, int(rng.integers(1, 5)), _VEHICLE_WINDOW_M)
-        self._walkers = _draw_places(rng, int(rng.integers(6, 14)), _WALKER_WINDOW_M)
+        self._walkers = _draw_places(rng, int(rng.integers(5, 8)), _WALKER_WINDOW_M)
         self._riders = _draw_places(rng, int(rng.integers(1, 3)), _RIDER_WINDOW_M)
-        self._leads = bool(rng.random() < 0.6)
-        self._lead_gap_m = float(rng.uniform(9, 26))
-        self._shares_lane = bool(rng.random() < 0.7)
+        self._leads = bool(rng.random() < 0.5)
+        self._lead_gap_m = float(rng.uniform(14, 28))
         self._phase = float(rng.uniform(0, 7))
 
     def list_things(self, camera_along_m: float, time_s: float) -> list[Thing]:
@@ -121,8 +120,8 @@ class Traffic:
         """Return cyclists: ahead at the road's edge, oncoming, or crossing."""
         plan, things = self._plan, list[Thing]()
         for slot, place in enumerate(self._riders):
-            if slot == 0 and self._shares_lane:
-                number, ahead = 0.0, 8 + place * 0.3 + 3 * math.sin(time_s / 6 + self._phase)
+            if slot == 0:
+                number, ahead = 0.0, 6.2 + place * 0.11 + 1.2 * math.sin(time_s / 6 + self._phase)
                 lateral = -plan.lane_m + 0.45
             else:
                 drift = -(self._ego_speed_mps + 4) if slot % 2 else 3.5 - self._ego_speed_mps
@@ -130,11 +129,11 @@ class Traffic:
                 lateral = (plan.lane_m - 0.6) if slot % 2 else (-plan.lane_m + 0.45)
             rider = draw_rider(plan.seed, slot, int(number))
             lateral += rider.drift_m + 0.08 * math.sin(time_s * 1.3 + slot)
-            crossing = 0 if slot == 0 and self._shares_lane else rider.crossing
+            crossing = rider.crossing if slot else 0
             if crossing:
-                # From one edge, 45 m ahead, to the other, where the camera never hits it.
+                # From one edge, 25 m ahead, to the other, where the camera never hits it.
                 edge = plan.find_edge(crossing)
-                lateral = edge * (1 - 2 * min(max((ahead - 10) / 35, 0.0), 1.0))
+                lateral = edge * (1 - 2 * min(max((ahead - 7) / 18, 0.0), 1.0))
             along = camera_along_m + ahead
             stride = time_s * 6 + slot
             things.append(Bicyclist(rider.looks, lateral, along, stride, crossing))
@@ -144,14 +143,14 @@ class Traffic:
         """Return pedestrians on both pavements and some who cross well ahead of the camera."""
         plan, things = self._plan, list[Thing]()
         for slot, place in enumerate(self._walkers):
-            side = -1 if slot % 2 else 1
-            pace = 1.3 if slot % 3 else -1.3
+            side = 1 if slot % 3 == 2 else -1
+            pace = 1.3 if slot % 2 else -1.3
             number, ahead = divmod(place + (pace - self._ego_speed_mps) * time_s, _WALKER_WINDOW_M)
             walker = draw_walker(plan.seed, slot, int(number))
             edge, back = plan.find_edge(side), plan.find_back(side)
             lateral, view = edge + (back - edge) * walker.place, walker.view
-            if walker.crosses and slot % 3 == 0:
-                share = min(max((ahead - 12) / 36, 0.0), 1.0)
+            if walker.crosses and slot % 3 == 2:
+                share = min(max((ahead - 8) / 10, 0.0), 1.0)
                 lateral, view = lateral * (2 * share - 1), 1.0
             stride = time_s * 5.5 + slot * 1.7
             along = camera_along_m + ahead - 2

@@ -65,7 +65,12 @@ class Vehicle:
     brakes: bool
     shadow_side: int
 
-    reach_m = 85.0
+    least_px = 16.0
+
+    @property
+    def breadth_m(self) -> float:
+        """Return what must fill `least_px` to be painted."""
+        return share_vehicle(self.kind).width_m
 
     @property
     def far_m(self) -> float:
@@ -95,8 +100,6 @@ class Vehicle:
         """Paint shadow and body."""
         solid = share_vehicle(self.kind)
         px_per_m = view.camera.measure_scale(self.along_m)
-        if px_per_m * solid.width_m < 5:
-            return
         if self.shadow_side:
             view.fill(0, 4, (52.0, 52.0, 54.0), None)
         view.fill(4, 8, (24.0, 24.0, 25.0), None)

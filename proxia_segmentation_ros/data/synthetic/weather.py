@@ -109,7 +109,7 @@ def _draw_tone(rng: np.random.Generator, kind: str) -> Tone:
     low, high = {
         "noon": (1.0, 1.7),
         "overcast": (0.9, 1.5),
-        "dusk": (0.36, 0.8),
+        "dusk": (0.56, 0.95),
         "low sun": (0.85, 1.6),
     }[kind]
     tint_C = 1 + rng.uniform(-0.05, 0.05, 3)
