@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # Domains whose ports stay below the ports that Linux gives to outgoing connections.
 DOMAIN_IDS = range(1, 102)
+# Where the participants of a domain listen (RTPS 9.6.1): more of them than a test has.
+FIRST_PORT, PORTS_PER_DOMAIN, PORTS_OF_PARTICIPANTS = 7400, 250, range(10, 30)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,15 +47,20 @@ def shared_dir() -> Path:
     return folder
 
 
+def _check_free(domain_id: int) -> None:
+    """Raise OSError where any participant is in the domain, be it the last test's."""
+    for port in PORTS_OF_PARTICIPANTS:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("", FIRST_PORT + PORTS_PER_DOMAIN * domain_id + port))
+
+
 def _lock_domain(domain_id: int) -> int | None:
     """Return a descriptor that keeps the domain ours, or None when somebody is in it."""
     path = Path(tempfile.gettempdir(), f"proxia_ros_domain_{domain_id}.lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            # where the domain's first participant listens
-            probe.bind(("", 7400 + 250 * domain_id + 10))
+        _check_free(domain_id)
     except OSError:
         os.close(descriptor)
         return None

@@ -22,6 +22,7 @@ class NodeUnderTest:
             context=self._spinner.context,
         )
         self._spinner.start(self.node)
+        self._is_open = True
 
     def count(self, name: str, camera: int = 0) -> int:
         """Return one of the camera's counters as of now."""
@@ -29,11 +30,17 @@ class NodeUnderTest:
         return 0 if stream is None else getattr(stream.ledger.counts(), name)
 
     def close(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
         self.segmenter.gate.set()
         self.node.request_stop()
         self._spinner.stop_spinning()
         self.node.close()
         self.node.destroy_node()
+        # rclpy leaves the lifecycle services to the garbage collector, and with them the whole
+        # participant: a second, deaf node of this name for the next test in this domain.
+        self.node._state_machine.destroy_when_not_in_use()
         self._spinner.stop()
 
 

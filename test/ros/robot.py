@@ -1,5 +1,6 @@
 """A robot around the node under test: a camera that publishes and a user that subscribes."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -29,8 +30,11 @@ SERVICES = {
     "get_state": GetState,
     "set_parameters_atomically": SetParametersAtomically,
 }
-TIMEOUT_S = 20.0
+# For what is sure to come: a busy machine may take long, and loses some of what DDS announces
+# until its next heartbeat, 3 s later.
+TIMEOUT_S = 60.0
 ASK_AGAIN_AFTER_S = 4.0
+LOG = logging.getLogger("robot")
 
 
 class Spinner:
@@ -72,10 +76,7 @@ class Robot:
         self.heard: dict[str, list[Any]] = {}
         self._publishers: dict[str, Any] = {}
         # Made before the node starts: an answer to a client that the node has not met yet is lost.
-        self._clients = {
-            service: self.node.create_client(service_type, f"/{node_name}/{service}")
-            for service, service_type in SERVICES.items()
-        }
+        self._clients = {service: self._make_client(service) for service in SERVICES}
         self.listen("/diagnostics", DiagnosticArray)
         self._spinner.start(self.node)
 
@@ -83,18 +84,23 @@ class Robot:
         self._spinner.stop()
 
     def wait_for(
-        self, condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S
+        self, condition: Callable[[], Any], what: str, timeout_s: float | None = None
     ) -> Any:
         """Return the condition's first true value."""
+        timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
+        value = self._poll(condition, timeout_s)
+        if value:
+            return value
+        raise AssertionError(f"waited {timeout_s} s for {what}; heard {self.tell_heard()}")
+
+    def _poll(self, condition: Callable[[], Any], timeout_s: float) -> Any:
+        """Return the condition's first true value, or its last one when the time is over."""
         give_up_s = time.monotonic() + timeout_s
         with self.changed:
-            while time.monotonic() < give_up_s:
-                value = condition()
-                if value:
-                    return value
+            while not (value := condition()) and time.monotonic() < give_up_s:
                 # Graph changes come without a message, hence the short wait.
                 self.changed.wait(0.02)
-        raise AssertionError(f"waited {timeout_s} s for {what}; heard {self.tell_heard()}")
+        return value
 
     def tell_heard(self) -> dict[str, int]:
         return {topic: len(messages) for topic, messages in self.heard.items()}
@@ -140,32 +146,35 @@ class Robot:
             self.changed.wait_for(condition, 0.2)
             return condition()
 
-    def wait_for_stamp(self, topic: str, sec: int, timeout_s: float = TIMEOUT_S) -> Any:
+    def wait_for_stamp(self, topic: str, sec: int) -> Any:
         """Return the message on this topic whose header has these seconds."""
         return self.wait_for(
             lambda: next((one for one in self.heard[topic] if one.header.stamp.sec == sec), None),
             f"stamp {sec} on {topic}",
-            timeout_s,
         )
 
     def wait_for_state(self, label: str) -> None:
         """Wait until the node is in this state."""
-        self.wait_for(lambda: self.state() == label, f"state {label}")
+        self.wait_for(lambda: self._ask_state() == label, f"state {label}")
 
     def state(self) -> str:
-        return self._call("get_state", GetState.Request()).current_state.label
+        return self.wait_for(self._ask_state, "an answer of get_state")
+
+    def _ask_state(self) -> str | None:
+        answer = self._ask_once("get_state", GetState.Request())
+        return None if answer is None else answer.current_state.label
 
     def change_state(self, transition_id: int, goal: str) -> bool:
         request = ChangeState.Request(transition=Transition(id=transition_id))
 
         def is_done() -> str | None:
-            answer = self._ask_once("change_state", request, ASK_AGAIN_AFTER_S)
+            answer = self._ask_once("change_state", request)
             if answer is not None:
                 return "yes" if answer.success else "no"
             # The transition may have happened although its answer was lost.
-            return "yes" if self.state() == goal else None
+            return "yes" if self._ask_state() == goal else None
 
-        return self.wait_for(is_done, f"the way to {goal}", 3 * TIMEOUT_S) == "yes"
+        return self.wait_for(is_done, f"the way to {goal}") == "yes"
 
     def configure(self) -> bool:
         return self.change_state(Transition.TRANSITION_CONFIGURE, "inactive")
@@ -212,28 +221,30 @@ class Robot:
         return self.wait_for(find, f"{text!r} in the diagnostics of {part}")
 
     def _call(self, service: str, request: Any) -> Any:
-        """Return the answer; ask again where none comes.
+        """Return the answer; ask again where none comes."""
+        return self.wait_for(lambda: self._ask_once(service, request), f"an answer of {service}")
 
-        A server that does not know its client yet loses the answer.
+    def _ask_once(self, service: str, request: Any) -> Any:
+        """Return the answer, or None when it took too long: then the next is asked anew.
+
+        Never raises, so that whoever asks again has his own time limit. A server that does not
+        know its client yet loses the answer.
         """
-        answer = None
-
-        def ask() -> Any:
-            nonlocal answer
-            answer = self._ask_once(service, request, ASK_AGAIN_AFTER_S)
-            return answer
-
-        self.wait_for(ask, f"an answer of {service}", 3 * TIMEOUT_S)
-        return answer
-
-    def _ask_once(self, service: str, request: Any, timeout_s: float) -> Any:
         client = self._clients[service]
-        self.wait_for(client.service_is_ready, f"service {service}")
-        future = client.call_async(request)
-        future.add_done_callback(self._notice)
-        with self.changed:
-            self.changed.wait_for(future.done, timeout_s)
-        return future.result() if future.done() else None
+        future = None
+        if self._poll(client.service_is_ready, ASK_AGAIN_AFTER_S):
+            future = client.call_async(request)
+            future.add_done_callback(self._notice)
+            if self._poll(future.done, ASK_AGAIN_AFTER_S):
+                return future.result()
+        told = "not ready" if future is None else "silent"
+        LOG.warning("%s was %s for %s s: a new client", service, told, ASK_AGAIN_AFTER_S)
+        self.node.destroy_client(client)
+        self._clients[service] = self._make_client(service)
+        return None
+
+    def _make_client(self, service: str) -> Any:
+        return self.node.create_client(SERVICES[service], f"/{self.name}/{service}")
 
     def _notice(self, _event: Any) -> None:
         with self.changed:
