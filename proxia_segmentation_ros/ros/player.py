@@ -75,7 +75,7 @@ class CameraPlayer:
         self._images = session.node.create_publisher(kind, self.image_topic, qos)
         self._infos = session.node.create_publisher(CameraInfo, name_info_topic(topic), qos)
         self._node_name = node_name_to_wait
-        self._probe = LifecycleProbe(session.node, node_name_to_wait) if node_name_to_wait else None
+        self._probe = LifecycleProbe(session, node_name_to_wait) if node_name_to_wait else None
 
     def stop(self) -> None:
         """End `play` and `wait_until_ready`; may be called from any thread."""
