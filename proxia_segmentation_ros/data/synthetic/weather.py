@@ -10,7 +10,7 @@ from proxia_segmentation_ros.data.synthetic.textures import make_noise
 from proxia_segmentation_ros.data.synthetic.tone import Tone
 
 KINDS = ("noon", "overcast", "dusk", "low sun")
-_SHARES = (0.3, 0.25, 0.28, 0.17)
+_SHARES = (0.35, 0.3, 0.17, 0.18)
 
 
 @dataclass(frozen=True, eq=False)
