@@ -117,7 +117,7 @@ def test_parameters_that_arguments_set_exist(launch_file: ModuleType) -> None:
 def test_node_labels_images_until_ctrl_c_ends_it_cleanly(
     session: RosSession, weights_file: Path
 ) -> None:
-    probe = LifecycleProbe(session.node, "/proxia")
+    probe = LifecycleProbe(session, "/proxia")
     image = Image(height=48, width=64, encoding="mono8", step=64, data=bytes(48 * 64))
     image.header.frame_id = "eye"
     camera = session.node.create_publisher(Image, "/image", 1)
