@@ -31,8 +31,9 @@ class FakeNode(Node):
         self.mode = os.environ.get("FAKE_NODE", "")
         self.received = self.labelled = 0
         self.create_service(GetState, "~/get_state", self._answer)
-        self.labels = self.create_publisher(Image, "~/labels", 1)
-        self.objects = self.create_publisher(SceneSummary, "~/objects", 1)
+        # Deep enough that a listener on a busy machine misses nothing.
+        self.labels = self.create_publisher(Image, "~/labels", 50)
+        self.objects = self.create_publisher(SceneSummary, "~/objects", 50)
         self.stats = self.create_publisher(StreamStats, "~/stats", 1)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.info = self.create_publisher(LabelInfo, "~/label_info", latched)

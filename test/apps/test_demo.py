@@ -45,6 +45,8 @@ def weights(tmp_path):
 @pytest.fixture
 def settings(tmp_path, weights, ros_domain, monkeypatch):
     """Settings of a demo of some JPEG files on the fake node, with half the truth its labels."""
+    for patience in ("LAST_LABELS_TIMEOUT_S", "LAST_STATS_TIMEOUT_S"):
+        monkeypatch.setattr(f"proxia_segmentation_ros.apps.demo.{patience}", 60.0)
     here = str(Path(__file__).parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, *sys.path]))
     names = [f"frame{index}" for index in range(FRAMES)]
@@ -117,7 +119,6 @@ def test_no_labels_is_an_error_that_shows_the_log(settings, monkeypatch):
 
 def test_death_of_the_node_in_mid_stream_is_told_with_its_last_words(settings, monkeypatch):
     monkeypatch.setenv("FAKE_NODE", "dead")
-    monkeypatch.setattr("proxia_segmentation_ros.apps.demo.LAST_LABELS_TIMEOUT_S", 60.0)
     with pytest.raises(ProxiaError, match=r"(?s)exit code 1.*the fake model burst"):
         run_demo(DemoSettings(**settings), Quiet())
 

@@ -9,7 +9,7 @@ from proxia_segmentation_ros.apps.play import PlaySettings, play_source
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.ros.session import RosSession
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from typing_extensions import Self
 from proxia_segmentation_ros.ros.session import RosSession
 
 PATIENCE_S = 120.0
+ASK_AGAIN_AFTER_S = 10.0
 PACKAGE_FILE = ("proxia_segmentation_ros", "proxia.launch.py")
 
 
@@ -63,11 +64,23 @@ class LaunchedNode:
         self, session: RosSession, *names: str, node_name: str = "/proxia"
     ) -> list[Any]:
         """Ask the running node over DDS."""
-        client = session.node.create_client(GetParameters, f"{node_name}/get_parameters")
-        self.wait_until(client.service_is_ready)
-        future = client.call_async(GetParameters.Request(names=names))
-        self.wait_until(future.done)
-        return [parameter_value_to_python(value) for value in future.result().values]
+        service = f"{node_name}/get_parameters"
+
+        def ask() -> list[Any] | None:
+            # A new client each time: DDS may lose an announcement, and then an answer.
+            client = session.node.create_client(GetParameters, service)
+            future = None
+            give_up_at_s = time.monotonic() + ASK_AGAIN_AFTER_S
+            while time.monotonic() < give_up_at_s and not (future and future.done()):
+                if future is None and client.service_is_ready():
+                    future = client.call_async(GetParameters.Request(names=names))
+                time.sleep(0.05)
+            session.node.destroy_client(client)
+            if future is None or not future.done():
+                return None
+            return [parameter_value_to_python(value) for value in future.result().values]
+
+        return self.wait_until(ask)
 
     def press_ctrl_c(self) -> int:
         """Interrupt the launch and all it started, as a terminal does; returns the exit code."""

@@ -11,7 +11,7 @@ from proxia_segmentation_ros.msg import ClassSummary, ObjectSummary, SceneSummar
 from proxia_segmentation_ros.ros.listener import StreamListener
 from proxia_segmentation_ros.ros.session import RosSession
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 STAMP_NS = 7_000_000_009
 
 

@@ -20,7 +20,14 @@ from proxia_segmentation_ros.ros.player import (
 )
 from proxia_segmentation_ros.ros.session import RosSession
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
+
+
+def wait_until(holds):
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
 
 
 def make_frames(count, height=20, width=30):
@@ -74,10 +81,7 @@ class ManagedFake:
         self._events.publish(TransitionEvent(goal_state=State(label=state)))
 
     def wait_until_heard(self):
-        deadline_s = time.monotonic() + TIMEOUT_S
-        while not self._events.get_subscription_count():
-            assert time.monotonic() < deadline_s
-            time.sleep(0.01)
+        wait_until(self._events.get_subscription_count)
 
 
 @pytest.fixture
@@ -97,6 +101,7 @@ def test_frames_arrive_whole_with_calibration_and_one_stamp(session, other):
     images, frames = make_frames(3)
     player = CameraPlayer(session, frames, rate_hz=100.0, node_name_to_wait="")
     assert player.wait_until_ready(TIMEOUT_S)
+    wait_until(player._infos.get_subscription_count)
     published = []
     report = player.play(published.append)
     assert audience.wait_for(3)
@@ -126,6 +131,7 @@ def test_jpeg_is_passed_on_as_it_is(session, other):
         node_name_to_wait="",
     )
     player.wait_until_ready(TIMEOUT_S)
+    wait_until(player._infos.get_subscription_count)
     player.play()
     assert audience.wait_for(1)
     assert bytes(audience.images[0].data) == encoded.tobytes()

@@ -12,7 +12,8 @@ from robot import make_image, make_scene
 from sensor_msgs.msg import Image
 
 HERE = Path(__file__).resolve().parent
-STOPS_WITHIN_S = 2.0
+# Two seconds suffice on a quiet machine; the model of these tests hangs for ever.
+STOPS_WITHIN_S = 15.0
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_failed_configure_leaves_the_process_alive(robot, start_process):
 
 def test_unreadable_ros_arguments_end_the_process_as_a_bad_setting(start_process):
     process = start_process("willing", "--ros-args", "--params-file", "/nowhere.yaml")
-    assert process.wait(timeout=30) == 2
+    assert process.wait(timeout=120) == 2
 
 
 def test_topics_follow_the_nodes_name_and_namespace(robot, start_process):
