@@ -83,7 +83,17 @@ def hash_network_code() -> str:
     digest = hashlib.sha256()
     package = resources.files("proxia_segmentation_ros")
     for room, names in (
-        ("model", ("backbone.py", "blocks.py", "networks.py", "ocr.py", "scale_attention.py")),
+        (
+            "model",
+            (
+                "backbone.py",
+                "blocks.py",
+                "interpolation.py",
+                "networks.py",
+                "ocr.py",
+                "scale_attention.py",
+            ),
+        ),
         ("inference", GRAPH_MODULES),
     ):
         for name in names:

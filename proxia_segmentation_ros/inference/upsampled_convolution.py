@@ -16,6 +16,8 @@ import numpy as np
 from openvino import opset13 as ops
 from typing_extensions import Self
 
+from proxia_segmentation_ros.model.interpolation import make_shifted_resize
+
 Node: TypeAlias = Any
 
 # Branches that are enlarged less than this are convolved as they come with a 3x3 kernel:
@@ -103,24 +105,6 @@ def _build_taps(sources: list[Node], kernels: list[np.ndarray], height: int, wid
         row_maps.append(ops.reshape(total, shape, False))
         row_matrices += [make_shifted_resize(low_height, height, tap - 1) for tap in range(3)]
     return ops.matmul(_constant(np.concatenate(row_matrices, 1)), _join(row_maps, 2), False, False)
-
-
-def make_shifted_resize(length: int, size: int, shift: int) -> np.ndarray:
-    """Return the matrix (size, length) that resizes bilinearly, then reads `shift` further on.
-
-    What lies beyond either end of the resized line is zero.
-    """
-    centre = np.maximum((np.arange(size) + 0.5) * length / size - 0.5, 0)
-    low = np.minimum(centre.astype(np.int64), length - 1)
-    high = np.minimum(low + 1, length - 1)
-    resize = np.zeros((size, length))
-    np.add.at(resize, (np.arange(size), low), 1 - (centre - low))
-    np.add.at(resize, (np.arange(size), high), centre - low)
-    shifted = np.zeros_like(resize)
-    places = np.arange(size) + shift
-    is_inside = (places >= 0) & (places < size)
-    shifted[is_inside] = resize[places[is_inside]]
-    return shifted.astype(np.float32)
 
 
 def _measure_enlargement(part: Node) -> float:

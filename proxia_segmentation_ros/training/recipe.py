@@ -58,6 +58,9 @@ class OptimiserSettings(_Settings):
     warmup_steps: int = Field(default=100, ge=0, description="steps of linear warm-up")
     poly_power: float = Field(default=0.9, gt=0, description="power of the poly schedule")
     aux_weight: float = Field(default=0.4, ge=0, description="weight of the auxiliary loss")
+    jaccard_weight: float = Field(
+        default=0.0, ge=0, description="weight of 1 - mean soft IoU of the batch's classes"
+    )
     class_balance: float = Field(
         default=0.5, ge=0, le=1, description="class weight is (median share / share) ** this"
     )

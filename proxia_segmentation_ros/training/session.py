@@ -19,6 +19,7 @@ from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.checkpoint import save_weights
 from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint
+from proxia_segmentation_ros.training.memory import keep_freed_memory
 from proxia_segmentation_ros.training.recipe import DataSettings, Recipe, load_recipe
 from proxia_segmentation_ros.training.trainer import Normalisation, Trainer
 
@@ -169,6 +170,7 @@ def train_from_recipe(
         InputError: training data can't be read.
         WeightsError: `resume` finds no checkpoint in `out`.
     """
+    keep_freed_memory()
     recipe = load_recipe(name_or_path, overrides)
     trainer = make_trainer(recipe, out, report)
     if resume:

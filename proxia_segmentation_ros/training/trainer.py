@@ -17,6 +17,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from proxia_segmentation_ros.data.mixture import PairMixture
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.model.networks import HRNetOcr, Outputs
+from proxia_segmentation_ros.training.branch_head import compute_outputs
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint, save_checkpoint
 from proxia_segmentation_ros.training.losses import balance_classes, compute_loss
 from proxia_segmentation_ros.training.precision import choose_dtype
@@ -163,19 +165,26 @@ class Trainer:
         image_NCHW = self._normalisation.apply(images_NHWC)
         is_mixed = self._dtype != torch.float32
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_mixed):
-            outputs = self.model.outputs(image_NCHW)
+            outputs = self._compute_outputs(image_NCHW)
         loss = compute_loss(
             outputs,
             labels_NHW,
             aux_weight=settings.aux_weight,
             unlabeled_id=self._label_set.unlabeled_id,
             class_weights_K=self._class_weights_K,
+            jaccard_weight=settings.jaccard_weight,
         )
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()
         self._average.update_parameters(self.model)
         return float(loss.detach())
+
+    def _compute_outputs(self, image_NCHW: Tensor) -> Outputs:
+        if isinstance(self.model, HRNetOcr):
+            return compute_outputs(self.model, image_NCHW)
+        outputs: Outputs = self.model.outputs(image_NCHW)
+        return outputs
 
     def _validate_and_keep(self) -> None:
         self.average.eval()

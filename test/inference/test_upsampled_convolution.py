@@ -9,11 +9,9 @@ from openvino import opset13 as ops
 from torch import Tensor, nn
 
 from proxia_segmentation_ros.inference.graph_recorder import record_graph
-from proxia_segmentation_ros.inference.upsampled_convolution import (
-    UpsampledConvolution,
-    make_shifted_resize,
-)
+from proxia_segmentation_ros.inference.upsampled_convolution import UpsampledConvolution
 from proxia_segmentation_ros.model.blocks import resize_bilinear
+from proxia_segmentation_ros.model.interpolation import make_shifted_resize
 
 
 class Head(nn.Module):

@@ -5,7 +5,11 @@ import pytest
 import torch
 
 from proxia_segmentation_ros.model.networks import Outputs
-from proxia_segmentation_ros.training.losses import balance_classes, compute_loss
+from proxia_segmentation_ros.training.losses import (
+    balance_classes,
+    compute_jaccard_loss,
+    compute_loss,
+)
 
 
 def make_outputs() -> tuple[Outputs, torch.Tensor]:
@@ -55,3 +59,38 @@ def test_rare_classes_weigh_more() -> None:
 
 def test_balance_of_zero_is_no_weighting() -> None:
     assert balance_classes(torch.tensor([100, 10, 1]), 0.0).tolist() == [1, 1, 1]
+
+
+def test_jaccard_loss_is_one_minus_the_mean_iou_of_sure_predictions() -> None:
+    labels = torch.tensor([[[0, 0, 1, 1], [0, 1, 1, 255]]])
+    predicted = torch.tensor([[[0, 1, 1, 1], [0, 1, 0, 2]]])
+    logits = 100 * torch.nn.functional.one_hot(predicted, 3).permute(0, 3, 1, 2).float()
+    # class 0: 2 of 4, class 1: 3 of 5; class 2 is absent, and predicted on void alone
+    loss = compute_jaccard_loss(logits, labels, 255)
+    assert float(loss) == pytest.approx(1 - (2 / 4 + 3 / 5) / 2)
+
+
+def test_jaccard_loss_leads_to_the_truth_and_ignores_unlabeled_pixels() -> None:
+    _, labels = make_outputs()
+    logits = torch.zeros(2, 3, 4, 5, requires_grad=True)
+    compute_jaccard_loss(logits, labels, 255).backward()
+    assert logits.grad is not None
+    assert (logits.grad[0, :, 0] == 0).all()
+    labelled = labels.masked_fill(labels == 255, 0).unsqueeze(1)
+    assert (logits.grad.gather(1, labelled)[labels.unsqueeze(1) != 255] < 0).all()
+
+
+def test_jaccard_loss_of_nothing_labelled_is_zero_with_a_gradient() -> None:
+    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
+    loss = compute_jaccard_loss(logits, torch.full((1, 2, 2), 255), 255)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+
+
+def test_jaccard_weight_adds_its_share() -> None:
+    outputs, labels = make_outputs()
+    plain = compute_loss(outputs, labels, aux_weight=0.4, unlabeled_id=255)
+    more = compute_loss(outputs, labels, aux_weight=0.4, unlabeled_id=255, jaccard_weight=2.0)
+    jaccard = compute_jaccard_loss(outputs.logits, labels, 255)
+    assert float(more - plain) == pytest.approx(2 * float(jaccard), rel=1e-5)

@@ -1,6 +1,7 @@
 """The training loop on a network of a few channels."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,19 @@ def one_thread() -> Iterator[None]:
 
 
 def make_trainer(
-    folder: Path, *, steps: int = STEPS, class_boost: dict[str, float] | None = None
+    folder: Path,
+    *,
+    steps: int = STEPS,
+    side: int = 32,
+    batch_size: int = 2,
+    optimiser: OptimiserSettings | None = None,
 ) -> Trainer:
-    crop = AugmentationSettings(crop_hw=(32, 32), scale_min=0.8, scale_max=1.2)
+    crop = AugmentationSettings(crop_hw=(side, side), scale_min=0.8, scale_max=1.2)
     recipe = Recipe(
         augmentation=crop,
-        optimiser=OptimiserSettings(warmup_steps=4, class_boost=class_boost or {}),
+        optimiser=optimiser or OptimiserSettings(warmup_steps=4),
         steps=steps,
-        batch_size=2,
+        batch_size=batch_size,
         validate_every=3,
         save_every=2,
         precision="f32",
@@ -92,13 +98,18 @@ def test_interrupted_run_reaches_the_same_weights(tmp_path: Path) -> None:
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
 
 
-def test_loss_falls(tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, steps=40)
+@pytest.mark.parametrize("jaccard_weight", [0.0, 1.0])
+def test_network_learns(tmp_path: Path, jaccard_weight: float) -> None:
+    optimiser = OptimiserSettings(
+        warmup_steps=4, learning_rate=0.005, jaccard_weight=jaccard_weight
+    )
+    trainer = make_trainer(tmp_path, steps=40, side=48, batch_size=4, optimiser=optimiser)
     trainer._validate = lambda network: {"val_miou": 0.0}
     trainer.run()
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows if "loss" in row]
-    assert losses[-1] < 0.9 * losses[0]
+    # A guess costs 1.4 ln 2 by cross-entropy and 2/3 by the Jaccard index.
+    assert losses[-1] < 0.5 * (1.4 * math.log(2) + jaccard_weight * 2 / 3)
 
 
 def test_best_and_last_are_kept(tmp_path: Path) -> None:
@@ -125,13 +136,15 @@ def test_foreign_file_is_not_resumed(tmp_path: Path) -> None:
 
 def test_boost_raises_the_weight_of_its_class(tmp_path: Path) -> None:
     plain = make_trainer(tmp_path)._class_weights_K
-    boosted = make_trainer(tmp_path, class_boost={"bright": 3.0})._class_weights_K
+    boosted = make_trainer(
+        tmp_path, optimiser=OptimiserSettings(class_boost={"bright": 3.0})
+    )._class_weights_K
     assert boosted.tolist() == [plain[0], 3 * plain[1]]
 
 
 def test_boost_of_an_unknown_class_lists_the_classes(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'brigt'.*dark, bright"):
-        make_trainer(tmp_path, class_boost={"brigt": 3.0})
+        make_trainer(tmp_path, optimiser=OptimiserSettings(class_boost={"brigt": 3.0}))
 
 
 def test_average_follows_the_weights_slowly(tmp_path: Path) -> None:

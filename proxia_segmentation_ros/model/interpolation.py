@@ -1,0 +1,21 @@
+"""Bilinear interpolation as matrices, for those who mix channels before they enlarge."""
+
+import numpy as np
+
+
+def make_shifted_resize(length: int, size: int, shift: int = 0) -> np.ndarray:
+    """Return the matrix (size, length) that resizes bilinearly, then reads `shift` further on.
+
+    No corner alignment. What lies beyond either end of the resized line is zero.
+    """
+    centre = np.maximum((np.arange(size) + 0.5) * length / size - 0.5, 0)
+    low = np.minimum(centre.astype(np.int64), length - 1)
+    high = np.minimum(low + 1, length - 1)
+    resize = np.zeros((size, length))
+    np.add.at(resize, (np.arange(size), low), 1 - (centre - low))
+    np.add.at(resize, (np.arange(size), high), centre - low)
+    shifted = np.zeros_like(resize)
+    places = np.arange(size) + shift
+    is_inside = (places >= 0) & (places < size)
+    shifted[is_inside] = resize[places[is_inside]]
+    return shifted.astype(np.float32)

@@ -1,0 +1,125 @@
+"""The single-scale network's training pass, without ever joining the enlarged branches.
+
+Four fifths of the channels that the OCR head convolves come from branches enlarged four and
+eight times. Mixing channels and interpolating commute, so those are convolved where they are
+small: the same outputs and gradients but for rounding, for three quarters of a step's work
+(docs/training.md). Inference does the same by its own graph (docs/decisions/001).
+
+Shape legend: N images, I, O channels in and out; H, W rows and columns at 1/4 resolution; h, w
+those of a branch.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from proxia_segmentation_ros.model.interpolation import make_shifted_resize
+from proxia_segmentation_ros.model.networks import HRNetOcr, Outputs
+from proxia_segmentation_ros.model.ocr import OcrHead, gather_context
+
+SizeHW = tuple[int, int]
+
+# A branch enlarged less is convolved as it comes by a 3x3 kernel: nine maps cost what they save.
+LEAST_ENLARGEMENT = 3
+
+
+def compute_outputs(model: HRNetOcr, image_NCHW: Tensor) -> Outputs:
+    """Return what `model.outputs` returns, for less work when gradients are wanted too."""
+    size_hw = (image_NCHW.shape[-2], image_NCHW.shape[-1])
+    logits, aux_logits = _apply_head(model.ocr, model.backbone.forward_branches(image_NCHW))
+    return Outputs(enlarge(logits, size_hw), enlarge(aux_logits, size_hw), {}, {})
+
+
+def enlarge(maps_NIhw: Tensor, size_hw: SizeHW) -> Tensor:
+    """Resize bilinearly without corner alignment, by two matrix products."""
+    batch, channels, height, width = maps_NIhw.shape
+    if (height, width) == size_hw:
+        return maps_NIhw
+    columns_wW = _get_matrix(width, size_hw[1], 1, maps_NIhw).T
+    rows_Hh = _get_matrix(height, size_hw[0], 1, maps_NIhw)
+    wide = maps_NIhw.reshape(batch * channels * height, width) @ columns_wW
+    wide = wide.view(batch * channels, height, size_hw[1])
+    return torch.matmul(rows_Hh, wide).view(batch, channels, *size_hw)
+
+
+def convolve_enlarged(maps_NIhw: Tensor, kernel_OI33: Tensor, size_hw: SizeHW) -> Tensor:
+    """Return the padded 3x3 convolution of the maps enlarged to `size_hw`.
+
+    Each tap is a 1x1 convolution of the small maps, then interpolation and a shift, which are
+    linear too: one matrix for columns, one for rows, the zero border included.
+    """
+    batch, channels_in, height, width = maps_NIhw.shape
+    channels = len(kernel_OI33)
+    mix = kernel_OI33.permute(0, 2, 3, 1).reshape(channels * 9, channels_in, 1, 1)
+    taps = F.conv2d(maps_NIhw, mix).contiguous().view(batch, channels, 3, 3, height, width)
+    lines = taps.permute(0, 1, 2, 4, 3, 5).reshape(batch * channels * 3 * height, 3 * width)
+    wide = lines @ _get_matrix(width, size_hw[1], 3, maps_NIhw).T
+    rows_H3h = _get_matrix(height, size_hw[0], 3, maps_NIhw)
+    full = torch.matmul(rows_H3h, wide.view(batch * channels, 3 * height, size_hw[1]))
+    return full.view(batch, channels, *size_hw)
+
+
+def _get_matrix(length: int, size: int, taps: int, like: Tensor) -> Tensor:
+    return _make_matrix(length, size, taps, like.dtype, like.device)
+
+
+@lru_cache(maxsize=256)
+def _make_matrix(
+    length: int, size: int, taps: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Return (size, taps x length): the resizing matrix of each tap, side by side."""
+    shifts = range(-(taps // 2), taps // 2 + 1)
+    matrices = [make_shifted_resize(length, size, shift) for shift in shifts]
+    return torch.from_numpy(np.concatenate(matrices, 1)).to(device, dtype)
+
+
+def _apply_head(head: OcrHead, branches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return logits and auxiliary logits at 1/4 resolution."""
+    aux = _mix_branches(branches, head.aux_head[0])
+    for layer in list(head.aux_head)[1:]:
+        aux = layer(aux)
+    features = head.conv3x3_ocr[1](_convolve_branches(branches, head.conv3x3_ocr[0]))
+    mid = head.ocr_distri_head(features, gather_context(features, aux))
+    return head.cls_head(mid), aux
+
+
+def _mix_branches(branches: Sequence[Tensor], layer: nn.Module) -> Tensor:
+    """Apply a 1x1 convolution to the joined branches."""
+    size_hw = _get_size(branches[0])
+    kernels, bias = _split_kernel(layer, branches)
+    total = F.conv2d(branches[0], kernels[0], bias)
+    for branch, kernel in zip(branches[1:], kernels[1:], strict=True):
+        total = total + enlarge(F.conv2d(branch, kernel), size_hw)
+    return total.contiguous(memory_format=torch.channels_last)
+
+
+def _convolve_branches(branches: Sequence[Tensor], layer: nn.Module) -> Tensor:
+    """Apply a 3x3 convolution to the joined branches."""
+    size_hw = _get_size(branches[0])
+    kernels, bias = _split_kernel(layer, branches)
+    is_small = [branch.shape[-2] * LEAST_ENLARGEMENT <= size_hw[0] for branch in branches]
+    large = [index for index, small in enumerate(is_small) if not small]
+    joined = torch.cat([enlarge(branches[index], size_hw) for index in large], 1)
+    joined = joined.contiguous(memory_format=torch.channels_last)
+    kernel = torch.cat([kernels[index] for index in large], 1)
+    total = F.conv2d(joined, kernel, bias, padding=1)
+    for branch, kernel, small in zip(branches, kernels, is_small, strict=True):
+        if small:
+            total = total + convolve_enlarged(branch, kernel, size_hw)
+    return total.contiguous(memory_format=torch.channels_last)
+
+
+def _split_kernel(
+    layer: nn.Module, branches: Sequence[Tensor]
+) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    if not isinstance(layer, nn.Conv2d):
+        raise TypeError(f"the head starts with {type(layer).__name__}, not with a convolution")
+    return layer.weight.split([branch.shape[1] for branch in branches], 1), layer.bias
+
+
+def _get_size(maps_NCHW: Tensor) -> SizeHW:
+    return (maps_NCHW.shape[-2], maps_NCHW.shape[-1])
