@@ -20,7 +20,7 @@ def test_closed_node_leaves_nothing_in_its_domain(robot, start_node, uncollected
     under_test = start_node({"autostart": False})
     robot.wait_for(lambda: robot.node.count_services(NAME), "the services of the node")
     under_test.close()
-    robot.wait_for(lambda: not robot.node.count_services(NAME), "no service", timeout_s=10.0)
+    robot.wait_for(lambda: not robot.node.count_services(NAME), "no service left")
 
 
 def test_unanswered_question_is_asked_anew_by_a_new_client(robot, start_node, monkeypatch):
