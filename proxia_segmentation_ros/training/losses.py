@@ -1,36 +1,82 @@
-"""Losses: class-weighted cross-entropy with the auxiliary head's, and the soft Jaccard index."""
+"""Losses of one logit map: weighted cross-entropies, border relaxation, the soft Jaccard index.
+
+Shape legend: N images, K classes, H, W pixels.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxia_segmentation_ros.model.networks import Outputs
 
-
-def compute_loss(
-    outputs: Outputs,
+def compute_cross_entropy(
+    logits_NKHW: Tensor,
     labels_NHW: Tensor,
-    *,
-    aux_weight: float,
     unlabeled_id: int,
     class_weights_K: Tensor | None = None,
-    jaccard_weight: float = 0.0,
 ) -> Tensor:
-    """Return main + `aux_weight` x auxiliary cross-entropy, averaged over labelled pixels.
+    """Return the class-weighted mean over labelled pixels."""
+    return F.cross_entropy(
+        logits_NKHW.float(), labels_NHW, weight=class_weights_K, ignore_index=unlabeled_id
+    )
 
-    `jaccard_weight` x `compute_jaccard_loss` of the main logits is added.
+
+def compute_image_weighted_cross_entropy(
+    logits_NKHW: Tensor,
+    labels_NHW: Tensor,
+    unlabeled_id: int,
+    *,
+    bound: float = 1.0,
+    batch_sum: bool = False,
+) -> Tensor:
+    """Return cross-entropy with classes weighted by how little of their image they cover.
+
+    A class that an image holds weighs 1 + `bound` x (1 - its share), others 1. The mean over
+    images is taken. `batch_sum` is the reference system's way: shares of the whole batch, and
+    the images' means summed.
     """
-    main = F.cross_entropy(
-        outputs.logits.float(), labels_NHW, weight=class_weights_K, ignore_index=unlabeled_id
-    )
-    aux = F.cross_entropy(
-        outputs.aux_logits.float(), labels_NHW, weight=class_weights_K, ignore_index=unlabeled_id
-    )
-    loss = main + aux_weight * aux
-    if jaccard_weight:
-        jaccard = compute_jaccard_loss(outputs.logits.float(), labels_NHW, unlabeled_id)
-        loss = loss + jaccard_weight * jaccard
-    return loss
+    num_classes = logits_NKHW.shape[1]
+    whole_batch = _weigh_by_share(labels_NHW, num_classes, bound)
+    means = []
+    for logits_KHW, labels_HW in zip(logits_NKHW.float(), labels_NHW, strict=True):
+        if not (labels_HW != unlabeled_id).any():
+            means.append(logits_KHW.sum() * 0)
+            continue
+        weights_K = whole_batch if batch_sum else _weigh_by_share(labels_HW, num_classes, bound)
+        means.append(
+            F.cross_entropy(
+                logits_KHW[None], labels_HW[None], weight=weights_K, ignore_index=unlabeled_id
+            )
+        )
+    total = torch.stack(means).sum()
+    return total if batch_sum else total / len(means)
+
+
+def _weigh_by_share(labels: Tensor, num_classes: int, bound: float) -> Tensor:
+    labelled = labels[(labels >= 0) & (labels < num_classes)]
+    counts_K = torch.bincount(labelled, minlength=num_classes).float()
+    shares_K = counts_K / counts_K.sum().clamp(min=1)
+    return 1 + bound * (counts_K > 0) * (1 - shares_K)
+
+
+def compute_relaxed_cross_entropy(
+    logits_NKHW: Tensor, labels_NHW: Tensor, unlabeled_id: int
+) -> Tensor:
+    """Return cross-entropy that accepts, near a border, any class within a pixel's reach.
+
+    The probability of all classes in the 3x3 window counts as right. Source: Zhu et al.,
+    "Improving Semantic Segmentation via Video Propagation and Label Relaxation", CVPR 2019,
+    arXiv 1812.01593.
+    """
+    is_labeled_NHW = labels_NHW != unlabeled_id
+    known_NHW = labels_NHW.masked_fill(~is_labeled_NHW, 0)
+    truth_NKHW = F.one_hot(known_NHW, logits_NKHW.shape[1]).permute(0, 3, 1, 2)
+    truth_NKHW = truth_NKHW * is_labeled_NHW.unsqueeze(1)
+    accepted_NKHW = F.max_pool2d(truth_NKHW.float(), 3, stride=1, padding=1) > 0
+    log_probability_NKHW = logits_NKHW.float().log_softmax(1)
+    # Where nothing is accepted the sum is -inf and its gradient undefined: never look there.
+    accepted_NKHW = accepted_NKHW | ~is_labeled_NHW.unsqueeze(1)
+    log_right_NHW = log_probability_NKHW.masked_fill(~accepted_NKHW, -torch.inf).logsumexp(1)
+    return -(log_right_NHW * is_labeled_NHW).sum() / is_labeled_NHW.sum().clamp(min=1)
 
 
 def compute_jaccard_loss(logits_NKHW: Tensor, labels_NHW: Tensor, unlabeled_id: int) -> Tensor:
@@ -40,18 +86,16 @@ def compute_jaccard_loss(logits_NKHW: Tensor, labels_NHW: Tensor, unlabeled_id: 
     classes as the score does. Source: Rahman and Wang, "Optimizing Intersection-Over-Union in
     Deep Neural Networks for Image Segmentation", ISVC 2016; sums go over the whole batch.
     """
-    num_classes = logits_NKHW.shape[1]
+    logits_NKHW = logits_NKHW.float()
     is_labeled_N1HW = (labels_NHW != unlabeled_id).unsqueeze(1)
     # What is not labelled gets class 0 for one moment and weight 0 for good.
     truth_N1HW = labels_NHW.unsqueeze(1).masked_fill(~is_labeled_N1HW, 0)
     probability_NKHW = logits_NKHW.softmax(1) * is_labeled_N1HW
     right_N1HW = probability_NKHW.gather(1, truth_N1HW)
-    shape = (num_classes,)
-    flat = truth_N1HW.flatten()
-    overlap_K = right_N1HW.new_zeros(shape).index_add(0, flat, right_N1HW.flatten())
-    count_K = right_N1HW.new_zeros(shape).index_add(
-        0, flat, is_labeled_N1HW.flatten().to(right_N1HW.dtype)
-    )
+    zeros_K = right_N1HW.new_zeros(logits_NKHW.shape[1])
+    labelled = is_labeled_N1HW.flatten().to(right_N1HW.dtype)
+    overlap_K = zeros_K.index_add(0, truth_N1HW.flatten(), right_N1HW.flatten())
+    count_K = zeros_K.index_add(0, truth_N1HW.flatten(), labelled)
     union_K = probability_NKHW.sum((0, 2, 3)) + count_K - overlap_K
     is_present_K = count_K > 0
     if not is_present_K.any():

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from proxia_segmentation_ros.data.augmentation import AugmentationSettings
 from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.training.objective import LossName
 
 SizeHW = tuple[int, int]
 
@@ -57,7 +58,15 @@ class OptimiserSettings(_Settings):
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of SGD")
     warmup_steps: int = Field(default=100, ge=0, description="steps of linear warm-up")
     poly_power: float = Field(default=0.9, gt=0, description="power of the poly schedule")
+    loss: LossName = Field(
+        default="cross_entropy",
+        description="loss of the main logits; rmi and relaxed are followed by BCE and plain "
+        "cross-entropy for the auxiliary ones; class weights belong to cross_entropy",
+    )
     aux_weight: float = Field(default=0.4, ge=0, description="weight of the auxiliary loss")
+    scale_weight: float = Field(
+        default=0.0, ge=0, description="weight of the loss of every scale of a multi-scale network"
+    )
     jaccard_weight: float = Field(
         default=0.0, ge=0, description="weight of 1 - mean soft IoU of the batch's classes"
     )

@@ -20,7 +20,8 @@ from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.model.networks import HRNetOcr, Outputs
 from proxia_segmentation_ros.training.branch_head import compute_outputs
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint, save_checkpoint
-from proxia_segmentation_ros.training.losses import balance_classes, compute_loss
+from proxia_segmentation_ros.training.losses import balance_classes
+from proxia_segmentation_ros.training.objective import Objective
 from proxia_segmentation_ros.training.precision import choose_dtype
 from proxia_segmentation_ros.training.recipe import OptimiserSettings, Recipe
 from proxia_segmentation_ros.training.schedule import compute_learning_rate
@@ -78,7 +79,7 @@ class Trainer:
             multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.average_decay),
             use_buffers=True,
         )
-        self._class_weights_K = self._measure_class_weights()
+        self._objective = make_objective(recipe.optimiser, label_set, self._measure_class_weights())
 
     @property
     def average(self) -> nn.Module:
@@ -166,14 +167,7 @@ class Trainer:
         is_mixed = self._dtype != torch.float32
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_mixed):
             outputs = self._compute_outputs(image_NCHW)
-        loss = compute_loss(
-            outputs,
-            labels_NHW,
-            aux_weight=settings.aux_weight,
-            unlabeled_id=self._label_set.unlabeled_id,
-            class_weights_K=self._class_weights_K,
-            jaccard_weight=settings.jaccard_weight,
-        )
+        loss = self._objective(outputs, labels_NHW)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()
@@ -211,6 +205,20 @@ class Trainer:
             "best": self.best,
             "rng": torch.get_rng_state(),
         }
+
+
+def make_objective(
+    settings: OptimiserSettings, label_set: LabelSet, class_weights_K: Tensor
+) -> Objective:
+    """Return the recipe's loss of a network's outputs."""
+    return Objective(
+        unlabeled_id=label_set.unlabeled_id,
+        loss=settings.loss,
+        aux_weight=settings.aux_weight,
+        scale_weight=settings.scale_weight,
+        jaccard_weight=settings.jaccard_weight,
+        class_weights_K=class_weights_K,
+    )
 
 
 def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:

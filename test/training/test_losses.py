@@ -1,15 +1,29 @@
-"""Losses."""
+"""Losses of one logit map, and their sum over a network's outputs."""
+
+import json
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fill_rule import golden_labels
 
 from proxia_segmentation_ros.model.networks import Outputs
 from proxia_segmentation_ros.training.losses import (
     balance_classes,
+    compute_cross_entropy,
+    compute_image_weighted_cross_entropy,
     compute_jaccard_loss,
-    compute_loss,
+    compute_relaxed_cross_entropy,
 )
+from proxia_segmentation_ros.training.objective import Objective
+from proxia_segmentation_ros.training.region_mutual_information import (
+    compute_bce_loss,
+    compute_rmi_loss,
+)
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "losses.json").read_text())
 
 
 def make_outputs() -> tuple[Outputs, torch.Tensor]:
@@ -33,7 +47,7 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> float:
 
 def test_loss_is_main_plus_weighted_auxiliary() -> None:
     outputs, labels = make_outputs()
-    loss = compute_loss(outputs, labels, aux_weight=0.4, unlabeled_id=255)
+    loss = Objective(aux_weight=0.4, unlabeled_id=255)(outputs, labels)
     expected = cross_entropy(outputs.logits, labels) + 0.4 * cross_entropy(
         outputs.aux_logits, labels
     )
@@ -44,8 +58,8 @@ def test_unlabeled_pixels_do_not_count() -> None:
     outputs, labels = make_outputs()
     changed = outputs.logits.clone()
     changed[0, :, 0] += 5 * torch.randn(3, 5)
-    one = compute_loss(outputs, labels, aux_weight=0, unlabeled_id=255)
-    two = compute_loss(outputs._replace(logits=changed), labels, aux_weight=0, unlabeled_id=255)
+    one = compute_cross_entropy(outputs.logits, labels, 255)
+    two = compute_cross_entropy(changed, labels, 255)
     assert float(one) == pytest.approx(float(two))
 
 
@@ -90,7 +104,116 @@ def test_jaccard_loss_of_nothing_labelled_is_zero_with_a_gradient() -> None:
 
 def test_jaccard_weight_adds_its_share() -> None:
     outputs, labels = make_outputs()
-    plain = compute_loss(outputs, labels, aux_weight=0.4, unlabeled_id=255)
-    more = compute_loss(outputs, labels, aux_weight=0.4, unlabeled_id=255, jaccard_weight=2.0)
+    plain = Objective(aux_weight=0.4, unlabeled_id=255)(outputs, labels)
+    more = Objective(aux_weight=0.4, unlabeled_id=255, jaccard_weight=2.0)(outputs, labels)
     jaccard = compute_jaccard_loss(outputs.logits, labels, 255)
     assert float(more - plain) == pytest.approx(2 * float(jaccard), rel=1e-5)
+
+
+def make_golden() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = np.random.Generator(np.random.PCG64(zlib.crc32(b"golden-logits")))
+    logits = (3 * generator.standard_normal((2, 19, 64, 96))).astype(np.float32)
+    labels = [golden_labels(64, 96, f"golden-label-{index}") for index in range(2)]
+    return torch.from_numpy(logits), torch.from_numpy(np.stack(labels))
+
+
+def test_losses_are_the_references() -> None:
+    logits, labels = make_golden()
+    got = {
+        "ce": compute_cross_entropy(logits, labels, 255),
+        "img_wt_ce": compute_image_weighted_cross_entropy(logits, labels, 255, batch_sum=True),
+        "rmi_bce_only": compute_bce_loss(logits, labels, 255),
+        "rmi_part": compute_rmi_loss(logits, labels, 255, bce_share=0.0),
+        "rmi_total": compute_rmi_loss(logits, labels, 255),
+    }
+    assert set(got) == set(GOLDEN)
+    for name, value in got.items():
+        # rmi_total is a small difference of two large parts.
+        assert float(value) == pytest.approx(GOLDEN[name], rel=1e-4, abs=3e-3), name
+
+
+@pytest.mark.parametrize(("name", "step"), [("ce", 4), ("rmi", 2)])
+def test_gradients_are_the_references(name: str, step: int, shared_dir: Path) -> None:
+    logits, labels = make_golden()
+    logits.requires_grad_()
+    compute = {"ce": compute_cross_entropy, "rmi": compute_rmi_loss}[name]
+    compute(logits, labels, 255).backward()
+    assert logits.grad is not None
+    with np.load(shared_dir / "golden" / "losses_grad.npz") as arrays:
+        [key] = [one for one in arrays.files if one.startswith(name) or f"_{name}" in one]
+        wanted = torch.from_numpy(arrays[key])
+    got = logits.grad[..., ::step, ::step]
+    scale = float(wanted.abs().max())
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4 * scale)
+
+
+def test_region_loss_prefers_the_truth() -> None:
+    _, labels = make_golden()
+    truth = torch.nn.functional.one_hot(labels.masked_fill(labels == 255, 0), 19)
+    right = 8 * truth.permute(0, 3, 1, 2).float() - 4
+    wrong = right.roll(1, 1)
+    assert compute_rmi_loss(right, labels, 255) < compute_rmi_loss(wrong, labels, 255)
+
+
+def test_classes_of_an_image_weigh_by_what_they_do_not_cover() -> None:
+    logits = torch.zeros(1, 3, 1, 4)
+    logits[0, 1] = 1.0
+    labels = torch.tensor([[[0, 0, 0, 1]]])
+    nll = -logits.log_softmax(1)[0, :, 0, 0]
+    # class 0 weighs 1.25 three times, class 1 weighs 1.75 once
+    wanted = (3.75 * nll[0] + 1.75 * nll[1]) / 5.5
+    got = compute_image_weighted_cross_entropy(logits, labels, 255)
+    assert float(got) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_image_without_labels_costs_nothing() -> None:
+    labels = torch.full((2, 1, 4), 255)
+    labels[0] = 0
+    logits = torch.zeros(2, 3, 1, 4, requires_grad=True)
+    loss = compute_image_weighted_cross_entropy(logits, labels, 255)
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log(3) / 2)
+    assert logits.grad is not None
+    assert (logits.grad[1] == 0).all()
+
+
+def test_border_pixels_may_be_either_class() -> None:
+    labels = torch.tensor([[[0, 0, 0, 1, 1, 1]]])
+    logits = torch.zeros(1, 3, 1, 6)
+    logits[0, 0, 0, 3] = 50.0  # one pixel over the border: accepted
+    assert float(compute_relaxed_cross_entropy(logits, labels, 255)) == pytest.approx(
+        (4 * np.log(3) + np.log(3 / 2) + 0) / 6, rel=1e-5
+    )
+    logits[0, 0, 0, 5] = 50.0  # three pixels over it: wrong
+    assert float(compute_relaxed_cross_entropy(logits, labels, 255)) > 8
+
+
+def test_relaxed_loss_inside_a_class_is_cross_entropy() -> None:
+    logits = torch.randn(2, 3, 6, 6)
+    labels = torch.full((2, 6, 6), 2)
+    torch.testing.assert_close(
+        compute_relaxed_cross_entropy(logits, labels, 255),
+        compute_cross_entropy(logits, labels, 255),
+    )
+
+
+def test_relaxed_loss_leaves_unlabeled_pixels_and_its_gradient_finite() -> None:
+    _, labels = make_outputs()
+    logits = torch.randn(2, 3, 4, 5, requires_grad=True)
+    compute_relaxed_cross_entropy(logits, labels, 255).backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert (logits.grad[0, :, 0] == 0).all()
+
+
+def test_scales_are_supervised_at_the_size_of_the_labels() -> None:
+    outputs, labels = make_outputs()
+    low = torch.randn(2, 3, 2, 3)
+    outputs = outputs._replace(logits_by_scale={0.5: low, 1.0: outputs.logits})
+    plain = Objective(unlabeled_id=255)(outputs, labels)
+    more = Objective(unlabeled_id=255, scale_weight=0.05)(outputs, labels)
+    enlarged = torch.nn.functional.interpolate(low, size=(4, 5), mode="bilinear")
+    wanted = compute_cross_entropy(enlarged, labels, 255) + compute_cross_entropy(
+        outputs.logits, labels, 255
+    )
+    assert float(more - plain) == pytest.approx(0.05 * float(wanted), rel=1e-4)

@@ -135,10 +135,10 @@ def test_foreign_file_is_not_resumed(tmp_path: Path) -> None:
 
 
 def test_boost_raises_the_weight_of_its_class(tmp_path: Path) -> None:
-    plain = make_trainer(tmp_path)._class_weights_K
+    plain = make_trainer(tmp_path)._objective.class_weights_K
     boosted = make_trainer(
         tmp_path, optimiser=OptimiserSettings(class_boost={"bright": 3.0})
-    )._class_weights_K
+    )._objective.class_weights_K
     assert boosted.tolist() == [plain[0], 3 * plain[1]]
 
 

@@ -1,0 +1,77 @@
+"""What a network is trained for: losses of its main, auxiliary and per-scale maps, added up."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+from proxia_segmentation_ros.model.blocks import resize_bilinear
+from proxia_segmentation_ros.model.networks import Outputs
+from proxia_segmentation_ros.training.losses import (
+    compute_cross_entropy,
+    compute_image_weighted_cross_entropy,
+    compute_jaccard_loss,
+    compute_relaxed_cross_entropy,
+)
+from proxia_segmentation_ros.training.region_mutual_information import (
+    compute_bce_loss,
+    compute_rmi_loss,
+)
+
+LossName: TypeAlias = Literal["cross_entropy", "image_weighted", "relaxed", "rmi"]
+MapLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """Weights of the losses; call it with a network's outputs and labels_NHW."""
+
+    unlabeled_id: int
+    loss: LossName = "cross_entropy"
+    aux_weight: float = 0.4
+    scale_weight: float = 0.0
+    jaccard_weight: float = 0.0
+    class_weights_K: Tensor | None = None
+
+    def __call__(self, outputs: Outputs, labels_NHW: Tensor) -> Tensor:
+        """Return main + `aux_weight` x auxiliary + `scale_weight` x each scale + Jaccard loss."""
+        compute_main, compute_further = self._choose_losses()
+        total = compute_main(outputs.logits, labels_NHW)
+        total = total + self.aux_weight * compute_further(outputs.aux_logits, labels_NHW)
+        if self.scale_weight:
+            size_hw = (labels_NHW.shape[1], labels_NHW.shape[2])
+            for logits in outputs.logits_by_scale.values():
+                at_labels = resize_bilinear(logits, size_hw)
+                total = total + self.scale_weight * compute_further(at_labels, labels_NHW)
+        if self.jaccard_weight:
+            jaccard = compute_jaccard_loss(outputs.logits, labels_NHW, self.unlabeled_id)
+            total = total + self.jaccard_weight * jaccard
+        return total
+
+    def _choose_losses(self) -> tuple[MapLoss, MapLoss]:
+        """Return the loss of the main map and that of the others."""
+        ignored = self.unlabeled_id
+
+        def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+            return compute_cross_entropy(logits, labels, ignored, self.class_weights_K)
+
+        def image_weighted(logits: Tensor, labels: Tensor) -> Tensor:
+            return compute_image_weighted_cross_entropy(logits, labels, ignored)
+
+        def relaxed(logits: Tensor, labels: Tensor) -> Tensor:
+            return compute_relaxed_cross_entropy(logits, labels, ignored)
+
+        def rmi(logits: Tensor, labels: Tensor) -> Tensor:
+            return compute_rmi_loss(logits, labels, ignored)
+
+        def bce(logits: Tensor, labels: Tensor) -> Tensor:
+            return compute_bce_loss(logits, labels, ignored)
+
+        choice: dict[LossName, tuple[MapLoss, MapLoss]] = {
+            "cross_entropy": (cross_entropy, cross_entropy),
+            "image_weighted": (image_weighted, image_weighted),
+            "relaxed": (relaxed, cross_entropy),
+            "rmi": (rmi, bce),
+        }
+        return choice[self.loss]
