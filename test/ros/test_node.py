@@ -205,6 +205,9 @@ def test_last_stats_of_an_activation_count_the_frame_that_still_waited(robot, st
     under_test = start_node({"inference.max_rate_hz": 0.001})
     robot.listen("/proxia/labels", Image)
     stats = robot.listen("/proxia/stats", StreamStats)
+    # One label image alone will come: it must not go out before its reader is known.
+    knows = under_test.node.count_subscribers
+    robot.wait_for(lambda: knows("/proxia/labels"), "the node to know who listens")
     robot.show(make_image(make_scene()))
     already = under_test.count("received")
     robot.publish("/image", make_image(make_scene(), sec=2))

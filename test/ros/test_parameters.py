@@ -167,6 +167,9 @@ def test_label_info_goes_out_again_when_the_threshold_changes(robot, start_node)
 def test_rate_limit_holds_frames_back_and_counts_them_as_paused(robot, start_node):
     under_test = start_node({"inference.max_rate_hz": 0.001})
     robot.listen("/proxia/labels", Image)
+    # One label image alone will come: it must not go out before its reader is known.
+    knows = under_test.node.count_subscribers
+    robot.wait_for(lambda: knows("/proxia/labels"), "the node to know who listens")
     robot.show(make_image(make_scene(), sec=1))
     already = under_test.count("received")
     for number in range(1, 4):
