@@ -10,6 +10,7 @@ PYTHON ?= $(or $(PYTHON_3_11),python3)
 help:
 	@echo "make demo [SOURCE=...] [TRUTH=...]   run the node on a virtual camera, a video, a folder or a bag"
 	@echo "make test                check everything"
+	@echo "make lint                style, types and layers only"
 	@echo "make setup               only make .venv, install/ and build/env.sh"
 	@echo "make clean               remove what the above made"
 

@@ -111,7 +111,8 @@ def check_python(ros_prefixes: "list[str]", env: "dict[str, str]") -> None:
         fail(
             f"no ROS is sourced and {sys.executable} is Python {platform.python_version()}",
             "CPython 3.11, which our pinned wheels are for",
-            "apt install python3.11 python3.11-venv, or name one: make setup PYTHON=...",
+            "apt install python3.11 python3.11-venv python3.11-dev (Debian 12), or "
+            "uv python install 3.11 and make setup PYTHON=$(uv python find 3.11)",
         )
 
 

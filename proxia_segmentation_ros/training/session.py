@@ -12,6 +12,7 @@ from torch import nn
 from proxia_segmentation_ros.data.folder import ImageMaskFolder
 from proxia_segmentation_ros.data.mixture import Pair, PairMixture, Source
 from proxia_segmentation_ros.data.synthetic import StreetScene
+from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.blocks import resize_bilinear
@@ -21,7 +22,7 @@ from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale,
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint
 from proxia_segmentation_ros.training.memory import keep_freed_memory
 from proxia_segmentation_ros.training.recipe import DataSettings, Recipe, load_recipe
-from proxia_segmentation_ros.training.trainer import Normalisation, Trainer
+from proxia_segmentation_ros.training.trainer import LAST_NAME, Normalisation, Trainer
 
 SizeHW = tuple[int, int]
 SYNTHETIC_VALIDATION_SEED = 900_000
@@ -166,12 +167,18 @@ def train_from_recipe(
     `report` is given every row of the log: `step` with `loss`, or with validation scores.
 
     Raises:
-        ConfigError: the recipe is wrong.
+        ConfigError: the recipe is wrong, or `out` holds another run and `resume` is false.
         InputError: training data can't be read.
         WeightsError: `resume` finds no checkpoint in `out`.
     """
     keep_freed_memory()
     recipe = load_recipe(name_or_path, overrides)
+    if not resume and (out / LAST_NAME).exists():
+        raise ConfigError.from_parts(
+            f"{out} holds a run already",
+            "a folder without one, or its continuation",
+            "name another folder with --out, or go on with --resume",
+        )
     trainer = make_trainer(recipe, out, report)
     if resume:
         trainer.resume()

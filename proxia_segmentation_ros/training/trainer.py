@@ -29,6 +29,7 @@ from proxia_segmentation_ros.training.schedule import compute_learning_rate
 logger = logging.getLogger(__name__)
 
 PAIRS_FOR_CLASS_SHARES = 256
+LAST_NAME = "last.pt"
 Validate = Callable[[nn.Module], dict[str, Any]]
 Report = Callable[[dict[str, Any]], None]
 
@@ -107,7 +108,7 @@ class Trainer:
     @property
     def last_path(self) -> Path:
         """Where the newest checkpoint lies."""
-        return self.folder / "last.pt"
+        return self.folder / LAST_NAME
 
     def resume(self) -> None:
         """Load the newest checkpoint of the folder."""

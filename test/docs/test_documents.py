@@ -145,6 +145,20 @@ def test_no_path_of_one_machine_is_written_down() -> None:
         assert not re.search(r"(?<![\w.~])/(home|root|work|tmp|Users)/", path.read_text()), path
 
 
+def test_recipe_of_the_readme_trains_on_its_label_set(tmp_path: Path) -> None:
+    from proxia_segmentation_ros.labels import load_label_set
+    from proxia_segmentation_ros.training.recipe import load_recipe
+
+    for text in re.findall(r"^```yaml\n(.*?)^```", README.read_text(), re.M | re.S):
+        name = re.match(r"# (\w+\.yaml)", text)
+        assert name is not None
+        (tmp_path / name[1]).write_text(text)
+    recipe = load_recipe(str(tmp_path / "yard.yaml"))
+    assert recipe.data.synthetic_weight == 0
+    label_set = load_label_set(str(tmp_path / recipe.data.label_set))
+    assert label_set.names == ("ground", "plant")
+
+
 def test_python_of_the_readme_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.model.checkpoint import load_weights
 from proxia_segmentation_ros.training.recipe import load_recipe
 from proxia_segmentation_ros.training.session import (
@@ -66,6 +66,17 @@ def test_missing_data_is_named(tmp_path: Path) -> None:
     overrides = [*SMALL, f"data.root={tmp_path / 'gone'}"]
     with pytest.raises(InputError, match="gone/train"):
         train_from_recipe("camvid", overrides, out=tmp_path, report=lambda row: None)
+
+
+def test_run_is_not_overwritten_by_another(camvid_folder: Path, tmp_path: Path) -> None:
+    overrides = [*SMALL, f"data.root={camvid_folder}", "data.synthetic_weight=0"]
+    path = train_from_recipe("camvid", overrides, out=tmp_path / "run", report=lambda row: None)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=r"run holds a run already.*--resume"):
+        train_from_recipe("camvid", overrides, out=tmp_path / "run", report=lambda row: None)
+    assert path.read_bytes() == before
+    more = [*overrides, "steps=3"]
+    train_from_recipe("camvid", more, out=tmp_path / "run", resume=True, report=lambda row: None)
 
 
 def test_weights_start_from_the_seed() -> None:
