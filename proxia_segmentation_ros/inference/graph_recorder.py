@@ -16,10 +16,8 @@ from openvino import opset13 as ops
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from proxia_segmentation_ros.inference.upsampled_convolution import (
-    UpsampledConvolution,
-    enlarge,
-)
+from proxia_segmentation_ros.inference.resize_node import make_resize
+from proxia_segmentation_ros.inference.upsampled_convolution import UpsampledConvolution
 
 Node: TypeAlias = Any
 Translation: TypeAlias = Callable[..., Node]  # (recorder, output, *arguments of the operation)
@@ -244,7 +242,7 @@ def _interpolate(
 ) -> Node:
     if is_corner_aligned:
         raise UnknownOperation("a resize with aligned corners")
-    return enlarge(recorder.find_node(source), *size_hw)
+    return make_resize(recorder.find_node(source), *size_hw)
 
 
 def _concatenate(

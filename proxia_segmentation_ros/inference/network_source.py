@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 GRAPH_MODULES = (
     "graph_recorder.py",
     "openvino_convert.py",
+    "resize_node.py",
     "torch_graph.py",
     "upsampled_convolution.py",
 )

@@ -8,6 +8,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.inference.resize_node import make_resize
 
 PIXEL_MAX = 255.0
 
@@ -45,16 +46,7 @@ def _resize_columns(logits: ov.Node, width: int) -> ov.Node:
     rows = logits.shape[2]
     if logits.shape[3] == width:
         return logits
-    return ops.interpolate(
-        logits,
-        np.array([rows, width], np.int32),
-        "linear_onnx",
-        "sizes",
-        pads_begin=[0, 0, 0, 0],
-        pads_end=[0, 0, 0, 0],
-        coordinate_transformation_mode="half_pixel",
-        axes=np.array([2, 3], np.int32),
-    )
+    return make_resize(logits, rows, width)
 
 
 def _resize_rows(logits: ov.Node, height: int) -> ov.Node:

@@ -16,6 +16,7 @@ import numpy as np
 from openvino import opset13 as ops
 from typing_extensions import Self
 
+from proxia_segmentation_ros.inference.resize_node import make_resize
 from proxia_segmentation_ros.model.interpolation import make_shifted_resize
 
 Node: TypeAlias = Any
@@ -71,7 +72,7 @@ class UpsampledConvolution:
         if side == 1:
             for index in enlarged:
                 mixed = _convolve(_get_source(self.parts[index]), kernels[index])
-                total = ops.add(total, enlarge(mixed, height, width))
+                total = ops.add(total, make_resize(mixed, height, width))
             return total
         return ops.add(
             total,
@@ -116,20 +117,6 @@ def _measure_enlargement(part: Node) -> float:
 
 def _get_source(part: Node) -> Node:
     return part.input_value(0).get_node()
-
-
-def enlarge(source: Node, height: int, width: int) -> Node:
-    """Resize bilinearly without corner alignment."""
-    return ops.interpolate(
-        source,
-        np.array([height, width], np.int32),
-        "linear_onnx",
-        "sizes",
-        pads_begin=[0, 0, 0, 0],
-        pads_end=[0, 0, 0, 0],
-        coordinate_transformation_mode="half_pixel",
-        axes=np.array([2, 3], np.int32),
-    )
 
 
 def _convolve(source: Node, kernel: np.ndarray) -> Node:
