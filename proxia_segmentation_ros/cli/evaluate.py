@@ -19,6 +19,14 @@ def evaluate(
     backend: Backend = "auto",
     precision: Precision = "auto",
     size: Annotated[str, typer.Option(help="Network's input: card, input or WxH.")] = "card",
+    scales: Annotated[
+        str,
+        typer.Option(help="In-model scales of a multi-scale network: 0.5,1.0; else its card's."),
+    ] = "",
+    flip: Annotated[bool, typer.Option(help="Average with the mirror image's logits.")] = False,
+    average_scales: Annotated[
+        str, typer.Option(help="Average logits over image sizes, for example 0.5,1.0,2.0.")
+    ] = "1.0",
     out: Annotated[
         Path | None,
         typer.Option(help="JSON file to write as well."),
@@ -27,6 +35,7 @@ def evaluate(
     """Print IoU of each class and their mean."""
     from proxia_segmentation_ros.apps.score import ScoreSettings, score_folder
     from proxia_segmentation_ros.cli.progress import show_progress
+    from proxia_segmentation_ros.evaluation.averaging import parse_scales
 
     settings = ScoreSettings(
         images=images,
@@ -36,6 +45,9 @@ def evaluate(
         backend=backend,
         precision=precision,
         size=size,
+        scales=parse_scales(scales) if scales else (),
+        flip=flip,
+        average_scales=parse_scales(average_scales),
     )
     with show_progress() as progress:
         score = score_folder(settings, progress)

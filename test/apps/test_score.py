@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from sample_files import write_images
 
 from proxia_segmentation_ros.apps.score import ScoreSettings, score_folder
-from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.inference import Segmentation
 from proxia_segmentation_ros.labels import load_label_set
 
@@ -75,3 +77,21 @@ def test_image_without_mask_is_named(folders):
     (folders[1] / "b.png").unlink()
     with pytest.raises(InputError, match=r"b\.png"):
         score_folder(ScoreSettings(images=folders[0], labels=folders[1]), Counter())
+
+
+def test_averaged_copies_say_so_and_take_torch_alone(folders):
+    settings = ScoreSettings(
+        images=folders[0],
+        labels=folders[1],
+        weights="synthetic",
+        flip=True,
+        average_scales=(1.0, 0.5),
+    )
+    figures = score_folder(settings, Counter()).to_dict()
+    assert (figures["backend"], figures["flip"], figures["average_scales"]) == (
+        "torch",
+        True,
+        [1.0, 0.5],
+    )
+    with pytest.raises(ConfigError, match="openvino"):
+        score_folder(replace(settings, backend="openvino"), Counter())

@@ -1,0 +1,68 @@
+"""Logits averaged over mirrored and resized copies of an image, as the reference scores them.
+
+Shape legend: N images, K classes, H rows, W columns.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.model.blocks import resize_bilinear
+
+Network = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Averaging:
+    """Which copies of an image are labelled: every scale, and its mirror image with `flip`.
+
+    In-model scales of a multi-scale network are another matter, and go with it.
+    """
+
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        if not self.scales or any(not 0 < scale <= 8 for scale in self.scales):
+            raise ConfigError.from_parts(
+                f"averaged scales are {list(self.scales)}",
+                "one or more numbers above 0, at most 8",
+                "write for example 0.5,1.0,2.0",
+            )
+
+    def compute_logits(self, network: Network, image_NCHW: Tensor) -> Tensor:
+        """Return the mean logits_NKHW at the image's size, without gradients."""
+        with torch.no_grad():
+            parts = [
+                self._compute_part(network, image_NCHW, flip, scale)
+                for flip in ((True, False) if self.flip else (False,))
+                for scale in self.scales
+            ]
+        return torch.stack(parts).mean(0)
+
+    @staticmethod
+    def _compute_part(network: Network, image_NCHW: Tensor, flip: bool, scale: float) -> Tensor:
+        height, width = image_NCHW.shape[-2:]
+        image = image_NCHW.flip(-1) if flip else image_NCHW
+        # Rounded half to even, as Python does: the reference's sizes.
+        scaled = resize_bilinear(image, (round(height * scale), round(width * scale)))
+        logits = resize_bilinear(network(scaled), (height, width))
+        return logits.flip(-1) if flip else logits
+
+
+def parse_scales(text: str) -> tuple[float, ...]:
+    """Read `0.5,1.0,2.0`.
+
+    Raises:
+        ConfigError: something in it is no number.
+    """
+    try:
+        values: Sequence[float] = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError.from_parts(
+            f"scales are {text!r}", "numbers joined by commas", "write for example 0.5,1.0,2.0"
+        ) from None
+    return tuple(values)
