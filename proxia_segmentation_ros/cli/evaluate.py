@@ -8,6 +8,13 @@ import typer
 
 from proxia_segmentation_ros.cli.options import Backend, Precision, Weights
 
+InModelScales = Annotated[
+    str, typer.Option(help="In-model scales of a multi-scale network: 0.5,1.0; else its card's.")
+]
+AverageScales = Annotated[
+    str, typer.Option(help="Average logits over image sizes, for example 0.5,1.0,2.0.")
+]
+
 
 def evaluate(
     images: Annotated[Path, typer.Argument(help="Folder of images.")],
@@ -19,18 +26,10 @@ def evaluate(
     backend: Backend = "auto",
     precision: Precision = "auto",
     size: Annotated[str, typer.Option(help="Network's input: card, input or WxH.")] = "card",
-    scales: Annotated[
-        str,
-        typer.Option(help="In-model scales of a multi-scale network: 0.5,1.0; else its card's."),
-    ] = "",
+    scales: InModelScales = "",
     flip: Annotated[bool, typer.Option(help="Average with the mirror image's logits.")] = False,
-    average_scales: Annotated[
-        str, typer.Option(help="Average logits over image sizes, for example 0.5,1.0,2.0.")
-    ] = "1.0",
-    out: Annotated[
-        Path | None,
-        typer.Option(help="JSON file to write as well."),
-    ] = None,
+    average_scales: AverageScales = "1.0",
+    out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
 ) -> None:
     """Print IoU of each class and their mean."""
     from proxia_segmentation_ros.apps.score import ScoreSettings, score_folder

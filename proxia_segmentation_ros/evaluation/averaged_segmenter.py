@@ -76,9 +76,9 @@ class AveragedSegmenter:
         return None if size == "input" else _parse(size)
 
     def _run(self, image_NCHW: Tensor) -> Tensor:
-        if isinstance(self._model, HRNetOcrMultiScale):
-            return self._model(image_NCHW, self._scales or self.card.scales)
-        return self._model(image_NCHW, self._scales)
+        default = self.card.scales if isinstance(self._model, HRNetOcrMultiScale) else None
+        logits_NKHW: Tensor = self._model(image_NCHW, self._scales or default)
+        return logits_NKHW
 
     def _normalise(self, image_HWC: np.ndarray) -> Tensor:
         image_NCHW = torch.from_numpy(image_HWC.copy()).permute(2, 0, 1)[None].float() / 255
