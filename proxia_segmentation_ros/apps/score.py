@@ -1,4 +1,4 @@
-"""Score weights on a folder of images with masks, through the backend that robots run."""
+"""Score weights on a folder of images with masks, by what robots run unless copies are averaged."""
 
 from dataclasses import dataclass
 from pathlib import Path

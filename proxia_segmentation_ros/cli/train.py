@@ -18,7 +18,9 @@ def train(
 ) -> None:
     """Train a network by a recipe."""
     from proxia_segmentation_ros.training import train_from_recipe
+    from proxia_segmentation_ros.training.memory import keep_freed_memory
 
+    keep_freed_memory()
     folder = out or Path("runs", Path(recipe).stem)
     path = train_from_recipe(
         recipe, assignments or [], out=folder, resume=resume, report=_print_row

@@ -12,6 +12,8 @@ from torch import Tensor
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.blocks import resize_bilinear
 
+# A network halves its input five times: smaller copies hold nothing.
+LEAST, MOST = 0.1, 8.0
 Network = Callable[[Tensor], Tensor]
 
 
@@ -26,10 +28,10 @@ class Averaging:
     scales: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        if not self.scales or any(not 0 < scale <= 8 for scale in self.scales):
+        if not self.scales or any(not LEAST <= scale <= MOST for scale in self.scales):
             raise ConfigError.from_parts(
                 f"averaged scales are {list(self.scales)}",
-                "one or more numbers above 0, at most 8",
+                f"one or more numbers from {LEAST} to {MOST}",
                 "write for example 0.5,1.0,2.0",
             )
 
@@ -48,7 +50,8 @@ class Averaging:
         height, width = image_NCHW.shape[-2:]
         image = image_NCHW.flip(-1) if flip else image_NCHW
         # Rounded half to even, as Python does: the reference's sizes.
-        scaled = resize_bilinear(image, (round(height * scale), round(width * scale)))
+        size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
+        scaled = resize_bilinear(image, size_hw)
         logits = resize_bilinear(network(scaled), (height, width))
         return logits.flip(-1) if flip else logits
 

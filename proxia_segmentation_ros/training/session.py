@@ -20,7 +20,6 @@ from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.checkpoint import save_weights
 from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint
-from proxia_segmentation_ros.training.memory import keep_freed_memory
 from proxia_segmentation_ros.training.recipe import DataSettings, Recipe, load_recipe
 from proxia_segmentation_ros.training.trainer import LAST_NAME, Normalisation, Trainer
 
@@ -171,7 +170,6 @@ def train_from_recipe(
         InputError: training data can't be read.
         WeightsError: `resume` finds no checkpoint in `out`.
     """
-    keep_freed_memory()
     recipe = load_recipe(name_or_path, overrides)
     if not resume and (out / LAST_NAME).exists():
         raise ConfigError.from_parts(

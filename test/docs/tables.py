@@ -20,7 +20,7 @@ DATA_FOLDERS = {
     "weights": "what ships, as safetensors with a model card",
 }
 LAUNCH_FILE = ROOT / "launch" / "proxia.launch.py"
-MAP_COLUMN = 30
+MAP_COLUMN = 34
 PYTHON_SURFACE = (
     ("model", "build_model"),
     ("model", "load_weights"),

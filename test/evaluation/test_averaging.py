@@ -47,7 +47,7 @@ def test_every_scale_is_seen_at_its_size_and_weighs_the_same() -> None:
     torch.testing.assert_close(logits, torch.full((1, 1, 5, 8), 3.5))
 
 
-@pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 9.0)])
+@pytest.mark.parametrize("scales", [(), (0.0,), (0.01,), (1.0, 9.0)])
 def test_bad_scales_are_refused(scales: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="averaged scales"):
         Averaging(scales=scales)

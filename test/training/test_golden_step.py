@@ -46,7 +46,7 @@ def test_gradient_of_every_parameter_is_the_references(step) -> None:
     assert total == pytest.approx(wanted["grad_norm_total"], rel=1e-3)
     for name, norm in norms.items():
         # Sums of 70 million terms in another order; the smallest norms are rounding alone.
-        assert norm == pytest.approx(wanted["grad_norms"][name], rel=0.02, abs=1e-3), name
+        assert norm == pytest.approx(wanted["grad_norms"][name], rel=0.02, abs=2e-4), name
 
 
 def test_running_statistics_are_the_references(step) -> None:

@@ -124,9 +124,9 @@ class Traffic:
                 number, ahead = 0.0, 6.2 + place * 0.11 + 1.2 * math.sin(time_s / 6 + self._phase)
                 lateral = -plan.lane_m + 0.8
             else:
-                drift = -(self._ego_speed_mps + 4) if slot % 2 else 3.5 - self._ego_speed_mps
+                drift = -(self._ego_speed_mps + 4)
                 number, ahead = divmod(place + drift * time_s, _RIDER_WINDOW_M)
-                lateral = (plan.lane_m - 0.6) if slot % 2 else (-plan.lane_m + 0.8)
+                lateral = plan.lane_m - 0.6
             rider = draw_rider(plan.seed, slot, int(number))
             lateral += rider.drift_m + 0.08 * math.sin(time_s * 1.3 + slot)
             crossing = rider.crossing if slot else 0
