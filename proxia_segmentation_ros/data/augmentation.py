@@ -27,6 +27,10 @@ class AugmentationSettings(BaseModel):
     saturation: float = Field(default=0.4, ge=0, le=1, description="saturation within 1 +- this")
     white_balance: float = Field(default=0.1, ge=0, lt=1, description="channel gains, 1 +- this")
     gamma: float = Field(default=1.0, ge=1, le=4, description="gamma between 1/this and this")
+    dusk: float = Field(default=0.0, ge=0, le=1, description="share of pairs dimmed as at dusk")
+    class_mix: float = Field(
+        default=0.0, ge=0, le=1, description="share of pairs that get classes of another one"
+    )
     blur: float = Field(default=0.1, ge=0, le=1, description="share of blurred pairs")
     noise: float = Field(default=0.02, ge=0, le=0.2, description="largest noise, 1 is white")
 
@@ -96,11 +100,45 @@ def _draw_offset(length: int, window: int, rng: np.random.Generator) -> int:
     return int(rng.integers(low, high + 1))
 
 
+def mix_classes(
+    pair: tuple[np.ndarray, np.ndarray],
+    other: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+    *,
+    unlabeled_id: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paste the pixels of half of the other pair's classes over a pair of the same size.
+
+    Idea: Olsson et al., ClassMix, https://arxiv.org/abs/2007.07936.
+    """
+    image_HWC, labels_HW = pair
+    other_image_HWC, other_labels_HW = other
+    classes = np.unique(other_labels_HW)
+    classes = classes[classes != unlabeled_id]
+    chosen = rng.choice(classes, size=(len(classes) + 1) // 2, replace=False)
+    pasted_HW = np.isin(other_labels_HW, chosen)
+    return (
+        np.where(pasted_HW[..., None], other_image_HWC, image_HWC),
+        np.where(pasted_HW, other_labels_HW, labels_HW),
+    )
+
+
+def _dim_as_at_dusk(image_HWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Take light away, most near the ground and most of the warm colours; values are 0..1."""
+    ground, sky = sorted(rng.uniform(0.2, 0.8, 2))
+    height = image_HWC.shape[0]
+    gains_H11 = np.linspace(sky, ground, height, dtype=np.float32)[:, None, None]
+    warmth = float(rng.uniform(0.8, 1.0))
+    return image_HWC * gains_H11 * np.array([warmth, 1.0, 1.0], np.float32)
+
+
 def _change_light(
     image_HWC: np.ndarray, settings: AugmentationSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Apply gamma, gain, contrast, white balance, saturation and noise."""
+    """Apply dusk, gamma, gain, contrast, white balance, saturation and noise."""
     image = image_HWC.astype(np.float32) / 255
+    if settings.dusk and rng.random() < settings.dusk:
+        image = _dim_as_at_dusk(image, rng)
     limit = math.log(settings.gamma)
     image = np.power(image, math.exp(rng.uniform(-limit, limit)), dtype=np.float32)
     gains = 1 + rng.uniform(-settings.white_balance, settings.white_balance, 3)

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from proxia_segmentation_ros.data.augmentation import AugmentationSettings, augment_pair
+from proxia_segmentation_ros.data.augmentation import (
+    AugmentationSettings,
+    augment_pair,
+    mix_classes,
+)
 from proxia_segmentation_ros.errors import ConfigError
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -47,6 +51,13 @@ class PairMixture:
     def __getitem__(self, index: int) -> Pair:
         """Return pair `index` as (uint8 RGB crop, labels crop)."""
         rng = np.random.default_rng((self._seed, index))
+        pair = self._draw(rng)
+        mixed = self._augmentation.class_mix
+        if mixed and rng.random() < mixed:
+            pair = mix_classes(pair, self._draw(rng), rng, unlabeled_id=self._unlabeled_id)
+        return pair
+
+    def _draw(self, rng: np.random.Generator) -> Pair:
         source = self._sources[int(rng.choice(len(self._sources), p=self._shares))]
         image_HWC, labels_HW = source.draw(rng)
         return augment_pair(

@@ -27,6 +27,9 @@ class ModelSettings(_Settings):
     ocr_mid: int = Field(default=128, ge=1, description="channels of the OCR head")
     ocr_key: int = Field(default=64, ge=1, description="channels of its attention keys")
     attention_mid: int = Field(default=64, ge=1, description="channels of the scale attention")
+    initial_weights: str = Field(
+        default="", description="shipped name or path of weights to start from; empty is random"
+    )
     size_hw: SizeHW = Field(default=(240, 320), description="input size written to the card")
     training_data: str = Field(default="", description="what the weights have seen, for the card")
     terms: str = Field(default="", description="terms of use, for the card")

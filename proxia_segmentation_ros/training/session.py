@@ -17,7 +17,7 @@ from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.blocks import resize_bilinear
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
-from proxia_segmentation_ros.model.checkpoint import save_weights
+from proxia_segmentation_ros.model.checkpoint import load_weights, save_weights
 from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint
 from proxia_segmentation_ros.training.recipe import DataSettings, Recipe, load_recipe
@@ -38,6 +38,28 @@ def build_network(recipe: Recipe, num_classes: int) -> HRNetOcr | HRNetOcrMultiS
         ocr_key=recipe.model.ocr_key,
         attention_mid=recipe.model.attention_mid,
     )
+
+
+def load_initial_weights(network: nn.Module, recipe: Recipe) -> None:
+    """Fill the network with `model.initial_weights`, if the recipe names any.
+
+    Raises:
+        ConfigError: those weights belong to another network.
+        WeightsError: they can't be read.
+    """
+    source = recipe.model.initial_weights
+    if not source:
+        return
+    known, card = load_weights(source)
+    try:
+        network.load_state_dict(known.state_dict())
+    except RuntimeError as error:
+        raise ConfigError.from_parts(
+            f"model.initial_weights {source!r} hold a {card.architecture} of "
+            f"{len(card.label_set.classes)} classes that differs from the recipe's",
+            "the same architecture, OCR widths and number of classes",
+            "correct the recipe's model",
+        ) from error
 
 
 def make_sources(settings: DataSettings, label_set: LabelSet) -> list[Source]:
@@ -120,8 +142,10 @@ def make_trainer(recipe: Recipe, folder: Path, report: Callable[[dict[str, Any]]
         seed=recipe.seed,
         unlabeled_id=label_set.unlabeled_id,
     )
+    network = build_network(recipe, len(label_set))
+    load_initial_weights(network, recipe)
     return Trainer(
-        build_network(recipe, len(label_set)),
+        network,
         pairs,
         recipe,
         folder,

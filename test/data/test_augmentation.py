@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from proxia_segmentation_ros.data.augmentation import AugmentationSettings, augment_pair
+from proxia_segmentation_ros.data.augmentation import (
+    AugmentationSettings,
+    augment_pair,
+    mix_classes,
+)
 
 STILL = AugmentationSettings(
     crop_hw=(64, 96),
@@ -83,3 +87,35 @@ def test_light_changes_the_image_only() -> None:
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ValidationError):
         AugmentationSettings(scale_min=-1)
+
+
+def test_dusk_takes_light_away_and_most_of_it_near_the_ground() -> None:
+    image_HWC = np.full((90, 120, 3), 200, np.uint8)
+    labels_HW = np.zeros((90, 120), np.uint8)
+    settings = STILL.model_copy(update={"dusk": 1.0})
+    for seed in range(5):
+        dimmed, _ = augment_pair(
+            image_HWC, labels_HW, settings, np.random.default_rng(seed), unlabeled_id=255
+        )
+        top, bottom = dimmed[0].mean(), dimmed[-1].mean()
+        assert 200 * 0.15 < bottom < top < 200 * 0.85
+        assert (dimmed[..., 0] <= dimmed[..., 1]).all()
+
+
+def test_half_of_the_other_classes_is_pasted_with_its_pixels() -> None:
+    under = np.full((40, 40, 3), 9, np.uint8), np.full((40, 40), 9, np.uint8)
+    other_labels_HW = np.repeat(np.array([0, 1, 2, 255], np.uint8), 10)[None].repeat(40, axis=0)
+    other = np.repeat(other_labels_HW[..., None], 3, axis=2), other_labels_HW
+    image_HWC, labels_HW = mix_classes(under, other, np.random.default_rng(0), unlabeled_id=255)
+    np.testing.assert_array_equal(image_HWC[..., 0], labels_HW)
+    pasted = set(np.unique(labels_HW)) - {9}
+    assert len(pasted) == 2
+    assert pasted < {0, 1, 2}
+
+
+def test_nothing_is_pasted_from_an_unlabelled_pair() -> None:
+    under = np.full((8, 8, 3), 9, np.uint8), np.full((8, 8), 9, np.uint8)
+    other = np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 255, np.uint8)
+    image_HWC, labels_HW = mix_classes(under, other, np.random.default_rng(0), unlabeled_id=255)
+    assert (image_HWC == 9).all()
+    assert (labels_HW == 9).all()

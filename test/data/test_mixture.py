@@ -43,3 +43,23 @@ def test_sources_come_in_their_shares() -> None:
 def test_weights_of_nothing_are_refused() -> None:
     with pytest.raises(ConfigError, match="add up to 0"):
         PairMixture([make_source("a", 0, 0)], SETTINGS, seed=1, unlabeled_id=255)
+
+
+def make_halves(name: str, left: int, right: int) -> Source:
+    def draw(rng: np.random.Generator) -> Pair:
+        labels_HW = np.full((32, 32), left, np.uint8)
+        labels_HW[:, 16:] = right
+        return np.zeros((32, 32, 3), np.uint8), labels_HW
+
+    return Source(name=name, weight=1, draw=draw)
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 10, 40)])
+def test_share_of_pairs_gets_classes_of_another(share: float, least: int, most: int) -> None:
+    settings = AugmentationSettings(crop_hw=(32, 32), scale_min=1, scale_max=1.01, class_mix=share)
+    sources = [make_halves("even", 0, 2), make_halves("odd", 1, 3)]
+    mixture = PairMixture(sources, settings, seed=1, unlabeled_id=255)
+    parities = [
+        {int(label) % 2 for label in np.unique(mixture[i][1]) if label < 9} for i in range(100)
+    ]
+    assert least <= sum(parity == {0, 1} for parity in parities) <= most

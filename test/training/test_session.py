@@ -13,6 +13,7 @@ from proxia_segmentation_ros.model.checkpoint import load_weights
 from proxia_segmentation_ros.training.recipe import load_recipe
 from proxia_segmentation_ros.training.session import (
     build_network,
+    load_initial_weights,
     make_card,
     measure_miou,
     train_from_recipe,
@@ -103,3 +104,18 @@ def test_score_is_one_for_a_network_that_is_right() -> None:
     image_HWC = np.repeat(labels_HW[..., None] * 255, 3, axis=2)
     matrix = measure_miou(Bright(), [(image_HWC, labels_HW)], (32, 48), 2)
     assert matrix.mean_iou() == 1.0
+
+
+def test_run_starts_from_named_weights(tmp_path: Path) -> None:
+    recipe = load_recipe("camvid", ["model.initial_weights=synthetic"])
+    network = build_network(recipe, 11)
+    load_initial_weights(network, recipe)
+    known, _ = load_weights("synthetic")
+    for name, tensor in known.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], tensor, rtol=0, atol=0)
+
+
+def test_initial_weights_of_another_network_are_refused() -> None:
+    recipe = load_recipe("camvid", ["model.initial_weights=synthetic", "model.ocr_mid=32"])
+    with pytest.raises(ConfigError, match=r"model.initial_weights 'synthetic' hold a hrnet_w18"):
+        load_initial_weights(build_network(recipe, 11), recipe)
