@@ -1,4 +1,4 @@
-"""`proxia benchmark`: what DDS adds to the bare model call."""
+"""`proxia benchmark`: what DDS adds to the bare model call, and what our training step saves."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from proxia_segmentation_ros.cli.options import Backend, Precision, Weights, read_size
+from proxia_segmentation_ros.cli.options import Backend, Precision, Set, Weights, read_size
+
+app = typer.Typer(invoke_without_command=True)
 
 
+@app.callback()
 def benchmark(
+    context: typer.Context,
     weights: Weights = "default",
     backend: Backend = "auto",
     precision: Precision = "auto",
@@ -23,6 +27,8 @@ def benchmark(
     ] = None,
 ) -> None:
     """Compare frame in to labels out through DDS with the bare model call."""
+    if context.invoked_subcommand is not None:
+        return
     from proxia_segmentation_ros.apps.benchmark import BenchmarkSettings, run_benchmark
     from proxia_segmentation_ros.cli.progress import show_progress
 
@@ -38,6 +44,40 @@ def benchmark(
     with show_progress() as progress:
         figures = run_benchmark(settings, progress)
     _print_figures(figures)
+    _print_json(figures, out)
+
+
+@app.command("train")
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="Shipped name or YAML file of a recipe.")
+    ] = "synthetic",
+    assignments: Set = None,
+    rounds: Annotated[int, typer.Option(help="Alternations that count.", min=1)] = 5,
+    steps: Annotated[int, typer.Option(help="Steps of a round.", min=1)] = 10,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file to write as well."),
+    ] = None,
+) -> None:
+    """Compare our training step with plain float32 PyTorch, on the CPU."""
+    from proxia_segmentation_ros.apps.training_benchmark import (
+        TrainingBenchmarkSettings,
+        run_training_benchmark,
+    )
+    from proxia_segmentation_ros.cli.progress import show_progress
+    from proxia_segmentation_ros.training.memory import keep_freed_memory
+
+    keep_freed_memory()
+    settings = TrainingBenchmarkSettings(
+        recipe=recipe, overrides=tuple(assignments or ()), rounds=rounds, steps=steps
+    )
+    with show_progress() as progress:
+        figures = run_training_benchmark(settings, progress)
+    _print_json(figures, out)
+
+
+def _print_json(figures: dict[str, Any], out: Path | None) -> None:
     text = json.dumps(figures, indent=2)
     print(text)
     if out is not None:

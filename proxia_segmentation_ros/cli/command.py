@@ -24,7 +24,7 @@ app.command("segment")(segment.segment)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
-app.command("benchmark")(benchmark.benchmark)
+app.add_typer(benchmark.app, name="benchmark")
 
 
 def run_command() -> int:

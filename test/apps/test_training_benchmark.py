@@ -1,0 +1,72 @@
+"""What our training step saves."""
+
+import pytest
+
+from proxia_segmentation_ros.apps.training_benchmark import (
+    PlainTraining,
+    TrainingBenchmarkSettings,
+    make_timed_recipe,
+    run_training_benchmark,
+    summarize_training_rounds,
+)
+
+SMALL = (
+    "model.ocr_mid=8",
+    "model.ocr_key=4",
+    "augmentation.crop_hw=[32, 48]",
+    "data.synthetic_size_hw=[40, 60]",
+    "batch_size=2",
+    "threads=1",
+)
+
+
+class SilentProgress:
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def begin(self, text: str, total: int | None = None) -> None:
+        self.total = total
+
+    def advance(self) -> None:
+        self.steps += 1
+
+
+def test_ratio_is_the_median_of_the_rounds() -> None:
+    recipe = make_timed_recipe(TrainingBenchmarkSettings(overrides=SMALL))
+    figures = summarize_training_rounds(recipe, [0.5, 0.5, 1.0], [1.0, 1.5, 9.0])
+    assert figures["times_faster"] == 3.0
+    assert figures["step_s"] == {"ours": 0.5, "plain": 1.5}
+    assert (figures["crop"], figures["batch_size"]) == ("48x32", 2)
+
+
+def test_recipe_neither_validates_nor_ends_while_it_is_timed() -> None:
+    settings = TrainingBenchmarkSettings(overrides=SMALL, rounds=3, steps=4)
+    recipe = make_timed_recipe(settings)
+    assert min(recipe.steps, recipe.validate_every, recipe.save_every) > 16
+
+
+def test_both_are_trained_round_by_round() -> None:
+    progress = SilentProgress()
+    settings = TrainingBenchmarkSettings(overrides=SMALL, rounds=2, steps=1)
+    figures = run_training_benchmark(settings, progress)
+    assert progress.steps == progress.total == 3
+    assert len(figures["rounds"]) == 2
+    assert min(figures["step_s"].values()) > 0
+
+
+def test_plain_training_changes_the_network() -> None:
+    plain = PlainTraining(make_timed_recipe(TrainingBenchmarkSettings(overrides=SMALL)))
+    before = [parameter.detach().clone() for parameter in plain.network.parameters()]
+    plain.time_steps(1)
+    after = list(plain.network.parameters())
+    changed = [not one.equal(two) for one, two in zip(before, after, strict=True)]
+    assert sum(changed) > 0.9 * len(changed)
+
+
+@pytest.mark.parametrize("field", ["data.root", "model.colour"])
+def test_wrong_recipe_is_refused_before_anything_runs(field: str) -> None:
+    from proxia_segmentation_ros.errors import ProxiaError
+
+    settings = TrainingBenchmarkSettings(recipe="camvid", overrides=(f"{field}=/no/such",))
+    with pytest.raises(ProxiaError):
+        run_training_benchmark(settings, SilentProgress())
