@@ -10,8 +10,9 @@ _HOMES = {
     "Source": "mixture",
     "StreetScene": "synthetic",
     "augment_pair": "augmentation",
-    "read_image": "folder",
-    "read_mask": "folder",
+    "load_centroids": "centroids",
+    "read_image": "pair_files",
+    "read_mask": "pair_files",
 }
 __all__ = [
     "AugmentationSettings",
@@ -20,6 +21,7 @@ __all__ = [
     "Source",
     "StreetScene",
     "augment_pair",
+    "load_centroids",
     "read_image",
     "read_mask",
 ]

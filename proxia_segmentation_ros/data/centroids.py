@@ -1,0 +1,217 @@
+"""Where each class lies in each image: its centre of mass in every tile, kept on disk.
+
+The table is a function of the label files and the settings, and its file bears their hash as
+name. So a changed mask or tile size makes another file, and no stale one is ever read.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from proxia_segmentation_ros.data.dataset import Dataset
+from proxia_segmentation_ros.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+# Rows of (class, pair, x, y), ordered by pair, then by tile, then by class.
+CentroidTable: TypeAlias = np.ndarray
+ReportProgress: TypeAlias = Callable[[int, int], None]
+
+FILE_FORMAT = 1
+COLUMNS = 4
+
+
+def find_centroids(labels_HW: np.ndarray, tile_px: int, num_classes: int) -> np.ndarray:
+    """Return rows of (class, x, y): the centre of mass of each class in each square tile.
+
+    Tiles go row by row from the top left. What remains right of and below the last whole tile
+    is left out; an image smaller than a tile is one tile.
+    """
+    height, width = labels_HW.shape
+    tile_height, tile_width = min(tile_px, height), min(tile_px, width)
+    found = []
+    for top in range(0, height - tile_height + 1, tile_height):
+        for left in range(0, width - tile_width + 1, tile_width):
+            tile_HW = labels_HW[top : top + tile_height, left : left + tile_width]
+            rows = _find_in_tile(tile_HW, num_classes)
+            found.append(rows + np.array([0, left, top]))
+    return np.concatenate(found)
+
+
+def _find_in_tile(tile_HW: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count each class by row and by column; both sums are exact integers."""
+    height, width = tile_HW.shape
+    bins_HW = np.minimum(tile_HW, num_classes).astype(np.int64)
+    bins = num_classes + 1
+    by_row = np.bincount(
+        (bins_HW * height + np.arange(height)[:, None]).ravel(), minlength=bins * height
+    ).reshape(bins, height)[:num_classes]
+    by_column = np.bincount(
+        (bins_HW * width + np.arange(width)).ravel(), minlength=bins * width
+    ).reshape(bins, width)[:num_classes]
+    pixels = by_row.sum(axis=1)
+    present = np.flatnonzero(pixels)
+    x = by_column[present] @ np.arange(width) // pixels[present]
+    y = by_row[present] @ np.arange(height) // pixels[present]
+    return np.stack([present, x, y], axis=1)
+
+
+def build_centroids(
+    dataset: Dataset,
+    tile_px: int,
+    *,
+    workers: int | None = None,
+    report: ReportProgress | None = None,
+) -> CentroidTable:
+    """Find the centroids of a whole data set with `workers` threads (default: one a CPU).
+
+    `report(done, total)` is called after every image.
+
+    Raises:
+        InputError: a label file can't be read.
+    """
+    num_classes = len(dataset.label_set)
+
+    def find(index: int) -> np.ndarray:
+        rows = find_centroids(dataset.read_labels(index), tile_px, num_classes)
+        return np.insert(rows, 1, index, axis=1)
+
+    tables = []
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    try:
+        for rows in pool.map(find, range(len(dataset))):
+            tables.append(rows)
+            if report is not None:
+                report(len(tables), len(dataset))
+    finally:
+        # After an error the images that still wait are not read.
+        pool.shutdown(cancel_futures=True)
+    return np.concatenate(tables).astype(np.int32)
+
+
+def load_centroids(
+    dataset: Dataset,
+    tile_px: int,
+    *,
+    folder: Path | None = None,
+    workers: int | None = None,
+    report: ReportProgress | None = None,
+) -> CentroidTable:
+    """Return the data set's centroids from `folder`, building and keeping them where needed.
+
+    Processes that ask at once build once: the first holds a lock, the others wait for its file.
+
+    Raises:
+        InputError: a label file can't be read, or the folder can't be written.
+    """
+    folder = folder or find_centroid_folder()
+    path = folder / f"{make_key(dataset, tile_px)}.npy"
+    with _hold_lock(path.with_suffix(".lock")):
+        table = _read_table(path)
+        if table is None:
+            table = build_centroids(dataset, tile_px, workers=workers, report=report)
+            _write_table(path, table)
+        return table
+
+
+def find_centroid_folder() -> Path:
+    """Return `$PROXIA_CACHE_DIR`, else `$XDG_CACHE_HOME/proxia_segmentation_ros/centroids`."""
+    own = os.environ.get("PROXIA_CACHE_DIR")
+    if own:
+        return Path(own)
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:
+        raise InputError.from_parts(
+            "this user has no home folder", "a folder for centroids", "set PROXIA_CACHE_DIR"
+        ) from error
+    return cache / "proxia_segmentation_ros" / "centroids"
+
+
+def make_key(dataset: Dataset, tile_px: int) -> str:
+    """Return the hash of all that the centroids depend on.
+
+    Raises:
+        InputError: a label file is gone.
+    """
+    settings = {
+        "format": FILE_FORMAT,
+        "tile_px": tile_px,
+        "classes": len(dataset.label_set),
+        "source_table": hashlib.sha256(dataset.label_set.source_table.tobytes()).hexdigest(),
+        "rules": dict(dataset.label_rules),
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for index in range(len(dataset)):
+        digest.update(_describe_files(dataset.list_label_files(index)).encode())
+    return digest.hexdigest()[:32]
+
+
+def _describe_files(paths: Sequence[Path]) -> str:
+    try:
+        facts = [(str(path.resolve()), path.stat()) for path in paths]
+    except FileNotFoundError as error:
+        raise InputError.from_parts(
+            f"mask {error.filename!r} does not exist", "a file", "check the data set"
+        ) from error
+    return json.dumps([[name, stat.st_size, stat.st_mtime_ns] for name, stat in facts])
+
+
+@contextmanager
+def _hold_lock(path: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock; the system frees it when we die."""
+    with _name_folder(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _name_folder(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError.from_parts(
+            f"centroids can't be kept in {str(folder)!r} ({error.strerror or error})",
+            "a folder that can be written",
+            "set PROXIA_CACHE_DIR to one",
+        ) from error
+
+
+def _read_table(path: Path) -> CentroidTable | None:
+    try:
+        table: np.ndarray = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        return None
+    except (ValueError, EOFError) as error:
+        logger.warning("centroid file %s can't be read (%s); building anew", path, error)
+        return None
+    if table.ndim != 2 or table.shape[1] != COLUMNS:
+        logger.warning("centroid file %s has the shape %s; building anew", path, table.shape)
+        return None
+    return table
+
+
+def _write_table(path: Path, table: CentroidTable) -> None:
+    """Write beside the file and rename: a reader sees the whole table or none."""
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with _name_folder(path.parent):
+        try:
+            with partial.open("wb") as file:
+                np.save(file, table)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
