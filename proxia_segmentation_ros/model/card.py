@@ -13,7 +13,7 @@ from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.labels import LabelSet
 
 SUFFIX = ".safetensors"
-REFERENCE_SUFFIXES = (".pth", ".pt", ".tar")
+FOREIGN_SUFFIXES = (".pth", ".pt", ".tar")
 CARD_KEY = "card"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -148,7 +148,7 @@ def find_weights(path_or_name: str | Path) -> Path:
         folder = resources.files("proxia_segmentation_ros") / "weights"
         return Path(str(folder / f"{text}{SUFFIX}"))
     path = Path(text).expanduser()
-    kinds = (SUFFIX, *REFERENCE_SUFFIXES)
+    kinds = (SUFFIX, *FOREIGN_SUFFIXES)
     if path.is_file() and path.suffix in kinds:
         return path
     if path.exists() or path.suffix in kinds or path.name != text:
@@ -164,16 +164,16 @@ def find_weights(path_or_name: str | Path) -> Path:
 
 
 def read_card(path_or_name: str | Path) -> ModelCard:
-    """Read the card of a weight file; only a reference `.pth` needs torch for it.
+    """Read the card of a weight file; only another system's `.pth` needs torch for it.
 
     Raises:
         WeightsError: the file is missing, corrupt or has no card.
     """
     path = find_weights(path_or_name)
     if path.suffix != SUFFIX:
-        from proxia_segmentation_ros.model.reference import read_reference
+        from proxia_segmentation_ros.model.foreign import read_foreign
 
-        return read_reference(path)[1]
+        return read_foreign(path).card
     return ModelCard.from_json(_read_card_text(path), str(path))
 
 

@@ -1,4 +1,4 @@
-"""Weight files: our safetensors with a model card, and the reference system's `.pth`."""
+"""Weight files: our safetensors with a model card, and other systems' `.pth`."""
 
 import os
 from collections.abc import Mapping
@@ -18,8 +18,9 @@ from proxia_segmentation_ros.model.card import (
     find_weights,
     read_card,
 )
+from proxia_segmentation_ros.model.fit import check_fit
+from proxia_segmentation_ros.model.foreign import Foreign, read_foreign
 from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
-from proxia_segmentation_ros.model.reference import read_reference
 
 Network: TypeAlias = HRNetOcr | HRNetOcrMultiScale
 
@@ -29,7 +30,7 @@ NAMED_DIFFERENCES = 3
 
 
 def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
-    """Load shipped weights by name, our safetensors or a reference `.pth` by path.
+    """Load weights by name, our safetensors or another system's `.pth` by path.
 
     The network comes back in float32 and in eval mode.
 
@@ -37,24 +38,45 @@ def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
         WeightsError: the file is missing, corrupt, unsafe or does not fit its card.
     """
     path = find_weights(path_or_name)
-    if path.suffix == SUFFIX:
-        card = read_card(path)
-        tensors = {
-            key: value
-            for key, value in _read_tensors(path).items()
-            if not key.startswith(SELFTEST_PREFIX)
-        }
-    else:
-        tensors, card = read_reference(path)
+    if path.suffix != SUFFIX:
+        foreign = read_foreign(path)
+        return load_foreign(foreign, str(path)), foreign.card
+    card = read_card(path)
+    tensors = {
+        key: value
+        for key, value in _read_tensors(path).items()
+        if not key.startswith(SELFTEST_PREFIX)
+    }
     model = _build_empty(card, str(path))
-    _check_fit(tensors, model.state_dict(), card, str(path))
+    check_fit(tensors, model.state_dict(), card, str(path), named=NAMED_DIFFERENCES)
+    return _fill(model, tensors, str(path)), card
+
+
+def load_foreign(
+    foreign: Foreign, source: str, *, named: int | None = NAMED_DIFFERENCES
+) -> Network:
+    """Return the network of another system's checkpoint, in float32 and in eval mode.
+
+    Raises:
+        WeightsError: a tensor is missing, too much or misshapen; the first `named` of them
+            are told, all where that is None.
+    """
+    model = _build_empty(foreign.card, source)
+    check_fit(
+        foreign.tensors, model.state_dict(), foreign.card, source,
+        named=named, name_there=foreign.name_there,
+    )  # fmt: skip
+    return _fill(model, foreign.tensors, source)
+
+
+def _fill(model: Network, tensors: Mapping[str, Tensor], source: str) -> Network:
     network_tensors = {
         key: value.to(torch.int64 if key.endswith(COUNTER_SUFFIX) else torch.float32, copy=True)
         for key, value in tensors.items()
     }
-    _check_finite(network_tensors, str(path))
+    _check_finite(network_tensors, source)
     model.load_state_dict(network_tensors, strict=True, assign=True)
-    return model.requires_grad_(True).eval(), card
+    return model.requires_grad_(True).eval()
 
 
 def save_weights(
@@ -79,7 +101,13 @@ def save_weights(
             f"weight file {str(path)!r} has another suffix", SUFFIX, "rename it"
         )
     tensors = {key: value.detach().cpu() for key, value in model.state_dict().items()}
-    _check_fit(tensors, _build_empty(card, str(path)).state_dict(), card, str(path))
+    check_fit(
+        tensors,
+        _build_empty(card, str(path)).state_dict(),
+        card,
+        str(path),
+        named=NAMED_DIFFERENCES,
+    )
     kept = _list_batch_norm_keys(model)
     stored = {
         key: value if key.endswith(COUNTER_SUFFIX) else value.to(_pick_dtype(key, kept, dtype))
@@ -133,44 +161,6 @@ def _build_empty(card: ModelCard, source: str) -> Network:
             )
     except ConfigError as error:
         raise WeightsError(f"the model card of {source!r}: {error}") from error
-
-
-def _check_fit(
-    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], card: ModelCard, source: str
-) -> None:
-    """Compare keys and shapes; the number of classes first, since it is the likeliest."""
-    logits = tensors.get("ocr.cls_head.weight")
-    if logits is not None and logits.dim() and len(logits) != len(card.label_set.classes):
-        raise WeightsError.from_parts(
-            f"the network of {source!r} has {len(logits)} classes",
-            f"the {len(card.label_set.classes)} of its card's label set {card.label_set.name!r}",
-            "take the label set that the network was trained with",
-        )
-    differences = [f"lacks {key}" for key in wanted if key not in tensors]
-    differences += [f"has {key} besides" for key in tensors if key not in wanted]
-    differences += [
-        f"{key} is {_describe(value)} where {_describe(wanted[key])} belongs"
-        for key, value in tensors.items()
-        if key in wanted
-        and (
-            value.shape != wanted[key].shape
-            or value.is_floating_point() != wanted[key].is_floating_point()
-        )
-    ]
-    if differences:
-        named = ", ".join(differences[:NAMED_DIFFERENCES])
-        more = len(differences) - NAMED_DIFFERENCES
-        raise WeightsError.from_parts(
-            f"the network of {source!r} {named}{f' and {more} more' if more > 0 else ''}",
-            f"the tensors of {card.architecture} with ocr_mid {card.ocr_mid}, "
-            f"ocr_key {card.ocr_key} and attention_mid {card.attention_mid}",
-            "take a file made for this network",
-        )
-
-
-def _describe(tensor: Tensor) -> str:
-    kind = "float" if tensor.is_floating_point() else "integer"
-    return f"{kind} {'x'.join(map(str, tensor.shape)) or 'scalar'}"
 
 
 def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:

@@ -1,0 +1,77 @@
+"""Checkpoints of other systems (`.pth`), read without running what they hold.
+
+PyTorch's restricted unpickler takes tensors and plain values alone; the numpy names that
+numpy 1 and 2 write are answered by harmless stand-ins.
+"""
+
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from proxia_segmentation_ros.errors import WeightsError
+
+PREFIX = "module."
+
+
+class _Dtype:
+    """Stands in for numpy.dtype: keeps the type's name and ignores the rest."""
+
+    def __init__(self, name: str, *_flags: object) -> None:
+        self.name = name
+
+    def __setstate__(self, state: object) -> None:
+        """Take the byte order and what follows it, of which nothing is needed."""
+
+
+def _read_scalar(dtype: object, data: object = b"") -> float | None:
+    """Stand in for numpy's scalar: return a little-endian float64, else None."""
+    is_float64 = isinstance(dtype, _Dtype) and dtype.name == "f8"
+    if is_float64 and isinstance(data, bytes) and len(data) == 8:
+        value: float = struct.unpack("<d", data)[0]
+        return value
+    return None
+
+
+_STAND_INS: list[Any] = [
+    (_Dtype, "numpy.dtype"),
+    (_Dtype, "numpy.dtypes.Float64DType"),
+    (_read_scalar, "numpy.core.multiarray.scalar"),
+    (_read_scalar, "numpy._core.multiarray.scalar"),
+]
+
+
+def read_state_dict(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
+    """Return the tensors, without `module.`, and what else the checkpoint says.
+
+    Raises:
+        WeightsError: the file can't be read safely or holds no tensors by name.
+    """
+    content = _unpickle(path)
+    raw = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(raw, Mapping) or not all(isinstance(one, Tensor) for one in raw.values()):
+        raise WeightsError.from_parts(
+            f"checkpoint {str(path)!r} holds no state_dict of tensors",
+            "a checkpoint of the reference system or of mmsegmentation",
+            "take another file",
+        )
+    tensors = {str(key).removeprefix(PREFIX): value for key, value in raw.items()}
+    return tensors, content if "state_dict" in content else {}
+
+
+def _unpickle(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(_STAND_INS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        why = f"it holds {refused[1]}" if refused else f"{type(error).__name__}"
+        raise WeightsError.from_parts(
+            f"checkpoint {str(path)!r} can't be read safely ({why})",
+            "tensors and plain values alone, in a whole file",
+            "get the file again, and from a source that you trust",
+        ) from error
