@@ -4,7 +4,16 @@ import sys
 
 import typer
 
-from proxia_segmentation_ros.cli import benchmark, demo, evaluate, play, run, segment, train
+from proxia_segmentation_ros.cli import (
+    benchmark,
+    convert,
+    demo,
+    evaluate,
+    play,
+    run,
+    segment,
+    train,
+)
 from proxia_segmentation_ros.errors import ConfigError, ProxiaError
 
 INTERRUPTED = 130
@@ -24,6 +33,7 @@ app.command("segment")(segment.segment)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
+app.command("convert")(convert.convert)
 app.add_typer(benchmark.app, name="benchmark")
 
 
