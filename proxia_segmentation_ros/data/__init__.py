@@ -5,23 +5,29 @@ from typing import Any
 
 _HOMES = {
     "AugmentationSettings": "augmentation",
+    "ClassUniformSettings": "class_uniform",
+    "Dataset": "dataset",
     "ImageMaskFolder": "folder",
     "PairMixture": "mixture",
     "Source": "mixture",
     "StreetScene": "synthetic",
     "augment_pair": "augmentation",
     "load_centroids": "centroids",
+    "open_class_uniform_source": "class_uniform",
     "read_image": "pair_files",
     "read_mask": "pair_files",
 }
 __all__ = [
     "AugmentationSettings",
+    "ClassUniformSettings",
+    "Dataset",
     "ImageMaskFolder",
     "PairMixture",
     "Source",
     "StreetScene",
     "augment_pair",
     "load_centroids",
+    "open_class_uniform_source",
     "read_image",
     "read_mask",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -10,18 +11,43 @@ from proxia_segmentation_ros.data.augmentation import (
     augment_pair,
     mix_classes,
 )
+from proxia_segmentation_ros.data.dataset import FocusedPair
+from proxia_segmentation_ros.data.dataset import Pair as Pair
+from proxia_segmentation_ros.data.focus import focus_crop
 from proxia_segmentation_ros.errors import ConfigError
 
-Pair = tuple[np.ndarray, np.ndarray]
+
+class PairSource(Protocol):
+    """Where pairs come from, in the share `weight` of the mixture.
+
+    `draw_at(index, rng)` returns a pair before its augmentation, a function of its arguments
+    alone. `index` counts the pairs of the whole run; with a `focus_xy` the crop that is made
+    of the pair shows that point.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return the name of the source, for messages."""
+
+    @property
+    def weight(self) -> float:
+        """Return the share of the source, relative to the other sources."""
+
+    def draw_at(self, index: int, rng: np.random.Generator) -> FocusedPair:
+        """Return the pair of the source for place `index` of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where pairs come from: `draw(rng, epoch_slot)` returns (image_HWC, labels_HW)."""
+    """A source without order: `draw(rng)` returns (image_HWC, labels_HW)."""
 
     name: str
     weight: float
     draw: Callable[[np.random.Generator], Pair]
+
+    def draw_at(self, index: int, rng: np.random.Generator) -> FocusedPair:  # noqa: ARG002
+        """Return any pair."""
+        return FocusedPair(*self.draw(rng))
 
 
 class PairMixture:
@@ -29,7 +55,7 @@ class PairMixture:
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[PairSource],
         augmentation: AugmentationSettings,
         *,
         seed: int,
@@ -40,7 +66,7 @@ class PairMixture:
             raise ConfigError.from_parts(
                 "the weights of the training sources add up to 0",
                 "at least one source with a positive weight",
-                "raise camvid or synthetic",
+                "raise folder_weight or synthetic_weight",
             )
         self._sources = [source for source in sources if source.weight > 0]
         self._shares = [source.weight / total for source in self._sources]
@@ -51,15 +77,15 @@ class PairMixture:
     def __getitem__(self, index: int) -> Pair:
         """Return pair `index` as (uint8 RGB crop, labels crop)."""
         rng = np.random.default_rng((self._seed, index))
-        pair = self._draw(rng)
+        pair = self._draw(index, rng)
         mixed = self._augmentation.class_mix
         if mixed and rng.random() < mixed:
-            pair = mix_classes(pair, self._draw(rng), rng, unlabeled_id=self._unlabeled_id)
+            # The place after this one: at the same place an ordered source has the same pair.
+            other = self._draw(index + 1, rng)
+            pair = mix_classes(pair, other, rng, unlabeled_id=self._unlabeled_id)
         return pair
 
-    def _draw(self, rng: np.random.Generator) -> Pair:
+    def _draw(self, index: int, rng: np.random.Generator) -> Pair:
         source = self._sources[int(rng.choice(len(self._sources), p=self._shares))]
-        image_HWC, labels_HW = source.draw(rng)
-        return augment_pair(
-            image_HWC, labels_HW, self._augmentation, rng, unlabeled_id=self._unlabeled_id
-        )
+        pair, settings = focus_crop(source.draw_at(index, rng), self._augmentation, rng)
+        return augment_pair(*pair, settings, rng, unlabeled_id=self._unlabeled_id)
