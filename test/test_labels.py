@@ -47,7 +47,33 @@ def test_every_shipped_label_set_loads() -> None:
     for name in names:
         label_set = load_label_set(name)
         assert label_set.name == name
-        assert len({one.rgb for one in label_set.classes}) == len(label_set)
+        # ADE20K itself gives road and skyscraper one colour.
+        shared = 1 if name == "ade20k" else 0
+        assert len({one.rgb for one in label_set.classes}) == len(label_set) - shared
+
+
+def test_cityscapes_maps_label_ids_to_its_nineteen_classes() -> None:
+    cityscapes = load_label_set("cityscapes")
+    label_ids = np.array([7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33])
+    assert cityscapes.map_source(label_ids).tolist() == list(range(19))
+    others = np.setdiff1d(np.arange(256), label_ids)
+    assert set(cityscapes.map_source(others).tolist()) == {255}
+    assert (cityscapes.names[0], cityscapes.names[18]) == ("road", "bicycle")
+    assert cityscapes.palette[[0, 18, 255]].tolist() == [[128, 64, 128], [119, 11, 32], [0, 0, 0]]
+
+
+def test_mapillary_has_65_classes_and_ignores_its_66th() -> None:
+    mapillary = load_label_set("mapillary")
+    assert mapillary.map_source(np.arange(67)).tolist() == [*range(65), 255, 255]
+    assert (mapillary.names[0], mapillary.names[64]) == ("bird", "ego_vehicle")
+
+
+def test_ade20k_masks_count_from_one() -> None:
+    ade20k = load_label_set("ade20k")
+    assert len(ade20k) == 150
+    assert ade20k.map_source(np.array([0, 1, 150, 151])).tolist() == [255, 0, 149, 255]
+    assert (ade20k.names[0], ade20k.names[149]) == ("wall", "flag")
+    assert ade20k.palette[[0, 149]].tolist() == [[120, 120, 120], [92, 0, 255]]
 
 
 def test_source_ids_map_to_classes_and_all_others_to_unlabeled() -> None:
