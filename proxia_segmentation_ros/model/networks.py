@@ -36,6 +36,17 @@ class Outputs(NamedTuple):
     attention_by_scale: dict[float, Tensor]
 
 
+def join_passes(passes: dict[float, ScalePass]) -> Outputs:
+    """Return the fused maps of several scales and the maps of each."""
+    logits, aux_logits = fuse_scales(passes)
+    return Outputs(
+        logits,
+        aux_logits,
+        {scale: one.logits_NKHW for scale, one in passes.items()},
+        {scale: one.attention_N1HW for scale, one in passes.items()},
+    )
+
+
 def _check_scales(scales: Sequence[float]) -> tuple[float, ...]:
     if 1.0 not in scales or any(scale <= 0 for scale in scales):
         raise ConfigError.from_parts(
@@ -129,13 +140,7 @@ class HRNetOcrMultiScale(nn.Module):
             scale: self.forward_scale(resize_bilinear(image_NCHW, scale_size(size_hw, scale)))
             for scale in _check_scales(DEFAULT_SCALES if scales is None else scales)
         }
-        logits, aux_logits = fuse_scales(passes)
-        return Outputs(
-            logits,
-            aux_logits,
-            {scale: one.logits_NKHW for scale, one in passes.items()},
-            {scale: one.attention_N1HW for scale, one in passes.items()},
-        )
+        return join_passes(passes)
 
     def forward(self, image_NCHW: Tensor, scales: Sequence[float] | None = None) -> Tensor:
         """Return fused logits_NKHW at the input's size."""

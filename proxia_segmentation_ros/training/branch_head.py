@@ -1,4 +1,4 @@
-"""The single-scale network's training pass, without ever joining the enlarged branches.
+"""A training pass that never joins the enlarged branches.
 
 Four fifths of the channels that the OCR head convolves come from branches enlarged four and
 eight times. Mixing channels and interpolating commute, so those are convolved where they are
@@ -17,9 +17,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from proxia_segmentation_ros.model.blocks import resize_bilinear
 from proxia_segmentation_ros.model.interpolation import make_shifted_resize
-from proxia_segmentation_ros.model.networks import HRNetOcr, Outputs
-from proxia_segmentation_ros.model.ocr import OcrHead, gather_context
+from proxia_segmentation_ros.model.networks import (
+    DEFAULT_SCALES,
+    HRNetOcr,
+    HRNetOcrMultiScale,
+    Outputs,
+    join_passes,
+)
+from proxia_segmentation_ros.model.ocr import OcrHead, OcrOutput, gather_context
+from proxia_segmentation_ros.model.scale_attention import ScalePass, scale_size
 
 SizeHW = tuple[int, int]
 
@@ -27,11 +35,28 @@ SizeHW = tuple[int, int]
 LEAST_ENLARGEMENT = 3
 
 
-def compute_outputs(model: HRNetOcr, image_NCHW: Tensor) -> Outputs:
+def compute_outputs(model: HRNetOcr | HRNetOcrMultiScale, image_NCHW: Tensor) -> Outputs:
     """Return what `model.outputs` returns, for less work when gradients are wanted too."""
-    size_hw = (image_NCHW.shape[-2], image_NCHW.shape[-1])
-    logits, aux_logits = _apply_head(model.ocr, model.backbone.forward_branches(image_NCHW))
+    size_hw = _get_size(image_NCHW)
+    if isinstance(model, HRNetOcrMultiScale):
+        passes = {
+            scale: _pass_scale(model, resize_bilinear(image_NCHW, scale_size(size_hw, scale)))
+            for scale in DEFAULT_SCALES
+        }
+        return join_passes(passes)
+    head = _apply_head(model.ocr, model.backbone.forward_branches(image_NCHW))
+    logits, aux_logits = head.logits_NKHW, head.aux_logits_NKHW
     return Outputs(enlarge(logits, size_hw), enlarge(aux_logits, size_hw), {}, {})
+
+
+def _pass_scale(model: HRNetOcrMultiScale, image_NCHW: Tensor) -> ScalePass:
+    size_hw = _get_size(image_NCHW)
+    head = _apply_head(model.ocr, model.backbone.forward_branches(image_NCHW))
+    return ScalePass(
+        enlarge(head.logits_NKHW, size_hw),
+        enlarge(head.aux_logits_NKHW, size_hw),
+        enlarge(model.scale_attn(head.features_NCHW), size_hw),
+    )
 
 
 def enlarge(maps_NIhw: Tensor, size_hw: SizeHW) -> Tensor:
@@ -77,14 +102,14 @@ def _make_matrix(
     return torch.from_numpy(np.concatenate(matrices, 1)).to(device, dtype)
 
 
-def _apply_head(head: OcrHead, branches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return logits and auxiliary logits at 1/4 resolution."""
+def _apply_head(head: OcrHead, branches: Sequence[Tensor]) -> OcrOutput:
+    """Return the head's maps at 1/4 resolution."""
     aux = _mix_branches(branches, head.aux_head[0])
     for layer in list(head.aux_head)[1:]:
         aux = layer(aux)
     features = head.conv3x3_ocr[1](_convolve_branches(branches, head.conv3x3_ocr[0]))
     mid = head.ocr_distri_head(features, gather_context(features, aux))
-    return head.cls_head(mid), aux
+    return OcrOutput(head.cls_head(mid), aux, mid)
 
 
 def _mix_branches(branches: Sequence[Tensor], layer: nn.Module) -> Tensor:

@@ -4,37 +4,44 @@ import pytest
 import torch
 from torch import nn
 
-from proxia_segmentation_ros.model.networks import HRNetOcr, build_model
+from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
 from proxia_segmentation_ros.training.branch_head import (
     compute_outputs,
     convolve_enlarged,
     enlarge,
 )
 
+Network = HRNetOcr | HRNetOcrMultiScale
 
-def make_network() -> HRNetOcr:
+
+def make_network(suffix: str) -> Network:
     torch.manual_seed(3)
-    network = build_model("hrnet_w18_small_v1_ocr", 5, ocr_mid=16, ocr_key=8)
-    assert isinstance(network, HRNetOcr)
+    network = build_model(
+        f"hrnet_w18_small_v1_ocr{suffix}", 5, ocr_mid=16, ocr_key=8, attention_mid=8
+    )
     for module in network.modules():
         if isinstance(module, nn.Dropout2d):
             module.p = 0.0
     return network.double()
 
 
-def run(network: HRNetOcr, image: torch.Tensor, way: str) -> tuple[torch.Tensor, ...]:
+def run(network: Network, image: torch.Tensor, way: str) -> tuple[torch.Tensor, ...]:
     """Return logits, auxiliary logits and all gradients of one training pass."""
     network.train().zero_grad()
     outputs = network.outputs(image) if way == "plain" else compute_outputs(network, image)
-    (outputs.logits.square().mean() + outputs.aux_logits.cos().mean()).backward()
+    loss = outputs.logits.square().mean() + outputs.aux_logits.cos().mean()
+    for attention in outputs.attention_by_scale.values():
+        loss = loss + attention.sin().mean()
+    loss.backward()
     gradients = [parameter.grad for parameter in network.parameters()]
     assert all(gradient is not None for gradient in gradients)
     return outputs.logits.detach(), outputs.aux_logits.detach(), *gradients  # type: ignore[return-value]
 
 
+@pytest.mark.parametrize("suffix", ["", "_mscale"])
 @pytest.mark.parametrize("size_hw", [(64, 96), (65, 99)])
-def test_outputs_and_gradients_are_the_networks_own(size_hw: tuple[int, int]) -> None:
-    network = make_network()
+def test_outputs_and_gradients_are_the_networks_own(size_hw: tuple[int, int], suffix: str) -> None:
+    network = make_network(suffix)
     image = torch.randn(2, 3, *size_hw, dtype=torch.float64)
     wanted, got = run(network, image, "plain"), run(network, image, "branches")
     for one, other in zip(wanted, got, strict=True):
