@@ -3,7 +3,7 @@
 Shape legend: H rows, W columns, C colour channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
@@ -80,15 +80,18 @@ def draw_overlay(
     return blend_HWC
 
 
-def draw_legend(label_set: LabelSet, *, width: int) -> np.ndarray:
-    """Return rgb_HWC, `width` columns wide: a swatch and the name of every class."""
-    entry = max(cv2.getTextSize(name, FONT, LEGEND_FONT_SCALE, 1)[0][0] for name in label_set.names)
-    entry = min(entry + 2 * LEGEND_ROW, max(width, 1))
+def draw_legend(
+    label_set: LabelSet, *, width: int, only: Collection[int] | None = None
+) -> np.ndarray:
+    """Return rgb_HWC, `width` columns wide: a swatch and the name of every class, or of some."""
+    shown = [one for one in label_set.classes if only is None or one.id in only]
+    text_widths = [cv2.getTextSize(one.name, FONT, LEGEND_FONT_SCALE, 1)[0][0] for one in shown]
+    entry = min(max(text_widths, default=0) + 2 * LEGEND_ROW, max(width, 1))
     columns = max(1, width // entry)
-    rows = -(-len(label_set) // columns)
+    rows = -(-len(shown) // columns)
     picture_HWC = np.full((rows * LEGEND_ROW, width, 3), LEGEND_BACKGROUND, np.uint8)
-    for one in label_set.classes:
-        row, column = divmod(one.id, columns)
+    for index, one in enumerate(shown):
+        row, column = divmod(index, columns)
         left, top = column * entry + 4, row * LEGEND_ROW + 4
         corner = (left + LEGEND_ROW - 8, top + LEGEND_ROW - 9)
         cv2.rectangle(picture_HWC, (left, top), corner, one.rgb, cv2.FILLED)

@@ -1,101 +1,122 @@
-"""Label image files and write what a person wants to see of them."""
+"""Label image files and write what a person, a benchmark or a training wants of them."""
 
-from collections import Counter
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
-from proxia_segmentation_ros.apps.sources import read_rgb, sort_naturally
+from proxia_segmentation_ros.apps.dump_labeller import Labeller
+from proxia_segmentation_ros.apps.dump_layout import SUBMISSION, Task, plan_tasks, write_whole
+from proxia_segmentation_ros.apps.dump_outputs import Findings, encode_kind
+from proxia_segmentation_ros.apps.dump_pictures import describe_share
+from proxia_segmentation_ros.apps.dump_truth import TruthMasks, find_wrong
+from proxia_segmentation_ros.apps.image_files import (
+    InputFile,
+    hush_opencv,
+    list_inputs,
+    read_picture,
+)
+from proxia_segmentation_ros.apps.progress import Progress
+from proxia_segmentation_ros.apps.segment_settings import (
+    SegmentSettings,
+    find_label_set,
+    make_layout,
+)
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.render import colorize, draw_overlay
+from proxia_segmentation_ros.model.card import read_card
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.inference import Scene, Segmenter
+    from proxia_segmentation_ros.inference import Scene
 
 CLASSES_NAMED = 4
+# How the Cityscapes benchmark knows which image a result belongs to.
+BENCHMARK_NAME = re.compile(r"[a-z-]+_\d{6}_\d{6}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class SegmentSettings:
-    """What to label, where to write and how."""
+@dataclass
+class Tally:
+    """What became of the files: labelled now, complete before, failed, or no images at all."""
 
-    path: Path
-    out: Path
-    weights: str = "default"
-    backend: str = "auto"
-    precision: str = "auto"
-    size: str = "card"
-    alpha: float = 0.5
-    boxes: bool = False
+    labelled: int = 0
+    complete: int = 0
+    failed: int = 0
+    strangers: int = 0
+    written: int = 0
 
 
-def segment_files(settings: SegmentSettings, say: Callable[[str], None]) -> int:
-    """Write `<name>_{overlay,colored,labels}.png` for each image; returns how many were read.
-
-    What is no image costs one line through `say`.
+def segment_files(
+    settings: SegmentSettings, say: Callable[[str], None], progress: Progress
+) -> Tally:
+    """Write the chosen kinds of output for each image; every file costs one line through `say`.
 
     Raises:
-        InputError: the path does not exist or none of its files is an image.
+        InputError: the path does not exist, none of its files could be labelled, or an output
+            can't be written.
+        ConfigError: the settings don't fit the weights or each other.
+        WeightsError: the weights can't be loaded.
     """
-    paths = list_files(settings.path)
-    from proxia_segmentation_ros.inference import Segmenter
-
-    segmenter = Segmenter.from_weights(
-        settings.weights,
-        backend=settings.backend,
-        precision=settings.precision,
-        size=settings.size,
-    )
-    settings.out.mkdir(parents=True, exist_ok=True)
-    names = name_outputs(paths)
-    count = 0
+    files = list_inputs(settings.path, recursive=settings.recursive, without=settings.out)
+    card = read_card(settings.weights)
+    layout = make_layout(settings, card)
+    label_set = find_label_set(settings, card)
+    truth = TruthMasks(settings.truth, label_set) if settings.truth is not None else None
+    planned = plan_tasks([file for file in files if not file.refusal], layout)
+    todo = [one for one in planned if not (settings.skip_existing and one.is_done(settings.out))]
+    if SUBMISSION in settings.kinds:
+        _warn_of_names(planned, say)
+    tally = Tally(complete=len(planned) - len(todo))
+    labeller = Labeller(settings, label_set) if todo else None
+    dump = _Dump(settings, {one.file.path: one for one in todo}, labeller, truth, tally)
+    if todo:
+        progress.begin("labelling", len(todo))
     try:
-        for path, name in zip(paths, names, strict=True):
-            try:
-                image_HWC = read_rgb(path)
-            except InputError as error:
-                say(f"skipped {path.name}: {error}")
-                continue
-            scene = _segment_one(segmenter, image_HWC, settings, name)
-            say(f"{path.name}: {describe_scene(scene)}")
-            count += 1
+        with hush_opencv():
+            for file in files:
+                say(dump.take(file))
+                if file.path in dump.tasks:
+                    progress.advance()
     finally:
-        segmenter.close()
-    if not count:
-        raise InputError.from_parts(
-            f"{str(settings.path)!r} holds no image that can be read",
-            "JPEG, PNG or another format that OpenCV reads",
-            "check the path",
-        )
-    return count
+        if labeller is not None:
+            labeller.close()
+    _check_any(settings, tally)
+    return tally
 
 
-def list_files(path: Path) -> list[Path]:
-    """Return the file itself, or the files of a folder in natural order.
+@dataclass(frozen=True)
+class _Dump:
+    """What a folder is gone through with; `tasks` holds the images whose outputs are to come."""
 
-    Raises:
-        InputError: nothing is there.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise InputError.from_parts(
-            f"{str(path)!r} does not exist", "an image or a folder of images", "check the path"
-        )
-    files = [one for one in path.iterdir() if one.is_file() and not one.name.startswith(".")]
-    if not files:
-        raise InputError.from_parts(f"folder {str(path)!r} is empty", "images", "check the path")
-    return sorted(files, key=lambda one: sort_naturally(one.name))
+    settings: SegmentSettings
+    tasks: dict[Path, Task]
+    labeller: Labeller | None
+    truth: TruthMasks | None
+    tally: Tally
 
+    def take(self, file: InputFile) -> str:
+        """Do what a file needs, and return what to say of it."""
+        if file.refusal:
+            self.tally.strangers += file.is_stranger
+            self.tally.failed += not file.is_stranger
+            return f"{'skipped' if file.is_stranger else 'failed'} {file.shown}: {file.refusal}"
+        if self.labeller is None or file.path not in self.tasks:
+            return f"skipped {file.shown}: its outputs exist"
+        try:
+            image_HWC = read_picture(file.path)
+            truth_HW = self.truth.read(file, image_HWC) if self.truth is not None else None
+            findings, scene = self.labeller.label(image_HWC, truth_HW)
+        except InputError as error:
+            self.tally.failed += 1
+            return f"failed {file.shown}: {error}"
+        self._write(self.tasks[file.path], findings)
+        return f"{file.shown}: {describe_scene(scene)}{_describe_errors(findings)}"
 
-def name_outputs(paths: Sequence[Path]) -> list[str]:
-    """Return a name for each file: its stem, with the suffix where stems would clash."""
-    stems = Counter(path.stem for path in paths)
-    return [path.stem if stems[path.stem] == 1 else path.name.replace(".", "_") for path in paths]
+    def _write(self, task: Task, findings: Findings) -> None:
+        for kind, paths in task.outputs.items():
+            for path, content in zip(paths, encode_kind(kind, findings), strict=True):
+                write_whole(self.settings.out / path, content)
+                self.tally.written += 1
+        self.tally.labelled += 1
 
 
 def describe_scene(scene: "Scene") -> str:
@@ -106,31 +127,37 @@ def describe_scene(scene: "Scene") -> str:
     return f"{scene.width}x{scene.height}, {', '.join(shares) or 'nothing known'}"
 
 
-def _segment_one(
-    segmenter: "Segmenter", image_HWC: np.ndarray, settings: SegmentSettings, name: str
-) -> "Scene":
-    from proxia_segmentation_ros.inference import summarize
+def _describe_errors(findings: Findings) -> str:
+    truth_HW = findings.truth_HW
+    if truth_HW is None:
+        return ""
+    unlabeled_id = findings.label_set.unlabeled_id
+    is_wrong_HW = find_wrong(findings.labels_HW, truth_HW, unlabeled_id)
+    return f"; {describe_share(is_wrong_HW, truth_HW != unlabeled_id)} wrong"
 
-    segmentation = segmenter.segment(image_HWC)
-    label_set = segmenter.label_set
-    scene = summarize(segmentation, label_set)
-    boxes = [(*one.box_xywh, found.class_id) for found in scene.classes for one in found.objects]
-    overlay_HWC = draw_overlay(
-        image_HWC,
-        segmentation.labels,
-        label_set,
-        alpha=settings.alpha,
-        boxes=boxes if settings.boxes else (),
+
+def _warn_of_names(tasks: Sequence[Task], say: Callable[[str], None]) -> None:
+    names = [path.name for task in tasks for path in task.outputs[SUBMISSION]]
+    others = [name for name in names if not BENCHMARK_NAME.match(name)]
+    if others:
+        say(
+            f"note: {len(others)} of {len(names)} names, first {others[0]!r}, don't begin with "
+            "CITY_000000_000000, by which the benchmark finds the results"
+        )
+
+
+def _check_any(settings: SegmentSettings, tally: Tally) -> None:
+    """Raise when the whole call was for nothing."""
+    if tally.labelled or tally.complete:
+        return
+    if not tally.failed:
+        raise InputError.from_parts(
+            f"{str(settings.path)!r} holds no image",
+            "JPEG, PNG or another format that OpenCV reads",
+            "check the path, or add --recursive",
+        )
+    raise InputError.from_parts(
+        f"none of the {tally.failed} images in {str(settings.path)!r} could be labelled",
+        "whole images, with masks of their size where --truth is given",
+        "see the line of each",
     )
-    pictures = {
-        "overlay": cv2.cvtColor(overlay_HWC, cv2.COLOR_RGB2BGR),
-        "colored": cv2.cvtColor(colorize(segmentation.labels, label_set), cv2.COLOR_RGB2BGR),
-        "labels": segmentation.labels,
-    }
-    for kind, picture in pictures.items():
-        path = settings.out / f"{name}_{kind}.png"
-        if not cv2.imwrite(str(path), picture):
-            raise InputError.from_parts(
-                f"{str(path)!r} can't be written", "a folder with room", "choose another --out"
-            )
-    return scene

@@ -1,0 +1,105 @@
+"""Finds in an image what the chosen outputs show, with the segmenter that can."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+
+from proxia_segmentation_ros.apps.dump_layout import ATTENTION, AUTOLABELS, SUBMISSION
+from proxia_segmentation_ros.apps.dump_outputs import MAX_8, Findings
+from proxia_segmentation_ros.apps.dump_truth import make_source_ids
+from proxia_segmentation_ros.apps.segment_settings import CONFIDENCE_KINDS, SegmentSettings
+from proxia_segmentation_ros.inference import Segmentation, summarize
+from proxia_segmentation_ros.labels import LabelSet
+
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.inference import Scene
+
+# Labels, probabilities_KHW and attention_HW by scale, as far as the settings need them.
+Found: TypeAlias = tuple[Segmentation, np.ndarray | None, dict[float, np.ndarray]]
+Look: TypeAlias = Callable[[np.ndarray], Found]
+
+
+class _Closable(Protocol):
+    def close(self) -> None:
+        """Free what is held."""
+
+
+class Labeller:
+    """What robots run, or the exact segmenter where the settings need it."""
+
+    def __init__(self, settings: SegmentSettings, label_set: LabelSet) -> None:
+        """Load the weights; errors are those of the segmenters."""
+        kinds = {*settings.kinds}
+        self._settings = settings
+        self._label_set = label_set
+        self._source_ids = make_source_ids(label_set) if kinds & {SUBMISSION, AUTOLABELS} else None
+        if settings.is_exact:
+            self._segmenter, self._look = _open_exact(settings, ATTENTION in kinds)
+        else:
+            self._segmenter, self._look = _open_fast(settings, bool(kinds & CONFIDENCE_KINDS))
+
+    def label(self, image_HWC: np.ndarray, truth_HW: np.ndarray | None) -> tuple[Findings, "Scene"]:
+        """Label one image.
+
+        Raises:
+            InputError: the image is too small.
+        """
+        segmentation, probabilities_KHW, attention_HW = self._look(image_HWC)
+        scene = summarize(segmentation, self._label_set)
+        boxes = [
+            (*one.box_xywh, found.class_id) for found in scene.classes for one in found.objects
+        ]
+        findings = Findings(
+            image_HWC=image_HWC,
+            labels_HW=segmentation.labels,
+            label_set=self._label_set,
+            confidence_HW=segmentation.confidence,
+            probabilities_KHW=probabilities_KHW,
+            attention_HW=attention_HW,
+            truth_HW=truth_HW,
+            boxes=boxes if self._settings.boxes else (),
+            alpha=self._settings.alpha,
+            source_ids=self._source_ids,
+        )
+        return findings, scene
+
+    def close(self) -> None:
+        """Free the network."""
+        self._segmenter.close()
+
+
+def _open_exact(settings: SegmentSettings, with_attention: bool) -> tuple[_Closable, Look]:
+    from proxia_segmentation_ros.apps.exact_segmenter import ExactSegmenter
+    from proxia_segmentation_ros.evaluation.averaging import Averaging
+
+    averaging = Averaging(flip=settings.flip, scales=settings.average_scales)
+    segmenter = ExactSegmenter(
+        settings.weights, averaging, size=settings.size, scales=settings.scales
+    )
+
+    def look(image_HWC: np.ndarray) -> Found:
+        exact = segmenter.segment(image_HWC, with_attention=with_attention)
+        confidence_HW = (exact.probabilities_KHW.max(0) * MAX_8).round().astype(np.uint8)
+        size_hw = (image_HWC.shape[0], image_HWC.shape[1])
+        segmentation = Segmentation(exact.labels, confidence_HW, size_hw)
+        return segmentation, exact.probabilities_KHW, exact.attention_HW
+
+    return segmenter, look
+
+
+def _open_fast(settings: SegmentSettings, with_confidence: bool) -> tuple[_Closable, Look]:
+    from proxia_segmentation_ros.inference import Segmenter
+
+    segmenter = Segmenter.from_weights(
+        settings.weights,
+        backend=settings.backend,
+        precision=settings.precision,
+        size=settings.size,
+        scales=settings.scales,
+    )
+
+    def look(image_HWC: np.ndarray) -> Found:
+        return segmenter.segment(image_HWC, with_confidence), None, {}
+
+    return segmenter, look

@@ -1,0 +1,163 @@
+"""The files under a path: which are images, and why the others are not."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.apps.sources import IMAGE_SUFFIXES, sort_naturally
+from proxia_segmentation_ros.errors import InputError
+
+JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8\xff", 0xDA, b"\xff\xd9"
+NO_IMAGE = "no image: OpenCV knows no format that begins like it"
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file, and its folder as seen from the path that was asked for.
+
+    `refusal` says why it can't be an image, if so; `is_stranger` where its name claims nothing
+    else either, as for a text beside the images.
+    """
+
+    path: Path
+    folder: Path = Path()
+    refusal: str = ""
+    is_stranger: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The name that a person knows it by."""
+        return (self.folder / self.path.name).as_posix()
+
+
+def list_inputs(
+    path: Path, *, recursive: bool = False, without: Path | None = None
+) -> list[InputFile]:
+    """Return the file itself, or the files of a folder in natural order, hidden ones left out.
+
+    With `recursive` the files of its folders come too, but none of the folder `without`.
+
+    Raises:
+        InputError: nothing is there.
+    """
+    if path.is_file():
+        return [_inspect(path, Path())]
+    if not path.is_dir():
+        raise InputError.from_parts(
+            f"{str(path)!r} does not exist", "an image or a folder of images", "check the path"
+        )
+    seen = {without.resolve()} if without is not None else set()
+    files = [
+        _inspect(one, folder.relative_to(path))
+        for folder in _list_folders(path, recursive, seen)
+        for one in sorted(_list_visible(folder), key=_sort_naturally)
+        if one.is_file()
+    ]
+    if not files:
+        remedy = "check the path" if recursive else "check the path, or add --recursive"
+        raise InputError.from_parts(f"folder {str(path)!r} is empty", "images", remedy)
+    return files
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read an image file as uint8 RGB (H, W, 3), its first picture if it holds several.
+
+    Raises:
+        InputError: it can't be read or decoded, or is cut short.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(error) from error
+    image_bgr_HWC = None
+    if content and not _is_cut_jpeg(content):
+        try:
+            image_bgr_HWC = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            raise InputError.from_parts(
+                f"can't be decoded ({error.err})", "an image that OpenCV reads", "convert it"
+            ) from error
+    if image_bgr_HWC is None:
+        raise InputError.from_parts(
+            f"{len(content)} bytes can't be decoded", "a whole image", "get the file again"
+        )
+    return cv2.cvtColor(image_bgr_HWC, cv2.COLOR_BGR2RGB)
+
+
+@contextmanager
+def hush_opencv() -> Iterator[None]:
+    """Keep OpenCV's own words on broken files from the terminal until the block ends."""
+    logging = cv2.utils.logging
+    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
+
+
+def _list_folders(root: Path, recursive: bool, seen: set[Path]) -> Iterator[Path]:
+    """Yield the folder and, if asked, those below; links to folders once, so that none loops."""
+    resolved = root.resolve()
+    if resolved in seen:
+        return
+    seen.add(resolved)
+    yield root
+    if recursive:
+        for one in sorted(_list_visible(root), key=_sort_naturally):
+            if one.is_dir():
+                yield from _list_folders(one, True, seen)
+
+
+def _list_visible(folder: Path) -> Iterator[Path]:
+    try:
+        return iter([one for one in folder.iterdir() if not one.name.startswith(".")])
+    except OSError as error:
+        raise InputError.from_parts(
+            f"folder {str(folder)!r} can't be read ({error.strerror})",
+            "folders that may be read",
+            "change its rights",
+        ) from error
+
+
+def _sort_naturally(path: Path) -> list[tuple[int, int, str]]:
+    return sort_naturally(path.name)
+
+
+def _inspect(path: Path, folder: Path) -> InputFile:
+    """Look at the first bytes: the name of a file proves nothing."""
+    try:
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+    except OSError as error:
+        return InputFile(path, folder, str(_unreadable(error)))
+    if cv2.haveImageReader(os.fspath(path)):
+        return InputFile(path, folder)
+    claims_image = path.suffix.lower() in IMAGE_SUFFIXES
+    refusal = "no image: the file is empty" if is_empty else NO_IMAGE
+    return InputFile(path, folder, refusal, is_stranger=not claims_image)
+
+
+def _is_cut_jpeg(content: bytes) -> bool:
+    """Tell whether a JPEG lacks its end, which older OpenCV fills up with grey."""
+    if not content.startswith(JPEG_START):
+        return False
+    place = 2
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        if content[place + 1] == JPEG_SCAN:
+            return content.find(JPEG_END, place) < 0
+        # Padding may stand before a marker; a segment tells its own length.
+        is_padding = content[place + 1] == 0xFF
+        length = 0 if is_padding else int.from_bytes(content[place + 2 : place + 4], "big")
+        place += 1 if is_padding else 2 + length
+    return place + 4 > len(content)
+
+
+def _unreadable(error: OSError) -> InputError:
+    return InputError.from_parts(
+        f"can't be read ({error.strerror})", "a file that may be read", "change its rights"
+    )
