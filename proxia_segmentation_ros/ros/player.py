@@ -4,18 +4,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from proxia_segmentation_ros.errors import InputError, ProxiaError
 from proxia_segmentation_ros.ros.frames import PlayedFrame
-from proxia_segmentation_ros.ros.lifecycle_probe import ACTIVE, LifecycleProbe
+from proxia_segmentation_ros.ros.lifecycle_probe import ACTIVE, RENEW_AFTER_S, LifecycleProbe
+from proxia_segmentation_ros.ros.patience import Patience
 from proxia_segmentation_ros.ros.session import RosSession
+from proxia_segmentation_ros.ros.spare_session import SpareSession
 from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
 from proxia_segmentation_ros.wire.encodings import read_encoded_size
 
@@ -47,6 +50,8 @@ class CameraPlayer:
     """Play frames to the topic of a camera.
 
     `rate_hz` spaces frames without a stamp of their own; 0 publishes each as soon as it is there.
+    While an active node seems not to subscribe, DDS may have lost its announcement: the topics
+    then move to a participant of their own, like the questions of `LifecycleProbe`.
     """
 
     def __init__(
@@ -60,22 +65,31 @@ class CameraPlayer:
         frame_id: str = "camera_optical_frame",
         node_name_to_wait: str = "proxia",
         reliable: bool = True,
+        open_session: Callable[..., RosSession] = RosSession,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._session = session
         self._frames = frames
         self._rate_hz = rate_hz
         self._frame_id = frame_id
         self._clock = session.node.get_clock()
         self._stopped = threading.Event()
-        self._monotonic = time.monotonic
+        self._monotonic = monotonic
         self._is_compressed = transport == "compressed"
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        qos = QoSProfile(depth=5, reliability=reliability)
+        self._qos = QoSProfile(depth=5, reliability=reliability)
         self.image_topic = name_image_topic(topic, transport)
-        kind = CompressedImage if self._is_compressed else Image
-        self._images = session.node.create_publisher(kind, self.image_topic, qos)
-        self._infos = session.node.create_publisher(CameraInfo, name_info_topic(topic), qos)
+        self._images, self._infos = self._make_publishers(session.node)
         self._node_name = node_name_to_wait
-        self._probe = LifecycleProbe(session, node_name_to_wait) if node_name_to_wait else None
+        self._probe = (
+            LifecycleProbe(
+                session, node_name_to_wait, open_session=open_session, monotonic=monotonic
+            )
+            if node_name_to_wait
+            else None
+        )
+        self._spare = SpareSession(session, "camera", open_session)
+        self._patience = Patience(RENEW_AFTER_S, monotonic)
 
     def stop(self) -> None:
         """End `play` and `wait_until_ready`; may be called from any thread."""
@@ -156,9 +170,30 @@ class CameraPlayer:
                 "convert the frames or set the transport",
             )
 
+    def _make_publishers(self, node: Node) -> tuple[Any, Any]:
+        kind = CompressedImage if self._is_compressed else Image
+        return (
+            node.create_publisher(kind, self.image_topic, self._qos),
+            node.create_publisher(CameraInfo, name_info_topic(self.image_topic), self._qos),
+        )
+
+    def _renew_publishers(self) -> None:
+        made = self._spare.renew(self._make_publishers)
+        if made is not None:
+            for one in (self._images, self._infos):
+                self._session.node.destroy_publisher(one)
+            self._images, self._infos = made
+
     def _is_ready(self) -> bool:
-        is_active = self._probe is None or self._probe.poll_state() == ACTIVE
-        return is_active and self._images.get_subscription_count() > 0
+        if self._probe is not None and self._probe.poll_state() != ACTIVE:
+            self._patience.restart()
+            return False
+        if self._images.get_subscription_count() > 0:
+            return True
+        # Without a node to wait for, nobody needs to subscribe soon.
+        if self._probe is not None and self._patience.is_over():
+            self._renew_publishers()
+        return False
 
     def _explain_timeout(self, timeout_s: float | None) -> ProxiaError:
         state = self._probe.poll_state() if self._probe is not None else ACTIVE

@@ -29,6 +29,7 @@ class SpareSession:
         self._purpose = purpose
         self._open_session = open_session
         self._spare: RosSession | None = None
+        self._tries = 0
         session.context.on_shutdown(self.close)
 
     def renew(self, make: Callable[[Node], Made]) -> Made | None:
@@ -36,12 +37,12 @@ class SpareSession:
 
         Where that fails, the one before stays as it is, a warning is logged and None returned.
         """
+        self._tries += 1
+        # The one before is still there: two nodes must not have one name.
+        name = f"{self._session.node.get_name()}_{self._purpose}{self._tries}"
         fresh: RosSession | None = None
         try:
-            fresh = self._open_session(
-                f"{self._session.node.get_name()}_{self._purpose}",
-                domain_id=self._session.context.get_domain_id(),
-            )
+            fresh = self._open_session(name, domain_id=self._session.context.get_domain_id())
             made = make(fresh.node)
         except RCLError as error:
             if fresh is not None:

@@ -127,9 +127,10 @@ def test_probe_turns_to_a_participant_of_its_own_when_new_clients_stay_deaf():
     for patience_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
         clock.now_s += patience_s
         assert probe.poll_state() is None
-    assert opened == [("player_probe", 7)]
+    assert opened == [("player_probe1", 7)]
     clock.now_s += 4 * RENEW_AFTER_S
     assert probe.poll_state() == "active"
+    assert opened[1:] == [("player_probe2", 7)]
     assert [one.is_closed for one in spares] == [True, False]
     session.at_shutdown[0]()
     assert spares[1].is_closed

@@ -1,6 +1,7 @@
 import itertools
 import threading
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -167,6 +168,47 @@ def test_player_waits_until_the_node_is_active(session, other):
 
     assert player.wait_until_ready(TIMEOUT_S, activate_later)
     assert len(polled) >= 5
+
+
+def test_topics_that_an_active_node_never_hears_of_move_to_a_new_participant(
+    session, other, monkeypatch
+):
+    monkeypatch.setattr("proxia_segmentation_ros.ros.player.RENEW_AFTER_S", 0.5)
+    ManagedFake(other, "/segmenter", "active")
+    audience = Audience(other)
+    opened, names = [], []
+
+    def open_session(name, *, domain_id):
+        names.append(name)
+        opened.append(RosSession(name, domain_id=domain_id))
+        return opened[-1]
+
+    player = CameraPlayer(
+        session,
+        make_frames(3)[1],
+        rate_hz=100.0,
+        node_name_to_wait="/segmenter",
+        open_session=open_session,
+    )
+    player._images = SimpleNamespace(get_subscription_count=lambda: 0)
+    assert player.wait_until_ready(TIMEOUT_S)
+    assert "test_camera_camera1" in names
+    wait_until(player._infos.get_subscription_count)
+    assert player.play().published == 3
+    assert audience.wait_for(3)
+    session.close()
+    assert not any(one.context.ok() for one in opened)
+
+
+def test_topics_stay_where_no_node_is_waited_for(session, monkeypatch):
+    monkeypatch.setattr("proxia_segmentation_ros.ros.player.RENEW_AFTER_S", 0.0)
+
+    def open_session(*_, **__):
+        raise AssertionError("nobody needs to subscribe soon")
+
+    player = CameraPlayer(session, [], rate_hz=1.0, node_name_to_wait="", open_session=open_session)
+    with pytest.raises(ProxiaError, match="nobody subscribed"):
+        player.wait_until_ready(0.1)
 
 
 def test_player_tells_that_the_node_failed_to_configure(session, other):
