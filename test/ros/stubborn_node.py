@@ -1,16 +1,21 @@
-"""The real process with a model that hangs where the first argument says."""
+"""The real process with a model, or a close, that hangs where the first argument says."""
 
 import sys
 import threading
 
 from fake_segmenter import FakeSegmenter
 
+from proxia_segmentation_ros.ros import process
 from proxia_segmentation_ros.ros.node import SegmentationNode
-from proxia_segmentation_ros.ros.process import run_node
 
 
 class StubbornSegmenter(FakeSegmenter):
     def segment(self, *args, **kwargs):
+        threading.Event().wait()
+
+
+class StubbornNode(SegmentationNode):
+    def close(self):
         threading.Event().wait()
 
 
@@ -21,4 +26,8 @@ def load(settings):
 
 
 if __name__ == "__main__":
-    sys.exit(run_node(lambda: SegmentationNode(segmenter_factory=load), None))
+    kind = StubbornNode if sys.argv[1] == "closing" else SegmentationNode
+    if sys.argv[1] != "closing":
+        # A stop that needs the last resort shall not pass for an orderly one.
+        process.LAST_RESORT_S = 3600.0
+    sys.exit(process.run_node(lambda: kind(segmenter_factory=load), None))

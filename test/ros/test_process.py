@@ -11,9 +11,13 @@ import pytest
 from robot import make_image, make_scene
 from sensor_msgs.msg import Image
 
+from proxia_segmentation_ros.ros.process import JOIN_TIMEOUT_S, LAST_RESORT_S
+
 HERE = Path(__file__).resolve().parent
-# Two seconds suffice on a quiet machine; the model of these tests hangs for ever.
+# Two seconds suffice on a quiet machine. What hangs in these tests hangs for ever, and the last
+# resort comes to one of them alone: a node that needs it stops in none of the others.
 STOPS_WITHIN_S = 15.0
+PROMISED_S = 2.0
 
 
 @pytest.fixture
@@ -67,6 +71,16 @@ def test_node_stops_while_its_model_is_busy_with_a_frame(robot, start_process, n
 
     robot.wait_for(is_received, "a frame in the model")
     assert stop(process, number) == 0
+
+
+def test_node_whose_close_hangs_stops_by_the_last_resort(robot, start_process):
+    process = start_process("closing")
+    robot.wait_for_diagnostic("model", "active")
+    assert stop(process, signal.SIGTERM) == 0
+
+
+def test_last_resort_leaves_time_for_order_and_keeps_the_promise():
+    assert JOIN_TIMEOUT_S < LAST_RESORT_S < PROMISED_S
 
 
 def test_node_stops_while_unconfigured(robot, start_process):
