@@ -14,6 +14,7 @@ from proxia_segmentation_ros.data.synthetic.camera import Bend, Camera
 from proxia_segmentation_ros.data.synthetic.canvas import Canvas
 from proxia_segmentation_ros.data.synthetic.furniture import Pole, Sign
 from proxia_segmentation_ros.data.synthetic.stage import FADE_M, Thing, draw_things, measure_reach
+from proxia_segmentation_ros.data.synthetic.strips import Strip
 from proxia_segmentation_ros.data.synthetic.tone import PLAIN
 from proxia_segmentation_ros.data.synthetic.weather import draw_weather
 from proxia_segmentation_ros.errors import InputError
@@ -193,6 +194,24 @@ def test_thing_fades_in_and_is_labelled_from_the_middle_on() -> None:
     assert 90 < darkest[0] < 128
     assert darkest[-1] < 10
     assert [bool(canvas.labels_HW.any()) for canvas in canvases] == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("kind", ["board", "hedge"])
+@pytest.mark.parametrize(("ahead_m", "length_m"), [(2.0, 88.0), (55.0, 24.0), (58.0, 8.0)])
+def test_long_fence_ends_in_image_and_labels_where_sight_ends(
+    kind: str, ahead_m: float, length_m: float
+) -> None:
+    canvas = make_canvas()
+    fence = Strip(kind, 0, 4.0, 100.0 + ahead_m, length_m, 1.4)
+    reach_m = measure_reach(canvas.camera, fence)
+    assert ahead_m < reach_m < ahead_m + length_m
+    things: list[Thing] = [fence]
+    draw_things(canvas, draw_weather(np.random.default_rng(1)), things)
+    end = round(float(canvas.camera.project(np.array([[4.0, 0.0, 100.0 + reach_m]]))[0, 0]))
+    is_painted = (canvas.image_HWC != 128).any(axis=(0, 2))
+    assert np.array_equal(np.flatnonzero(is_painted)[0], np.flatnonzero(canvas.labels_HW.any(0))[0])
+    assert np.flatnonzero(is_painted)[0] == pytest.approx(end, abs=1)
+    assert is_painted[end + 1]
 
 
 def test_sky_is_above_and_road_below(

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.data.synthetic.foliage import share_hedge
-from proxia_segmentation_ros.data.synthetic.stage import View
+from proxia_segmentation_ros.data.synthetic.stage import View, measure_reach
 from proxia_segmentation_ros.data.synthetic.textures import Texture, build_texture, cut_noise
 
 TREE, FENCE = 5, 7
@@ -83,29 +83,31 @@ class Strip:
         return points_N3
 
     def draw(self, view: View) -> None:
-        """Paint the pieces, far ones first."""
+        """Paint the pieces within sight, far ones first; the fence ends where sight does."""
         is_hedge = self.kind == "hedge"
         texture = (
             share_hedge(self.index % 4) if is_hedge else share_fence(self.kind, self.index % 4)
         )
         gain = view.weather.measure_gain(self.lateral_m)
         nearest = find_nearest_m(view, self.lateral_m)
+        reach_m = measure_reach(view.camera, self)
         ahead = view.placed_N3[0::2, 2].tolist()
         for piece in range(len(ahead) - 2, -1, -1):
-            near, far = ahead[piece], ahead[piece + 1]
-            if far < nearest + 0.05:
+            begin, end = ahead[piece], ahead[piece + 1]
+            near, far = max(begin, nearest), min(end, reach_m)
+            if end < nearest + 0.05:
                 break
+            if far < near + 0.05:
+                continue
             uv_42 = view.uv_N2[[2 * piece, 2 * piece + 2, 2 * piece + 3, 2 * piece + 1]]
-            share = 0.0
-            if near < nearest:
-                share = (nearest - near) / (far - near)
-                uv_42 = project_front(view, self.lateral_m, (nearest, far), self.height_m)
-                near = nearest
+            if (near, far) != (begin, end):
+                uv_42 = project_front(view, self.lateral_m, (near, far), self.height_m)
+            part = ((near - begin) / (end - begin), (far - begin) / (end - begin))
             across = abs(float(uv_42[1, 0] - uv_42[0, 0])) / (far - near)
             height = 2 * view.camera.focal_px / (near + far)
             level = texture.pick_level(float(np.sqrt(max(across, 0.5) * height)))
             label = TREE if is_hedge else FENCE
-            view.canvas.paint_quad(uv_42, texture, level, label, part=(share, 1.0), gain=gain)
+            view.canvas.paint_quad(uv_42, texture, level, label, part=part, gain=gain)
 
 
 def project_front(
