@@ -122,3 +122,12 @@ def test_legend_has_its_width_and_every_colour(width: int) -> None:
     if width >= 60:
         colours = {tuple(colour) for colour in legend_HWC.reshape(-1, 3).tolist()}
         assert {one.rgb for one in CAMVID.classes} <= colours
+
+
+def test_legend_of_some_classes_names_no_others() -> None:
+    everything = draw_legend(CAMVID, width=300)
+    some = draw_legend(CAMVID, width=300, only=[CAR])
+    assert some.shape[0] < everything.shape[0]
+    assert (some == CAMVID.classes[CAR].rgb).all(2).sum() > 100
+    assert not (some == CAMVID.classes[SKY].rgb).all(2).any()
+    assert draw_legend(CAMVID, width=300, only=[]).shape == (0, 300, 3)

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
+from proxia_segmentation_ros.apps.demo_pictures import AMORPHOUS, SPECK_SHARE
 from proxia_segmentation_ros.apps.dump_layout import ATTENTION, AUTOLABELS, SUBMISSION
 from proxia_segmentation_ros.apps.dump_outputs import MAX_8, Findings
 from proxia_segmentation_ros.apps.dump_truth import make_source_ids
 from proxia_segmentation_ros.apps.segment_settings import CONFIDENCE_KINDS, SegmentSettings
 from proxia_segmentation_ros.inference import Segmentation, summarize
 from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.render import Box
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.inference import Scene
@@ -47,9 +49,6 @@ class Labeller:
         """
         segmentation, probabilities_KHW, attention_HW = self._look(image_HWC)
         scene = summarize(segmentation, self._label_set)
-        boxes = [
-            (*one.box_xywh, found.class_id) for found in scene.classes for one in found.objects
-        ]
         findings = Findings(
             image_HWC=image_HWC,
             labels_HW=segmentation.labels,
@@ -58,7 +57,7 @@ class Labeller:
             probabilities_KHW=probabilities_KHW,
             attention_HW=attention_HW,
             truth_HW=truth_HW,
-            boxes=boxes if self._settings.boxes else (),
+            boxes=_pick_boxes(scene) if self._settings.boxes else (),
             alpha=self._settings.alpha,
             source_ids=self._source_ids,
         )
@@ -67,6 +66,18 @@ class Labeller:
     def close(self) -> None:
         """Free the network."""
         self._segmenter.close()
+
+
+def _pick_boxes(scene: "Scene") -> list[Box]:
+    """Leave out what has no edges of its own, and specks."""
+    least = SPECK_SHARE * scene.width * scene.height
+    return [
+        (*one.box_xywh, found.class_id)
+        for found in scene.classes
+        if found.class_name not in AMORPHOUS
+        for one in found.objects
+        if one.box_xywh[2] * one.box_xywh[3] >= least
+    ]
 
 
 def _open_exact(settings: SegmentSettings, with_attention: bool) -> tuple[_Closable, Look]:

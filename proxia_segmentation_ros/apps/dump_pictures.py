@@ -16,7 +16,7 @@ WRONG_RGB, IGNORED_RGB = (255, 64, 48), (150, 150, 150)
 FONT, FONT_SCALE = cv2.FONT_HERSHEY_DUPLEX, 0.5
 GAP, CAPTION_HEIGHT = 10, 26
 # Panels are brought to these widths, so that captions fit and files stay small.
-MIN_WIDTH, MAX_WIDTH = 360, 960
+MIN_WIDTH, MAX_WIDTH = 400, 960
 DIMMED = 0.35
 COLOUR_MAP = cv2.COLORMAP_VIRIDIS
 BAR_WIDTH, BAR_HEIGHT = 120, 12
@@ -70,7 +70,7 @@ def draw_errors(
 
 def draw_attention(weight_HW: np.ndarray, low: float, rivals: Sequence[float]) -> np.ndarray:
     """Return weights of 0 to 1 in colours, under a bar that says which scale they trust."""
-    against = " and ".join(f"{scale:g}x" for scale in rivals)
+    against = "-".join(f"{scale:g}x" for scale in dict.fromkeys((rivals[0], rivals[-1])))
     pixels_HW = (weight_HW * 255).round().astype(np.uint8)
     map_bgr_HWC = cv2.applyColorMap(pixels_HW, COLOUR_MAP)
     picture_HWC = cv2.cvtColor(map_bgr_HWC, cv2.COLOR_BGR2RGB)
@@ -121,7 +121,7 @@ def _choose_size(image_HWC: np.ndarray) -> tuple[int, int]:
 
 def _fit(picture_HWC: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     width = picture_HWC.shape[1]
-    method = cv2.INTER_AREA if size_wh[0] < width else cv2.INTER_NEAREST
+    method = cv2.INTER_AREA if size_wh[0] < width else cv2.INTER_LINEAR
     return cv2.resize(picture_HWC, size_wh, interpolation=method)
 
 

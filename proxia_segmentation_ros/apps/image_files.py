@@ -52,12 +52,7 @@ def list_inputs(
             f"{str(path)!r} does not exist", "an image or a folder of images", "check the path"
         )
     seen = {without.resolve()} if without is not None else set()
-    files = [
-        _inspect(one, folder.relative_to(path))
-        for folder in _list_folders(path, recursive, seen)
-        for one in sorted(_list_visible(folder), key=_sort_naturally)
-        if one.is_file()
-    ]
+    files = list(_walk(path, Path(), recursive, seen))
     if not files:
         remedy = "check the path" if recursive else "check the path, or add --recursive"
         raise InputError.from_parts(f"folder {str(path)!r} is empty", "images", remedy)
@@ -100,36 +95,36 @@ def hush_opencv() -> Iterator[None]:
         logging.setLogLevel(before)
 
 
-def _list_folders(root: Path, recursive: bool, seen: set[Path]) -> Iterator[Path]:
-    """Yield the folder and, if asked, those below; links to folders once, so that none loops."""
-    resolved = root.resolve()
+def _walk(root: Path, folder: Path, recursive: bool, seen: set[Path]) -> Iterator[InputFile]:
+    """Yield the files of `root / folder` and, if asked, of folders below.
+
+    A folder that links lead to twice comes once, so that none loops.
+    """
+    place = root / folder
+    resolved = place.resolve()
     if resolved in seen:
         return
     seen.add(resolved)
-    yield root
-    if recursive:
-        for one in sorted(_list_visible(root), key=_sort_naturally):
-            if one.is_dir():
-                yield from _list_folders(one, True, seen)
-
-
-def _list_visible(folder: Path) -> Iterator[Path]:
     try:
-        return iter([one for one in folder.iterdir() if not one.name.startswith(".")])
+        entries = [one for one in place.iterdir() if not one.name.startswith(".")]
     except OSError as error:
-        raise InputError.from_parts(
-            f"folder {str(folder)!r} can't be read ({error.strerror})",
-            "folders that may be read",
-            "change its rights",
-        ) from error
-
-
-def _sort_naturally(path: Path) -> list[tuple[int, int, str]]:
-    return sort_naturally(path.name)
+        yield InputFile(place, folder.parent, str(_unreadable(error)))
+        return
+    entries.sort(key=lambda one: sort_naturally(one.name))
+    folders = [one for one in entries if one.is_dir()]
+    for one in entries:
+        if one not in folders:
+            yield _inspect(one, folder)
+    for one in folders if recursive else []:
+        yield from _walk(root, folder / one.name, True, seen)
 
 
 def _inspect(path: Path, folder: Path) -> InputFile:
     """Look at the first bytes: the name of a file proves nothing."""
+    claims_image = path.suffix.lower() in IMAGE_SUFFIXES
+    if not path.is_file():
+        what = "a link to nothing" if path.is_symlink() else "no file"
+        return InputFile(path, folder, f"no image: {what}", is_stranger=not claims_image)
     try:
         with path.open("rb") as file:
             is_empty = not file.read(1)
@@ -137,7 +132,6 @@ def _inspect(path: Path, folder: Path) -> InputFile:
         return InputFile(path, folder, str(_unreadable(error)))
     if cv2.haveImageReader(os.fspath(path)):
         return InputFile(path, folder)
-    claims_image = path.suffix.lower() in IMAGE_SUFFIXES
     refusal = "no image: the file is empty" if is_empty else NO_IMAGE
     return InputFile(path, folder, refusal, is_stranger=not claims_image)
 
