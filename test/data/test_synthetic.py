@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 
 from proxia_segmentation_ros.data.synthetic import StreetScene
+from proxia_segmentation_ros.data.synthetic.buildings import Building
 from proxia_segmentation_ros.data.synthetic.camera import Bend, Camera
 from proxia_segmentation_ros.data.synthetic.canvas import Canvas
 from proxia_segmentation_ros.data.synthetic.furniture import Pole, Sign
+from proxia_segmentation_ros.data.synthetic.people import Bicyclist, Pedestrian, draw_looks
+from proxia_segmentation_ros.data.synthetic.plants import Plant
 from proxia_segmentation_ros.data.synthetic.stage import FADE_M, Thing, draw_things, measure_reach
 from proxia_segmentation_ros.data.synthetic.strips import Strip
 from proxia_segmentation_ros.data.synthetic.tone import PLAIN
+from proxia_segmentation_ros.data.synthetic.vehicles import draw_vehicle
 from proxia_segmentation_ros.data.synthetic.weather import draw_weather
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import load_label_set
@@ -194,6 +198,49 @@ def test_thing_fades_in_and_is_labelled_from_the_middle_on() -> None:
     assert 90 < darkest[0] < 128
     assert darkest[-1] < 10
     assert [bool(canvas.labels_HW.any()) for canvas in canvases] == [False, False, True, True, True]
+
+
+def list_kinds(along_m: float) -> dict[str, Thing]:
+    """Return one thing of every kind, the widest there is, beside the middle of the road."""
+    rng = np.random.default_rng(3)
+    return {
+        "tree": Plant("leafy", 4, -0.5, along_m, 12.0, 1.15),
+        "bush": Plant("bush", 0, 0.5, along_m, 2.2, 1.2),
+        "lamp": Pole(0.5, along_m, 5.6, 0.34, (40, 40, 40), 1.2),
+        "lantern": Pole(0.5, along_m, 5.6, 0.34, (40, 40, 40)),
+        "sign": Sign("board", 0, 0.5, along_m + 0.05, 2.0, (1.25, 1.1), 0.3),
+        "light": Sign("light", 0, 0.5, along_m + 0.05, 2.0, (0.72, 1.7), 0.26),
+        "pedestrian": Pedestrian(draw_looks(rng), 0.5, along_m, 1.0, 1.0),
+        "bicyclist": Bicyclist(draw_looks(rng), 0.5, along_m, 1.0, 1),
+        "vehicle": draw_vehicle(rng, 0.5, along_m, faces_back=False, shadow_side=1),
+        "fence": Strip("board", 0, 4.0, along_m, 24.0, 1.4),
+        "house": Building(0, 4.0, along_m, 10.0, 8.0, 8.0, 1.0, 2.0, 0.0),
+    }
+
+
+@pytest.mark.parametrize("size_hw", [(360, 480), (1440, 1920)])
+@pytest.mark.parametrize("kind", list_kinds(0.0))
+def test_all_of_a_thing_fades_and_nothing_beside_it(
+    kind: str, size_hw: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weather = draw_weather(np.random.default_rng(1))
+    reach_m = measure_reach(make_canvas(size_hw).camera, list_kinds(0.0)[kind])
+
+    def paint_share(share: float) -> Canvas:
+        canvas = make_canvas(size_hw)
+        draw_things(canvas, weather, [list_kinds(100.0 + reach_m - share * FADE_M)[kind]])
+        return canvas
+
+    for share in (0.3, 0.7):
+        faded = paint_share(share)
+        with monkeypatch.context() as patch:
+            patch.setattr("proxia_segmentation_ros.data.synthetic.stage.FADE_M", 1e-9)
+            full = paint_share(share)
+        grey_HWC = np.full_like(full.image_HWC, 128)
+        expected_HWC = cv2.addWeighted(full.image_HWC, share, grey_HWC, 1 - share, 0)
+        assert (full.image_HWC != 128).any()
+        assert np.abs(faded.image_HWC.astype(int) - expected_HWC).max() <= 1
+        assert np.array_equal(faded.labels_HW, full.labels_HW * (share > 0.5))
 
 
 @pytest.mark.parametrize("kind", ["board", "hedge"])

@@ -34,6 +34,7 @@ class Building:
     side_from_m: float
 
     least_px = 8.0
+    rim_m = 0.0
 
     @property
     def breadth_m(self) -> float:

@@ -32,6 +32,8 @@ class Pole:
     arm_m: float = 0.0
 
     least_px = 6.0
+    _lantern_share = 1.9
+    _roof_share = 1.2
 
     @property
     def breadth_m(self) -> float:
@@ -51,6 +53,11 @@ class Pole:
         points = [(self.lateral_m, 0.0), (self.lateral_m, self.height_m)]
         points += [(end, self.height_m + 0.12), (end + side, self.height_m + 0.16)]
         return np.array([(x, z, self.along_m) for x, z in points])
+
+    @property
+    def rim_m(self) -> float:
+        """Return half the width of the widest part, a lantern's roof."""
+        return self.width_m / 2 * self._lantern_share * self._roof_share
 
     def draw(self, view: View) -> None:
         """Paint the post with its foot and band, and its lamp."""
@@ -77,11 +84,12 @@ class Pole:
         canvas, (u, top) = view.canvas, view.uv_N2[1].tolist()
         lit: Colour = light_lamp(1.0, 0.85, 0.5) if view.weather.lamps_on else (196, 196, 184)
         if not self.arm_m:
-            wide, tall = 1.9 * half, 4.6 * half
+            wide, tall = self._lantern_share * half, 4.6 * half
             glass = [(u - half, top), (u - wide, top - tall), (u + wide, top - tall)]
             canvas.fill(np.array([*glass, (u + half, top)]), lit, POLE)
-            roof = [(u - wide * 1.2, top - tall), (u, top - 1.35 * tall)]
-            canvas.fill(np.array([*roof, (u + wide * 1.2, top - tall)]), dark, POLE)
+            eaves = wide * self._roof_share
+            roof = [(u - eaves, top - tall), (u, top - 1.35 * tall)]
+            canvas.fill(np.array([*roof, (u + eaves, top - tall)]), dark, POLE)
             return
         (end, end_v), (tip, tip_v) = view.uv_N2[2:].tolist()
         arm = [(u, top), (end, end_v), (end, end_v + 1.5 * half), (u, top + 1.5 * half)]
@@ -142,6 +150,7 @@ class Sign:
     post_m: float
 
     least_px = Pole.least_px
+    rim_m = 0.0
 
     @property
     def breadth_m(self) -> float:

@@ -73,6 +73,7 @@ class Person(ABC):
 
     breadth_m = 0.55
     least_px = 16.0
+    rim_m = 0.0
     label: ClassVar[int]
 
     @property

@@ -52,6 +52,12 @@ class Plant:
         """Return its foot."""
         return np.array([[self.lateral_m, 0.0, self.along_m]])
 
+    @property
+    def rim_m(self) -> float:
+        """Return half the width of its crown."""
+        sprite_m = self.sprite.size_m
+        return self.height_m * self.spread * sprite_m[0] / sprite_m[1] / 2
+
     def draw(self, view: View) -> None:
         """Paint the plant."""
         px_per_m = view.camera.measure_scale(self.along_m)

@@ -16,6 +16,8 @@ VIEW_M = 95.0
 # Over these last metres of its sight a thing fades in.
 FADE_M = 2.5
 _LABELLED_SHARE = 0.5
+# Smooth edges and rounding reach a little beyond what is computed.
+_EDGE_PX = 8
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,10 @@ class Thing(Protocol):
     def points_N3(self) -> np.ndarray:
         """Return its points (lateral, up, along)."""
 
+    @property
+    def rim_m(self) -> float:
+        """Return how far to the left and right of its points it is painted."""
+
     def draw(self, view: View) -> None:
         """Paint it."""
 
@@ -125,8 +131,9 @@ def draw_faded(thing: Thing, view: View, share: float) -> None:
         return
     canvas = view.canvas
     height, width = canvas.labels_HW.shape
-    reach_px = 3.0 * view.camera.focal_px / max(float(view.placed_N3[:, 2].min()), 1.0) + 8
-    low_uv, high_uv = view.uv_N2.min(axis=0) - reach_px, view.uv_N2.max(axis=0) + reach_px
+    nearest_m = max(float(view.placed_N3[:, 2].min()), 1.0)
+    rim_px = thing.rim_m * view.camera.focal_px / nearest_m + _EDGE_PX
+    low_uv, high_uv = view.uv_N2.min(axis=0) - rim_px, view.uv_N2.max(axis=0) + rim_px
     columns = slice(max(int(low_uv[0]), 0), max(min(int(high_uv[0]), width), 0))
     rows = slice(0, max(min(int(high_uv[1]), height), 0))
     behind_HWC = canvas.image_HWC[rows, columns].copy()

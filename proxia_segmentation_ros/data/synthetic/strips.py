@@ -60,6 +60,7 @@ class Strip:
     height_m: float
 
     least_px = 11.0
+    rim_m = 0.0
 
     @property
     def breadth_m(self) -> float:

@@ -66,6 +66,7 @@ class Vehicle:
     shadow_side: int
 
     least_px = 16.0
+    rim_m = 0.0
 
     @property
     def breadth_m(self) -> float:
