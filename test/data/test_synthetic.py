@@ -1,5 +1,6 @@
 """The synthetic street: determinism, classes, motion, and how image and labels agree."""
 
+import dataclasses
 import hashlib
 import itertools
 import subprocess
@@ -16,7 +17,13 @@ from proxia_segmentation_ros.data.synthetic.canvas import Canvas
 from proxia_segmentation_ros.data.synthetic.furniture import Pole, Sign
 from proxia_segmentation_ros.data.synthetic.people import Bicyclist, Pedestrian, draw_looks
 from proxia_segmentation_ros.data.synthetic.plants import Plant
-from proxia_segmentation_ros.data.synthetic.stage import FADE_M, Thing, draw_things, measure_reach
+from proxia_segmentation_ros.data.synthetic.stage import (
+    FADE_M,
+    VIEW_M,
+    Thing,
+    draw_things,
+    measure_reach,
+)
 from proxia_segmentation_ros.data.synthetic.strips import Strip
 from proxia_segmentation_ros.data.synthetic.tone import PLAIN
 from proxia_segmentation_ros.data.synthetic.vehicles import draw_vehicle
@@ -170,11 +177,41 @@ def paint(ahead_m: float) -> Canvas:
     return canvas
 
 
+def list_kinds(along_m: float) -> dict[str, Thing]:
+    """Return one thing of every kind, the widest there is, beside the middle of the road."""
+    rng = np.random.default_rng(3)
+    return {
+        "tree": Plant("leafy", 4, -0.5, along_m, 12.0, 1.15),
+        "bush": Plant("bush", 0, 0.5, along_m, 2.2, 1.2),
+        "lamp": Pole(0.5, along_m, 5.6, 0.34, (40, 40, 40), 1.2),
+        "lantern": Pole(0.5, along_m, 5.6, 0.34, (40, 40, 40)),
+        "sign": Sign("board", 0, 0.5, along_m + 0.05, 2.0, (1.25, 1.1), 0.3),
+        "light": Sign("light", 0, 0.5, along_m + 0.05, 2.0, (0.72, 1.7), 0.26),
+        "pedestrian": Pedestrian(draw_looks(rng), 0.5, along_m, 1.0, 1.0),
+        "bicyclist": Bicyclist(draw_looks(rng), 0.5, along_m, 1.0, 1),
+        "vehicle": draw_vehicle(rng, 0.5, along_m, faces_back=False, shadow_side=1),
+        "fence": Strip("board", 0, 4.0, along_m, 24.0, 1.4),
+        "house": Building(0, 4.0, along_m, 10.0, 8.0, 8.0, 1.0, 2.0, 0.0),
+    }
+
+
 @pytest.mark.parametrize("size_hw", [(360, 480), (720, 960), (90, 120)])
 def test_sight_ends_where_a_thing_gets_too_narrow(size_hw: tuple[int, int]) -> None:
     camera = make_canvas(size_hw).camera
     reach_m = measure_reach(camera, Pole(0.0, 0.0, 3.0, 0.3, (0, 0, 0)))
     assert reach_m == pytest.approx(480 * 0.3 / Pole.least_px)
+
+
+@pytest.mark.parametrize("size_hw", [(360, 480), (1440, 1920)])
+@pytest.mark.parametrize("kind", list_kinds(0.0))
+def test_only_houses_are_seen_to_the_end_of_sight_however_small(
+    kind: str, size_hw: tuple[int, int]
+) -> None:
+    thing = list_kinds(0.0)[kind]
+    for name in {"height_m", "width_m", "post_m"} & set(vars(thing)):
+        thing = dataclasses.replace(thing, **{name: 0.1})
+    reach_m = measure_reach(make_canvas(size_hw).camera, thing)
+    assert (reach_m == VIEW_M) == (kind == "house")
 
 
 def test_sign_is_seen_as_far_as_its_post() -> None:
@@ -198,24 +235,6 @@ def test_thing_fades_in_and_is_labelled_from_the_middle_on() -> None:
     assert 90 < darkest[0] < 128
     assert darkest[-1] < 10
     assert [bool(canvas.labels_HW.any()) for canvas in canvases] == [False, False, True, True, True]
-
-
-def list_kinds(along_m: float) -> dict[str, Thing]:
-    """Return one thing of every kind, the widest there is, beside the middle of the road."""
-    rng = np.random.default_rng(3)
-    return {
-        "tree": Plant("leafy", 4, -0.5, along_m, 12.0, 1.15),
-        "bush": Plant("bush", 0, 0.5, along_m, 2.2, 1.2),
-        "lamp": Pole(0.5, along_m, 5.6, 0.34, (40, 40, 40), 1.2),
-        "lantern": Pole(0.5, along_m, 5.6, 0.34, (40, 40, 40)),
-        "sign": Sign("board", 0, 0.5, along_m + 0.05, 2.0, (1.25, 1.1), 0.3),
-        "light": Sign("light", 0, 0.5, along_m + 0.05, 2.0, (0.72, 1.7), 0.26),
-        "pedestrian": Pedestrian(draw_looks(rng), 0.5, along_m, 1.0, 1.0),
-        "bicyclist": Bicyclist(draw_looks(rng), 0.5, along_m, 1.0, 1),
-        "vehicle": draw_vehicle(rng, 0.5, along_m, faces_back=False, shadow_side=1),
-        "fence": Strip("board", 0, 4.0, along_m, 24.0, 1.4),
-        "house": Building(0, 4.0, along_m, 10.0, 8.0, 8.0, 1.0, 2.0, 0.0),
-    }
 
 
 @pytest.mark.parametrize("size_hw", [(360, 480), (1440, 1920)])

@@ -1,5 +1,6 @@
 """Houses beside the street, and the town at its far end."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -33,13 +34,9 @@ class Building:
     chimney_m: float
     side_from_m: float
 
-    least_px = 8.0
+    # A house is seen to the end of sight.
+    coarsest_m = math.inf
     rim_m = 0.0
-
-    @property
-    def breadth_m(self) -> float:
-        """Return what must fill `least_px` to be painted."""
-        return self.height_m
 
     @property
     def far_m(self) -> float:

@@ -36,9 +36,9 @@ class Pole:
     _roof_share = 1.2
 
     @property
-    def breadth_m(self) -> float:
-        """Return what must fill `least_px` to be painted."""
-        return self.width_m
+    def coarsest_m(self) -> float:
+        """Return the size of a pixel at which its width fills `least_px`."""
+        return self.width_m / self.least_px
 
     @property
     def far_m(self) -> float:
@@ -153,9 +153,9 @@ class Sign:
     rim_m = 0.0
 
     @property
-    def breadth_m(self) -> float:
-        """Return what must fill `least_px` to be painted."""
-        return self.post_m
+    def coarsest_m(self) -> float:
+        """Return the size of a pixel at which its post fills `least_px`."""
+        return self.post_m / self.least_px
 
     @property
     def along_m(self) -> float:

@@ -71,8 +71,7 @@ class Person(ABC):
     along_m: float
     stride: float
 
-    breadth_m = 0.55
-    least_px = 16.0
+    coarsest_m = 0.55 / 16.0  # 0.55 m, across the shoulders, fill 16 pixels
     rim_m = 0.0
     label: ClassVar[int]
 
@@ -126,8 +125,7 @@ class Bicyclist(Person):
 
     crossing: int
 
-    breadth_m = 0.6
-    least_px = 14.0
+    coarsest_m = 0.6 / 14.0
     label = BICYCLIST
 
     def pose(self, figure: Figure) -> None:

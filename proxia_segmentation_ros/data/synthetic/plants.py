@@ -31,9 +31,9 @@ class Plant:
     least_px = 20.0
 
     @property
-    def breadth_m(self) -> float:
-        """Return what must fill `least_px` to be painted."""
-        return self.height_m
+    def coarsest_m(self) -> float:
+        """Return the size of a pixel at which its height fills `least_px`."""
+        return self.height_m / self.least_px
 
     @property
     def far_m(self) -> float:

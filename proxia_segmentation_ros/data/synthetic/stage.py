@@ -64,12 +64,11 @@ class Thing(Protocol):
         """Return where it ends; things are painted in falling order of it."""
 
     @property
-    def breadth_m(self) -> float:
-        """Return the size of what tells it apart: a post's width, a fence's height."""
+    def coarsest_m(self) -> float:
+        """Return how many metres a pixel of a picture 480 wide may be for it to be painted.
 
-    @property
-    def least_px(self) -> float:
-        """Return how many pixels of a picture 480 wide `breadth_m` must fill to be painted."""
+        What tells it apart, a post's width or a fence's height, is then just wide enough.
+        """
 
     @property
     def points_N3(self) -> np.ndarray:
@@ -86,11 +85,11 @@ class Thing(Protocol):
 def measure_reach(camera: Camera, thing: Thing) -> float:
     """Return how far ahead the camera sees a thing, in metres.
 
-    The rule for image and labels alike: what would be narrower than its `least_px`, in a picture
+    The rule for image and labels alike: what would be too narrow to make out, in a picture
     480 px wide, is not there. Larger pictures scale the limit, so they show the same things.
     """
     unit = camera.size_hw[1] / 480
-    return min(VIEW_M, camera.focal_px * thing.breadth_m / (thing.least_px * unit))
+    return min(VIEW_M, camera.focal_px * thing.coarsest_m / unit)
 
 
 def draw_things(canvas: Canvas, weather: Weather, things: Sequence[Thing]) -> None:

@@ -69,9 +69,9 @@ class Vehicle:
     rim_m = 0.0
 
     @property
-    def breadth_m(self) -> float:
-        """Return what must fill `least_px` to be painted."""
-        return share_vehicle(self.kind).width_m
+    def coarsest_m(self) -> float:
+        """Return the size of a pixel at which its width fills `least_px`."""
+        return share_vehicle(self.kind).width_m / self.least_px
 
     @property
     def far_m(self) -> float:
