@@ -13,6 +13,7 @@ from proxia_segmentation_ros.cli import (
     run,
     segment,
     train,
+    weights,
 )
 from proxia_segmentation_ros.errors import ConfigError, ProxiaError
 
@@ -34,6 +35,7 @@ app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("convert")(convert.convert)
+app.add_typer(weights.app, name="weights")
 app.add_typer(benchmark.app, name="benchmark")
 
 

@@ -11,8 +11,9 @@ from typing_extensions import Self
 
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.model.catalogue import SUFFIX as SUFFIX
+from proxia_segmentation_ros.model.catalogue import locate_converted, read_catalogue
 
-SUFFIX = ".safetensors"
 FOREIGN_SUFFIXES = (".pth", ".pt", ".tar")
 CARD_KEY = "card"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -137,7 +138,7 @@ def list_shipped_weights() -> list[str]:
 
 
 def find_weights(path_or_name: str | Path) -> Path:
-    """Return the file of shipped weights or of a path.
+    """Return the file of shipped or downloaded weights, or of a path.
 
     Raises:
         WeightsError: no such name or file, or a file of another kind.
@@ -147,6 +148,8 @@ def find_weights(path_or_name: str | Path) -> Path:
     if text in shipped:
         folder = resources.files("proxia_segmentation_ros") / "weights"
         return Path(str(folder / f"{text}{SUFFIX}"))
+    if text in read_catalogue():
+        return _find_converted(text)
     path = Path(text).expanduser()
     kinds = (SUFFIX, *FOREIGN_SUFFIXES)
     if path.is_file() and path.suffix in kinds:
@@ -157,10 +160,28 @@ def find_weights(path_or_name: str | Path) -> Path:
             f"weight file {text!r} {wrong}", f"a file that ends in {', '.join(kinds)}",
             "check the path",
         )  # fmt: skip
-    names = f"one of {', '.join(shipped)}" if shipped else "a name (this package has none)"
     raise WeightsError.from_parts(
-        f"weights {text!r} are not shipped", f"{names} or the path of a weight file", "pick one"
+        f"weights {text!r} are not shipped",
+        f"one of {', '.join(shipped)}, a name that `proxia weights list` tells or the path of a "
+        "weight file",
+        "pick one",
     )
+
+
+def _find_converted(name: str) -> Path:
+    """Return the file of downloaded weights.
+
+    Raises:
+        WeightsError: they aren't downloaded yet.
+    """
+    path = locate_converted(name)
+    if not path.is_file():
+        raise WeightsError.from_parts(
+            f"weights {name!r} are not on this machine yet",
+            str(path),
+            f"run `proxia weights download {name}`",
+        )
+    return path
 
 
 def read_card(path_or_name: str | Path) -> ModelCard:

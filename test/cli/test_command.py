@@ -10,7 +10,17 @@ import pytest
 from proxia_segmentation_ros.cli import main
 from proxia_segmentation_ros.cli.command import is_of_ros
 
-COMMANDS = ("run", "play", "segment", "demo", "evaluate", "train", "convert", "benchmark")
+COMMANDS = (
+    "run",
+    "play",
+    "segment",
+    "demo",
+    "evaluate",
+    "train",
+    "convert",
+    "weights",
+    "benchmark",
+)
 HEAVY = ("torch", "cv2", "rclpy", "openvino", "numpy", "rich", "pydantic")
 
 

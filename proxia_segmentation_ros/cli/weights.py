@@ -1,0 +1,124 @@
+"""`proxia weights`: which weights there are, and how they come onto this machine."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.apps.weights import WeightsRow
+
+STATES = {
+    "shipped": "ships with the package",
+    "here": "downloaded",
+    "download": "to be had: proxia weights download {name}",
+    "by hand": "to be had by hand: proxia weights download {name} tells how",
+    "file": "a file of yours",
+}
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def weights() -> None:
+    """List, show and download weights by name."""
+
+
+@app.command("list")
+def list_names(as_json: Json = False) -> None:
+    """List every name that --weights takes, and what can be downloaded."""
+    from proxia_segmentation_ros.apps.weights import list_weights
+
+    rows = list_weights()
+    if as_json:
+        print(json.dumps([to_dict(row) for row in rows], indent=2))
+        return
+    table = [("name", "is", "architecture", "classes", "input", "score")]
+    table += [
+        (
+            row.name,
+            row.state,
+            row.architecture,
+            f"{row.classes} {row.label_set}",
+            describe_size(row),
+            describe_first_score(row),
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    for line in table:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="A name of the list, or the path of a weight file.")],
+    as_json: Json = False,
+) -> None:
+    """Show all that is known of weights: scores, terms, address, hash, where the file is."""
+    from proxia_segmentation_ros.apps.weights import describe_weights
+
+    row = describe_weights(name)
+    if as_json:
+        print(json.dumps(to_dict(row), indent=2))
+        return
+    shown = to_dict(row)
+    shown["is"] = STATES[row.state].format(name=row.name)
+    shown["scores"] = ", ".join(f"{key} {value:g}" for key, value in row.scores.items())
+    for key, value in shown.items():
+        if value not in (None, ""):
+            print(f"{key:<14} {value}")
+
+
+@app.command("download")
+def download(
+    name: Annotated[str, typer.Argument(help="A name of the list.")],
+    file: Annotated[
+        Path | None, typer.Option(help="Checkpoint that is here already, fetched elsewhere.")
+    ] = None,
+) -> None:
+    """Fetch published weights, verify them and convert them; goes on where it was cut."""
+    from proxia_segmentation_ros.apps.weights import describe_weights, download_weights
+    from proxia_segmentation_ros.cli.progress import show_progress
+
+    with show_progress() as progress:
+        path = download_weights(name, progress, file)
+    row = describe_weights(name)
+    print(f"{path}: {row.architecture}, {row.classes} classes of {row.label_set}")
+    print(f"terms: {row.terms}")
+    print(f"use it as: --weights {name}")
+
+
+def describe_size(row: "WeightsRow") -> str:
+    """Return the network's input as WxH."""
+    return f"{row.size_hw[1]}x{row.size_hw[0]}"
+
+
+def describe_first_score(row: "WeightsRow") -> str:
+    """Return the first figure of the card, by its name."""
+    return next((f"{value:.4g} {key}" for key, value in row.scores.items()), "")
+
+
+def to_dict(row: "WeightsRow") -> dict[str, Any]:
+    """Return the row with what its catalogue entry knows besides."""
+    entry = row.entry
+    return {
+        "name": row.name,
+        "is": row.state,
+        "architecture": row.architecture,
+        "parameters": entry.parameters if entry else None,
+        "classes": row.classes,
+        "label_set": row.label_set,
+        "input": describe_size(row),
+        "trained_on": row.training_data,
+        "scores": row.scores,
+        "terms": row.terms,
+        "page": entry.page if entry else None,
+        "file": entry.file if entry else None,
+        "url": entry.url if entry else None,
+        "sha256": entry.sha256 if entry else None,
+        "path": str(row.path) if row.path else None,
+    }

@@ -1,0 +1,92 @@
+"""`proxia weights` from the command line."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxia_segmentation_ros.cli import main
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PROXIA_WEIGHTS_DIR", str(tmp_path))
+    return tmp_path
+
+
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["proxia", "weights", *arguments])
+    code = main()
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+def test_list_has_a_line_for_each_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = call(monkeypatch, capsys, "list")
+    lines = out.splitlines()
+    assert code == 0
+    assert re.match(r"name +is +architecture +classes +input +score$", lines[0])
+    line = next(line for line in lines if line.startswith("hr18s-cityscapes "))
+    words = re.split(r" {2,}", line)
+    assert words[1:5] == ["download", "hrnet_w18_small_v2_ocr", "19 cityscapes", "2048x1024"]
+    assert words[5] == "0.7845 cityscapes_val_miou"
+    assert any(line.startswith("default ") and " shipped " in line for line in lines)
+
+
+def test_list_as_json_has_address_and_hash(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = call(monkeypatch, capsys, "list", "--json")
+    rows = {row["name"]: row for row in json.loads(out)}
+    row = rows["hr48-cityscapes"]
+    assert row["url"].startswith("https://download.openmmlab.com/")
+    assert row["url"].endswith(f"-{row['sha256']}.pth")
+    assert row["parameters"] == 70372678
+    assert rows["default"]["path"].endswith("default.safetensors")
+
+
+def test_show_tells_terms_and_where_the_file_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = call(monkeypatch, capsys, "show", "hr18s-ade20k")
+    shown = dict(re.split(r" +", line, maxsplit=1) for line in out.splitlines())
+    assert code == 0
+    assert shown["is"] == "to be had: proxia weights download hr18s-ade20k"
+    assert "Apache-2.0" in shown["terms"]
+    assert shown["sha256"] == "8e913058"
+    assert "path" not in shown
+    _, out, _ = call(monkeypatch, capsys, "show", "default", "--json")
+    assert json.loads(out)["is"] == "shipped"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["show", "nothing"], "weights 'nothing' are not shipped"),
+        (["download", "nothing"], "no weights 'nothing' are published"),
+        (["download", "mscale-mapillary"], "with a browser, then run `proxia weights download"),
+        (["download", "hr18-ade20k", "--file", "/no/such.pth"], "'/no/such.pth' is no checkpoint"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    sentence: str,
+) -> None:
+    code, _, err = call(monkeypatch, capsys, *arguments)
+    assert (code, sentence in err) == (4, True), err
+    assert err.startswith("proxia: ")
+
+
+def test_weights_alone_explain_themselves(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, err = call(monkeypatch, capsys)
+    assert all(name in out + err for name in ("list", "show", "download"))
