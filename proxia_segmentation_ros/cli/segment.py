@@ -64,14 +64,13 @@ def segment(
     from proxia_segmentation_ros.apps.segment import segment_files
     from proxia_segmentation_ros.apps.segment_settings import SegmentSettings
     from proxia_segmentation_ros.cli.countdown import show_countdown
-    from proxia_segmentation_ros.evaluation.averaging import parse_scales
 
     settings = SegmentSettings(
         path=path, out=out, kinds=parse_kinds(write),
         recursive=recursive, skip_existing=skip_existing,
         weights=weights, backend=backend, precision=precision, size=size,
-        scales=parse_scales(scales) if scales else (),
-        flip=flip, average_scales=parse_scales(average_scales),
+        scales=_read_scales(scales),
+        flip=flip, average_scales=_read_scales(average_scales),
         truth=truth, label_set=label_set, alpha=alpha, boxes=boxes,
     )  # fmt: skip
     with show_countdown() as progress:
@@ -79,6 +78,15 @@ def segment(
     print(describe_tally(tally, out))
     if tally.failed:
         raise typer.Exit(INCOMPLETE)
+
+
+def _read_scales(text: str) -> tuple[float, ...]:
+    """Read numbers joined by commas; the usual ones without torch, which takes its time."""
+    if text in ("", "1.0"):
+        return (1.0,) if text else ()
+    from proxia_segmentation_ros.evaluation.averaging import parse_scales
+
+    return parse_scales(text)
 
 
 def describe_tally(tally: "Tally", out: Path) -> str:

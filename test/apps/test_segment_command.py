@@ -1,5 +1,6 @@
 """`proxia segment` as a person runs it, with the shipped weights."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,6 +57,23 @@ def test_averaged_copies_and_probabilities_come_from_the_command(
     np.testing.assert_allclose(chosen_HW, probabilities_KHW.max(0), atol=1e-3)
     # A picture of one shade: the mirror image's logits make it symmetric.
     np.testing.assert_allclose(probabilities_KHW, probabilities_KHW[..., ::-1], atol=2e-3)
+
+
+def test_what_robots_backends_do_needs_no_torch(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "in", ["a.png"])
+    code = (
+        "import sys\n"
+        "from proxia_segmentation_ros.apps import segment\n"
+        "from proxia_segmentation_ros.cli import main\n"
+        "class Stop(Exception): pass\n"
+        "def stop(*_): raise Stop\n"
+        "segment.Labeller = stop\n"
+        f"sys.argv = ['proxia', 'segment', {str(folder)!r}, '-o', {str(tmp_path / 'out')!r}]\n"
+        "try: main()\n"
+        "except Stop: print('reached', 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "reached False", done.stderr
 
 
 @pytest.mark.parametrize(
