@@ -16,6 +16,7 @@ PROBABILITIES, ATTENTION = "probabilities", "attention"
 SUBMISSION, AUTOLABELS = "submission", "autolabels"
 KINDS = (*PICTURES, PROBABILITIES, ATTENTION, SUBMISSION, AUTOLABELS)
 DEFAULT_KINDS = ("overlay", "colored", "labels")
+MAX_NAME_BYTES = 180
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def plan_tasks(files: Sequence[InputFile], layout: Layout) -> list[Task]:
     # Those that need no other name choose first, so that nobody takes theirs.
     for index in sorted(range(len(files)), key=lambda one: stems[_name_stem(files[one])] > 1):
         file = files[index]
-        names = [file.path.stem] if stems[_name_stem(file)] == 1 else []
+        names = [_shorten(file.path.stem)] if stems[_name_stem(file)] == 1 else []
         tasks[index] = Task(file, _choose_name(file, names, layout, taken))
     return [tasks[index] for index in range(len(files))]
 
@@ -93,7 +94,7 @@ def _choose_name(
     file: InputFile, names: list[str], layout: Layout, taken: set[str]
 ) -> dict[str, list[Path]]:
     """Return the outputs of the first name whose paths nobody has, and take them."""
-    long_name = file.path.name.replace(".", "_")
+    long_name = _shorten(file.path.name.replace(".", "_"))
     numbered = (f"{long_name}_{number}" for number in count(2))
     for name in chain(names, [long_name], numbered):
         outputs = layout.place(file.folder, name)
@@ -102,6 +103,14 @@ def _choose_name(
             taken |= keys
             break
     return outputs
+
+
+def _shorten(name: str) -> str:
+    """Leave room for what is appended: disks take no longer names than 255 bytes."""
+    encoded = os.fsencode(name)
+    return (
+        name if len(encoded) <= MAX_NAME_BYTES else encoded[:MAX_NAME_BYTES].decode(errors="ignore")
+    )
 
 
 def _name_stem(file: InputFile) -> str:

@@ -32,7 +32,7 @@ class InputFile:
     @property
     def shown(self) -> str:
         """The name that a person knows it by."""
-        return (self.folder / self.path.name).as_posix()
+        return os.fsencode((self.folder / self.path.name).as_posix()).decode(errors="replace")
 
 
 def list_inputs(
@@ -130,10 +130,17 @@ def _inspect(path: Path, folder: Path) -> InputFile:
             is_empty = not file.read(1)
     except OSError as error:
         return InputFile(path, folder, str(_unreadable(error)))
-    if cv2.haveImageReader(os.fspath(path)):
+    if _has_reader(path):
         return InputFile(path, folder)
     refusal = "no image: the file is empty" if is_empty else NO_IMAGE
     return InputFile(path, folder, refusal, is_stranger=not claims_image)
+
+
+def _has_reader(path: Path) -> bool:
+    """Ask OpenCV, which ends the process over a name that is no UTF-8: such a file may try."""
+    name = os.fspath(path)
+    is_utf8 = name.encode(errors="replace") == os.fsencode(name)
+    return not is_utf8 or cv2.haveImageReader(name)
 
 
 def _is_cut_jpeg(content: bytes) -> bool:

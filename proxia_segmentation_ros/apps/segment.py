@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxia_segmentation_ros.apps.dump_index import write_index
 from proxia_segmentation_ros.apps.dump_labeller import Labeller
 from proxia_segmentation_ros.apps.dump_layout import SUBMISSION, Task, plan_tasks, write_whole
 from proxia_segmentation_ros.apps.dump_outputs import Findings, encode_kind
@@ -80,6 +81,9 @@ def segment_files(
         if labeller is not None:
             labeller.close()
     _check_any(settings, tally)
+    if settings.index:
+        write_index(settings.out, planned)
+        tally.written += 1
     return tally
 
 

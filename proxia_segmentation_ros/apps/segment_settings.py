@@ -44,6 +44,7 @@ class SegmentSettings:
     average_scales: tuple[float, ...] = (1.0,)
     recursive: bool = False
     skip_existing: bool = False
+    index: bool = False
 
     def __post_init__(self) -> None:
         self._check_paths()

@@ -33,6 +33,10 @@ MaskLabelSet = Annotated[
     str,
     typer.Option(help="Label set of masks and label ids: a shipped name or a YAML file."),
 ]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Go on: leave out images that are complete.")
+]
+Index = Annotated[bool, typer.Option("--index", help="A page of all pictures as well: index.html.")]
 
 
 def segment(
@@ -40,9 +44,8 @@ def segment(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the files.")],
     write: Write = "overlay,colored,labels",
     recursive: Annotated[bool, typer.Option("--recursive", help="Folders below too.")] = False,
-    skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Go on: leave out images that are complete.")
-    ] = False,
+    skip_existing: SkipExisting = False,
+    index: Index = False,
     weights: Weights = "default",
     backend: Backend = "auto",
     precision: Precision = "auto",
@@ -67,7 +70,7 @@ def segment(
 
     settings = SegmentSettings(
         path=path, out=out, kinds=parse_kinds(write),
-        recursive=recursive, skip_existing=skip_existing,
+        recursive=recursive, skip_existing=skip_existing, index=index,
         weights=weights, backend=backend, precision=precision, size=size,
         scales=_read_scales(scales),
         flip=flip, average_scales=_read_scales(average_scales),

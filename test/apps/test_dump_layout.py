@@ -54,6 +54,14 @@ def test_image_whose_stem_is_its_own_keeps_its_name_beside_clashing_ones() -> No
     assert plan(["a.png", "a.jpg", "a_png.bmp"], "labels")[2] == ["a_png_labels.png"]
 
 
+def test_names_too_long_for_a_disk_are_cut_and_still_differ(tmp_path: Path) -> None:
+    names = ["ü" * 125 + end for end in ("a.png", "b.png", "b.jpg")]
+    outputs = plan(names, "labels", "attention")
+    assert len({path for paths in outputs for path in paths}) == 3 * 3
+    for paths in outputs:
+        write_whole(tmp_path / paths[1], b"content")
+
+
 def test_attention_has_a_picture_for_each_pair_of_scales() -> None:
     assert plan(["a.png"], "attention") == [["a_attention_0.5x_1x.png", "a_attention_1x_2x.png"]]
 

@@ -1,4 +1,8 @@
+import html
+import os
 import re
+from pathlib import Path
+from urllib.parse import unquote
 
 import cv2
 import numpy as np
@@ -271,3 +275,37 @@ def test_missing_path_and_empty_folder_are_named(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=name):
         run(tmp_path / name, tmp_path / "out")
+
+
+def test_page_shows_every_image_that_is_there(tmp_path):
+    folder = write_images(tmp_path / "in & out", ["a #1.png", "b.png"])
+    (folder / "c.png").touch()
+    write_images(folder / "deep", ["b.png"])
+    out = tmp_path / "out"
+    settings = {"kinds": ("overlay", "labels"), "recursive": True, "index": True}
+    tally, _, _ = run(folder, out, **settings)
+    assert tally.written == 2 * 3 + 1
+    page = (out / "index.html").read_text()
+    links = [html.unescape(link) for link in re.findall(r'<img [^>]*src="([^"]*)"', page)]
+    assert len(links) == 2 * 3
+    assert all((out / unquote(link)).resolve().is_file() for link in links)
+    assert "deep/b.png" in page
+    assert "labels" not in page
+    run(folder, out, skip_existing=True, **settings)
+    assert (out / "index.html").read_text() == page
+
+
+def test_name_that_is_no_text_is_an_image_all_the_same(tmp_path):
+    folder = write_images(tmp_path / "in", ["a.png", "ünï 日本.png"])
+    (folder / "a.png").rename(os.fsdecode(os.fsencode(folder) + b"/b\xff.png"))
+    Path(os.fsdecode(os.fsencode(folder) + b"/c\xff.png")).write_text("text")
+    tally, said, _ = run(folder, tmp_path / "out", kinds=("overlay",), index=True)
+    assert (tally.labelled, tally.failed) == (2, 1)
+    assert [line.partition(":")[0] for line in said] == [
+        "b\N{REPLACEMENT CHARACTER}.png",
+        "failed c\N{REPLACEMENT CHARACTER}.png",
+        "ünï 日本.png",
+    ]
+    assert os.fsencode(tmp_path / "out") + b"/b\xff_overlay.png" in [
+        os.fsencode(one) for one in (tmp_path / "out").iterdir()
+    ]
