@@ -116,7 +116,8 @@ def test_sides_that_are_no_multiples_of_32_differ_a_little(
     slim_file: Path, slim_state: dict[str, torch.Tensor]
 ) -> None:
     difference = compare(slim_file, slim_state, SLIM, (90, 118))
-    assert 0.001 < difference < 1.5
+    # The documented difference: a second resizing, no other reading of the image.
+    assert 0.001 < difference < 1
 
 
 def test_prefix_of_a_parallel_run_is_no_matter(
@@ -146,6 +147,21 @@ def test_card_says_what_the_checkpoint_knows(
     assert card.label_set.classes[0].rgb == (128, 64, 128)
     assert card.training_data == "CityscapesDataset"
     assert card.made_with == "mmsegmentation checkpoint old.pth, version 0.5.0+abc"
+
+
+def test_classes_of_ade20k_are_the_shipped_ones(tmp_path: Path) -> None:
+    shipped = load_label_set("ade20k")
+    names = [name.replace("_", " ") for name in shipped.names]
+    names[names.index("bed")] = "bed "
+    names[names.index("television")] = "television receiver"
+    state = make_state(dataclasses.replace(SLIM, classes=150))
+    for meta in ({}, {"CLASSES": names}, {"dataset_meta": {"classes": tuple(names)}}):
+        card = read_card(write(tmp_path / "ade.pth", state, **meta))
+        assert (card.label_set.name, card.size_hw) == ("ade20k", (512, 672))
+        assert card.to_label_set().names == shipped.names
+    names[3] = "another floor"
+    card = read_card(write(tmp_path / "ade.pth", state, CLASSES=names))
+    assert (card.label_set.name, card.label_set.classes[3].name) == ("classes_150", "another_floor")
 
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["version 1", "version 0"])
