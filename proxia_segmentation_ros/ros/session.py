@@ -19,9 +19,13 @@ class RosSession:
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain_id)
         overrides = [Parameter("use_sim_time", value=use_sim_time)]
-        self.node = rclpy.create_node(
-            node_name, context=self.context, parameter_overrides=overrides
-        )
+        try:
+            self.node = rclpy.create_node(
+                node_name, context=self.context, parameter_overrides=overrides
+            )
+        except BaseException:
+            self.context.try_shutdown()
+            raise
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, name=f"{node_name}-spin", daemon=True)
