@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
@@ -18,8 +18,8 @@ from proxia_segmentation_ros.training.region_mutual_information import (
     compute_bce_loss,
     compute_rmi_loss,
 )
+from proxia_segmentation_ros.training.settings import LossName as LossName
 
-LossName: TypeAlias = Literal["cross_entropy", "image_weighted", "relaxed", "rmi"]
 MapLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -54,6 +54,9 @@ class Objective:
         ignored = self.unlabeled_id
 
         def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+            return compute_cross_entropy(logits, labels, ignored)
+
+        def class_weighted(logits: Tensor, labels: Tensor) -> Tensor:
             return compute_cross_entropy(logits, labels, ignored, self.class_weights_K)
 
         def image_weighted(logits: Tensor, labels: Tensor) -> Tensor:
@@ -69,7 +72,7 @@ class Objective:
             return compute_bce_loss(logits, labels, ignored)
 
         choice: dict[LossName, tuple[MapLoss, MapLoss]] = {
-            "cross_entropy": (cross_entropy, cross_entropy),
+            "cross_entropy": (class_weighted, class_weighted),
             "image_weighted": (image_weighted, image_weighted),
             "relaxed": (relaxed, cross_entropy),
             "rmi": (rmi, bce),

@@ -87,7 +87,9 @@ class Trainer:
         """The moving average of the weights: what is validated and kept."""
         return self._average.module
 
-    def _measure_class_weights(self) -> Tensor:
+    def _measure_class_weights(self) -> Tensor | None:
+        if not self.recipe.uses_class_weights:
+            return None
         num_classes = len(self._label_set)
         counts = np.zeros(num_classes, np.int64)
         for index in range(PAIRS_FOR_CLASS_SHARES):
@@ -209,7 +211,7 @@ class Trainer:
 
 
 def make_objective(
-    settings: OptimiserSettings, label_set: LabelSet, class_weights_K: Tensor
+    settings: OptimiserSettings, label_set: LabelSet, class_weights_K: Tensor | None
 ) -> Objective:
     """Return the recipe's loss of a network's outputs."""
     return Objective(

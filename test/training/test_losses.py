@@ -217,3 +217,13 @@ def test_scales_are_supervised_at_the_size_of_the_labels() -> None:
         outputs.logits, labels, 255
     )
     assert float(more - plain) == pytest.approx(0.05 * float(wanted), rel=1e-4)
+
+
+def test_auxiliary_part_of_the_relaxed_loss_knows_no_class_weights() -> None:
+    outputs, labels = make_outputs()
+    weights = torch.tensor([5.0, 1.0, 0.2])
+    weighted = Objective(unlabeled_id=255, loss="relaxed", class_weights_K=weights)
+    wanted = compute_relaxed_cross_entropy(outputs.logits, labels, 255) + 0.4 * (
+        compute_cross_entropy(outputs.aux_logits, labels, 255)
+    )
+    torch.testing.assert_close(weighted(outputs, labels), wanted)

@@ -1,5 +1,7 @@
 """Recipes."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,40 @@ def test_unknown_recipe_lists_the_shipped_ones() -> None:
 def test_missing_file_is_named() -> None:
     with pytest.raises(ConfigError, match=r"gone\.yaml"):
         load_recipe("gone.yaml")
+
+
+MSCALE = "model.architecture=hrnet_w18_small_v1_ocr_mscale"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (
+            ["optimiser.loss=rmi", "optimiser.class_boost={car: 2}", "optimiser.class_balance=0"],
+            r"class_boost is \{'car': 2.0\}, which optimiser.loss 'rmi' does not use; "
+            r"expected \{\} .*loss cross_entropy.*; remove optimiser.class_boost",
+        ),
+        (["optimiser.loss=relaxed", "optimiser.class_balance=0.3"], "class_balance is 0.3"),
+        (["optimiser.loss=image_weighted", "optimiser.class_balance=0.3"], "'image_weighted'"),
+        (["optimiser.scale_weight=0.05"], "scale_weight is 0.05.*'hrnet_w18_small_v1_ocr'"),
+    ],
+)
+def test_setting_that_cannot_act_is_refused(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load_recipe("synthetic", overrides)
+
+
+def test_setting_is_accepted_where_it_acts() -> None:
+    recipe = load_recipe("synthetic", ["optimiser.scale_weight=0.05", MSCALE])
+    assert recipe.optimiser.scale_weight == 0.05
+    assert recipe.uses_class_weights
+    plain = load_recipe("synthetic", ["optimiser.loss=rmi", "optimiser.class_balance=0"])
+    assert not plain.uses_class_weights
+
+
+def test_reading_a_recipe_does_without_torch() -> None:
+    program = (
+        "import sys; from proxia_segmentation_ros.training import load_recipe; "
+        "load_recipe('camvid'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0

@@ -158,3 +158,21 @@ def test_average_follows_the_weights_slowly(tmp_path: Path) -> None:
     newest = trainer.model.ocr.cls_head.weight.detach()
     average = trainer.average.ocr.cls_head.weight.detach()
     assert 0 < (average - first).norm() < 0.2 * (newest - first).norm()
+
+
+def test_class_weights_are_measured_only_for_a_loss_that_has_them(tmp_path: Path) -> None:
+    def refuse(rng: np.random.Generator) -> Pair:
+        raise AssertionError("a pair was drawn")
+
+    source = Source(name="none", weight=1, draw=refuse)
+    recipe = Recipe(optimiser=OptimiserSettings(loss="rmi"), precision="f32")
+    trainer = Trainer(
+        build_model("hrnet_w18_small_v1_ocr", 2, ocr_mid=8, ocr_key=4),
+        PairMixture([source], recipe.augmentation, seed=0, unlabeled_id=255),
+        recipe,
+        tmp_path,
+        validate=lambda network: {},
+        label_set=TWO_CLASSES,
+        report=lambda row: None,
+    )
+    assert trainer._objective.class_weights_K is None
