@@ -30,12 +30,17 @@ class _Closable(Protocol):
 class Labeller:
     """What robots run, or the exact segmenter where the settings need it."""
 
-    def __init__(self, settings: SegmentSettings, label_set: LabelSet) -> None:
-        """Load the weights; errors are those of the segmenters."""
+    def __init__(
+        self, settings: SegmentSettings, label_set: LabelSet, source_set: LabelSet
+    ) -> None:
+        """Load the weights; errors are those of the segmenters.
+
+        `label_set` colours what is drawn; `source_set` has the same classes and source ids.
+        """
         kinds = {*settings.kinds}
         self._settings = settings
         self._label_set = label_set
-        self._source_ids = make_source_ids(label_set) if kinds & {SUBMISSION, AUTOLABELS} else None
+        self._source_ids = make_source_ids(source_set) if kinds & {SUBMISSION, AUTOLABELS} else None
         if settings.is_exact:
             self._segmenter, self._look = _open_exact(settings, ATTENTION in kinds)
         else:

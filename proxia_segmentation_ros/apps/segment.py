@@ -21,7 +21,7 @@ from proxia_segmentation_ros.apps.image_files import (
 from proxia_segmentation_ros.apps.progress import Progress
 from proxia_segmentation_ros.apps.segment_settings import (
     SegmentSettings,
-    find_label_set,
+    find_source_set,
     make_layout,
 )
 from proxia_segmentation_ros.errors import InputError
@@ -60,14 +60,14 @@ def segment_files(
     files = list_inputs(settings.path, recursive=settings.recursive, without=settings.out)
     card = read_card(settings.weights)
     layout = make_layout(settings, card)
-    label_set = find_label_set(settings, card)
-    truth = TruthMasks(settings.truth, label_set) if settings.truth is not None else None
+    source_set = find_source_set(settings, card)
+    truth = TruthMasks(settings.truth, source_set) if settings.truth is not None else None
     planned = plan_tasks([file for file in files if not file.refusal], layout)
     todo = [one for one in planned if not (settings.skip_existing and one.is_done(settings.out))]
     if SUBMISSION in settings.kinds:
         _warn_of_names(planned, say)
     tally = Tally(complete=len(planned) - len(todo))
-    labeller = Labeller(settings, label_set) if todo else None
+    labeller = Labeller(settings, card.to_label_set(), source_set) if todo else None
     dump = _Dump(settings, {one.file.path: one for one in todo}, labeller, truth, tally)
     if todo:
         progress.begin("labelling", len(todo))

@@ -127,7 +127,7 @@ def make_layout(settings: SegmentSettings, card: ModelCard) -> Layout:
     return Layout(settings.kinds, tuple(pairwise(scales)))
 
 
-def find_label_set(settings: SegmentSettings, card: ModelCard) -> LabelSet:
+def find_source_set(settings: SegmentSettings, card: ModelCard) -> LabelSet:
     """Return the weights' classes with the source ids that masks and submissions hold.
 
     Raises:

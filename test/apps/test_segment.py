@@ -249,8 +249,11 @@ def test_autolabels_are_source_ids_beside_their_certainty(tmp_path):
     ]
     label_set.write_text("\n".join(["name: shifted", "classes:", *lines]))
     out = tmp_path / "out"
-    run(folder, out, kinds=("autolabels",), recursive=True, label_set=str(label_set))
-    assert list_names(out) == ["autolabels/city/a.png", "autolabels/city/a_prob.png"]
+    kinds = ("autolabels", "colored")
+    run(folder, out, kinds=kinds, recursive=True, label_set=str(label_set))
+    assert list_names(out / "autolabels") == ["city/a.png", "city/a_prob.png"]
+    # Pictures keep the colours of the weights.
+    assert read(out / "city" / "a_colored.png")[0, 0].tolist() == [128, 64, 128]
     ids_HW = read(out / "autolabels" / "city" / "a.png")
     assert (ids_HW[0, 0], ids_HW[0, 31]) == (43, 40)
     prob_HW = read(out / "autolabels" / "city" / "a_prob.png")
