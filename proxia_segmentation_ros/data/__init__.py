@@ -1,4 +1,4 @@
-"""Data: folders of images and masks, augmentation, and the synthetic street."""
+"""Data: data sets and folders of images and masks, sampling, augmentation, the synthetic street."""
 
 from importlib import import_module
 from typing import Any
@@ -14,6 +14,7 @@ _HOMES = {
     "augment_pair": "augmentation",
     "load_centroids": "centroids",
     "open_class_uniform_source": "class_uniform",
+    "open_dataset": "dataset_catalogue",
     "read_image": "pair_files",
     "read_mask": "pair_files",
 }
@@ -28,6 +29,7 @@ __all__ = [
     "augment_pair",
     "load_centroids",
     "open_class_uniform_source",
+    "open_dataset",
     "read_image",
     "read_mask",
 ]
