@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
 from proxia_segmentation_ros.data.cityscapes import City, split_cities
+from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
 from proxia_segmentation_ros.errors import ConfigError, InputError
 
 SIZE_HW = (8, 16)

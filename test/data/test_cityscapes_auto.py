@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
 from proxia_segmentation_ros.data.centroids import make_key
 from proxia_segmentation_ros.data.dataset import Dataset
+from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
 from proxia_segmentation_ros.errors import ConfigError, InputError
 
 SIZE_HW = (1024, 2048)
