@@ -120,7 +120,7 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
     label_set = _find_label_set(num_classes, meta)
-    version = meta.get("mmseg_version", "unknown")
+    version = meta.get("mmseg_version") or f"unknown, MMEngine {meta.get('mmengine_version', '-')}"
     return ModelCard(
         name=path.stem,
         architecture=name_architecture(path, tensors, has_attention=False),

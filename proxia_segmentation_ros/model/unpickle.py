@@ -1,7 +1,8 @@
 """Checkpoints of other systems (`.pth`), read without running what they hold.
 
-PyTorch's restricted unpickler takes tensors and plain values alone; the numpy names that
-numpy 1 and 2 write are answered by harmless stand-ins.
+PyTorch's restricted unpickler takes tensors and plain values alone; the names that numpy 1
+and 2 write, and those of the training log that MMEngine keeps in a checkpoint, are answered by
+harmless stand-ins.
 """
 
 import re
@@ -37,11 +38,27 @@ def _read_scalar(dtype: object, data: object = b"") -> float | None:
     return None
 
 
+class _Ignored:
+    """Stands in for arrays and logs: takes everything, keeps nothing."""
+
+    def __init__(self, *_values: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        """Take what the object held, of which nothing is needed."""
+
+
 _STAND_INS: list[Any] = [
     (_Dtype, "numpy.dtype"),
     (_Dtype, "numpy.dtypes.Float64DType"),
     (_read_scalar, "numpy.core.multiarray.scalar"),
     (_read_scalar, "numpy._core.multiarray.scalar"),
+    (_Ignored, "numpy.ndarray"),
+    (_Ignored, "numpy.core.multiarray._reconstruct"),
+    (_Ignored, "numpy._core.multiarray._reconstruct"),
+    (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
+    # By which the log names its own methods; nothing is looked up.
+    (_Ignored, "builtins.getattr"),
 ]
 
 

@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from proxia_segmentation_ros.apps import weights
 from proxia_segmentation_ros.cli import main
+from proxia_segmentation_ros.model import build_model, read_card
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +66,26 @@ def test_show_tells_terms_and_where_the_file_is(
     assert "path" not in shown
     _, out, _ = call(monkeypatch, capsys, "show", "default", "--json")
     assert json.loads(out)["is"] == "shipped"
+
+
+def test_download_says_how_to_use_the_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    entry = weights.read_catalogue()["mscale-cityscapes"]
+    network = build_model(entry.architecture, entry.classes, ocr_mid=8, ocr_key=8, attention_mid=8)
+    source = folder / "turtle.pth"
+    torch.save(network.state_dict(), source)
+    code, out, _ = call(monkeypatch, capsys, "download", entry.name, "--file", str(source))
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].endswith(": hrnet_w48_ocr_mscale, 19 classes of cityscapes")
+    assert lines[1].startswith("terms: published with NVIDIA/semantic-segmentation")
+    assert lines[2] == "use it as: --weights mscale-cityscapes"
+    assert read_card(entry.name).scores == entry.scores
+    _, out, _ = call(monkeypatch, capsys, "list")
+    assert re.search(r"^mscale-cityscapes +here ", out, re.MULTILINE)
+    _, out, _ = call(monkeypatch, capsys, "show", entry.name)
+    assert f"{folder}/mscale-cityscapes.safetensors" in out
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 import dataclasses
 import re
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmseg_layout import HR18, HR18S, HR48, Config, Variant, forward, list_tensors, make_state
@@ -125,6 +128,37 @@ def test_prefix_of_a_parallel_run_is_no_matter(
 ) -> None:
     state = {f"module.{key}": value for key, value in slim_state.items()}
     path = write(tmp_path / "parallel.pth", state)
+    assert compare(path, slim_state, SLIM, (32, 64)) < TOLERANCE
+
+
+class HistoryBuffer:
+    """Pickles as MMEngine's class of this name does: arrays, and functions of its own."""
+
+    def __init__(self) -> None:
+        self.log_history = np.array([0.5, 0.25])
+
+    def mean(self) -> float:
+        return float(self.log_history.mean())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"statistics_methods": {"mean": HistoryBuffer.mean}}
+
+
+def test_training_log_of_mmengine_is_passed_over(
+    tmp_path: Path, slim_state: dict[str, torch.Tensor]
+) -> None:
+    path = tmp_path / "iter_40000.pth"
+    log = {"log_scalars": {"train/loss": HistoryBuffer()}, "runtime_info": {"iter": np.int64(3)}}
+    home = "mmengine.logging.history_buffer"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("mmengine", "mmengine.logging", home):
+            patch.setitem(sys.modules, name, types.ModuleType(name))
+        patch.setattr(HistoryBuffer, "__module__", home)
+        patch.setattr(HistoryBuffer.mean, "__module__", home)
+        sys.modules[home].HistoryBuffer = HistoryBuffer
+        torch.save({"meta": {}, "state_dict": slim_state, "message_hub": log}, path)
+    unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    assert {f"{home}.HistoryBuffer", "builtins.getattr", "numpy.ndarray"} <= set(unsafe)
     assert compare(path, slim_state, SLIM, (32, 64)) < TOLERANCE
 
 
