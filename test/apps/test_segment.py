@@ -18,8 +18,9 @@ from proxia_segmentation_ros.model.card import CardLabelSet, read_card
 
 
 class FakeSegmenter:
-    """Finds road on the left and sky on the right, of which it is less sure."""
+    """Finds road (or `left`) on the left and sky on the right, of which it is less sure."""
 
+    left = 3
     label_set = load_label_set("camvid")
     opened = closed = 0
 
@@ -32,8 +33,8 @@ class FakeSegmenter:
         if image_HWC.shape[0] < 16:
             raise InputError.from_parts("the image is small", "a larger one", "enlarge it")
         labels_HW = np.zeros(image_HWC.shape[:2], np.uint8)
-        labels_HW[:, : labels_HW.shape[1] // 2] = 3
-        confidence_HW = np.where(labels_HW == 3, 255, 102).astype(np.uint8)
+        labels_HW[:, : labels_HW.shape[1] // 2] = self.left
+        confidence_HW = np.where(labels_HW == self.left, 255, 102).astype(np.uint8)
         return Segmentation(labels_HW, confidence_HW if with_confidence else None, labels_HW.shape)
 
     def close(self):
@@ -166,6 +167,16 @@ def test_outputs_among_the_images_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="next run would label"):
         run(folder, folder)
     assert run(folder / "a.png", folder)[0].labelled == 1
+
+
+@pytest.mark.parametrize(("left", "has_box"), [(3, False), (8, True)])
+def test_boxes_are_drawn_of_things_alone(tmp_path, monkeypatch, left, has_box):
+    monkeypatch.setattr(FakeSegmenter, "left", left)
+    folder = write_images(tmp_path / "in", ["a.png"])
+    run(folder, tmp_path / "plain", kinds=("overlay",))
+    run(folder, tmp_path / "boxes", kinds=("overlay",), boxes=True)
+    plain_HWC, boxes_HWC = (read(tmp_path / name / "a_overlay.png") for name in ("plain", "boxes"))
+    assert (plain_HWC != boxes_HWC).any() == has_box
 
 
 def test_interrupted_dump_goes_on_where_it_stopped(tmp_path):
