@@ -4,13 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.evaluation.evaluator import (
-        EvaluationReport as EvaluationReport,
-    )
     from proxia_segmentation_ros.evaluation.evaluator import evaluate as evaluate
     from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix as ConfusionMatrix
+    from proxia_segmentation_ros.evaluation.report import EvaluationReport as EvaluationReport
 
-_HOMES = {"ConfusionMatrix": "metrics", "EvaluationReport": "evaluator", "evaluate": "evaluator"}
+_HOMES = {"ConfusionMatrix": "metrics", "EvaluationReport": "report", "evaluate": "evaluator"}
 __all__ = ["ConfusionMatrix", "EvaluationReport", "evaluate"]
 
 

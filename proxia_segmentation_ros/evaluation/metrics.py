@@ -33,6 +33,31 @@ class ConfusionMatrix:
         totals: np.ndarray = self._counts.sum(axis=1)
         return totals
 
+    @property
+    def predicted_pixels(self) -> np.ndarray:
+        """Counts of pixels by predicted class among those that have a true one, int64 (K,)."""
+        totals: np.ndarray = self._counts[:, :-1].sum(axis=0)
+        return totals
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Everything counted, int64 (K, K + 1): `counts` beside `missed`."""
+        return self._counts.copy()
+
+    def add_cells(self, cells: np.ndarray) -> None:
+        """Add what another matrix of the same classes has counted: its `cells`.
+
+        Raises:
+            InputError: they are not those of such a matrix.
+        """
+        if cells.shape != self._counts.shape or cells.dtype != np.int64:
+            raise InputError.from_parts(
+                f"cells are {cells.dtype} of shape {cells.shape}",
+                f"int64 of shape {self._counts.shape}",
+                "take them from a matrix of the same classes",
+            )
+        self._counts += cells
+
     def add(self, truth_HW: np.ndarray, predicted_HW: np.ndarray) -> None:
         """Count one image.
 
@@ -62,7 +87,7 @@ class ConfusionMatrix:
     def iou_per_class(self) -> np.ndarray:
         """Intersection over union by class, float64 (K,); NaN where neither side has it."""
         correct = self._counts.diagonal()
-        union = self.true_pixels + self._counts[:, :-1].sum(axis=0) - correct
+        union = self.true_pixels + self.predicted_pixels - correct
         return _divide(correct, union)
 
     def mean_iou(self, *, only_true_classes: bool = False) -> float:
@@ -74,9 +99,26 @@ class ConfusionMatrix:
         is_taken = self.true_pixels > 0 if only_true_classes else ~np.isnan(iou)
         return float(iou[is_taken].mean()) if is_taken.any() else float("nan")
 
-    def accuracy_per_class(self) -> np.ndarray:
+    def recall_per_class(self) -> np.ndarray:
         """Share of each class's true pixels found, float64 (K,); NaN without any."""
         return _divide(self._counts.diagonal(), self.true_pixels)
+
+    def precision_per_class(self) -> np.ndarray:
+        """Share of each class's predicted pixels that are right, float64 (K,); NaN without any."""
+        return _divide(self._counts.diagonal(), self.predicted_pixels)
+
+    def mean_accuracy(self) -> float:
+        """Mean recall of the classes that have true pixels; NaN when there are none."""
+        recall = self.recall_per_class()
+        is_taken = ~np.isnan(recall)
+        return float(recall[is_taken].mean()) if is_taken.any() else float("nan")
+
+    def frequency_weighted_iou(self) -> float:
+        """Mean of the IoU, weighted by true pixels; NaN when there are none."""
+        true_pixels = self.true_pixels
+        is_taken = true_pixels > 0
+        weighted = self.iou_per_class()[is_taken] * true_pixels[is_taken]
+        return float(_divide(weighted.sum(), true_pixels.sum()))
 
     def pixel_accuracy(self) -> float:
         """Share of all counted pixels found; NaN without any."""

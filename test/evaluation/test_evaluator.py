@@ -61,17 +61,23 @@ def test_dict_of_a_report_is_strict_json() -> None:
     raw = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert raw["iou"]["sky"] == 1.0
     assert raw["iou"]["car"] is None
-    assert raw["mean_iou"] == 1.0
+    assert (raw["precision"]["sky"], raw["recall"]["sky"]) == (1.0, 1.0)
+    assert raw["recall"]["car"] is None
+    assert (raw["mean_iou"], raw["mean_accuracy"], raw["frequency_weighted_iou"]) == (1, 1, 1)
     assert (raw["label_set"], raw["images"]) == ("camvid", 1)
 
 
 def test_text_of_a_report_has_a_line_for_each_class() -> None:
     report = evaluate(RedSegmenter(), [make_pair([[0, 1, 1]], [[0, 1, 2]])])
     rows = {line.split("  ")[0].strip(): line.split() for line in report.to_text().splitlines()}
-    assert rows["building"] == ["building", "0.500", "0.500", "0.667"]
-    assert rows["car"] == ["car", "-", "-", "0.000"]
+    assert rows["class"] == ["class", "IoU", "precision", "recall", "share"]
+    assert rows["building"] == ["building", "0.500", "1.000", "0.500", "0.667"]
+    assert rows["pole"] == ["pole", "0.000", "0.000", "-", "0.000"]
+    assert rows["car"] == ["car", "-", "-", "-", "0.000"]
     assert rows["mean IoU"][-1] == "0.500"
     assert rows["pixel accuracy"][-1] == "0.667"
+    assert rows["mean accuracy"][-1] == "0.750"
+    assert rows["weighted IoU"][-1] == "0.667"
     assert rows["images"][-1] == "1"
 
 

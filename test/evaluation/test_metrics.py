@@ -31,7 +31,7 @@ def test_scores_equal_the_reference() -> None:
     np.testing.assert_allclose(matrix.iou_per_class(), wanted["iu"], rtol=1e-12)
     assert matrix.mean_iou() == pytest.approx(float(wanted["iu"].mean()), rel=1e-12)
     assert matrix.pixel_accuracy() == pytest.approx(float(wanted["acc"][0]), rel=1e-12)
-    assert matrix.accuracy_per_class().mean() == pytest.approx(float(wanted["acc_cls"][0]))
+    assert matrix.mean_accuracy() == pytest.approx(float(wanted["acc_cls"][0]))
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,32 @@ def test_unlabeled_prediction_is_a_miss_of_the_true_class_alone() -> None:
     assert matrix.pixel_accuracy() == 0.75
 
 
+def test_precision_is_of_the_predicted_and_recall_of_the_true_pixels() -> None:
+    # class 0: three true pixels of which one is found; five predicted of which one is right
+    matrix = make_matrix([0, 0, 0, 1, 1, 1, 1], [0, 1, 2, 0, 0, 0, 0])
+    assert matrix.predicted_pixels.tolist() == [5, 1, 1]
+    assert matrix.precision_per_class()[0] == pytest.approx(1 / 5)
+    assert matrix.recall_per_class()[0] == pytest.approx(1 / 3)
+    assert matrix.precision_per_class()[2] == 0.0
+    assert math.isnan(matrix.recall_per_class()[2])
+
+
+def test_means_weigh_classes_alike_or_by_their_pixels() -> None:
+    matrix = make_matrix([0, 0, 0, 1, 1], [0, 0, 0, 1, 2])
+    assert matrix.mean_accuracy() == pytest.approx((1 + 1 / 2) / 2)
+    assert matrix.frequency_weighted_iou() == pytest.approx(3 / 5 * 1 + 2 / 5 * 1 / 2)
+
+
+def test_matrices_add_up_as_their_images_do() -> None:
+    one, other = make_matrix([0, 1, 1], [0, 1, 255]), make_matrix([2, 2], [2, 0])
+    one.add_cells(other.cells)
+    both = make_matrix([0, 1, 1, 2, 2], [0, 1, 255, 2, 0])
+    np.testing.assert_array_equal(one.cells, both.cells)
+    assert one.missed.tolist() == [0, 1, 0]
+    with pytest.raises(InputError, match=r"int64 of shape \(2, 3\); expected int64 of .*3, 4"):
+        one.add_cells(ConfusionMatrix(2).cells)
+
+
 def test_class_that_nobody_has_is_nan_and_outside_the_mean() -> None:
     matrix = make_matrix([0, 0, 1, 1], [0, 0, 1, 0])
     iou = matrix.iou_per_class()
@@ -87,6 +113,8 @@ def test_empty_matrix_has_no_scores(recwarn: pytest.WarningsRecorder) -> None:
     matrix = ConfusionMatrix(3)
     assert math.isnan(matrix.mean_iou())
     assert math.isnan(matrix.pixel_accuracy())
+    assert math.isnan(matrix.mean_accuracy())
+    assert math.isnan(matrix.frequency_weighted_iou())
     assert math.isnan(make_matrix([255], [0]).mean_iou(only_true_classes=True))
     assert not recwarn.list
 
