@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from proxia_segmentation_ros.data.dataset import PathPair
-from proxia_segmentation_ros.data.pair_files import IMAGE_SUFFIXES, PairFiles
+from proxia_segmentation_ros.data.pair_files import (
+    IMAGE_SUFFIXES,
+    MASK_SUFFIXES,
+    PairFiles,
+    list_files,
+)
 from proxia_segmentation_ros.data.pair_files import read_image as read_image
 from proxia_segmentation_ros.data.pair_files import read_mask as read_mask
 from proxia_segmentation_ros.errors import InputError
@@ -32,8 +37,8 @@ def _pair_files(images: Path, masks: Path) -> list[PathPair]:
                 "a folder of images and one of masks",
                 "check the path",
             )
-    masks_by_stem = {path.stem: path for path in masks.iterdir()}
-    found = sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    masks_by_stem = {path.stem: path for path in list_files(masks, MASK_SUFFIXES)}
+    found = list_files(images, IMAGE_SUFFIXES)
     if not found:
         raise InputError.from_parts(
             f"folder {str(images)!r} holds no image",
@@ -45,7 +50,7 @@ def _pair_files(images: Path, masks: Path) -> list[PathPair]:
         raise InputError.from_parts(
             f"{len(missing)} of {len(found)} images have no mask in {str(masks)!r}, "
             f"first {missing[0]!r}",
-            "a mask of the same file name for every image",
+            f"a mask of the same name that ends in {', '.join(MASK_SUFFIXES)} for every image",
             "add the masks or remove the images",
         )
     return [(path, masks_by_stem[path.stem]) for path in found]

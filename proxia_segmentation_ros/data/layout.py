@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from proxia_segmentation_ros.data.dataset import PathPair
-from proxia_segmentation_ros.data.pair_files import IMAGE_SUFFIXES
+from proxia_segmentation_ros.data.pair_files import IMAGE_SUFFIXES, list_files
 from proxia_segmentation_ros.errors import InputError
 
 
@@ -42,11 +42,7 @@ def _find(
 
 def list_images(folder: Path, ending: str = "") -> list[Path]:
     """Return the images of a folder whose names end so, in the order of their names."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.name.endswith(ending)
-    )
+    return [path for path in list_files(folder, IMAGE_SUFFIXES) if path.name.endswith(ending)]
 
 
 def pair_by_stem(dataset: str, images: Path, masks: Path) -> list[PathPair]:

@@ -12,6 +12,19 @@ from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelSet
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
+
+
+def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return the files that end so, in the order of their names.
+
+    Hidden ones are left out: archives made on macOS hold a `._NAME` beside each file.
+    """
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -39,6 +52,9 @@ def read_ids(path: Path) -> np.ndarray:
         raise InputError.from_parts(
             f"mask {str(path)!r} can't be read", "a PNG file of class ids", "check the file"
         )
+    if mask.ndim == 3 and (mask[..., :1] == mask).all():
+        # Grey values saved as colours say the same ids.
+        mask = np.ascontiguousarray(mask[..., 0])
     if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
         raise InputError.from_parts(
             f"mask {str(path)!r} has the shape {mask.shape} of {mask.dtype}",

@@ -109,6 +109,13 @@ def test_missing_folder_is_named(tmp_path: Path, removed: str, named: str) -> No
         open_dataset("cityscapes", tmp_path, "train")
 
 
+def test_other_files_in_a_city_do_not_count(tmp_path: Path) -> None:
+    city = write_fine(tmp_path) / "leftImg8bit" / "val" / "munster"
+    for name in ("._munster_000000_000000_leftImg8bit.png", "license.txt", "cover.png"):
+        (city / name).write_text("")
+    assert len(open_dataset("cityscapes", tmp_path, "val")) == 4
+
+
 def test_missing_mask_is_named(tmp_path: Path) -> None:
     name = "munster_000000_000001_gtFine_labelIds.png"
     (write_fine(tmp_path) / "gtFine" / "val" / "munster" / name).unlink()

@@ -75,3 +75,16 @@ def test_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
 def test_colour_mask_is_refused(folders: tuple[Path, Path]) -> None:
     with pytest.raises(InputError, match="one channel"):
         read_mask(folders[0] / "0.png", load_label_set("camvid"))
+
+
+def test_grey_mask_saved_as_colours_is_read(folders: tuple[Path, Path]) -> None:
+    cv2.imwrite(str(folders[1] / "0.png"), np.full((20, 30, 3), 4, np.uint8))
+    assert set(np.unique(ImageMaskFolder(*folders, load_label_set("camvid"))[0][1])) == {4}
+
+
+def test_other_files_beside_images_and_masks_do_not_count(folders: tuple[Path, Path]) -> None:
+    images, masks = folders
+    for path in (images / "._0.png", masks / "._0.png", masks / "0.json", images / "notes.txt"):
+        path.write_text("{}")
+    pairs = ImageMaskFolder(*folders, load_label_set("camvid"))
+    assert [mask.name for _, mask in pairs.paths] == ["0.png", "1.png", "2.png"]
