@@ -117,7 +117,11 @@ def _as_selection(row: np.ndarray) -> Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassUniformSource:
-    """A source of a `PairMixture` that draws its pairs by an `EpochPlan`."""
+    """A source of a `PairMixture` that draws its pairs by an `EpochPlan`.
+
+    Beside other sources it passes over the places that they take, so an epoch of the plan is as
+    many pairs of the whole mixture.
+    """
 
     name: str
     weight: float

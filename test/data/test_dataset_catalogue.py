@@ -1,6 +1,8 @@
 """Data sets by name: CamVid, ADE20K, Mapillary Vistas and any folder."""
 
+import inspect
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -189,3 +191,13 @@ def test_wrong_request_is_refused(
 def test_unknown_split_says_which_there_are(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"split of data set {name} is 'nowhere'.*'train"):
         open_dataset(name, tmp_path, "nowhere")
+
+
+def test_document_names_every_data_set_and_option() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    rows = [line.split("|")[1] for line in document.splitlines() if line.startswith("| `")]
+    documented = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    options = {
+        option for opener in OPENERS.values() for option in inspect.signature(opener).parameters
+    }
+    assert documented == {*OPENERS, *options} - {"root", "split"}
