@@ -71,14 +71,18 @@ def test_show_tells_terms_and_where_the_file_is(
 def test_download_says_how_to_use_the_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    entry = weights.read_catalogue()["mscale-cityscapes"]
-    network = build_model(entry.architecture, entry.classes, ocr_mid=8, ocr_key=8, attention_mid=8)
+    catalogue = dict(weights.read_catalogue())
+    entry = catalogue["mscale-cityscapes"].model_copy(
+        update={"architecture": "hrnet_w18_small_v1_ocr_mscale"}
+    )
+    monkeypatch.setattr(weights, "read_catalogue", lambda: catalogue | {entry.name: entry})
+    network = build_model(entry.architecture, 19, ocr_mid=8, ocr_key=8, attention_mid=8)
     source = folder / "turtle.pth"
     torch.save(network.state_dict(), source)
     code, out, _ = call(monkeypatch, capsys, "download", entry.name, "--file", str(source))
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].endswith(": hrnet_w48_ocr_mscale, 19 classes of cityscapes")
+    assert lines[0].endswith(": hrnet_w18_small_v1_ocr_mscale, 19 classes of cityscapes")
     assert lines[1].startswith("terms: published with NVIDIA/semantic-segmentation")
     assert lines[2] == "use it as: --weights mscale-cityscapes"
     assert read_card(entry.name).scores == entry.scores
