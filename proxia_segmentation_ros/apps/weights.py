@@ -83,11 +83,15 @@ def describe_weights(name: str) -> WeightsRow:
 def download_weights(name: str, progress: Progress, file: Path | None = None) -> Path:
     """Fetch published weights, or take `file`; verify and convert them, return their path.
 
+    Weights that are here already are not fetched again; another `file` replaces them.
+
     Raises:
         WeightsError: the name isn't published, the file isn't the published one, there is no
             connection, or nothing can be written.
     """
     entry = _find_entry(name)
+    if file is None and locate_converted(name).is_file():
+        return locate_converted(name)
     source = file or find_weights_folder() / DOWNLOADS / entry.file
     if file is None and not source.is_file():
         download_file(_make_download(entry, source), progress)

@@ -3,6 +3,7 @@
 import fcntl
 import http.client
 import json
+import os
 import re
 import time
 import urllib.error
@@ -68,6 +69,9 @@ def _open_alone(part: Path) -> Iterator[BinaryIO]:
     with part.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not (part.exists() and os.path.samefile(part, file.fileno())):
+                # Another process has just finished: what we opened bears its final name now.
+                raise BlockingIOError
         except BlockingIOError as error:
             raise WeightsError.from_parts(
                 f"{str(part)!r} is being written by another process",

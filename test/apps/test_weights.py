@@ -122,12 +122,20 @@ def test_hash_of_the_first_download_binds_where_none_is_published(
     change_entry(monkeypatch, url=server.url, sha256="")
     download_weights(NAME, Silent())
     first = hashlib.sha256(content).hexdigest()
+    (folder / "hr18s-cityscapes.safetensors").unlink()
     server.content += b"another file by now"
     server.etag = '"two"'
     with pytest.raises(WeightsError, match=rf"expected the recorded in SHA256SUMS {first}; get"):
         download_weights(NAME, Silent())
     assert (folder / "SHA256SUMS").read_text().count("\n") == 1
-    assert read_card(NAME).name == NAME, "the first file is still there"
+    assert not (folder / "hr18s-cityscapes.safetensors").exists()
+
+
+def test_weights_that_are_here_are_not_fetched_again(server: FileServer, folder: Path) -> None:
+    first = download_weights(NAME, Silent())
+    server.asked = []
+    assert download_weights(NAME, Silent()) == first
+    assert server.asked == []
 
 
 def test_file_fetched_by_hand_needs_no_network(

@@ -204,6 +204,17 @@ def test_two_downloads_do_not_write_one_file(server: FileServer, tmp_path: Path)
     assert server.asked == []
 
 
+def test_file_that_another_process_just_finished_is_left_alone(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, target = tmp_path / "weights.pth.part", tmp_path / "weights.pth"
+    part.write_bytes(CONTENT)
+    monkeypatch.setattr(fcntl, "flock", lambda _file, _how: part.replace(target))
+    with pytest.raises(WeightsError, match=r"is being written by another process"):
+        fetch(server.url, target)
+    assert target.read_bytes() == CONTENT
+
+
 def test_folder_that_can_not_be_is_one_sentence(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WeightsError, match=r"can't be written \(.*\); expected a folder with room"):
