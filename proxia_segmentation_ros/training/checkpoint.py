@@ -1,7 +1,6 @@
 """Resumable checkpoints of a run, written atomically."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,13 @@ from proxia_segmentation_ros.errors import WeightsError
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` so that a crash leaves either the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    # One name for all attempts: what a kill leaves is overwritten by the next.
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,11 +1,22 @@
 """Losses of one logit map: weighted cross-entropies, border relaxation, the soft Jaccard index.
 
+With several processes each returns this one's share: the shares add up to the loss of all
+images (`training/processes.py`).
+
 Shape legend: N images, K classes, H, W pixels.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from proxia_segmentation_ros.training.processes import (
+    add_up,
+    add_up_differentiably,
+    count_processes,
+)
+
+LEAST_WEIGHT = 1e-12
 
 
 def compute_cross_entropy(
@@ -14,10 +25,20 @@ def compute_cross_entropy(
     unlabeled_id: int,
     class_weights_K: Tensor | None = None,
 ) -> Tensor:
-    """Return the class-weighted mean over labelled pixels."""
-    return F.cross_entropy(
-        logits_NKHW.float(), labels_NHW, weight=class_weights_K, ignore_index=unlabeled_id
+    """Return the class-weighted mean over labelled pixels; 0 where there are none."""
+    total = F.cross_entropy(
+        logits_NKHW.float(),
+        labels_NHW,
+        weight=class_weights_K,
+        ignore_index=unlabeled_id,
+        reduction="sum",
     )
+    labelled = labels_NHW[labels_NHW != unlabeled_id]
+    if class_weights_K is None:
+        weight = labelled.new_tensor(labelled.numel()).float()
+    else:
+        weight = class_weights_K[labelled].sum()
+    return total / add_up(weight).clamp(min=LEAST_WEIGHT)
 
 
 def compute_image_weighted_cross_entropy(
@@ -48,7 +69,7 @@ def compute_image_weighted_cross_entropy(
             )
         )
     total = torch.stack(means).sum()
-    return total if batch_sum else total / len(means)
+    return total if batch_sum else total / (len(means) * count_processes())
 
 
 def _weigh_by_share(labels: Tensor, num_classes: int, bound: float) -> Tensor:
@@ -76,7 +97,7 @@ def compute_relaxed_cross_entropy(
     # Where nothing is accepted the sum is -inf and its gradient undefined: never look there.
     accepted_NKHW = accepted_NKHW | ~is_labeled_NHW.unsqueeze(1)
     log_right_NHW = log_probability_NKHW.masked_fill(~accepted_NKHW, -torch.inf).logsumexp(1)
-    return -(log_right_NHW * is_labeled_NHW).sum() / is_labeled_NHW.sum().clamp(min=1)
+    return -(log_right_NHW * is_labeled_NHW).sum() / add_up(is_labeled_NHW.sum()).clamp(min=1)
 
 
 def compute_jaccard_loss(logits_NKHW: Tensor, labels_NHW: Tensor, unlabeled_id: int) -> Tensor:
@@ -96,11 +117,14 @@ def compute_jaccard_loss(logits_NKHW: Tensor, labels_NHW: Tensor, unlabeled_id: 
     labelled = is_labeled_N1HW.flatten().to(right_N1HW.dtype)
     overlap_K = zeros_K.index_add(0, truth_N1HW.flatten(), right_N1HW.flatten())
     count_K = zeros_K.index_add(0, truth_N1HW.flatten(), labelled)
-    union_K = probability_NKHW.sum((0, 2, 3)) + count_K - overlap_K
+    sums_3K = torch.stack([overlap_K, probability_NKHW.sum((0, 2, 3)), count_K])
+    overlap_K, predicted_K, count_K = add_up_differentiably(sums_3K)
+    union_K = predicted_K + count_K - overlap_K
     is_present_K = count_K > 0
     if not is_present_K.any():
         return logits_NKHW.sum() * 0
-    return 1 - (overlap_K[is_present_K] / union_K[is_present_K]).mean()
+    loss = 1 - (overlap_K[is_present_K] / union_K[is_present_K]).mean()
+    return loss / count_processes()
 
 
 def balance_classes(counts_K: Tensor, exponent: float) -> Tensor:

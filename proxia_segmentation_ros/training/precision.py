@@ -17,8 +17,10 @@ def has_native_bf16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def choose_dtype(precision: str) -> torch.dtype:
-    """Return the autocast type for `auto`, `f32` or `bf16`."""
-    if precision == "bf16" or (precision == "auto" and has_native_bf16()):
-        return torch.bfloat16
-    return torch.float32
+def choose_dtype(precision: str, device: torch.device | None = None) -> torch.dtype:
+    """Return the autocast type for `auto`, `f32` or `bf16`; no device is the CPU."""
+    if precision == "auto":
+        is_cuda = device is not None and device.type == "cuda"
+        has_bf16 = torch.cuda.is_bf16_supported() if is_cuda else has_native_bf16()
+        return torch.bfloat16 if has_bf16 else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from proxia_segmentation_ros.training.processes import add_up, count_processes
+
 SIDE = 3
 POOL = 4
 LEAST_PROBABILITY = 1e-6
@@ -30,7 +32,7 @@ def compute_rmi_loss(
     truth_NKHW, is_labeled_N1HW = encode_labels(labels_NHW, logits_NKHW.shape[1], unlabeled_id)
     bce = _average_bce(logits_NKHW, truth_NKHW, is_labeled_N1HW)
     probability_NKHW = logits_NKHW.sigmoid() * is_labeled_N1HW + LEAST_PROBABILITY
-    region = compute_region_loss(truth_NKHW, probability_NKHW)
+    region = compute_region_loss(truth_NKHW, probability_NKHW) / count_processes()
     return bce_share * bce + (1 - bce_share) * region
 
 
@@ -55,7 +57,7 @@ def _average_bce(logits_NKHW: Tensor, truth_NKHW: Tensor, is_labeled_N1HW: Tenso
     total = F.binary_cross_entropy_with_logits(
         logits_NKHW, truth_NKHW, weight=weight_NKHW, reduction="sum"
     )
-    return total / (is_labeled_N1HW.sum() + 1)
+    return total / (add_up(is_labeled_N1HW.sum()) + 1)
 
 
 def compute_region_loss(truth_NKHW: Tensor, probability_NKHW: Tensor) -> Tensor:

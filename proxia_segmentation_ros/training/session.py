@@ -1,6 +1,6 @@
 """A whole training run from a recipe: data, network, trainer and the final weight file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from proxia_segmentation_ros.data.dataset import Dataset
 from proxia_segmentation_ros.data.folder import ImageMaskFolder
 from proxia_segmentation_ros.data.mixture import Pair, PairMixture, Source
 from proxia_segmentation_ros.data.synthetic import StreetScene
@@ -20,8 +21,23 @@ from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.checkpoint import load_weights, save_weights
 from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint
+from proxia_segmentation_ros.training.processes import (
+    add_up,
+    choose_device,
+    count_processes,
+    get_rank,
+    join_processes,
+)
 from proxia_segmentation_ros.training.recipe import DataSettings, Recipe, load_recipe
-from proxia_segmentation_ros.training.trainer import LAST_NAME, Normalisation, Trainer
+from proxia_segmentation_ros.training.run_log import Report
+from proxia_segmentation_ros.training.trainer import (
+    BEST_NAME,
+    LAST_NAME,
+    Normalisation,
+    Tick,
+    Trainer,
+    ignore_steps,
+)
 
 SizeHW = tuple[int, int]
 SYNTHETIC_VALIDATION_SEED = 900_000
@@ -91,38 +107,70 @@ def make_sources(settings: DataSettings, label_set: LabelSet) -> list[Source]:
 
 
 def measure_miou(
-    model: nn.Module, pairs: list[Pair], size_hw: SizeHW, num_classes: int
+    model: nn.Module, pairs: Iterable[Pair], size_hw: SizeHW, num_classes: int
 ) -> ConfusionMatrix:
     """Score a network at `size_hw` against masks of any size, by the label rule."""
     matrix = ConfusionMatrix(num_classes)
     normalisation = Normalisation()
+    device = next((one.device for one in model.parameters()), torch.device("cpu"))
     with torch.no_grad():
         for image_HWC, labels_HW in pairs:
-            image_NCHW = normalisation.apply(torch.from_numpy(image_HWC[None]))
+            image_NCHW = normalisation.apply(torch.from_numpy(image_HWC[None]).to(device))
             logits = model(resize_bilinear(image_NCHW, size_hw))
             logits = resize_bilinear(logits, (labels_HW.shape[0], labels_HW.shape[1]))
-            matrix.add(labels_HW, logits.argmax(1)[0].numpy())
+            matrix.add(labels_HW, logits.argmax(1)[0].cpu().numpy())
+    return matrix
+
+
+class EveryNth:
+    """Every `stride`-th pair of a data set, at most `limit` of them; read when asked for."""
+
+    def __init__(self, pairs: Dataset, stride: int, limit: int) -> None:
+        self._pairs = pairs
+        indices = range(0, len(pairs), stride)
+        self._indices = indices[:limit] if limit else indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Return one pair."""
+        return self._pairs[self._indices[index]]
+
+
+def measure_together(
+    model: nn.Module, pairs: Sequence[Pair] | EveryNth, size_hw: SizeHW, num_classes: int
+) -> ConfusionMatrix:
+    """Score a network as `measure_miou` does; each process takes every n-th pair."""
+    mine = (pairs[index] for index in range(get_rank(), len(pairs), count_processes()))
+    part = measure_miou(model, mine, size_hw, num_classes)
+    if count_processes() == 1:
+        return part
+    device = next(model.parameters()).device
+    matrix = ConfusionMatrix(num_classes)
+    matrix.add_cells(add_up(torch.from_numpy(part.cells).to(device)).cpu().numpy())
     return matrix
 
 
 def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module], dict[str, Any]]:
     """Return the function that scores a network on the recipe's validation data."""
     data = recipe.data
-    sets: dict[str, list[Pair]] = {}
+    limit = recipe.validate_limit
+    sets: dict[str, list[Pair] | EveryNth] = {}
     if data.synthetic_weight > 0:
         sets["synthetic"] = [
             StreetScene.sample(SYNTHETIC_VALIDATION_SEED + index, data.synthetic_size_hw)
-            for index in range(SYNTHETIC_VALIDATION_FRAMES)
+            for index in range(limit or SYNTHETIC_VALIDATION_FRAMES)
         ]
     if data.folder_weight > 0:
         root = Path(data.root)
         pairs = ImageMaskFolder(root / data.val_images, root / data.val_masks, label_set)
-        sets["folder"] = [pairs[i] for i in range(0, len(pairs), recipe.validate_stride)]
+        sets["folder"] = EveryNth(pairs, recipe.validate_stride, limit)
 
     def validate(model: nn.Module) -> dict[str, Any]:
         row: dict[str, Any] = {}
         for name, chosen in sets.items():
-            matrix = measure_miou(model, chosen, recipe.model.size_hw, len(label_set))
+            matrix = measure_together(model, chosen, recipe.model.size_hw, len(label_set))
             row[f"{name}_miou"] = round(matrix.mean_iou(), 4)
             row[f"{name}_iou"] = [round(float(value), 3) for value in matrix.iou_per_class()]
         row["val_miou"] = row["folder_miou" if "folder" in sets else "synthetic_miou"]
@@ -131,7 +179,9 @@ def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module]
     return validate
 
 
-def make_trainer(recipe: Recipe, folder: Path, report: Callable[[dict[str, Any]], None]) -> Trainer:
+def make_trainer(
+    recipe: Recipe, folder: Path, report: Report, tick: Tick = ignore_steps
+) -> Trainer:
     """Put data, network and trainer together."""
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -152,20 +202,21 @@ def make_trainer(recipe: Recipe, folder: Path, report: Callable[[dict[str, Any]]
         validate=make_validation(recipe, label_set),
         label_set=label_set,
         report=report,
+        tick=tick,
+        device=choose_device(recipe.device),
     )
 
 
 def make_card(recipe: Recipe, scores: dict[str, float]) -> ModelCard:
     """Return the card of a network trained by `recipe`."""
     settings = recipe.model
-    is_multi_scale = settings.architecture.endswith("_mscale")
     return ModelCard(
         name=settings.name,
         architecture=settings.architecture,
         ocr_mid=settings.ocr_mid,
         ocr_key=settings.ocr_key,
         attention_mid=settings.attention_mid,
-        scales=(0.5, 1.0) if is_multi_scale else (1.0,),
+        scales=(0.5, 1.0) if settings.is_multi_scale else (1.0,),
         size_hw=settings.size_hw,
         mean=Normalisation().mean,
         std=Normalisation().std,
@@ -183,11 +234,14 @@ def train_from_recipe(
     *,
     out: Path,
     resume: bool = False,
-    report: Callable[[dict[str, Any]], None],
+    report: Report,
+    tick: Tick = ignore_steps,
 ) -> Path:
     """Train by a recipe; return the weight file with the best validation score.
 
-    `report` is given every row of the log: `step` with `loss`, or with validation scores.
+    `report` is given every row of the log: `step` with `loss`, with validation scores or with a
+    `note`; `tick(step, steps)` comes after every step. Processes that torchrun started train
+    together; `report` is called in the first one.
 
     Raises:
         ConfigError: the recipe is wrong, or `out` holds another run and `resume` is false.
@@ -201,18 +255,27 @@ def train_from_recipe(
             "a folder without one, or its continuation",
             "name another folder with --out, or go on with --resume",
         )
-    trainer = make_trainer(recipe, out, report)
-    if resume:
-        trainer.resume()
-    best = trainer.run()
-    return write_best_weights(recipe, out, best)
+    with join_processes(recipe.device):
+        trainer = make_trainer(recipe, out, report, tick)
+        if resume:
+            trainer.resume()
+        best = trainer.run()
+        path = get_weights_path(recipe, out)
+        if get_rank() == 0:
+            write_best_weights(recipe, out, best)
+    return path
+
+
+def get_weights_path(recipe: Recipe, out: Path) -> Path:
+    """Return where a run in `out` leaves its best weights."""
+    return out / f"{recipe.model.name}.safetensors"
 
 
 def write_best_weights(recipe: Recipe, out: Path, best: dict[str, Any]) -> Path:
     """Turn the best checkpoint of a run into a weight file with its card."""
     network = build_network(recipe, len(load_label_set(recipe.data.label_set)))
-    network.load_state_dict(load_checkpoint(out / "best.pt")["model"])
+    network.load_state_dict(load_checkpoint(out / BEST_NAME)["model"])
     scores = {key: value for key, value in best.items() if isinstance(value, float)}
-    path = out / f"{recipe.model.name}.safetensors"
+    path = get_weights_path(recipe, out)
     save_weights(path, network, make_card(recipe, scores))
     return path

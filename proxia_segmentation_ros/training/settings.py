@@ -3,7 +3,7 @@
 Free of torch, so that a recipe can be read and explained at once.
 """
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
@@ -12,6 +12,9 @@ from proxia_segmentation_ros.data.augmentation import AugmentationSettings
 from proxia_segmentation_ros.errors import ConfigError
 
 SizeHW = tuple[int, int]
+# The reference doubles the power at epoch 110 of 180.
+POLY2_FROM = 110 / 180
+ScheduleName: TypeAlias = Literal["poly", "poly2", "cosine"]
 LossName: TypeAlias = Literal["cross_entropy", "image_weighted", "relaxed", "rmi"]
 
 
@@ -60,12 +63,21 @@ class DataSettings(_Settings):
 class OptimiserSettings(_Settings):
     """Loss, optimiser and schedule."""
 
-    name: Literal["sgd", "adamw"] = Field(default="adamw", description="optimiser")
+    name: Literal["sgd", "adamw", "radam"] = Field(default="adamw", description="optimiser")
     learning_rate: float = Field(default=2e-3, gt=0, description="peak learning rate")
     weight_decay: float = Field(default=1e-2, ge=0, description="decay of convolution weights")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of SGD")
     warmup_steps: int = Field(default=100, ge=0, description="steps of linear warm-up")
-    poly_power: float = Field(default=0.9, gt=0, description="power of the poly schedule")
+    schedule: ScheduleName = Field(
+        default="poly", description="fall of the learning rate to 0 at the run's end"
+    )
+    poly_power: float = Field(default=0.9, gt=0, description="power of poly and poly2")
+    poly2_from: float = Field(
+        default=POLY2_FROM, ge=0, le=1, description="share of the run where poly2 doubles its power"
+    )
+    decay_all: bool = Field(
+        default=False, description="decay batch norms and biases too, as the reference does"
+    )
     loss: LossName = Field(
         default="cross_entropy",
         description="loss of the main logits; with rmi the other maps have BCE, with relaxed "
@@ -97,15 +109,35 @@ class Recipe(_Settings):
     augmentation: AugmentationSettings = AugmentationSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     steps: int = Field(default=5000, ge=1, description="optimiser steps of the whole run")
-    batch_size: int = Field(default=8, ge=2, description="crops a step")
+    batch_size: int = Field(
+        default=8,
+        ge=1,
+        description="crops that one process holds at a time; a step of several "
+        "processes or with accumulate sees more",
+    )
+    accumulate: int = Field(
+        default=1, ge=1, description="batches whose gradients are averaged for one step"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto is CUDA where torch finds it"
+    )
     precision: Literal["auto", "f32", "bf16"] = Field(
-        default="auto", description="auto is bf16 where the CPU has it, else f32"
+        default="auto", description="auto is bf16 where the device has it, else f32"
     )
     threads: int = Field(default=0, ge=0, description="CPU threads; 0 is torch's choice")
     seed: int = Field(default=0, ge=0, description="seed of weights and pairs")
     validate_every: int = Field(default=500, ge=1, description="steps between validations")
     validate_stride: int = Field(default=1, ge=1, description="take every n-th validation pair")
+    validate_limit: int = Field(
+        default=0, ge=0, description="validation pairs of each kind at most; 0 is all"
+    )
+    class_share_pairs: int = Field(
+        default=256, ge=1, description="pairs drawn to measure how rare each class is"
+    )
     save_every: int = Field(default=100, ge=1, description="steps between checkpoints")
+    tensorboard: bool = Field(
+        default=False, description="write TensorBoard event files beside the log"
+    )
 
     @model_validator(mode="after")
     def _refuse_idle_settings(self) -> Self:
@@ -118,6 +150,12 @@ class Recipe(_Settings):
         if not self.uses_class_weights:
             self._refuse("optimiser.class_balance", 0.0, "optimiser.loss", chosen.loss)
             self._refuse("optimiser.class_boost", {}, "optimiser.loss", chosen.loss)
+        if chosen.name != "sgd":
+            self._refuse("optimiser.momentum", 0.9, "optimiser.name", chosen.name)
+        if chosen.schedule == "cosine":
+            self._refuse("optimiser.poly_power", 0.9, "optimiser.schedule", chosen.schedule)
+        if chosen.schedule != "poly2":
+            self._refuse("optimiser.poly2_from", POLY2_FROM, "optimiser.schedule", chosen.schedule)
         if not self.model.is_multi_scale:
             architecture = self.model.architecture
             self._refuse("optimiser.scale_weight", 0.0, "model.architecture", architecture)
@@ -146,5 +184,20 @@ class Recipe(_Settings):
 _ACTS = {
     "optimiser.class_balance": "it acts with loss cross_entropy",
     "optimiser.class_boost": "it acts with loss cross_entropy",
+    "optimiser.momentum": "it acts with sgd",
+    "optimiser.poly_power": "it acts with poly and poly2",
+    "optimiser.poly2_from": "it acts with poly2",
     "optimiser.scale_weight": "it acts with architectures that end in _mscale",
 }
+
+
+def flatten_settings(settings: BaseModel, prefix: str = "") -> dict[str, Any]:
+    """Return every setting by its dotted name, as plain values of YAML."""
+    flat: dict[str, Any] = {}
+    for name, plain in settings.model_dump(mode="json").items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            flat.update(flatten_settings(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = plain
+    return flat

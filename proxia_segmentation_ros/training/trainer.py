@@ -1,7 +1,5 @@
 """The training loop: draw, step, validate, save, and go on where it stopped."""
 
-import json
-import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,21 +15,37 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from proxia_segmentation_ros.data.mixture import PairMixture
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet
-from proxia_segmentation_ros.model.networks import HRNetOcr, Outputs
+from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, Outputs
 from proxia_segmentation_ros.training.branch_head import compute_outputs
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint, save_checkpoint
 from proxia_segmentation_ros.training.losses import balance_classes
 from proxia_segmentation_ros.training.objective import Objective
+from proxia_segmentation_ros.training.optimisers import make_optimiser as make_optimiser
 from proxia_segmentation_ros.training.precision import choose_dtype
-from proxia_segmentation_ros.training.recipe import OptimiserSettings, Recipe
-from proxia_segmentation_ros.training.schedule import compute_learning_rate
+from proxia_segmentation_ros.training.processes import (
+    add_up,
+    add_up_gradients,
+    count_processes,
+    get_rank,
+    send_weights,
+)
+from proxia_segmentation_ros.training.resumption import describe_changes
+from proxia_segmentation_ros.training.run_log import Report, RunLog
+from proxia_segmentation_ros.training.schedule import get_learning_rate
+from proxia_segmentation_ros.training.settings import (
+    OptimiserSettings,
+    Recipe,
+    flatten_settings,
+)
+from proxia_segmentation_ros.training.synced_batch_norm import sync_batch_norms
 
-logger = logging.getLogger(__name__)
-
-PAIRS_FOR_CLASS_SHARES = 256
 LAST_NAME = "last.pt"
+BEST_NAME = "best.pt"
+LOG_EVERY = 20
+CPU = torch.device("cpu")
 Validate = Callable[[nn.Module], dict[str, Any]]
-Report = Callable[[dict[str, Any]], None]
+Tick = Callable[[int, int], None]
+Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +58,21 @@ class Normalisation:
     def apply(self, images_NHWC: Tensor) -> Tensor:
         """Turn uint8 images into normalised image_NCHW, channels last in memory."""
         images = images_NHWC.permute(0, 3, 1, 2).float() / 255
-        mean = torch.tensor(self.mean).view(1, 3, 1, 1)
-        std = torch.tensor(self.std).view(1, 3, 1, 1)
+        mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
         return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
+def ignore_steps(_step: int, _steps: int) -> None:
+    """Show no progress."""
+
+
 class Trainer:
-    """Trains `model` on `pairs` by `recipe`; checkpoints and a log go to `folder`."""
+    """Trains `model` on `pairs` by `recipe`; checkpoints and a log go to `folder`.
+
+    Among several processes each has its own part of every batch; the first one writes.
+    `tick(step, steps)` is called after every step.
+    """
 
     def __init__(
         self,
@@ -62,8 +84,10 @@ class Trainer:
         validate: Validate,
         label_set: LabelSet,
         report: Report,
+        tick: Tick = ignore_steps,
+        device: torch.device = CPU,
     ) -> None:
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe = recipe
         self.folder = folder
         self.step = 0
@@ -71,10 +95,14 @@ class Trainer:
         self._pairs = pairs
         self._validate = validate
         self._label_set = label_set
-        self._report = report
+        self._tick = tick
+        self._device = device
+        self._log = RunLog(folder, report, is_silent=get_rank() > 0)
         self._normalisation = Normalisation()
-        self._dtype = choose_dtype(recipe.precision)
-        self._optimiser = make_optimiser(model, recipe.optimiser)
+        self._dtype = choose_dtype(recipe.precision, device)
+        sync_batch_norms(self.model, device)
+        send_weights(self.model)
+        self._optimiser = make_optimiser(self.model, recipe.optimiser)
         self._average = AveragedModel(
             self.model,
             multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.average_decay),
@@ -92,7 +120,7 @@ class Trainer:
             return None
         num_classes = len(self._label_set)
         counts = np.zeros(num_classes, np.int64)
-        for index in range(PAIRS_FOR_CLASS_SHARES):
+        for index in range(self.recipe.class_share_pairs):
             labels_HW = self._pairs[index][1]
             counts += np.bincount(labels_HW.ravel(), minlength=num_classes)[:num_classes]
         settings = self.recipe.optimiser
@@ -105,7 +133,7 @@ class Trainer:
                     "correct the recipe",
                 )
             weights[self._label_set.names.index(name)] *= factor
-        return weights
+        return weights.to(self._device)
 
     @property
     def last_path(self) -> Path:
@@ -113,91 +141,120 @@ class Trainer:
         return self.folder / LAST_NAME
 
     def resume(self) -> None:
-        """Load the newest checkpoint of the folder."""
+        """Load the newest checkpoint of the folder; the log ends there and tells what changed.
+
+        Raises:
+            ConfigError: the recipe now makes another network or optimiser.
+            WeightsError: there is no checkpoint, or it can't be read.
+        """
         state = load_checkpoint(self.last_path)
+        notes = describe_changes(state.get("recipe"), self._describe_recipe())
         self.model.load_state_dict(state["model"])
         self._average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.step = int(state["step"])
         self.best = dict(state["best"])
-        torch.set_rng_state(state["rng"])
+        self._log.cut(self.step)
+        if self.best.get("step") == self.step:
+            # A kill may have come between the two files.
+            self._save_best()
+        for note in notes:
+            self._log.add({"step": self.step, "note": note})
 
     def run(self, *, stop_step: int | None = None) -> dict[str, Any]:
         """Train to `stop_step` (default: the recipe's end); return the best validation row."""
         stop = min(stop_step or self.recipe.steps, self.recipe.steps)
         started, first_step = time.monotonic(), self.step
-        for images_NHWC, labels_NHW in self._iterate_batches(stop):
-            loss = self._take_step(images_NHWC, labels_NHW)
+        for batches in self._iterate_steps(stop):
+            loss = self._take_step(batches)
             self.step += 1
-            if self.step % 20 == 0:
-                step_s = (time.monotonic() - started) / (self.step - first_step)
-                self._log({"step": self.step, "loss": round(loss, 4), "step_s": round(step_s, 3)})
-            if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps:
-                self._validate_and_keep()
-            if self.step % self.recipe.save_every == 0 or self.step == stop:
-                save_checkpoint(self.last_path, self._state())
+            if self.step % LOG_EVERY == 0:
+                self._log_step(loss, (time.monotonic() - started) / (self.step - first_step))
+            is_due = self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps
+            is_best = is_due and self._validate_average()
+            if is_best or self.step % self.recipe.save_every == 0 or self.step == stop:
+                self._save(LAST_NAME, self._state())
+            if is_best:
+                self._save_best()
+            self._tick(self.step, self.recipe.steps)
         return self.best
 
-    def _iterate_batches(self, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Prepare one batch ahead in a thread; numpy and cv2 leave the interpreter free."""
+    def _iterate_steps(self, stop: int) -> Iterator[list[Batch]]:
+        """Prepare one step ahead in a thread; numpy and cv2 leave the interpreter free."""
         with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(self._draw_batch, self.step) if self.step < stop else None
+            waiting = pool.submit(self._draw_step, self.step) if self.step < stop else None
             for step in range(self.step, stop):
-                batch = waiting.result() if waiting is not None else self._draw_batch(step)
-                waiting = pool.submit(self._draw_batch, step + 1) if step + 1 < stop else None
-                yield batch
+                batches = waiting.result() if waiting is not None else self._draw_step(step)
+                waiting = pool.submit(self._draw_step, step + 1) if step + 1 < stop else None
+                yield batches
 
-    def _draw_batch(self, step: int) -> tuple[Tensor, Tensor]:
+    def _draw_step(self, step: int) -> list[Batch]:
+        """Return the batches of a step: among processes, each has every n-th part."""
+        times = self.recipe.accumulate
+        first, parts = step * times, count_processes()
+        return [self._draw_batch((first + time) * parts + get_rank()) for time in range(times)]
+
+    def _draw_batch(self, place: int) -> Batch:
         size = self.recipe.batch_size
-        pairs = [self._pairs[step * size + slot] for slot in range(size)]
+        pairs = [self._pairs[place * size + slot] for slot in range(size)]
         images = torch.from_numpy(np.stack([image for image, _ in pairs]))
         labels = torch.from_numpy(np.stack([labels for _, labels in pairs])).long()
         return images, labels
 
-    def _take_step(self, images_NHWC: Tensor, labels_NHW: Tensor) -> float:
-        settings = self.recipe.optimiser
-        rate = compute_learning_rate(
-            self.step,
-            peak=settings.learning_rate,
-            steps=self.recipe.steps,
-            warmup_steps=settings.warmup_steps,
-            power=settings.poly_power,
-        )
+    def _take_step(self, batches: list[Batch]) -> Tensor:
+        """Follow the mean of the batches' losses; return it, this process's share alone."""
+        rate = get_learning_rate(self.recipe.optimiser, self.step, self.recipe.steps)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self.model.train()
-        image_NCHW = self._normalisation.apply(images_NHWC)
-        is_mixed = self._dtype != torch.float32
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_mixed):
-            outputs = self._compute_outputs(image_NCHW)
-        loss = self._objective(outputs, labels_NHW)
+        # Dropout is a function of seed, step and process: nothing of it needs to be saved.
+        torch.manual_seed(make_seed(self.recipe.seed, self.step, get_rank()))
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        total = torch.zeros((), device=self._device)
+        for images_NHWC, labels_NHW in batches:
+            loss = self._compute_loss(images_NHWC, labels_NHW) / len(batches)
+            loss.backward()
+            total += loss.detach()
+        add_up_gradients(self.model.parameters())
         self._optimiser.step()
         self._average.update_parameters(self.model)
-        return float(loss.detach())
+        return total
+
+    def _compute_loss(self, images_NHWC: Tensor, labels_NHW: Tensor) -> Tensor:
+        image_NCHW = self._normalisation.apply(images_NHWC.to(self._device))
+        is_mixed = self._dtype != torch.float32
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=is_mixed):
+            outputs = self._compute_outputs(image_NCHW)
+        return self._objective(outputs, labels_NHW.to(self._device))
 
     def _compute_outputs(self, image_NCHW: Tensor) -> Outputs:
-        if isinstance(self.model, HRNetOcr):
+        if isinstance(self.model, HRNetOcr | HRNetOcrMultiScale):
             return compute_outputs(self.model, image_NCHW)
         outputs: Outputs = self.model.outputs(image_NCHW)
         return outputs
 
-    def _validate_and_keep(self) -> None:
+    def _validate_average(self) -> bool:
+        """Score the average and log it; return whether it is the best so far."""
         self.average.eval()
         row = {"step": self.step, **self._validate(self.average)}
-        self._log(row)
-        if row["val_miou"] > self.best.get("val_miou", -1.0):
+        self._log.add(row)
+        is_best: bool = row["val_miou"] > self.best.get("val_miou", -1.0)
+        if is_best:
             self.best = row
-            save_checkpoint(
-                self.folder / "best.pt", {"model": self.average.state_dict(), "step": self.step}
-            )
+        return is_best
 
-    def _log(self, row: dict[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        self._report(row)
+    def _log_step(self, loss: Tensor, step_s: float) -> None:
+        row = {"step": self.step, "loss": round(float(add_up(loss)), 4), "step_s": round(step_s, 3)}
+        remaining = self.recipe.steps - self.step
+        rate = get_learning_rate(self.recipe.optimiser, self.step - 1, self.recipe.steps)
+        self._log.add({**row, "learning_rate": rate, "eta_s": round(remaining * step_s)})
+
+    def _save_best(self) -> None:
+        self._save(BEST_NAME, {"model": self.average.state_dict(), "step": self.step})
+
+    def _save(self, name: str, state: dict[str, Any]) -> None:
+        if get_rank() == 0:
+            save_checkpoint(self.folder / name, state)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -206,8 +263,17 @@ class Trainer:
             "optimiser": self._optimiser.state_dict(),
             "step": self.step,
             "best": self.best,
-            "rng": torch.get_rng_state(),
+            "recipe": self._describe_recipe(),
         }
+
+    def _describe_recipe(self) -> dict[str, Any]:
+        """Return every setting, and how many processes share a batch."""
+        return {**flatten_settings(self.recipe), "processes": count_processes()}
+
+
+def make_seed(*numbers: int) -> int:
+    """Return a seed that differs wherever one of the numbers does."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
 
 
 def make_objective(
@@ -222,16 +288,3 @@ def make_objective(
         jaccard_weight=settings.jaccard_weight,
         class_weights_K=class_weights_K,
     )
-
-
-def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """Return the optimiser; batch norms and biases are not decayed."""
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    free = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
-    if settings.name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)

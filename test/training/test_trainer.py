@@ -17,7 +17,8 @@ from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.labels import LabelClass, LabelSet
 from proxia_segmentation_ros.model.networks import build_model
 from proxia_segmentation_ros.training.recipe import OptimiserSettings, Recipe
-from proxia_segmentation_ros.training.trainer import Trainer
+from proxia_segmentation_ros.training.resumption import describe_changes
+from proxia_segmentation_ros.training.trainer import Trainer, make_optimiser
 
 STEPS = 6
 TWO_CLASSES = LabelSet(
@@ -53,6 +54,7 @@ def make_trainer(
     side: int = 32,
     batch_size: int = 2,
     optimiser: OptimiserSettings | None = None,
+    accumulate: int = 1,
 ) -> Trainer:
     crop = AugmentationSettings(crop_hw=(side, side), scale_min=0.8, scale_max=1.2)
     recipe = Recipe(
@@ -60,6 +62,7 @@ def make_trainer(
         optimiser=optimiser or OptimiserSettings(warmup_steps=4),
         steps=steps,
         batch_size=batch_size,
+        accumulate=accumulate,
         validate_every=3,
         save_every=2,
         precision="f32",
@@ -176,3 +179,91 @@ def test_class_weights_are_measured_only_for_a_loss_that_has_them(tmp_path: Path
         report=lambda row: None,
     )
     assert trainer._objective.class_weights_K is None
+
+
+def test_accumulated_gradient_is_the_mean_of_the_batches_gradients(tmp_path: Path) -> None:
+    trainer = make_trainer(
+        tmp_path, accumulate=2, optimiser=OptimiserSettings(name="sgd", momentum=0.0)
+    )
+    for module in trainer.model.modules():
+        if isinstance(module, nn.Dropout2d):
+            module.p = 0.0
+    [batches] = list(trainer._iterate_steps(1))
+    assert len(batches) == 2
+    start = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    wanted = [torch.zeros_like(one) for one in trainer.model.parameters()]
+    for batch in batches:
+        trainer.model.load_state_dict(start)
+        trainer.model.train().zero_grad()
+        trainer._compute_loss(*batch).backward()
+        for total, parameter in zip(wanted, trainer.model.parameters(), strict=True):
+            total += parameter.grad / 2
+    trainer.model.load_state_dict(start)
+    trainer._take_step(batches)
+    for total, parameter in zip(wanted, trainer.model.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, total, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "radam"])
+@pytest.mark.parametrize("decay_all", [False, True])
+def test_decay_shrinks_batch_norms_only_when_asked(name: Any, decay_all: bool) -> None:
+    layer = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    settings = OptimiserSettings(
+        name=name, learning_rate=0.1, weight_decay=0.5, decay_all=decay_all
+    )
+    optimiser = make_optimiser(layer, settings)
+    before = [one.detach().clone() for one in layer.parameters()]
+    for parameter in layer.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+    for old, new in zip(before, layer.parameters(), strict=True):
+        factor = 0.95 if decay_all or new.ndim > 1 else 1.0
+        torch.testing.assert_close(new.detach(), factor * old)
+
+
+def test_resuming_tells_what_changed_in_the_recipe(tmp_path: Path) -> None:
+    make_trainer(tmp_path).run(stop_step=3)
+    rows: list[dict[str, Any]] = []
+    longer = make_trainer(tmp_path, steps=9, batch_size=3)
+    longer._log._report = rows.append
+    longer.resume()
+    assert rows == [
+        {"step": 3, "note": "recipe changed: steps 6 -> 9"},
+        {"step": 3, "note": "recipe changed: batch_size 2 -> 3"},
+    ]
+
+
+def test_resuming_with_another_optimiser_is_refused(tmp_path: Path) -> None:
+    make_trainer(tmp_path).run(stop_step=2)
+    other = make_trainer(tmp_path, optimiser=OptimiserSettings(name="sgd"))
+    with pytest.raises(ConfigError, match=r"another optimiser.name \('adamw' -> 'sgd'\)"):
+        other.resume()
+
+
+@pytest.mark.parametrize(
+    "name", ["model.architecture", "model.ocr_mid", "model.ocr_key", "data.label_set"]
+)
+def test_changes_that_make_another_network_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"the run to resume has another {name}"):
+        describe_changes({name: 1, "steps": 2}, {name: 3, "steps": 2})
+
+
+def test_checkpoint_of_an_older_trainer_goes_on_and_says_so(tmp_path: Path) -> None:
+    make_trainer(tmp_path).run(stop_step=2)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    del state["recipe"]
+    torch.save({**state, "rng": torch.get_rng_state()}, tmp_path / "last.pt")
+    trainer = make_trainer(tmp_path)
+    trainer.resume()
+    assert trainer.step == 2
+    assert "older trainer" in (tmp_path / "log.jsonl").read_text()
+
+
+def test_best_weights_lost_between_two_files_come_back(tmp_path: Path) -> None:
+    make_trainer(tmp_path).run(stop_step=3)
+    wanted = torch.load(tmp_path / "best.pt", weights_only=True)
+    (tmp_path / "best.pt").unlink()
+    make_trainer(tmp_path).resume()
+    got = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert got["step"] == wanted["step"]
+    assert all(torch.equal(got["model"][name], one) for name, one in wanted["model"].items())

@@ -1,0 +1,21 @@
+"""Optimisers of a recipe."""
+
+import torch
+from torch import nn
+
+from proxia_segmentation_ros.training.settings import OptimiserSettings
+
+
+def make_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:
+    """Return the optimiser; batch norms and biases are decayed only with `decay_all`."""
+    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    free = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": free, "weight_decay": settings.weight_decay if settings.decay_all else 0.0},
+    ]
+    if settings.name == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
+    if settings.name == "radam":
+        return torch.optim.RAdam(groups, lr=settings.learning_rate, decoupled_weight_decay=True)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)

@@ -1,0 +1,113 @@
+"""One run in several processes, started by `torchrun`: gloo on the CPU, nccl on CUDA.
+
+Every process holds the whole network and its own part of each batch. The loss of a process is
+its share of the whole batch's loss, so gradients are added up, not averaged. With one process
+nothing here does anything.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from proxia_segmentation_ros.errors import ConfigError
+
+
+def count_processes() -> int:
+    """Return how many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def get_rank() -> int:
+    """Return the place of this process among them, from 0."""
+    return dist.get_rank() if count_processes() > 1 else 0
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of `auto`, `cpu` or `cuda`; under torchrun each process has its own.
+
+    Raises:
+        ConfigError: CUDA is asked for and not there.
+    """
+    has_cuda = torch.cuda.is_available()
+    if name == "cuda" and not has_cuda:
+        raise ConfigError.from_parts(
+            "recipe setting device is 'cuda', and torch finds no CUDA device",
+            "auto or cpu on this machine",
+            "set device=auto, or install a torch with CUDA",
+        )
+    if name == "cpu" or not has_cuda:
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+@contextmanager
+def join_processes(device_name: str) -> Iterator[None]:
+    """Join the processes that torchrun started, if it started any, until the block ends."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    device = choose_device(device_name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def add_up(values: Tensor) -> Tensor:
+    """Return the sum over all processes, without a gradient."""
+    if count_processes() == 1:
+        return values.detach()
+    total = values.detach().clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total
+
+
+class _AddUp(torch.autograd.Function):
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        return add_up(values)
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        return add_up(gradients[0])
+
+
+def add_up_differentiably(values: Tensor) -> Tensor:
+    """Return the sum over all processes; its gradient is that of all processes' losses."""
+    if count_processes() == 1:
+        return values
+    total: Tensor = _AddUp.apply(values)  # type: ignore[no-untyped-call]
+    return total
+
+
+def add_up_gradients(parameters: Iterable[Tensor]) -> None:
+    """Replace every gradient by its sum over all processes, in one message for each type."""
+    if count_processes() == 1:
+        return
+    by_type: dict[torch.dtype, list[Tensor]] = {}
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        by_type.setdefault(parameter.dtype, []).append(parameter.grad)
+    for gradients in by_type.values():
+        total = add_up(torch.cat([gradient.flatten() for gradient in gradients]))
+        parts = total.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view(gradient.shape))
+
+
+def send_weights(module: torch.nn.Module) -> None:
+    """Give every process the weights and buffers of the first one."""
+    if count_processes() > 1:
+        for tensor in module.state_dict().values():
+            sent = tensor.detach().contiguous()
+            dist.broadcast(sent, 0)
+            tensor.copy_(sent)

@@ -1,0 +1,41 @@
+"""What changed between the recipe of a checkpoint and the one that goes on with it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxia_segmentation_ros.errors import ConfigError
+
+# Another value of these is another network, or an optimiser whose state does not fit.
+FIXED = (
+    "model.architecture",
+    "model.ocr_mid",
+    "model.ocr_key",
+    "model.attention_mid",
+    "data.label_set",
+    "optimiser.name",
+    "optimiser.decay_all",
+)
+UNKNOWN_RECIPE = (
+    "this checkpoint is of an older trainer and names neither its recipe nor its random state: "
+    "the run goes on, but changed settings are not told and dropout draws anew"
+)
+
+
+def describe_changes(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each setting that changed; `before` is None for old checkpoints.
+
+    Raises:
+        ConfigError: a changed setting makes another network or optimiser.
+    """
+    if before is None:
+        return [UNKNOWN_RECIPE]
+    names = [name for name in [*now, *before] if before.get(name) != now.get(name)]
+    changed = {name: f"{before.get(name)!r} -> {now.get(name)!r}" for name in names}
+    fixed = [name for name in changed if name in FIXED]
+    if fixed:
+        raise ConfigError.from_parts(
+            f"the run to resume has another {fixed[0]} ({changed[fixed[0]]})",
+            f"the same {', '.join(FIXED)}",
+            "resume with the run's own recipe, or start another run with --out",
+        )
+    return [f"recipe changed: {name} {change}" for name, change in changed.items()]

@@ -1,0 +1,46 @@
+"""The log of a run: one JSON object a line, cut back to the checkpoint that a run goes on from."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+LOG_NAME = "log.jsonl"
+Row = dict[str, Any]
+Report = Callable[[Row], None]
+
+
+class RunLog:
+    """Writes rows to the log of `folder` and hands them to `report`; a silent one does neither."""
+
+    def __init__(self, folder: Path, report: Report, *, is_silent: bool = False) -> None:
+        self._path = folder / LOG_NAME
+        self._report = report
+        self._is_silent = is_silent
+
+    def add(self, row: Row) -> None:
+        """Append a row."""
+        if self._is_silent:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self._report(row)
+
+    def cut(self, step: int) -> None:
+        """Drop the rows after `step`, which will come again, and a line torn by a kill."""
+        if self._is_silent or not self._path.exists():
+            return
+        lines = self._path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if _read_step(line) <= step]
+        partial = self._path.with_name(f"{LOG_NAME}.partial")
+        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        partial.replace(self._path)
+
+
+def _read_step(line: str) -> float:
+    """Return the step of a row; a line that is no row comes after every step."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

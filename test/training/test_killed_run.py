@@ -1,0 +1,101 @@
+"""A run that is killed with -9 and goes on."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+STEPS = 45
+# Validation and checkpoints fall on different steps, and log rows on others.
+SETTINGS = [
+    "model.ocr_mid=8",
+    "model.ocr_key=4",
+    "model.size_hw=[32, 48]",
+    "augmentation.crop_hw=[32, 32]",
+    "data.synthetic_weight=0",
+    "optimiser.warmup_steps=4",
+    f"steps={STEPS}",
+    "batch_size=2",
+    "validate_every=10",
+    "save_every=7",
+    "class_share_pairs=4",
+    "precision=f32",
+    "device=cpu",
+    "threads=1",
+]
+
+
+@pytest.fixture
+def pairs_folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for part in ("train", "val"):
+        for folder in (part, f"{part}annot"):
+            (tmp_path / "data" / folder).mkdir(parents=True)
+        for index in range(3):
+            image = rng.integers(0, 255, (40, 60, 3), dtype=np.uint8)
+            mask = rng.integers(0, 12, (40, 60), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / "data" / part / f"{index}.png"), image)
+            cv2.imwrite(str(tmp_path / "data" / f"{part}annot" / f"{index}.png"), mask)
+    return tmp_path / "data"
+
+
+def start(folder: Path, data: Path, *further: str) -> subprocess.Popen[bytes]:
+    sets = [part for one in [*SETTINGS, f"data.root={data}"] for part in ("--set", one)]
+    command = ["-m", "proxia_segmentation_ros.cli", "train", "camvid", "-o", str(folder)]
+    return subprocess.Popen([sys.executable, *command, *sets, *further], stdout=subprocess.DEVNULL)
+
+
+def kill_after_step(process: subprocess.Popen[bytes], folder: Path, step: int) -> None:
+    """Kill the run as soon as its log holds a row of `step`."""
+    deadline = time.monotonic() + 240
+    while not any(row["step"] >= step for row in read_rows(folder)):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(30) == -signal.SIGKILL
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """Return the whole rows of a log without what depends on the clock."""
+    path = folder / "log.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")[:-1]
+    rows = [json.loads(line) for line in lines]
+    return [{k: v for k, v in row.items() if k not in ("step_s", "eta_s")} for row in rows]
+
+
+def assert_same(one: Any, other: Any, place: str = "") -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), place
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name in one:
+            assert_same(one[name], other[name], f"{place}.{name}")
+    else:
+        assert one == other, place
+
+
+def test_killed_run_reaches_the_same_bits(pairs_folder: Path, tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole, pairs_folder).wait(300) == 0
+    kill_after_step(start(killed, pairs_folder), killed, 20)
+    (killed / "log.jsonl").open("a").write('{"step": 2')  # torn by the kill
+    kill_after_step(start(killed, pairs_folder, "--resume"), killed, 40)
+    assert torch.load(killed / "last.pt", weights_only=True)["step"] < STEPS
+    assert start(killed, pairs_folder, "--resume").wait(300) == 0
+    for name in ("last.pt", "best.pt"):
+        one, other = (torch.load(one / name, weights_only=True) for one in (whole, killed))
+        assert_same(one, other, name)
+    assert read_rows(killed) == read_rows(whole)
+    weights = [(one / "camvid.safetensors").read_bytes() for one in (whole, killed)]
+    assert weights[0] == weights[1]
