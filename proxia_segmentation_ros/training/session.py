@@ -1,6 +1,6 @@
 """A whole training run from a recipe: data, network, trainer and the final weight file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
