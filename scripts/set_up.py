@@ -133,8 +133,9 @@ def update_venv(ros_prefixes: "list[str]", env: "dict[str, str]") -> None:
     """Make .venv, or bring its packages up to the requirement files; raise SystemExit if not."""
     first = "requirements.txt" if ros_prefixes else "requirements/lock.txt"
     names = [first, "requirements/tools.txt"]
+    alone = "requirements/standalone.txt"
     ground = digest(str(ROOT), sys.version, *ros_prefixes)
-    content = digest(*((ROOT / name).read_text() for name in names))
+    content = digest(*((ROOT / name).read_text() for name in [*names, alone]))
     ground_file, content_file = VENV / "proxia_ground", VENV / "proxia_content"
     if read_text(ground_file) == ground and read_text(content_file) == content:
         return
@@ -148,10 +149,12 @@ def update_venv(ros_prefixes: "list[str]", env: "dict[str, str]") -> None:
         run_logged("venv", [sys.executable, "-m", "venv", *flags, str(VENV)], env)
         ground_file.write_text(ground)
     say(f"installing {' and '.join(names)} into .venv (minutes the first time)")
-    command = [str(VENV / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check"]
+    pip = [str(VENV / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check"]
+    command = [*pip]
     for name in names:
         command += ["-r", name]
     run_logged("pip", command, env)
+    run_logged("pip-standalone", [*pip, "--no-deps", "-r", alone], env)
     content_file.write_text(content)
 
 

@@ -104,9 +104,9 @@ def test_locked_versions_satisfy_the_ranges() -> None:
         assert requirement.specifier.contains(pin.version)
 
 
-@pytest.mark.parametrize("name", ["requirements/lock.txt", "requirements/tools.txt"])
+@pytest.mark.parametrize("name", ["lock", "tools", "standalone"])
 def test_own_environment_is_pinned(name: str) -> None:
-    for requirement in read_requirements(name):
+    for requirement in read_requirements(f"requirements/{name}.txt"):
         assert [pin.operator for pin in requirement.specifier] == ["=="], requirement
 
 

@@ -66,7 +66,7 @@ def source_environment(script: str, **variables: str) -> list[str]:
 
 
 def test_fresh_checkout_is_set_up_once(machine: Machine) -> None:
-    assert machine.set_up() == ["venv", "pip", "colcon"]
+    assert machine.set_up() == ["venv", "pip", "pip-standalone", "colcon"]
     assert machine.set_up() == []
 
 
@@ -108,13 +108,19 @@ def test_removed_build_folder_is_made_again(machine: Machine) -> None:
 def test_changed_requirements_keep_the_environment(machine: Machine) -> None:
     machine.set_up()
     machine.write("requirements/lock.txt", "numpy==2.4.6\n")
-    assert machine.set_up() == ["pip", "colcon"]
+    assert machine.set_up() == ["pip", "pip-standalone", "colcon"]
+
+
+def test_changed_tool_of_its_own_is_installed(machine: Machine) -> None:
+    machine.set_up()
+    machine.write("requirements/standalone.txt", "cityscapesScripts==2.2.4\n")
+    assert machine.set_up() == ["pip", "pip-standalone", "colcon"]
 
 
 def test_environment_of_another_place_is_made_anew(machine: Machine) -> None:
     machine.set_up()
     machine.write(".venv/proxia_ground", "made elsewhere")
-    assert machine.set_up() == ["venv", "pip", "colcon"]
+    assert machine.set_up() == ["venv", "pip", "pip-standalone", "colcon"]
 
 
 def test_interrupted_set_up_goes_on(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +133,7 @@ def test_interrupted_set_up_goes_on(machine: Machine, monkeypatch: pytest.Monkey
         patch.setattr(machine.script, "run_logged", stop)
         with pytest.raises(KeyboardInterrupt):
             machine.set_up()
-    assert machine.set_up() == ["pip", "colcon"]
+    assert machine.set_up() == ["pip", "pip-standalone", "colcon"]
 
 
 @pytest.mark.parametrize("tool", ["cmake", "make", "gcc", "g++"])
