@@ -121,7 +121,10 @@ def test_commands_in_the_readme_parse() -> None:
     assert len(lines) >= 6
     for line in lines:
         _, name, *words = line.split()
-        known = {option for one in tree.commands[name].params for option in one.opts}
+        command = tree.commands[name]
+        further = getattr(command, "commands", {})
+        command = further.get(words[0], command) if words else command
+        known = {option for one in command.params for option in one.opts}
         assert {word for word in words if word.startswith("-")} <= known, line
 
 
