@@ -47,8 +47,11 @@ def choose_device(name: str) -> torch.device:
 
 @contextmanager
 def join_processes(device_name: str) -> Iterator[None]:
-    """Join the processes that torchrun started, if it started any, until the block ends."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Join the processes that torchrun started, if it started any, until the block ends.
+
+    Inside of another such block it does nothing.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or count_processes() > 1:
         yield
         return
     device = choose_device(device_name)
@@ -59,6 +62,12 @@ def join_processes(device_name: str) -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def wait_for_all() -> None:
+    """Wait until every process has come here."""
+    if count_processes() > 1:
+        dist.barrier()
 
 
 def add_up(values: Tensor) -> Tensor:
