@@ -1,11 +1,18 @@
 """`proxia train`: weights from a recipe."""
 
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from proxia_segmentation_ros.cli.options import Set
+from proxia_segmentation_ros.errors import ConfigError
+
+Tick = Callable[[int, int], None]
 
 
 def train(
@@ -15,17 +22,105 @@ def train(
         Path | None, typer.Option("-o", "--out", help="Folder of the run; else runs/RECIPE.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on where the run in that folder ended.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print every setting and its origin, and stop.")
+    ] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Try everything in a few steps, in OUT-smoke.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard event files too.")
+    ] = False,
 ) -> None:
-    """Train a network by a recipe."""
+    """Train a network by a recipe; torchrun starts it in several processes."""
+    overrides = list(assignments or [])
+    if tensorboard:
+        overrides.append("tensorboard=true")
+    folder = out or Path("runs", Path(recipe).stem)
+    if dry_run:
+        _print_settings(recipe, overrides, smoke=smoke)
+    elif smoke:
+        _run_smoke(recipe, overrides, folder, resume=resume)
+    else:
+        _run(recipe, overrides, folder, resume=resume)
+
+
+def _print_settings(recipe: str, overrides: list[str], *, smoke: bool) -> None:
+    import yaml
+
+    from proxia_segmentation_ros.training.recipe import explain_recipe, load_recipe
+    from proxia_segmentation_ros.training.smoke import make_smoke_overrides
+
+    short = make_smoke_overrides(load_recipe(recipe, overrides)) if smoke else []
+    for setting in explain_recipe(recipe, overrides, short):
+        value = yaml.safe_dump(setting.value, default_flow_style=True, width=10_000)
+        shown = value.removesuffix("\n").removesuffix("\n...")
+        print(f"{setting.name}: {shown}  # {setting.origin}")
+
+
+def _run_smoke(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> None:
+    if resume:
+        raise ConfigError.from_parts(
+            "--smoke and --resume are both given",
+            "one of them: a smoke run starts anew and resumes itself on the way",
+            "leave --resume away",
+        )
+    from proxia_segmentation_ros.training.smoke import SMOKE_SUFFIX, run_smoke
+
+    path = run_smoke(
+        recipe, overrides, out=folder.with_name(folder.name + SMOKE_SUFFIX), report=_print_row
+    )
+    if _is_first():
+        print(f"smoke run passed; its weights are of no use: {path}")
+
+
+def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> None:
     from proxia_segmentation_ros.training import train_from_recipe
     from proxia_segmentation_ros.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    folder = out or Path("runs", Path(recipe).stem)
-    path = train_from_recipe(
-        recipe, assignments or [], out=folder, resume=resume, report=_print_row
+    with _show_steps() as tick:
+        path = train_from_recipe(
+            recipe, overrides, out=folder, resume=resume, report=_print_row, tick=tick
+        )
+    if _is_first():
+        print(f"best weights: {path}")
+
+
+def _is_first() -> bool:
+    """Whether this is the process that speaks, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def _show_steps() -> Iterator[Tick]:
+    """Show a bar with the time that remains, on a terminal; rows are printed above it."""
+    if not (_is_first() and sys.stdout.isatty()):
+        yield lambda _step, _steps: None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
     )
-    print(f"best weights: {path}")
+
+    times = (TimeElapsedColumn(), TextColumn("remaining"), TimeRemainingColumn())
+    with Progress(TextColumn("step"), BarColumn(), MofNCompleteColumn(), *times) as progress:
+        task = progress.add_task("step")
+        has_begun = False
+
+        def tick(step: int, steps: int) -> None:
+            nonlocal has_begun
+            if not has_begun:
+                # A resumed run is timed from its own first step.
+                progress.reset(task, total=steps, completed=step - 1)
+                has_begun = True
+            progress.update(task, completed=step)
+
+        yield tick
 
 
 def _print_row(row: dict[str, Any]) -> None:

@@ -1,9 +1,10 @@
 """Recipes: every setting of a training run, read from YAML and overridden by `--set`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from proxia_segmentation_ros.training.settings import DataSettings as DataSettin
 from proxia_segmentation_ros.training.settings import ModelSettings as ModelSettings
 from proxia_segmentation_ros.training.settings import OptimiserSettings as OptimiserSettings
 from proxia_segmentation_ros.training.settings import Recipe as Recipe
+from proxia_segmentation_ros.training.settings import flatten_settings
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -21,7 +23,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     Raises:
         ConfigError: no such recipe, unknown key, or value out of range.
     """
-    raw = yaml.safe_load(_read_text(str(name_or_path))) or {}
+    raw = _read_raw(str(name_or_path))
     for override in overrides:
         _apply_override(raw, override)
     try:
@@ -34,6 +36,67 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
             problem["msg"].removeprefix("Input should be "),
             "correct the recipe or the --set option",
         ) from error
+
+
+@dataclass(frozen=True)
+class ResolvedSetting:
+    """One setting of a run and where its value comes from."""
+
+    name: str
+    value: Any
+    origin: Literal["default", "recipe", "--set", "--smoke"]
+
+
+def explain_recipe(
+    name_or_path: str | Path, overrides: Sequence[str] = (), smoke_overrides: Sequence[str] = ()
+) -> list[ResolvedSetting]:
+    """Return every setting that `load_recipe` resolves, in the order of their definition.
+
+    Raises:
+        ConfigError: as `load_recipe`.
+    """
+    recipe = load_recipe(name_or_path, [*overrides, *smoke_overrides])
+    raw = _read_raw(str(name_or_path))
+    origins = (
+        ("--smoke", [one.partition("=")[0].strip() for one in smoke_overrides]),
+        ("--set", [one.partition("=")[0].strip() for one in overrides]),
+        ("recipe", list(_list_names(raw))),
+    )
+
+    def find_origin(name: str) -> Any:
+        for origin, names in origins:
+            if any(f"{name}.".startswith(f"{one}.") or one.startswith(f"{name}.") for one in names):
+                return origin
+        return "default"
+
+    flat = flatten_settings(recipe)
+    return [ResolvedSetting(name, value, find_origin(name)) for name, value in flat.items()]
+
+
+def _list_names(raw: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in raw.items():
+        if isinstance(value, dict):
+            yield from _list_names(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _read_raw(name_or_path: str) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(_read_text(name_or_path)) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError.from_parts(
+            f"recipe {name_or_path!r} is no YAML ({error})".replace("\n", " "),
+            "settings as `name: value`",
+            "correct the file",
+        ) from error
+    if not isinstance(raw, dict):
+        raise ConfigError.from_parts(
+            f"recipe {name_or_path!r} holds {raw!r}",
+            "settings as `name: value`",
+            "correct the file",
+        )
+    return raw
 
 
 def _read_text(name_or_path: str) -> str:

@@ -5,6 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from proxia_segmentation_ros.training.event_files import (
+    EventFiles,
+    NoEventFiles,
+    TensorBoardFiles,
+)
+
 LOG_NAME = "log.jsonl"
 Row = dict[str, Any]
 Report = Callable[[Row], None]
@@ -13,10 +19,33 @@ Report = Callable[[Row], None]
 class RunLog:
     """Writes rows to the log of `folder` and hands them to `report`; a silent one does neither."""
 
-    def __init__(self, folder: Path, report: Report, *, is_silent: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        report: Report,
+        *,
+        is_silent: bool = False,
+        with_event_files: bool = False,
+    ) -> None:
         self._path = folder / LOG_NAME
         self._report = report
         self._is_silent = is_silent
+        self._events: EventFiles = NoEventFiles()
+        self._with_event_files = with_event_files and not is_silent
+
+    def begin(self, step: int) -> None:
+        """Open event files for the rows after `step`, if they are wanted.
+
+        Raises:
+            ConfigError: the package that writes them is missing.
+        """
+        if self._with_event_files:
+            self._events.close()
+            self._events = TensorBoardFiles(self._path.parent / "tensorboard", step)
+
+    def end(self) -> None:
+        """Finish the event files."""
+        self._events.close()
 
     def add(self, row: Row) -> None:
         """Append a row."""
@@ -25,6 +54,7 @@ class RunLog:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        self._events.add_row(row)
         self._report(row)
 
     def cut(self, step: int) -> None:

@@ -97,7 +97,9 @@ class Trainer:
         self._label_set = label_set
         self._tick = tick
         self._device = device
-        self._log = RunLog(folder, report, is_silent=get_rank() > 0)
+        self._log = RunLog(
+            folder, report, is_silent=get_rank() > 0, with_event_files=recipe.tensorboard
+        )
         self._normalisation = Normalisation()
         self._dtype = choose_dtype(recipe.precision, device)
         sync_batch_norms(self.model, device)
@@ -165,6 +167,7 @@ class Trainer:
         """Train to `stop_step` (default: the recipe's end); return the best validation row."""
         stop = min(stop_step or self.recipe.steps, self.recipe.steps)
         started, first_step = time.monotonic(), self.step
+        self._log.begin(self.step)
         for batches in self._iterate_steps(stop):
             loss = self._take_step(batches)
             self.step += 1
@@ -177,6 +180,7 @@ class Trainer:
             if is_best:
                 self._save_best()
             self._tick(self.step, self.recipe.steps)
+        self._log.end()
         return self.best
 
     def _iterate_steps(self, stop: int) -> Iterator[list[Batch]]:

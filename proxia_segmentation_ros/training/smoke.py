@@ -1,0 +1,80 @@
+"""A run of a minute or less that goes through everything a long one does."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.training.recipe import load_recipe
+from proxia_segmentation_ros.training.settings import Recipe
+
+SMOKE_SUFFIX = "-smoke"
+# Files of a run, which the next smoke run of the same folder writes anew.
+RUN_FILES = ("last.pt", "best.pt", "log.jsonl")
+
+
+def make_smoke_overrides(recipe: Recipe) -> list[str]:
+    """Return the settings that make a recipe short and its weights tell that they are no good."""
+    height, width = (min(side, 64) for side in recipe.augmentation.crop_hw)
+    frame_height, frame_width = (min(side, 96) for side in recipe.data.synthetic_size_hw)
+    return [
+        f"model.name={recipe.model.name}{SMOKE_SUFFIX}",
+        "model.training_data=a smoke run of a few steps, of no use but to test the training",
+        "model.size_hw=[64, 96]",
+        f"augmentation.crop_hw=[{height}, {width}]",
+        f"data.synthetic_size_hw=[{frame_height}, {frame_width}]",
+        "data.synthetic_frames=8",
+        "optimiser.warmup_steps=2",
+        "steps=4",
+        "batch_size=2",
+        f"accumulate={min(recipe.accumulate, 2)}",
+        "validate_every=2",
+        "validate_limit=2",
+        "save_every=2",
+        "class_share_pairs=4",
+    ]
+
+
+def run_smoke(
+    name_or_path: str | Path,
+    overrides: Sequence[str],
+    *,
+    out: Path,
+    report: Callable[[dict[str, Any]], None],
+) -> Path:
+    """Train two steps, go on from the checkpoint for two more, and read the weights back.
+
+    `out` must end in `-smoke`: what an earlier smoke run left there is overwritten.
+
+    Raises:
+        ConfigError: the recipe is wrong, or `out` has another name.
+        InputError: training data can't be read.
+        WeightsError: the weights that come out can't be read.
+    """
+    from proxia_segmentation_ros.model.checkpoint import load_weights
+    from proxia_segmentation_ros.training.processes import (
+        get_rank,
+        join_processes,
+        wait_for_all,
+    )
+    from proxia_segmentation_ros.training.session import make_trainer, train_from_recipe
+
+    if not out.name.endswith(SMOKE_SUFFIX):
+        raise ConfigError.from_parts(
+            f"the folder of a smoke run is {str(out)!r}",
+            f"a name that ends in {SMOKE_SUFFIX}",
+            "name such a folder",
+        )
+    recipe = load_recipe(name_or_path, overrides)
+    short = [*overrides, *make_smoke_overrides(recipe)]
+    with join_processes(recipe.device):
+        if get_rank() == 0:
+            for name in RUN_FILES:
+                (out / name).unlink(missing_ok=True)
+        wait_for_all()
+        make_trainer(load_recipe(name_or_path, short), out, report).run(stop_step=2)
+        wait_for_all()
+        path = train_from_recipe(name_or_path, short, out=out, resume=True, report=report)
+        if get_rank() == 0:
+            load_weights(path)
+    return path
