@@ -38,6 +38,12 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         ) from error
 
 
+def list_recipes() -> list[str]:
+    """Return the names of the shipped recipes."""
+    folder = resources.files("proxia_segmentation_ros") / "recipes"
+    return sorted(one.name.removesuffix(".yaml") for one in folder.iterdir())
+
+
 @dataclass(frozen=True)
 class ResolvedSetting:
     """One setting of a run and where its value comes from."""
@@ -110,7 +116,7 @@ def _read_text(name_or_path: str) -> str:
     folder = resources.files("proxia_segmentation_ros") / "recipes"
     entry = folder / f"{name_or_path}.yaml"
     if not entry.is_file():
-        known = sorted(one.name.removesuffix(".yaml") for one in folder.iterdir())
+        known = list_recipes()
         raise ConfigError.from_parts(
             f"recipe {name_or_path!r} is not shipped",
             f"one of {', '.join(known)} or a path that ends in .yaml",

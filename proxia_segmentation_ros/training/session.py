@@ -1,17 +1,15 @@
 """A whole training run from a recipe: data, network, trainer and the final weight file."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from proxia_segmentation_ros.data.dataset import Dataset
-from proxia_segmentation_ros.data.folder import ImageMaskFolder
-from proxia_segmentation_ros.data.mixture import Pair, PairMixture, Source
+from proxia_segmentation_ros.data.mixture import Pair, PairMixture
 from proxia_segmentation_ros.data.synthetic import StreetScene
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
@@ -28,8 +26,10 @@ from proxia_segmentation_ros.training.processes import (
     get_rank,
     join_processes,
 )
-from proxia_segmentation_ros.training.recipe import DataSettings, Recipe, load_recipe
+from proxia_segmentation_ros.training.recipe import Recipe, load_recipe
 from proxia_segmentation_ros.training.run_log import Report
+from proxia_segmentation_ros.training.sources import EveryNth, open_validation
+from proxia_segmentation_ros.training.sources import make_sources as make_sources
 from proxia_segmentation_ros.training.trainer import (
     BEST_NAME,
     LAST_NAME,
@@ -38,6 +38,8 @@ from proxia_segmentation_ros.training.trainer import (
     Trainer,
     ignore_steps,
 )
+
+logger = logging.getLogger(__name__)
 
 SizeHW = tuple[int, int]
 SYNTHETIC_VALIDATION_SEED = 900_000
@@ -67,6 +69,9 @@ def load_initial_weights(network: nn.Module, recipe: Recipe) -> None:
     if not source:
         return
     known, card = load_weights(source)
+    if recipe.model.initial_partial:
+        _load_what_fits(network, known.state_dict(), source)
+        return
     try:
         network.load_state_dict(known.state_dict())
     except RuntimeError as error:
@@ -74,36 +79,27 @@ def load_initial_weights(network: nn.Module, recipe: Recipe) -> None:
             f"model.initial_weights {source!r} hold a {card.architecture} of "
             f"{len(card.label_set.classes)} classes that differs from the recipe's",
             "the same architecture, OCR widths and number of classes",
-            "correct the recipe's model",
+            "correct the recipe's model, or take what fits by model.initial_partial=true",
         ) from error
 
 
-def make_sources(settings: DataSettings, label_set: LabelSet) -> list[Source]:
-    """Return the training sources that have a weight."""
-    sources = []
-    if settings.folder_weight > 0:
-        root = Path(settings.root)
-        pairs = ImageMaskFolder(
-            root / settings.images, root / settings.masks, label_set, keep_decoded=True
+def _load_what_fits(network: nn.Module, known: dict[str, Tensor], source: str) -> None:
+    wanted = network.state_dict()
+    fitting = {
+        name: tensor
+        for name, tensor in known.items()
+        if name in wanted and wanted[name].shape == tensor.shape
+    }
+    if not fitting:
+        raise ConfigError.from_parts(
+            f"model.initial_weights {source!r} have no tensor of the recipe's network",
+            "weights with at least the same backbone",
+            "correct the recipe's model",
         )
-
-        def draw_from_folder(rng: np.random.Generator) -> Pair:
-            return pairs[int(rng.integers(len(pairs)))]
-
-        sources.append(Source(name="folder", weight=settings.folder_weight, draw=draw_from_folder))
-    if settings.synthetic_weight > 0:
-        frames: dict[int, Pair] = {}
-
-        def draw_synthetic(rng: np.random.Generator) -> Pair:
-            seed = int(rng.integers(settings.synthetic_frames))
-            if seed not in frames:
-                frames[seed] = StreetScene.sample(seed, settings.synthetic_size_hw)
-            return frames[seed]
-
-        sources.append(
-            Source(name="synthetic", weight=settings.synthetic_weight, draw=draw_synthetic)
-        )
-    return sources
+    network.load_state_dict(fitting, strict=False)
+    new = sorted({name.rpartition(".")[0] for name in wanted if name not in fitting})
+    logger.info("%d of %d tensors start from %s", len(fitting), len(wanted), source)
+    logger.info("layers that start at random: %s", ", ".join(new) or "none")
 
 
 def measure_miou(
@@ -120,22 +116,6 @@ def measure_miou(
             logits = resize_bilinear(logits, (labels_HW.shape[0], labels_HW.shape[1]))
             matrix.add(labels_HW, logits.argmax(1)[0].cpu().numpy())
     return matrix
-
-
-class EveryNth:
-    """Every `stride`-th pair of a data set, at most `limit` of them; read when asked for."""
-
-    def __init__(self, pairs: Dataset, stride: int, limit: int) -> None:
-        self._pairs = pairs
-        indices = range(0, len(pairs), stride)
-        self._indices = indices[:limit] if limit else indices
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, index: int) -> Pair:
-        """Return one pair."""
-        return self._pairs[self._indices[index]]
 
 
 def measure_together(
@@ -163,9 +143,8 @@ def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module]
             for index in range(limit or SYNTHETIC_VALIDATION_FRAMES)
         ]
     if data.folder_weight > 0:
-        root = Path(data.root)
-        pairs = ImageMaskFolder(root / data.val_images, root / data.val_masks, label_set)
-        sets["folder"] = EveryNth(pairs, recipe.validate_stride, limit)
+        pairs = open_validation(data, label_set)
+        sets["folder"] = EveryNth(pairs, recipe.validate_stride, limit, data.long_side)
 
     def validate(model: nn.Module) -> dict[str, Any]:
         row: dict[str, Any] = {}
@@ -187,7 +166,7 @@ def make_trainer(
         torch.set_num_threads(recipe.threads)
     label_set = load_label_set(recipe.data.label_set)
     pairs = PairMixture(
-        make_sources(recipe.data, label_set),
+        make_sources(recipe.data, label_set, seed=recipe.seed),
         recipe.augmentation,
         seed=recipe.seed,
         unlabeled_id=label_set.unlabeled_id,

@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from proxia_segmentation_ros.data.augmentation import AugmentationSettings
+from proxia_segmentation_ros.data.class_uniform import ClassUniformSettings
 from proxia_segmentation_ros.errors import ConfigError
 
 SizeHW = tuple[int, int]
+FOLDER = "folder"
 # The reference doubles the power at epoch 110 of 180.
 POLY2_FROM = 110 / 180
 ScheduleName: TypeAlias = Literal["poly", "poly2", "cosine"]
@@ -33,6 +35,9 @@ class ModelSettings(_Settings):
     initial_weights: str = Field(
         default="", description="shipped name or path of weights to start from; empty is random"
     )
+    initial_partial: bool = Field(
+        default=False, description="take those initial weights that fit, the rest at random"
+    )
     size_hw: SizeHW = Field(default=(240, 320), description="input size written to the card")
     training_data: str = Field(default="", description="what the weights have seen, for the card")
     terms: str = Field(default="", description="terms of use, for the card")
@@ -47,6 +52,26 @@ class DataSettings(_Settings):
     """What is trained on; folders are relative to `root`."""
 
     root: str = Field(default=".", description="folder of the data set")
+    dataset: str = Field(
+        default=FOLDER, description="folder (images beside masks) or a data set's name"
+    )
+    train_split: str = Field(default="train", description="split of a named data set")
+    val_split: str = Field(default="val", description="split of a named data set")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="further options of a named data set"
+    )
+    class_uniform: ClassUniformSettings | None = Field(
+        default=None, description="draw rare classes as often as common ones; none is by image"
+    )
+    coarse_dataset: str = Field(
+        default="", description="data set of coarse labels for class_uniform; empty is none"
+    )
+    coarse_root: str = Field(default="", description="its folder; empty is root")
+    coarse_split: str = Field(default="train_extra", description="its split")
+    coarse_options: dict[str, Any] = Field(default_factory=dict, description="its options")
+    long_side: int = Field(
+        default=0, ge=0, description="resize the longer side of images to this; 0 leaves them"
+    )
     label_set: str = Field(default="camvid", description="shipped name or YAML path")
     images: str = Field(default="train", description="training images")
     masks: str = Field(default="trainannot", description="training masks")
@@ -156,6 +181,15 @@ class Recipe(_Settings):
             self._refuse("optimiser.poly_power", 0.9, "optimiser.schedule", chosen.schedule)
         if chosen.schedule != "poly2":
             self._refuse("optimiser.poly2_from", POLY2_FROM, "optimiser.schedule", chosen.schedule)
+        if not self.model.initial_weights:
+            self._refuse("model.initial_partial", False, "model.initial_weights", "")
+        if self.data.class_uniform is None:
+            self._refuse("data.coarse_dataset", "", "data.class_uniform", "none")
+        if self.data.dataset == FOLDER:
+            for name in ("train_split", "val_split"):
+                default = type(self.data).model_fields[name].default
+                self._refuse(f"data.{name}", default, "data.dataset", FOLDER)
+            self._refuse("data.options", {}, "data.dataset", FOLDER)
         if not self.model.is_multi_scale:
             architecture = self.model.architecture
             self._refuse("optimiser.scale_weight", 0.0, "model.architecture", architecture)
@@ -182,6 +216,11 @@ class Recipe(_Settings):
 
 
 _ACTS = {
+    "model.initial_partial": "it acts with initial weights",
+    "data.coarse_dataset": "it acts with class_uniform",
+    "data.train_split": "it acts with a named data set",
+    "data.val_split": "it acts with a named data set",
+    "data.options": "it acts with a named data set",
     "optimiser.class_balance": "it acts with loss cross_entropy",
     "optimiser.class_boost": "it acts with loss cross_entropy",
     "optimiser.momentum": "it acts with sgd",

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from proxia_segmentation_ros.errors import ConfigError
-from proxia_segmentation_ros.training.recipe import load_recipe
+from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.training.recipe import list_recipes, load_recipe
 
 
-@pytest.mark.parametrize("name", ["camvid", "synthetic"])
+@pytest.mark.parametrize("name", list_recipes())
 def test_shipped_recipes_are_valid(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.model.name == name
@@ -89,3 +90,45 @@ def test_reading_a_recipe_does_without_torch() -> None:
         "load_recipe('camvid'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+
+
+def test_recipes_of_the_reference_have_its_values() -> None:
+    one, sota, vistas = (
+        load_recipe(name)
+        for name in ("train_cityscapes", "train_cityscapes_sota", "train_mapillary")
+    )
+    for recipe in (one, sota, vistas):
+        chosen = recipe.optimiser
+        assert (chosen.name, chosen.loss, chosen.momentum) == ("sgd", "rmi", 0.9)
+        assert (chosen.weight_decay, chosen.aux_weight, chosen.decay_all) == (1e-4, 0.4, True)
+        assert recipe.data.class_uniform is not None
+        assert not recipe.uses_class_weights
+    assert [recipe.optimiser.learning_rate for recipe in (one, sota, vistas)] == [5e-3, 1e-2, 5e-3]
+    assert [recipe.optimiser.poly_power for recipe in (one, sota, vistas)] == [2, 2, 1]
+    assert [recipe.optimiser.scale_weight for recipe in (one, sota, vistas)] == [0.05, 0.05, 0]
+    # Epochs times whole batches of all GPUs in an epoch.
+    assert one.steps == 175 * (2975 // 8)
+    assert sota.steps == 175 * (2975 // 16)
+    assert vistas.steps == 200 * (18000 // (8 * vistas.batch_size))
+    names = load_label_set("cityscapes").names
+    boosted = [names.index(name) for name in sota.data.class_uniform.coarse_classes]
+    assert boosted == [3, 4, 6, 7, 9, *range(11, 19)]
+    dropped = [names.index(name) for name in sota.data.coarse_options["dropout_classes"]]
+    assert dropped == [14, 15, 16]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["data.options={cross_validation: 1}"], "data.dataset 'folder' does not use"),
+        (["data.coarse_dataset=cityscapes_coarse"], "coarse_dataset is 'cityscapes_coarse'"),
+        (["optimiser.momentum=0.5"], "momentum is 0.5, which optimiser.name 'adamw'"),
+        (["optimiser.poly2_from=0.5"], "optimiser.schedule 'poly' does not use"),
+        (["model.initial_partial=true"], "initial_partial is True"),
+    ],
+)
+def test_idle_settings_of_data_and_optimiser_are_refused(
+    overrides: list[str], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load_recipe("synthetic", overrides)

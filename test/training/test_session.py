@@ -119,3 +119,17 @@ def test_initial_weights_of_another_network_are_refused() -> None:
     recipe = load_recipe("camvid", ["model.initial_weights=synthetic", "model.ocr_mid=32"])
     with pytest.raises(ConfigError, match=r"model.initial_weights 'synthetic' hold a hrnet_w18"):
         load_initial_weights(build_network(recipe, 11), recipe)
+
+
+def test_partial_initial_weights_keep_what_fits(caplog: pytest.LogCaptureFixture) -> None:
+    overrides = ["model.initial_weights=synthetic", "model.initial_partial=true"]
+    recipe = load_recipe("camvid", [*overrides, "model.ocr_mid=32"])
+    network = build_network(recipe, 11)
+    fresh = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with caplog.at_level("INFO"):
+        load_initial_weights(network, recipe)
+    known = load_weights("synthetic")[0].state_dict()
+    name = "backbone.conv1.weight"
+    torch.testing.assert_close(network.state_dict()[name], known[name], rtol=0, atol=0)
+    assert torch.equal(network.state_dict()["ocr.cls_head.weight"], fresh["ocr.cls_head.weight"])
+    assert "ocr.cls_head" in caplog.text.partition("start at random")[2]

@@ -14,7 +14,7 @@ import pytest
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.checkpoint import load_weights
 from proxia_segmentation_ros.training.event_files import TensorBoardFiles
-from proxia_segmentation_ros.training.recipe import explain_recipe, load_recipe
+from proxia_segmentation_ros.training.recipe import explain_recipe, list_recipes, load_recipe
 from proxia_segmentation_ros.training.run_log import RunLog
 from proxia_segmentation_ros.training.settings import flatten_settings
 from proxia_segmentation_ros.training.smoke import make_smoke_overrides, run_smoke
@@ -145,7 +145,7 @@ def test_event_files_hold_the_numbers_of_the_log(tmp_path: Path) -> None:
 
 
 def test_smoke_settings_fit_every_shipped_recipe() -> None:
-    for name in ("camvid", "synthetic"):
+    for name in list_recipes():
         recipe = load_recipe(name, make_smoke_overrides(load_recipe(name)))
         assert recipe.steps == 4
         assert recipe.model.name == f"{name}-smoke"

@@ -1,0 +1,163 @@
+"""Where a recipe's training and validation pairs come from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.data.class_uniform import open_class_uniform_source
+from proxia_segmentation_ros.data.dataset import Dataset, FocusedPair
+from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
+from proxia_segmentation_ros.data.folder import ImageMaskFolder
+from proxia_segmentation_ros.data.mixture import Pair, PairSource, Source
+from proxia_segmentation_ros.data.synthetic import StreetScene
+from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.training.settings import FOLDER, DataSettings
+
+
+def make_sources(settings: DataSettings, label_set: LabelSet, *, seed: int = 0) -> list[PairSource]:
+    """Return the training sources that have a weight.
+
+    Raises:
+        ConfigError: a data set's option is wrong, or its classes are not the recipe's.
+        InputError: a folder or file is missing.
+    """
+    sources: list[PairSource] = []
+    if settings.folder_weight > 0:
+        source = _open_files(settings, label_set, seed)
+        is_resized = settings.long_side > 0
+        sources.append(ResizedSource(source, settings.long_side) if is_resized else source)
+    if settings.synthetic_weight > 0:
+        sources.append(_open_synthetic(settings))
+    return sources
+
+
+def _open_files(settings: DataSettings, label_set: LabelSet, seed: int) -> PairSource:
+    pairs = _open_training(settings, label_set)
+    if settings.class_uniform is not None:
+        coarse = None
+        if settings.coarse_dataset:
+            coarse = open_dataset(
+                settings.coarse_dataset,
+                settings.coarse_root or settings.root,
+                settings.coarse_split,
+                **settings.coarse_options,
+            )
+        return open_class_uniform_source(
+            pairs, settings.class_uniform, weight=settings.folder_weight, seed=seed, coarse=coarse
+        )
+
+    def draw_from_folder(rng: np.random.Generator) -> Pair:
+        return pairs[int(rng.integers(len(pairs)))]
+
+    return Source(name="folder", weight=settings.folder_weight, draw=draw_from_folder)
+
+
+def _open_synthetic(settings: DataSettings) -> PairSource:
+    frames: dict[int, Pair] = {}
+
+    def draw_synthetic(rng: np.random.Generator) -> Pair:
+        seed = int(rng.integers(settings.synthetic_frames))
+        if seed not in frames:
+            frames[seed] = StreetScene.sample(seed, settings.synthetic_size_hw)
+        return frames[seed]
+
+    return Source(name="synthetic", weight=settings.synthetic_weight, draw=draw_synthetic)
+
+
+def _open_training(settings: DataSettings, label_set: LabelSet) -> Dataset:
+    if settings.dataset == FOLDER:
+        root = Path(settings.root)
+        return ImageMaskFolder(
+            root / settings.images, root / settings.masks, label_set, keep_decoded=True
+        )
+    return _open_named(settings, settings.train_split, label_set)
+
+
+def open_validation(settings: DataSettings, label_set: LabelSet) -> Dataset:
+    """Return the validation pairs of the recipe's data set.
+
+    Raises:
+        ConfigError: an option is wrong, or its classes are not the recipe's.
+        InputError: a folder or file is missing.
+    """
+    if settings.dataset == FOLDER:
+        root = Path(settings.root)
+        return ImageMaskFolder(root / settings.val_images, root / settings.val_masks, label_set)
+    return _open_named(settings, settings.val_split, label_set)
+
+
+def _open_named(settings: DataSettings, split: str, label_set: LabelSet) -> Dataset:
+    pairs = open_dataset(settings.dataset, settings.root, split, **settings.options)
+    if pairs.label_set.names != label_set.names:
+        raise ConfigError.from_parts(
+            f"data.label_set {settings.label_set!r} has {len(label_set)} classes, and the data "
+            f"set {settings.dataset!r} {len(pairs.label_set)}, or others",
+            "the classes of the data set in its order",
+            f"set data.label_set to {pairs.label_set.name}",
+        )
+    return pairs
+
+
+def resize_pair(pair: FocusedPair, long_side: int) -> FocusedPair:
+    """Return the pair with its longer side made `long_side` long; 0 leaves it."""
+    image_HWC, labels_HW, focus_xy = pair
+    height, width = labels_HW.shape
+    if long_side in (0, max(height, width)):
+        return pair
+    scale = long_side / max(height, width)
+    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    if focus_xy is not None:
+        x, y = focus_xy
+        focus_xy = (
+            min(int((x + 0.5) * size_wh[0] / width), size_wh[0] - 1),
+            min(int((y + 0.5) * size_wh[1] / height), size_wh[1] - 1),
+        )
+    return FocusedPair(
+        cv2.resize(image_HWC, size_wh, interpolation=interpolation),
+        cv2.resize(labels_HW, size_wh, interpolation=cv2.INTER_NEAREST_EXACT),
+        focus_xy,
+    )
+
+
+@dataclass(frozen=True)
+class ResizedSource:
+    """A source whose pairs are resized to one longer side before they are augmented."""
+
+    source: PairSource
+    long_side: int
+
+    @property
+    def name(self) -> str:
+        """Return the name of the source."""
+        return self.source.name
+
+    @property
+    def weight(self) -> float:
+        """Return the share of the source."""
+        return self.source.weight
+
+    def draw_at(self, index: int, rng: np.random.Generator) -> FocusedPair:
+        """Return the pair of the source for place `index`, resized."""
+        return resize_pair(self.source.draw_at(index, rng), self.long_side)
+
+
+class EveryNth:
+    """Every `stride`-th pair of a data set, at most `limit` of them, resized when asked for."""
+
+    def __init__(self, pairs: Dataset, stride: int, limit: int, long_side: int) -> None:
+        self._pairs = pairs
+        self._long_side = long_side
+        indices = range(0, len(pairs), stride)
+        self._indices = indices[:limit] if limit else indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Return one pair."""
+        pair = FocusedPair(*self._pairs[self._indices[index]])
+        return resize_pair(pair, self._long_side)[:2]
