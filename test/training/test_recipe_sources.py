@@ -22,15 +22,15 @@ from proxia_segmentation_ros.training.sources import (
 
 @pytest.fixture
 def cityscapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a tree of Cityscapes: one city a split, two images of 64x128 with a small car."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    """Make a tree of Cityscapes: 20 and 2 images of 64x128, each with a small car."""
+    monkeypatch.setenv("PROXIA_CACHE_DIR", str(tmp_path / "cache"))
     rng = np.random.default_rng(0)
-    for split, city in (("train", "aachen"), ("val", "ulm")):
+    for split, city, count in (("train", "aachen", 20), ("val", "ulm", 2)):
         images = tmp_path / "leftImg8bit" / split / city
         masks = tmp_path / "gtFine" / split / city
         images.mkdir(parents=True)
         masks.mkdir(parents=True)
-        for index in range(2):
+        for index in range(count):
             image = rng.integers(0, 255, (64, 128, 3), dtype=np.uint8)
             mask = np.full((64, 128), 7, np.uint8)
             mask[40:46, 100:106] = 26
