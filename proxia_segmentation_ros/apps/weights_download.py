@@ -86,16 +86,18 @@ def _open_alone(part: Path) -> Iterator[BinaryIO]:
 
 
 def _fetch(download: Download, file: BinaryIO, progress: Progress, pause_s: float) -> None:
-    """Try until the file is whole; an attempt that brings something counts as the first."""
+    """Try until the file is whole; an attempt that comes further than any counts as the first."""
     meter = _Meter(progress, download.title)
     fruitless = 0
+    furthest = file.tell()
     while True:
-        before = file.tell()
         try:
             _attempt(download.url, file, meter)
             return
         except _CutError as error:
-            fruitless = 1 if file.tell() > before else fruitless + 1
+            # Where every attempt begins anew, one that comes less far brought nothing.
+            fruitless = 1 if file.tell() > furthest else fruitless + 1
+            furthest = max(furthest, file.tell())
             if fruitless >= FRUITLESS_ATTEMPTS:
                 raise WeightsError.from_parts(
                     f"{urlsplit(download.url).netloc} can't be reached ({error})"

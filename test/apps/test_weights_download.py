@@ -139,11 +139,12 @@ def test_part_longer_than_the_file_begins_anew(server: FileServer, tmp_path: Pat
     assert target.read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("cuts", [[1_000_000] * 9, [1_000_000, 800_000, 900_000] * 3])
 def test_server_without_ranges_that_always_cuts_is_given_up(
-    server: FileServer, tmp_path: Path
+    server: FileServer, tmp_path: Path, cuts: list[int]
 ) -> None:
     server.knows_ranges = False
-    server.cuts = [1_000_000] * 9
+    server.cuts = cuts
     with pytest.raises(WeightsError, match="can't be reached"):
         fetch(server.url, tmp_path / "weights.pth")
     assert len(server.asked) == 3
