@@ -168,7 +168,7 @@ def _list_names(value: object, num_classes: int) -> tuple[str, ...]:
         return ()
     spelt = (re.sub(r"[\s-]+", "_", str(one).strip().lower()) for one in value)
     names = tuple(SYNONYMS.get(name, name) for name in spelt)
-    return names if len(set(names)) == num_classes else ()
+    return names if all(names) and len(set(names)) == num_classes else ()
 
 
 def _load_shipped(num_classes: int) -> LabelSet | None:
@@ -180,7 +180,7 @@ def _load_shipped(num_classes: int) -> LabelSet | None:
 def _read_colour(palette: object, index: int) -> tuple[int, int, int]:
     try:
         red, green, blue = (int(value) for value in palette[index])  # type: ignore[index]
-    except (TypeError, ValueError, LookupError):
+    except (TypeError, ValueError, LookupError, OverflowError):
         return pick_colour(index)
     is_colour = all(0 <= value <= 255 for value in (red, green, blue))
     return (red, green, blue) if is_colour else pick_colour(index)

@@ -5,6 +5,7 @@ A checkpoint of the reference system is a dict with `state_dict`, whose keys beg
 """
 
 import colorsys
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
     has_attention = any(key.startswith("scale_attn.") for key in tensors)
     num_classes = read_width(path, tensors, "ocr.cls_head.weight")
     figure = content.get("mean_iu")
+    # A run that scored nothing may have left NaN.
+    has_figure = isinstance(figure, float) and math.isfinite(figure)
     return ModelCard(
         name=path.stem,
         architecture=name_architecture(path, tensors, has_attention),
@@ -45,7 +48,7 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
         label_set=CardLabelSet.from_label_set(_find_label_set(num_classes)),
         training_data=UNTOLD,
         terms=f"{UNTOLD}: ask where it came from",
-        scores={"mean_iu": figure} if isinstance(figure, float) else {},
+        scores={"mean_iu": figure} if has_figure else {},
         made_with=(
             f"reference checkpoint {path.name}, architecture {content.get('arch', 'unknown')}"
         ),

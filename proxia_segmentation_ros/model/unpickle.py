@@ -70,14 +70,19 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     """
     content = _unpickle(path)
     raw = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(raw, Mapping) or not all(isinstance(one, Tensor) for one in raw.values()):
+    if not isinstance(raw, Mapping) or not all(_is_dense(one) for one in raw.values()):
         raise WeightsError.from_parts(
             f"checkpoint {str(path)!r} holds no state_dict of tensors",
-            "a checkpoint of the reference system or of mmsegmentation",
+            "dense tensors, as checkpoints of the reference system and of mmsegmentation hold",
             "take another file",
         )
     tensors = {str(key).removeprefix(PREFIX): value for key, value in raw.items()}
     return tensors, content if "state_dict" in content else {}
+
+
+def _is_dense(value: object) -> bool:
+    """Whether a value is a tensor that holds a number for each place."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
 
 
 def _unpickle(path: Path) -> Any:

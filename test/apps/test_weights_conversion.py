@@ -1,5 +1,6 @@
 """Another system's checkpoint becomes a weight file that gives the same logits."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,28 @@ def test_impossible_card_is_refused(
     with pytest.raises(ConfigError, match=told):
         convert_weights(ConversionSettings(source=source, out=out, **changes))
     assert not out.exists()
+
+
+@pytest.mark.parametrize("figure", [0.5, float("nan"), float("inf")])
+def test_figure_that_is_no_number_is_left_out(
+    tmp_path: Path, network: torch.nn.Module, figure: float
+) -> None:
+    source = write_checkpoint(tmp_path, network, "reference")
+    torch.save({**torch.load(source), "mean_iu": figure}, source)
+    card = convert_weights(ConversionSettings(source=source, out=tmp_path / "out.safetensors"))
+    assert card.scores == ({"mean_iu": 0.5} if figure == 0.5 else {})
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.to_sparse, lambda one: one.to("meta")])
+def test_tensor_without_numbers_is_refused(
+    tmp_path: Path, network: torch.nn.Module, change: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    source = write_checkpoint(tmp_path, network, "reference")
+    content = torch.load(source)
+    content["state_dict"]["ocr.cls_head.bias"] = change(content["state_dict"]["ocr.cls_head.bias"])
+    torch.save(content, source)
+    with pytest.raises(WeightsError, match="no state_dict of tensors; expected dense tensors"):
+        convert_weights(ConversionSettings(source=source, out=tmp_path / "out.safetensors"))
 
 
 def test_every_missing_tensor_is_told(tmp_path: Path, network: torch.nn.Module) -> None:

@@ -198,10 +198,11 @@ def test_classes_of_ade20k_are_the_shipped_ones(tmp_path: Path) -> None:
     assert (card.label_set.name, card.label_set.classes[3].name) == ("classes_150", "another_floor")
 
 
+@pytest.mark.parametrize("odd", [[300, 0, 0], [float("inf"), 0, 0], "red"])
 @pytest.mark.parametrize("is_new", [True, False], ids=["version 1", "version 0"])
-def test_classes_of_the_checkpoint_are_kept(tmp_path: Path, is_new: bool) -> None:
+def test_classes_of_the_checkpoint_are_kept(tmp_path: Path, is_new: bool, odd: Any) -> None:
     state = make_state(dataclasses.replace(SLIM, classes=3))
-    names, palette = ("Left Rail", "right-rail ", "sky"), [[1, 2, 3], (4, 5, 6), [300, 0, 0]]
+    names, palette = ("Left Rail", "right-rail ", "sky"), [[1, 2, 3], (4, 5, 6), odd]
     meta: dict[str, Any] = {"CLASSES": names, "PALETTE": palette}
     if is_new:
         meta = {"dataset_meta": {"classes": list(names), "palette": palette}}
@@ -213,7 +214,7 @@ def test_classes_of_the_checkpoint_are_kept(tmp_path: Path, is_new: bool) -> Non
     assert card.size_hw == (512, 512)
 
 
-@pytest.mark.parametrize("classes", [["a", "a", "b"], ["a", "b"], "abc", 3, None])
+@pytest.mark.parametrize("classes", [["a", "a", "b"], ["a", "b"], ["", "a", "b"], "abc", 3, None])
 def test_names_that_make_no_sense_become_numbers(tmp_path: Path, classes: Any) -> None:
     state = make_state(dataclasses.replace(SLIM, classes=3))
     card = read_card(write(tmp_path / "own.pth", state, CLASSES=classes))
