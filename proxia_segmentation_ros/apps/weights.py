@@ -1,5 +1,8 @@
 """Which weights there are, and how published ones come onto this machine."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -96,19 +99,34 @@ def download_weights(name: str, progress: Progress, file: Path | None = None) ->
     if file is None and not source.is_file():
         download_file(_make_download(entry, source), progress)
     _check_kind(entry, source)
-    progress.begin(f"{name}: verify")
-    try:
-        digits = _verify(entry, source)
-    except WeightsError:
+    with _tell_disk_errors():
+        progress.begin(f"{name}: verify")
+        try:
+            digits = _verify(entry, source)
+        except WeightsError:
+            if file is None:
+                source.unlink(missing_ok=True)
+            raise
+        progress.begin(f"{name}: convert")
+        path = _convert(entry, source)
+        _record(entry, digits)
         if file is None:
             source.unlink(missing_ok=True)
-        raise
-    progress.begin(f"{name}: convert")
-    path = _convert(entry, source)
-    _record(entry, digits)
-    if file is None:
-        source.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def _tell_disk_errors() -> Iterator[None]:
+    """Turn what the disk refuses, or another process took away, into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError.from_parts(
+            f"{str(error.filename or find_weights_folder())!r} can't be read or written "
+            f"({error.strerror or error})",
+            "files that stay, and a folder with room that is writable",
+            "give the command again, or set PROXIA_WEIGHTS_DIR to another folder",
+        ) from error
 
 
 def _describe_file(name: str, state: State, entry: CatalogueEntry | None = None) -> WeightsRow:
@@ -220,7 +238,8 @@ def _convert(entry: CatalogueEntry, source: Path) -> Path:
         WeightsError: the checkpoint is another network's, or can't be read or written.
     """
     path = locate_converted(entry.name)
-    draft = path.with_name(f"draft-{path.name}")
+    # Of this process alone: another may convert the same weights.
+    draft = path.with_name(f"draft-{os.getpid()}-{path.name}")
     settings = ConversionSettings(
         source=source,
         out=draft,

@@ -163,6 +163,40 @@ def test_checkpoint_of_another_network_is_refused(
     assert list(folder.iterdir()) == []
 
 
+def test_draft_of_another_process_is_left_alone(
+    folder: Path, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_entry(monkeypatch, sha256="")
+    file = tmp_path / "by_hand.pth"
+    file.write_bytes(content)
+    convert, drafts = weights.convert_weights, []
+
+    def convert_beside_another(settings: weights.ConversionSettings) -> weights.ModelCard:
+        drafts.append(settings.out)
+        if len(drafts) == 1:
+            # The other one begins later and ends first.
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("os.getpid", lambda: 1)
+                download_weights(NAME, Silent(), file)
+        return convert(settings)
+
+    monkeypatch.setattr(weights, "convert_weights", convert_beside_another)
+    download_weights(NAME, Silent(), file)
+    assert len({*drafts}) == 2
+    assert sorted(one.name for one in folder.iterdir()) == ["SHA256SUMS", f"{NAME}.safetensors"]
+
+
+def test_refusal_of_the_disk_is_one_sentence(
+    folder: Path, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_entry(monkeypatch, sha256="")
+    file = tmp_path / "by_hand.pth"
+    file.write_bytes(content)
+    (folder / "SHA256SUMS").mkdir(parents=True)
+    with pytest.raises(WeightsError, match=r"SHA256SUMS' can't be read or written \(Is a dir"):
+        download_weights(NAME, Silent(), file)
+
+
 def test_missing_file_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError, match=r"none\.pth' is no checkpoint; expected the file ocrnet"
