@@ -17,6 +17,8 @@ FONT, FONT_SCALE = cv2.FONT_HERSHEY_DUPLEX, 0.5
 GAP, CAPTION_HEIGHT = 10, 26
 # Panels are brought to these widths, so that captions fit and files stay small.
 MIN_WIDTH, MAX_WIDTH = 400, 960
+# Nothing is enlarged beyond it: a scan line's 16x20000 would fill the memory.
+MAX_ENLARGED_HEIGHT = 2160
 DIMMED = 0.35
 COLOUR_MAP = cv2.COLORMAP_VIRIDIS
 BAR_WIDTH, BAR_HEIGHT = 120, 12
@@ -115,8 +117,9 @@ def _draw_foot(label_set: LabelSet, shown: set[int], width: int) -> np.ndarray:
 def _choose_size(image_HWC: np.ndarray) -> tuple[int, int]:
     """Return (width, height) of a panel."""
     height, width = image_HWC.shape[:2]
-    chosen = min(max(width, MIN_WIDTH), MAX_WIDTH)
-    return chosen, max(1, round(height * chosen / width))
+    gain = min(max(width, MIN_WIDTH), MAX_WIDTH) / width
+    gain = min(gain, max(1.0, MAX_ENLARGED_HEIGHT / height))
+    return round(width * gain), max(1, round(height * gain))
 
 
 def _fit(picture_HWC: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:

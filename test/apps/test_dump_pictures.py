@@ -42,6 +42,16 @@ def decode(content: bytes) -> np.ndarray:
     return picture
 
 
+@pytest.mark.parametrize("size_hw", [(4000, 16), (2160, 399), (16, 4000)])
+def test_narrow_image_is_not_enlarged_beyond_all_bounds(size_hw: tuple[int, int]) -> None:
+    image_HWC, labels_HW, truth_HW = make_scene(*size_hw)
+    picture_HWC = draw_composite(image_HWC, labels_HW, CAMVID, alpha=0.5, truth_HW=truth_HW)
+    assert picture_HWC.shape[0] < 2 * size_hw[0] + 400
+    assert picture_HWC.shape[1] < 2 * MAX_WIDTH + 4 * GAP
+    map_HWC = draw_attention(np.zeros(size_hw, np.float32), 0.5, [1.0])
+    assert map_HWC.shape[0] < size_hw[0] + 100
+
+
 def test_errors_are_red_and_unknown_pixels_grey() -> None:
     image_HWC, labels_HW, truth_HW = make_scene()
     is_known = truth_HW != UNLABELED
