@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from proxia_segmentation_ros.apps.progress import Progress
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from proxia_segmentation_ros.training.recipe import Recipe
     from proxia_segmentation_ros.training.trainer import Trainer
 
@@ -60,7 +62,7 @@ def run_training_benchmark(
 
 
 def make_timed_recipe(settings: TrainingBenchmarkSettings) -> "Recipe":
-    """Return the recipe without what is no training step: validation and saving."""
+    """Return the recipe on the CPU, without what is no training step: validation and saving."""
     from proxia_segmentation_ros.training.recipe import load_recipe
 
     never = settings.steps * (settings.rounds + 1) + 1
@@ -69,6 +71,7 @@ def make_timed_recipe(settings: TrainingBenchmarkSettings) -> "Recipe":
         f"validate_every={never}",
         f"save_every={never}",
         f"data.synthetic_frames={SYNTHETIC_FRAMES}",
+        "device=cpu",
     ]
     return load_recipe(settings.recipe, [*settings.overrides, *quiet])
 
@@ -83,6 +86,7 @@ def summarize_training_rounds(
         "architecture": recipe.model.architecture,
         "crop": f"{width}x{height}",
         "batch_size": recipe.batch_size,
+        "accumulate": recipe.accumulate,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "step_s": {
             "ours": round(statistics.median(ours_s), 3),
@@ -116,6 +120,7 @@ class PlainTraining:
 
         label_set = load_label_set(recipe.data.label_set)
         self._batch_size = recipe.batch_size
+        self._accumulate = recipe.accumulate
         self._pairs = PairMixture(
             make_sources(recipe.data, label_set),
             recipe.augmentation,
@@ -136,6 +141,12 @@ class PlainTraining:
         return (time.perf_counter() - began_s) / steps
 
     def _take_step(self) -> None:
+        self._optimiser.zero_grad()
+        for _ in range(self._accumulate):
+            (self._compute_loss() / self._accumulate).backward()
+        self._optimiser.step()
+
+    def _compute_loss(self) -> "Tensor":
         import numpy as np
         import torch
 
@@ -144,7 +155,4 @@ class PlainTraining:
         images = torch.from_numpy(np.stack([image for image, _ in pairs]))
         labels = torch.from_numpy(np.stack([labels for _, labels in pairs])).long()
         outputs = self.network.outputs(self._normalisation.apply(images).contiguous())
-        loss = self._objective(outputs, labels)
-        self._optimiser.zero_grad()
-        loss.backward()
-        self._optimiser.step()
+        return self._objective(outputs, labels)

@@ -1,5 +1,6 @@
 """What our training step saves."""
 
+import numpy as np
 import pytest
 
 from proxia_segmentation_ros.apps.training_benchmark import (
@@ -9,6 +10,7 @@ from proxia_segmentation_ros.apps.training_benchmark import (
     run_training_benchmark,
     summarize_training_rounds,
 )
+from proxia_segmentation_ros.data.mixture import PairMixture
 
 SMALL = (
     "model.ocr_mid=8",
@@ -52,6 +54,29 @@ def test_both_are_trained_round_by_round() -> None:
     assert progress.steps == progress.total == 3
     assert len(figures["rounds"]) == 2
     assert min(figures["step_s"].values()) > 0
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_both_draw_the_same_number_of_pairs(
+    monkeypatch: pytest.MonkeyPatch, accumulate: int
+) -> None:
+    drawn: list[int] = []
+    draw = PairMixture.__getitem__
+
+    def count(mixture: PairMixture, index: int) -> tuple[np.ndarray, np.ndarray]:
+        drawn.append(index)
+        return draw(mixture, index)
+
+    overrides = (*SMALL, f"accumulate={accumulate}", "optimiser.class_balance=0")
+    monkeypatch.setattr(PairMixture, "__getitem__", count)
+    run_training_benchmark(
+        TrainingBenchmarkSettings(overrides=overrides, rounds=1, steps=1), SilentProgress()
+    )
+    assert sorted(drawn) == sorted([*range(4 * accumulate)] * 2)
+
+
+def test_recipe_is_timed_on_the_cpu() -> None:
+    assert make_timed_recipe(TrainingBenchmarkSettings(overrides=SMALL)).device == "cpu"
 
 
 def test_plain_training_changes_the_network() -> None:
