@@ -34,7 +34,7 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
     num_classes = read_width(path, tensors, "ocr.cls_head.weight")
     figure = content.get("mean_iu")
     # A run that scored nothing may have left NaN.
-    has_figure = isinstance(figure, float) and math.isfinite(figure)
+    scores = {"mean_iu": figure} if isinstance(figure, float) and math.isfinite(figure) else {}
     return ModelCard(
         name=path.stem,
         architecture=name_architecture(path, tensors, has_attention),
@@ -48,7 +48,7 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
         label_set=CardLabelSet.from_label_set(_find_label_set(num_classes)),
         training_data=UNTOLD,
         terms=f"{UNTOLD}: ask where it came from",
-        scores={"mean_iu": figure} if has_figure else {},
+        scores=scores,
         made_with=(
             f"reference checkpoint {path.name}, architecture {content.get('arch', 'unknown')}"
         ),
