@@ -18,6 +18,12 @@ Backend = Annotated[
 Precision = Annotated[
     str, typer.Option("--precision", help="Arithmetic: auto, f32, bf16, f16, int8.")
 ]
+InModelScales = Annotated[
+    str, typer.Option(help="In-model scales of a multi-scale network: 0.5,1.0; else its card's.")
+]
+AverageScales = Annotated[
+    str, typer.Option(help="Average logits over image sizes, for example 0.5,1.0,2.0.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Set a value; may be given often.", metavar="NAME=VALUE"),

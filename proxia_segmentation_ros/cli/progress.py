@@ -10,9 +10,11 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 
 REFRESH_HZ = 4
@@ -60,16 +62,31 @@ class Bars:
 
 
 @contextmanager
-def show_progress() -> Iterator[Bars]:
-    """Show bars from the first stage until the block ends."""
-    columns = (
+def show_progress(*, with_countdown: bool = False) -> Iterator[Bars]:
+    """Show bars from the first stage until the block ends.
+
+    `with_countdown` tells the time that is left too, and leaves stdout to the lines of a long
+    task: the bar stays under them, and away where stderr is no terminal.
+    """
+    columns: list[ProgressColumn] = [
         TextColumn("{task.description:<18}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-    )
+    ]
+    if with_countdown:
+        columns += [TextColumn("left"), TimeRemainingColumn()]
     console = Console(file=sys.stderr)
-    bars = Bars(Progress(*columns, console=console, refresh_per_second=REFRESH_HZ))
+    bars = Bars(
+        Progress(
+            *columns,
+            console=console,
+            refresh_per_second=REFRESH_HZ,
+            # A redirected stdout keeps its lines: rich would take them to the terminal's bar.
+            redirect_stdout=sys.stdout.isatty() or not with_countdown,
+            disable=with_countdown and not console.is_terminal,
+        )
+    )
     try:
         yield bars
     finally:

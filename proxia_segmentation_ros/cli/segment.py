@@ -5,8 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proxia_segmentation_ros.cli.evaluate import AverageScales, InModelScales
-from proxia_segmentation_ros.cli.options import Backend, Precision, Weights
+from proxia_segmentation_ros.cli.options import (
+    AverageScales,
+    Backend,
+    InModelScales,
+    Precision,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.segment import Tally
@@ -66,7 +71,7 @@ def segment(
     from proxia_segmentation_ros.apps.dump_layout import parse_kinds
     from proxia_segmentation_ros.apps.segment import segment_files
     from proxia_segmentation_ros.apps.segment_settings import SegmentSettings
-    from proxia_segmentation_ros.cli.countdown import show_countdown
+    from proxia_segmentation_ros.cli.progress import show_progress
 
     settings = SegmentSettings(
         path=path, out=out, kinds=parse_kinds(write),
@@ -76,7 +81,7 @@ def segment(
         flip=flip, average_scales=_read_scales(average_scales),
         truth=truth, label_set=label_set, alpha=alpha, boxes=boxes,
     )  # fmt: skip
-    with show_countdown() as progress:
+    with show_progress(with_countdown=True) as progress:
         tally = segment_files(settings, print, progress)
     print(describe_tally(tally, out))
     if tally.failed:
