@@ -28,11 +28,12 @@ class TruthMasks:
         """
         self._path = path
         self._label_set = label_set
-        self._masks: dict[Path, Path] = {}
+        self._masks: dict[Path, list[Path]] = {}
         if path.is_dir():
             found = sorted(one for one in path.rglob("*") if one.suffix.lower() in MASK_SUFFIXES)
             for mask in found:
-                self._masks.setdefault(_make_key(mask.relative_to(path), MASK_TAILS), mask)
+                key = _make_key(mask.relative_to(path), MASK_TAILS)
+                self._masks.setdefault(key, []).append(mask)
         elif not path.is_file():
             raise InputError.from_parts(
                 f"truth {str(path)!r} does not exist", "a folder of masks", "check the path"
@@ -42,7 +43,7 @@ class TruthMasks:
         """Return truth_HW of an image.
 
         Raises:
-            InputError: its mask is missing, unreadable or of another size.
+            InputError: its mask is missing, unreadable or of another size, or there are two.
         """
         mask = self._find(file)
         truth_HW = read_mask(mask, self._label_set)
@@ -64,7 +65,14 @@ class TruthMasks:
                 f"a file of that name that ends in {', '.join(MASK_SUFFIXES)}",
                 "add it, or leave --truth out",
             )
-        return self._masks[key]
+        mask, *others = self._masks[key]
+        if others:
+            raise InputError.from_parts(
+                f"masks {str(mask)!r} and {str(others[0])!r} are both of this image",
+                "one mask for an image",
+                "take one away",
+            )
+        return mask
 
 
 def find_wrong(labels_HW: np.ndarray, truth_HW: np.ndarray, unlabeled_id: int) -> np.ndarray:

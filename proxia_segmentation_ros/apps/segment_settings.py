@@ -91,6 +91,12 @@ class SegmentSettings:
                 "errors or composite among them",
                 "add one to --write, or leave --truth out",
             )
+        if self.truth is not None and self.truth.is_file() and self.path.is_dir():
+            raise ConfigError.from_parts(
+                f"--truth {str(self.truth)!r} is one mask, and {str(self.path)!r} a folder",
+                "a folder of masks for a folder of images",
+                "give the folder of the masks, or one image",
+            )
 
 
 def make_layout(settings: SegmentSettings, card: ModelCard) -> Layout:

@@ -213,6 +213,25 @@ def test_errors_tell_wrong_from_ignored(tmp_path):
     assert tally.failed == 1
 
 
+def test_two_masks_of_one_image_are_refused(tmp_path):
+    folder = write_images(tmp_path / "in", ["a.png", "b.png"])
+    for name in ("a.png", "a.bmp", "b.png"):
+        write_mask(tmp_path / "truth" / name, left=3, right=1)
+    tally, said, _ = run(folder, tmp_path / "out", kinds=("errors",), truth=tmp_path / "truth")
+    assert (tally.labelled, tally.failed) == (1, 1)
+    assert re.search(r"failed a\.png: masks '.*a\.bmp' and '.*a\.png' are both", said[0])
+
+
+def test_one_mask_is_the_truth_of_one_image_alone(tmp_path):
+    folder = write_images(tmp_path / "in", ["a.png", "b.png"])
+    mask = tmp_path / "mask.png"
+    write_mask(mask, left=3, right=1)
+    tally, said, _ = run(folder / "a.png", tmp_path / "out", kinds=("errors",), truth=mask)
+    assert (tally.labelled, said[0].endswith("; 50.0 % wrong")) == (1, True)
+    with pytest.raises(ConfigError, match=r"mask\.png' is one mask, and '.*in' a folder"):
+        run(folder, tmp_path / "out", kinds=("errors",), truth=mask)
+
+
 def test_masks_of_cityscapes_are_found_in_their_folders(tmp_path):
     image = "aachen_000001_000019_leftImg8bit.png"
     write_images(tmp_path / "in" / "val" / "aachen", [image, "other.png"])
