@@ -32,6 +32,34 @@ class _CutError(Exception):
     """The connection was refused, cut or slow: worth another attempt."""
 
 
+class SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server elsewhere, but never from https to where anybody could change the file."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: Any,
+        code: int,
+        msg: str,
+        headers: Any,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Return what to ask next.
+
+        Raises:
+            WeightsError: the new address isn't https where the old one is.
+        """
+        if req.type == "https" and urlsplit(newurl).scheme != "https":
+            fp.close()
+            raise WeightsError.from_parts(
+                f"{req.full_url} leads to {newurl}",
+                "an address of https",
+                "fetch the file from the page that `proxia weights show` names, and hand it "
+                "over with --file",
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Download:
     """What to fetch and what to call it; `advice` says what to do where nothing answers."""
@@ -121,7 +149,7 @@ def _attempt(url: str, file: BinaryIO, meter: "_Meter") -> None:
     if offset:
         headers |= {"Range": f"bytes={offset}-", "If-Range": note["validator"]}
     try:
-        response = urllib.request.urlopen(
+        response = urllib.request.build_opener(SafeRedirects).open(
             urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S
         )
     except urllib.error.HTTPError as error:

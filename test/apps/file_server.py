@@ -20,6 +20,7 @@ class FileServer:
     # Status codes that come before the first real answer.
     refusals: list[int] = field(default_factory=list)
     is_length_told: bool = True
+    leads_to: str = ""
     asked: list[str | None] = field(default_factory=list)
     sent: int = 0
     url: str = ""
@@ -29,6 +30,12 @@ class FileServer:
         self.asked.append(wanted)
         if self.refusals:
             handler.send_error(self.refusals.pop(0))
+            return
+        if self.leads_to:
+            handler.send_response(302)
+            handler.send_header("Location", self.leads_to)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
             return
         begin = self._find_begin(handler, wanted)
         if begin is not None and begin >= len(self.content):

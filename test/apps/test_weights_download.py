@@ -1,9 +1,13 @@
 """Downloads that are cut, changed, refused or never answered."""
 
+import email.message
 import fcntl
+import io
 import os
 import random
 import socket
+import urllib.request
+import urllib.response
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,6 +174,37 @@ def test_refusal_is_told_at_once(server: FileServer, tmp_path: Path, code: int) 
         fetch(server.url, tmp_path / "weights.pth")
     assert len(server.asked) == 1
     assert list_names(tmp_path) == []
+
+
+@pytest.mark.parametrize("elsewhere", ["http://host/file.pth", "ftp://host/file.pth"])
+def test_server_never_leads_from_https_to_less(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, elsewhere: str
+) -> None:
+    """Answer for https without a certificate: the address alone decides."""
+
+    def answer(_self: object, request: urllib.request.Request) -> urllib.response.addinfourl:
+        asked.append(request.full_url)
+        headers = email.message.Message()
+        headers["Location"] = elsewhere
+        answered = urllib.response.addinfourl(io.BytesIO(), headers, request.full_url, 302)
+        answered.msg = "Found"  # type: ignore[attr-defined]
+        return answered
+
+    asked: list[str] = []
+    monkeypatch.setattr(urllib.request.HTTPSHandler, "https_open", answer)
+    monkeypatch.setattr(urllib.request.HTTPHandler, "http_open", answer)
+    monkeypatch.setattr(urllib.request.FTPHandler, "ftp_open", answer)
+    with pytest.raises(WeightsError, match=rf"leads to {elsewhere}; expected an address of https"):
+        fetch("https://host/file.pth", tmp_path / "weights.pth")
+    assert asked == ["https://host/file.pth"]
+    assert list_names(tmp_path) == []
+
+
+def test_server_may_lead_elsewhere(server: FileServer, tmp_path: Path) -> None:
+    with serve(b"") as first:
+        first.leads_to = server.url
+        fetch(first.url, tmp_path / "weights.pth")
+    assert (tmp_path / "weights.pth").read_bytes() == CONTENT
 
 
 def test_no_connection_is_one_clear_sentence(
