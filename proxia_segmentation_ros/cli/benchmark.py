@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from proxia_segmentation_ros.cli.options import Backend, Precision, Set, Weights, read_size
+from proxia_segmentation_ros.errors import ConfigError
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -28,6 +29,7 @@ def benchmark(
 ) -> None:
     """Compare frame in to labels out through DDS with the bare model call."""
     if context.invoked_subcommand is not None:
+        _refuse_options(context, context.invoked_subcommand)
         return
     from proxia_segmentation_ros.apps.benchmark import BenchmarkSettings, run_benchmark
     from proxia_segmentation_ros.cli.progress import show_progress
@@ -75,6 +77,18 @@ def train(
     with show_progress() as progress:
         figures = run_training_benchmark(settings, progress)
     _print_json(figures, out)
+
+
+def _refuse_options(context: typer.Context, subcommand: str) -> None:
+    """Raise ConfigError where options of this benchmark stand before another's name."""
+    sources = {one: context.get_parameter_source(one.name or "") for one in context.command.params}
+    given = [one.opts[0] for one, how in sources.items() if how and how.name == "COMMANDLINE"]
+    if given:
+        raise ConfigError.from_parts(
+            f"{given[0]} stands before {subcommand!r}, which would not see it",
+            f"options of `proxia benchmark {subcommand}` after its name",
+            "move or remove it",
+        )
 
 
 def _print_json(figures: dict[str, Any], out: Path | None) -> None:

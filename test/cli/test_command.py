@@ -70,6 +70,7 @@ def test_help_imports_nothing_heavy():
         (["demo", "--source", "/no/such"], 3, "'/no/such' does not exist"),
         (["demo", "--weights", "/no/such.safetensors"], 4, "'/no/such.safetensors'"),
         (["benchmark", "--weights", "/no/such.safetensors"], 4, "'/no/such.safetensors'"),
+        (["benchmark", "--rounds", "9", "train"], 2, "--rounds stands before 'train'"),
         (["benchmark", "--backend", "abacus"], 2, "inference.backend is 'abacus'"),
         (["evaluate", "/no/images", "/no/masks"], 3, "'/no/images' does not exist"),
         (["train", "/no/such.yaml"], 2, "'/no/such.yaml' does not exist"),
