@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from proxia_segmentation_ros.apps.dump_truth import find_wrong
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.render import Box, draw_legend, draw_overlay
 
@@ -46,7 +47,7 @@ def draw_composite(
     if truth_HW is not None:
         shown |= {*np.unique(truth_HW).tolist()}
         is_known = truth_HW != label_set.unlabeled_id
-        is_wrong = is_known & (labels_HW != truth_HW)
+        is_wrong = find_wrong(labels_HW, truth_HW, label_set.unlabeled_id)
         share = describe_share(is_wrong, is_known)
         panels += [
             ("truth", draw_overlay(image_HWC, truth_HW, label_set, alpha=alpha)),
