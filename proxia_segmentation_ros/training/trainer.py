@@ -153,7 +153,7 @@ class Trainer:
         notes = describe_changes(state.get("recipe"), self._describe_recipe())
         self.model.load_state_dict(state["model"])
         self._average.load_state_dict(state["average"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._load_optimiser(state["optimiser"])
         self.step = int(state["step"])
         self.best = dict(state["best"])
         self._log.cut(self.step)
@@ -162,6 +162,13 @@ class Trainer:
             self._save_best()
         for note in notes:
             self._log.add({"step": self.step, "note": note})
+
+    def _load_optimiser(self, state: dict[str, Any]) -> None:
+        """Take the moments of a checkpoint; decay and momentum stay the recipe's."""
+        groups = [{**group} for group in self._optimiser.param_groups]
+        self._optimiser.load_state_dict(state)
+        for loaded, group in zip(self._optimiser.param_groups, groups, strict=True):
+            loaded.update(group)
 
     def run(self, *, stop_step: int | None = None) -> dict[str, Any]:
         """Train to `stop_step` (default: the recipe's end); return the best validation row."""

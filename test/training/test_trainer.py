@@ -267,3 +267,14 @@ def test_best_weights_lost_between_two_files_come_back(tmp_path: Path) -> None:
     got = torch.load(tmp_path / "best.pt", weights_only=True)
     assert got["step"] == wanted["step"]
     assert all(torch.equal(got["model"][name], one) for name, one in wanted["model"].items())
+
+
+def test_resumed_run_follows_the_decay_and_momentum_of_its_recipe(tmp_path: Path) -> None:
+    first = OptimiserSettings(name="sgd", momentum=0.9, weight_decay=0.1)
+    make_trainer(tmp_path, optimiser=first).run(stop_step=2)
+    second = OptimiserSettings(name="sgd", momentum=0.5, weight_decay=0.2)
+    trainer = make_trainer(tmp_path, optimiser=second)
+    trainer.resume()
+    groups = trainer._optimiser.param_groups
+    assert [group["weight_decay"] for group in groups] == [0.2, 0.0]
+    assert [group["momentum"] for group in groups] == [0.5, 0.5]
