@@ -134,5 +134,20 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     place = raw
     *parents, leaf = name.strip().split(".")
     for parent in parents:
-        place = place.setdefault(parent, {})
-    place[leaf] = yaml.safe_load(value)
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
+        if not isinstance(place, dict):
+            raise ConfigError.from_parts(
+                f"override {override!r} sets a part of {parent}, which is {place!r}",
+                "a group of settings there",
+                "correct the name before =",
+            )
+    try:
+        place[leaf] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError.from_parts(
+            f"override {override!r} is no YAML ({error})".replace("\n", " "),
+            "key=value",
+            "correct the value",
+        ) from error

@@ -132,3 +132,21 @@ def test_idle_settings_of_data_and_optimiser_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         load_recipe("synthetic", overrides)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("steps.x=3", r"override 'steps.x=3' sets a part of steps, which is \d+; expected a group"),
+        ("seed=[1", r"override 'seed=\[1' is no YAML"),
+    ],
+)
+def test_malformed_override_is_named(override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load_recipe("synthetic", [override])
+
+
+def test_override_fills_a_group_that_the_file_left_empty(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("optimiser:\n")
+    assert load_recipe(path, ["optimiser.warmup_steps=7"]).optimiser.warmup_steps == 7
