@@ -41,6 +41,8 @@ class TensorBoardFiles:
         for name, value in row.items():
             if name != "step" and isinstance(value, int | float):
                 self._writer.add_scalar(f"{part}/{name}", value, row["step"])
+        # A kill takes what is not written.
+        self._writer.flush()
 
     def close(self) -> None:
         """Finish the file."""

@@ -34,11 +34,12 @@ class RunLog:
         self._with_event_files = with_event_files and not is_silent
 
     def begin(self, step: int) -> None:
-        """Open event files for the rows after `step`, if they are wanted.
+        """Drop rows after `step`, as a killed run leaves them, and open event files if wanted.
 
         Raises:
             ConfigError: the package that writes them is missing.
         """
+        self.cut(step)
         if self._with_event_files:
             self._events.close()
             self._events = TensorBoardFiles(self._path.parent / "tensorboard", step)

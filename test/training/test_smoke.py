@@ -144,6 +144,21 @@ def test_event_files_hold_the_numbers_of_the_log(tmp_path: Path) -> None:
     assert isinstance(log._events, TensorBoardFiles)
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed"
+)
+def test_event_files_of_a_killed_run_hold_what_its_log_holds(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = RunLog(tmp_path, lambda row: None, with_event_files=True)
+    log.begin(0)
+    log.add({"step": 20, "loss": 1.5})
+    events = EventAccumulator(str(tmp_path / "tensorboard"))  # neither end nor time has come
+    events.Reload()
+    assert [one.step for one in events.Scalars("train/loss")] == [20]
+    log.end()
+
+
 def test_smoke_settings_fit_every_shipped_recipe() -> None:
     for name in list_recipes():
         recipe = load_recipe(name, make_smoke_overrides(load_recipe(name)))

@@ -278,3 +278,10 @@ def test_resumed_run_follows_the_decay_and_momentum_of_its_recipe(tmp_path: Path
     groups = trainer._optimiser.param_groups
     assert [group["weight_decay"] for group in groups] == [0.2, 0.0]
     assert [group["momentum"] for group in groups] == [0.5, 0.5]
+
+
+def test_log_of_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 9}\n{"step": 2')
+    make_trainer(tmp_path).run(stop_step=3)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert rows == [{"step": 3, "val_miou": 0.3}]
