@@ -183,17 +183,25 @@ class Recipe(_Settings):
             self._refuse("optimiser.poly2_from", POLY2_FROM, "optimiser.schedule", chosen.schedule)
         if not self.model.initial_weights:
             self._refuse("model.initial_partial", False, "model.initial_weights", "")
-        if self.data.class_uniform is None:
-            self._refuse("data.coarse_dataset", "", "data.class_uniform", "none")
-        if self.data.dataset == FOLDER:
-            for name in ("train_split", "val_split"):
-                default = type(self.data).model_fields[name].default
-                self._refuse(f"data.{name}", default, "data.dataset", FOLDER)
-            self._refuse("data.options", {}, "data.dataset", FOLDER)
+        self._refuse_idle_data()
         if not self.model.is_multi_scale:
             architecture = self.model.architecture
             self._refuse("optimiser.scale_weight", 0.0, "model.architecture", architecture)
         return self
+
+    def _refuse_idle_data(self) -> None:
+        data = self.data
+        if data.class_uniform is None:
+            self._refuse("data.coarse_dataset", "", "data.class_uniform", "none")
+        if not data.coarse_dataset:
+            for name in _OF_COARSE:
+                self._refuse_unless_default(name, "data.coarse_dataset", "")
+        for name in _OF_NAMED if data.dataset == FOLDER else _OF_FOLDER:
+            self._refuse_unless_default(name, "data.dataset", data.dataset)
+
+    def _refuse_unless_default(self, name: str, owner: str, choice: str) -> None:
+        default = DataSettings.model_fields[name].get_default(call_default_factory=True)
+        self._refuse(f"data.{name}", default, owner, choice)
 
     def _refuse(self, name: str, neutral: object, owner: str, choice: str) -> None:
         part, leaf = name.split(".")
@@ -215,12 +223,15 @@ class Recipe(_Settings):
         return chosen.loss == "cross_entropy" and not is_plain
 
 
+_OF_COARSE = ("coarse_root", "coarse_split", "coarse_options")
+_OF_NAMED = ("train_split", "val_split", "options")
+_OF_FOLDER = ("images", "masks", "val_images", "val_masks")
 _ACTS = {
     "model.initial_partial": "it acts with initial weights",
     "data.coarse_dataset": "it acts with class_uniform",
-    "data.train_split": "it acts with a named data set",
-    "data.val_split": "it acts with a named data set",
-    "data.options": "it acts with a named data set",
+    **{f"data.{name}": "it acts with a coarse data set" for name in _OF_COARSE},
+    **{f"data.{name}": "it acts with a named data set" for name in _OF_NAMED},
+    **{f"data.{name}": "it acts with data set folder" for name in _OF_FOLDER},
     "optimiser.class_balance": "it acts with loss cross_entropy",
     "optimiser.class_boost": "it acts with loss cross_entropy",
     "optimiser.momentum": "it acts with sgd",

@@ -122,6 +122,10 @@ def test_recipes_of_the_reference_have_its_values() -> None:
     [
         (["data.options={cross_validation: 1}"], "data.dataset 'folder' does not use"),
         (["data.coarse_dataset=cityscapes_coarse"], "coarse_dataset is 'cityscapes_coarse'"),
+        (["data.coarse_root=x"], "data.coarse_root is 'x', which data.coarse_dataset '' does not"),
+        (["data.coarse_split=x"], "coarse_split is 'x'"),
+        (["data.coarse_options={auto_labels: x}"], "coarse_options is {'auto_labels': 'x'}"),
+        (["data.dataset=camvid", "data.images=mine"], "data.dataset 'camvid' does not use"),
         (["optimiser.momentum=0.5"], "momentum is 0.5, which optimiser.name 'adamw'"),
         (["optimiser.poly2_from=0.5"], "optimiser.schedule 'poly' does not use"),
         (["model.initial_partial=true"], "initial_partial is True"),
