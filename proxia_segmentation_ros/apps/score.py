@@ -8,6 +8,7 @@ from proxia_segmentation_ros.apps.progress import Progress
 from proxia_segmentation_ros.data.folder import ImageMaskFolder
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
+from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
 from proxia_segmentation_ros.labels import load_label_set
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSettings:
-    """What is scored on what."""
+    """What is scored on what; outlines are only where `boundary_tolerance` is not 0."""
 
     images: Path
     labels: Path
@@ -29,6 +30,7 @@ class ScoreSettings:
     scales: tuple[float, ...] = ()
     flip: bool = False
     average_scales: tuple[float, ...] = (1.0,)
+    boundary_tolerance: float = 0.0
 
     @property
     def is_averaged(self) -> bool:
@@ -44,6 +46,7 @@ class Score:
     backend: str
     precision: str
     report: EvaluationReport
+    boundary: BoundaryScore | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what goes into JSON."""
@@ -56,7 +59,10 @@ class Score:
             "flip": self.settings.flip,
             "average_scales": list(self.settings.average_scales),
         }
-        return {**run, **self.report.to_dict()}
+        outlines = {}
+        if self.boundary is not None:
+            outlines = self.boundary.to_dict(self.report.class_names)
+        return {**run, **self.report.to_dict(), **outlines}
 
 
 def score_folder(settings: ScoreSettings, progress: Progress) -> Score:
@@ -69,6 +75,9 @@ def score_folder(settings: ScoreSettings, progress: Progress) -> Score:
     """
     label_set = load_label_set(settings.label_set)
     pairs = ImageMaskFolder(settings.images, settings.labels, label_set)
+    boundary = None
+    if settings.boundary_tolerance:
+        boundary = BoundaryScore(len(label_set), Tolerance(settings.boundary_tolerance))
     segmenter = _make_segmenter(settings)
     progress.begin("labelling", len(pairs))
     try:
@@ -77,8 +86,9 @@ def score_folder(settings: ScoreSettings, progress: Progress) -> Score:
             (pairs[index] for index in range(len(pairs))),
             label_set,
             lambda _: progress.advance(),
+            boundary,
         )
-        return Score(settings, segmenter.backend, segmenter.precision, report)
+        return Score(settings, segmenter.backend, segmenter.precision, report, boundary)
     finally:
         segmenter.close()
 

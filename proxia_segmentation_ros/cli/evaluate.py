@@ -29,6 +29,12 @@ def evaluate(
     scales: InModelScales = "",
     flip: Annotated[bool, typer.Option(help="Average with the mirror image's logits.")] = False,
     average_scales: AverageScales = "1.0",
+    boundary: Annotated[
+        float,
+        typer.Option(
+            help="Score outlines too, found within so many pixels or share of a diagonal."
+        ),
+    ] = 0.0,
     out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
 ) -> None:
     """Print IoU of each class and their mean."""
@@ -47,10 +53,13 @@ def evaluate(
         scales=parse_scales(scales) if scales else (),
         flip=flip,
         average_scales=parse_scales(average_scales),
+        boundary_tolerance=boundary,
     )
     with show_progress() as progress:
         score = score_folder(settings, progress)
     print(score.report.to_text())
+    if score.boundary is not None:
+        print(f"mean boundary F-score  {score.boundary.mean_f_score():.3f}")
     text = json.dumps(score.to_dict(), indent=2)
     print(text)
     if out is not None:

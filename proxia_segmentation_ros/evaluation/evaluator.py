@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.evaluation.boundary import BoundaryScore
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
 from proxia_segmentation_ros.evaluation.report import EvaluationReport
 from proxia_segmentation_ros.labels import LabelSet
@@ -31,10 +32,11 @@ def evaluate(
     pairs: Iterable[tuple[np.ndarray, np.ndarray]],
     label_set: LabelSet | None = None,
     progress: Callable[[int], None] | None = None,
+    boundary: BoundaryScore | None = None,
 ) -> EvaluationReport:
     """Label every image of `pairs` (image_HWC RGB, labels_HW) at the size of its true labels.
 
-    `progress` gets the number of images done.
+    `progress` gets the number of images done; `boundary` counts their outlines.
 
     Raises:
         InputError: there are no pairs, or the true labels' classes are not the segmenter's.
@@ -52,6 +54,8 @@ def evaluate(
         height, width = truth_HW.shape
         result = segmenter.segment(image_HWC, output_size=f"{width}x{height}")
         matrix.add(truth_HW, result.labels)
+        if boundary is not None:
+            boundary.add(truth_HW, result.labels)
         images += 1
         if progress is not None:
             progress(images)

@@ -95,3 +95,15 @@ def test_averaged_copies_say_so_and_take_torch_alone(folders):
     )
     with pytest.raises(ConfigError, match="openvino"):
         score_folder(replace(settings, backend="openvino"), Counter())
+
+
+def test_outlines_are_scored_on_request(folders):
+    images, masks = folders
+    plain = score_folder(ScoreSettings(images=images, labels=masks), Counter())
+    assert "boundary_f_score" not in plain.to_dict()
+    settings = ScoreSettings(images=images, labels=masks, boundary_tolerance=2)
+    content = score_folder(settings, Counter()).to_dict()
+    assert content["boundary_tolerance"] == 2
+    # b.png has an outline between road and sky; road alone has none.
+    assert content["boundary_f_score"]["road"] == content["boundary_f_score"]["sky"] == 0
+    assert content["mean_boundary_f_score"] == 0

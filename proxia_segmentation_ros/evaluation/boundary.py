@@ -1,0 +1,143 @@
+"""How well outlines are drawn: boundary precision, recall and F-score of every class."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.errors import ConfigError, InputError
+
+MOST_PIXELS = 1000
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Half the width of the band in which an outline counts as found.
+
+    Pixels from 1 on; below 1 a share of the image's diagonal, rounded up to whole pixels.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.value <= MOST_PIXELS:
+            raise ConfigError.from_parts(
+                f"boundary tolerance is {self.value}",
+                f"a share of the diagonal above 0 and below 1, or 1 to {MOST_PIXELS} pixels",
+                "write for example 0.00375 or 3",
+            )
+
+    def to_pixels(self, height: int, width: int) -> float:
+        """Return the distance in pixels for an image of this size."""
+        return self.value if self.value >= 1 else math.ceil(self.value * math.hypot(height, width))
+
+
+class BoundaryScore:
+    """Outline pixels by class, and how many of them have the other side's outline nearby.
+
+    A pixel is on the outline of its class where one of its four neighbours has another class.
+    Neither the image's edge nor pixels without a true class make an outline. `table` holds
+    for each class: predicted outline pixels, those of them near a true one, true outline
+    pixels, those of them near a predicted one. They are added over images, as int64.
+    """
+
+    def __init__(self, num_classes: int, tolerance: Tolerance) -> None:
+        self.tolerance = tolerance
+        self.table = np.zeros((num_classes, 4), np.int64)
+
+    def add(self, truth_HW: np.ndarray, predicted_HW: np.ndarray) -> None:
+        """Count one image.
+
+        Raises:
+            InputError: the two differ in shape.
+        """
+        if truth_HW.shape != predicted_HW.shape:
+            raise InputError.from_parts(
+                f"true labels are {truth_HW.shape} and predicted ones {predicted_HW.shape}",
+                "the same height and width",
+                "predict at the size of the true labels",
+            )
+        classes = len(self.table)
+        reach = self.tolerance.to_pixels(*truth_HW.shape)
+        has_truth_HW = (truth_HW >= 0) & (truth_HW < classes)
+        true_HW = _find_outlines(truth_HW, has_truth_HW)
+        found_HW = _find_outlines(predicted_HW, has_truth_HW)
+        for index in np.union1d(truth_HW[true_HW], predicted_HW[found_HW]):
+            if 0 <= index < classes:
+                predicted = found_HW & (predicted_HW == index)
+                true = true_HW & (truth_HW == index)
+                self.table[index] += (
+                    predicted.sum(), _count_near(predicted, true, reach),
+                    true.sum(), _count_near(true, predicted, reach),
+                )  # fmt: skip
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Share of predicted outline near a true one, float64 (K,); NaN without any."""
+        return _divide(self.table[:, 1], self.table[:, 0])
+
+    @property
+    def recall(self) -> np.ndarray:
+        """Share of true outline near a predicted one, float64 (K,); NaN without any."""
+        return _divide(self.table[:, 3], self.table[:, 2])
+
+    @property
+    def f_score(self) -> np.ndarray:
+        """Harmonic mean of both, float64 (K,): 0 where one side has none, NaN where both."""
+        precision, recall = np.nan_to_num(self.precision), np.nan_to_num(self.recall)
+        score = np.nan_to_num(_divide(2 * precision * recall, precision + recall))
+        is_seen = (self.table[:, 0] + self.table[:, 2]) > 0
+        f_score: np.ndarray = np.where(is_seen, score, np.nan)
+        return f_score
+
+    def mean_f_score(self) -> float:
+        """Mean over the classes that have an outline on either side; NaN without any."""
+        f_score = self.f_score
+        is_seen = ~np.isnan(f_score)
+        return float(f_score[is_seen].mean()) if is_seen.any() else float("nan")
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Return what goes into JSON; NaN becomes None."""
+        scores = zip(class_names, self.f_score.tolist(), strict=True)
+        return {
+            "boundary_tolerance": self.tolerance.value,
+            "mean_boundary_f_score": _round(self.mean_f_score()),
+            "boundary_f_score": {name: _round(score) for name, score in scores},
+        }
+
+
+def _round(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)
+
+
+def _find_outlines(labels_HW: np.ndarray, has_truth_HW: np.ndarray) -> np.ndarray:
+    """Return where a pixel with a truth has a neighbour with a truth and another class."""
+    outlines_HW = np.zeros(labels_HW.shape, bool)
+    for here, there in (
+        (np.s_[1:, :], np.s_[:-1, :]),
+        (np.s_[:, 1:], np.s_[:, :-1]),
+    ):
+        differ = labels_HW[here] != labels_HW[there]
+        differ &= has_truth_HW[here] & has_truth_HW[there]
+        outlines_HW[here] |= differ
+        outlines_HW[there] |= differ
+    return outlines_HW
+
+
+def _count_near(some_HW: np.ndarray, others_HW: np.ndarray, reach: float) -> int:
+    """Return how many of some pixels have one of the others within reach."""
+    if not some_HW.any() or not others_HW.any():
+        return 0
+    distance_HW = cv2.distanceTransform(
+        (~others_HW).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+    )
+    return int((distance_HW[some_HW] <= reach + 1e-3).sum())
+
+
+def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        quotient: np.ndarray = np.true_divide(part, whole)
+    return quotient
