@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from proxia_segmentation_ros.cli.options import Backend, Precision, Weights
+
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.apps.score import Score
 
 InModelScales = Annotated[
     str, typer.Option(help="In-model scales of a multi-scale network: 0.5,1.0; else its card's.")
@@ -57,6 +60,10 @@ def evaluate(
     )
     with show_progress() as progress:
         score = score_folder(settings, progress)
+    _show(score, out)
+
+
+def _show(score: "Score", out: Path | None) -> None:
     print(score.report.to_text())
     if score.boundary is not None:
         print(f"mean boundary F-score  {score.boundary.mean_f_score():.3f}")
