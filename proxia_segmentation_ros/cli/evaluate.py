@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proxia_segmentation_ros.cli.options import Backend, Precision, Weights
+from proxia_segmentation_ros.cli.options import (
+    AverageScales,
+    Backend,
+    InModelScales,
+    Precision,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.score import Score
-
-InModelScales = Annotated[
-    str, typer.Option(help="In-model scales of a multi-scale network: 0.5,1.0; else its card's.")
-]
-AverageScales = Annotated[
-    str, typer.Option(help="Average logits over image sizes, for example 0.5,1.0,2.0.")
-]
 
 
 def evaluate(
@@ -34,9 +33,7 @@ def evaluate(
     average_scales: AverageScales = "1.0",
     boundary: Annotated[
         float,
-        typer.Option(
-            help="Score outlines too, found within so many pixels or share of a diagonal."
-        ),
+        typer.Option(help="Score outlines too, found within so many pixels (or diagonals)."),
     ] = 0.0,
     out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
 ) -> None:
