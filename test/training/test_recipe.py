@@ -46,7 +46,7 @@ def test_wrong_override_is_explained(overrides: list[str], sentence: str) -> Non
 
 
 def test_unknown_recipe_lists_the_shipped_ones() -> None:
-    with pytest.raises(ConfigError, match="camvid, synthetic"):
+    with pytest.raises(ConfigError, match="camvid, camvid_attention, synthetic"):
         load_recipe("nothing")
 
 
