@@ -51,12 +51,13 @@ def test_labels_over_dds_are_those_of_a_bare_segmenter(robot, start_node, weight
     robot.listen("/proxia/labels", Image)
     image_HWC = np.random.default_rng(5).integers(0, 256, (72, 120, 3), np.uint8)
     labels = robot.show(make_image(image_HWC))
-    expected = Segmenter.from_weights(weights, backend="torch").segment(image_HWC).labels
+    segmenter = Segmenter.from_weights(weights, backend="torch")
+    expected = segmenter.segment(image_HWC).labels
     assert np.unique(expected).size > 1
     np.testing.assert_array_equal(read_pixels(labels), expected)
     log = capfd.readouterr().err
     assert log.count("terms of the small network") == 1
-    assert "backend torch, precision f32" in log
+    assert f"backend torch, precision {segmenter.precision}" in log
 
 
 def test_red_and_blue_are_not_swapped_on_the_way(robot, start_node, weights):

@@ -43,7 +43,8 @@ def test_gradient_of_every_parameter_is_the_references(step) -> None:
     norms = {name: float(one.grad.norm()) for name, one in network.named_parameters()}
     assert set(norms) == set(wanted["grad_norms"])
     total = sum(value**2 for value in norms.values()) ** 0.5
-    assert total == pytest.approx(wanted["grad_norm_total"], rel=1e-3)
+    # In float64 it is 395.85; the reference's float32 gave 396.36, ours 395.24 to 396.36 by threads.
+    assert total == pytest.approx(wanted["grad_norm_total"], rel=5e-3)
     for name, norm in norms.items():
         # Sums of 70 million terms in another order; the smallest norms are rounding alone.
         assert norm == pytest.approx(wanted["grad_norms"][name], rel=0.02, abs=2e-4), name
