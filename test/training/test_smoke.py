@@ -1,7 +1,6 @@
 """Dry runs, smoke runs and TensorBoard files."""
 
 import builtins
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -121,9 +120,6 @@ def test_missing_tensorboard_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     RunLog(tmp_path, lambda row: None, is_silent=True, with_event_files=True).begin(0)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed"
-)
 def test_event_files_hold_the_numbers_of_the_log(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -144,9 +140,6 @@ def test_event_files_hold_the_numbers_of_the_log(tmp_path: Path) -> None:
     assert isinstance(log._events, TensorBoardFiles)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed"
-)
 def test_event_files_of_a_killed_run_hold_what_its_log_holds(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
