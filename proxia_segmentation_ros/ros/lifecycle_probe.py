@@ -84,8 +84,10 @@ class LifecycleProbe:
     def _listen(self, node: Node) -> None:
         qos = QoSProfile(depth=10)
         topic = f"{self._node_name}/transition_event"
-        node.create_subscription(TransitionEvent, topic, self._on_event, qos)
+        node.create_subscription(TransitionEvent, topic, partial(self._on_event, node), qos)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos)
+        with self._lock:
+            self._heard_node = node
 
     def _renew(self) -> None:
         """Ask with a new client, from the second time on of a new participant."""
@@ -114,8 +116,11 @@ class LifecycleProbe:
             if news == self._news:
                 self._note(future.result().current_state.label)
 
-    def _on_event(self, event: TransitionEvent) -> None:
+    def _on_event(self, node: Node, event: TransitionEvent) -> None:
+        """Note news of the newest participant; an older one's may be copies that come late."""
         with self._lock:
+            if node is not self._heard_node:
+                return
             self._patience.restart()
             if event.start_state.label == "configuring":
                 self._state = "configuring"

@@ -1,6 +1,7 @@
 """Meet the graph anew through a participant of one's own."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -30,7 +31,8 @@ class SpareSession:
         self._open_session = open_session
         self._spare: RosSession | None = None
         self._tries = 0
-        session.context.on_shutdown(self.close)
+        # A bound method would be held weakly, and a spare outlive both its owner and the session.
+        session.context.on_shutdown(partial(SpareSession.close, self))
 
     def renew(self, make: Callable[[Node], Made]) -> Made | None:
         """Return what `make` creates on a new participant.

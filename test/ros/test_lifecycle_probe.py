@@ -283,3 +283,19 @@ def test_renewal_that_fails_keeps_the_client_and_is_tried_again(is_opened):
     assert probe.poll_state() == "active"
     assert first.is_closed
     assert not last.is_closed
+
+
+def test_late_copy_of_an_old_failure_to_an_older_participant_is_no_news():
+    clock, session, spare = Clock(), Session([DEAF, DEAF]), Session([SILENT])
+    probe = LifecycleProbe(
+        session, "/segmenter", open_session=lambda name, domain_id: spare, monotonic=clock
+    )
+    for patience_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
+        clock.now_s += patience_s
+        probe.poll_state()
+    spare.tell("configuring")
+    session.tell("unconfigured")
+    assert probe.poll_state() == "configuring"
+    assert not probe.has_failed
+    spare.tell("unconfigured")
+    assert probe.has_failed
