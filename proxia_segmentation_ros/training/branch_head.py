@@ -60,7 +60,10 @@ def _pass_scale(model: HRNetOcrMultiScale, image_NCHW: Tensor) -> ScalePass:
 
 
 def enlarge(maps_NIhw: Tensor, size_hw: SizeHW) -> Tensor:
-    """Resize bilinearly without corner alignment, by two matrix products."""
+    """Resize few channels bilinearly without corner alignment, by two matrix products.
+
+    A class map enlarged four times costs less so than by torch's own resizing.
+    """
     batch, channels, height, width = maps_NIhw.shape
     if (height, width) == size_hw:
         return maps_NIhw
@@ -72,20 +75,22 @@ def enlarge(maps_NIhw: Tensor, size_hw: SizeHW) -> Tensor:
 
 
 def convolve_enlarged(maps_NIhw: Tensor, kernel_OI33: Tensor, size_hw: SizeHW) -> Tensor:
-    """Return the padded 3x3 convolution of the maps enlarged to `size_hw`.
+    """Return the padded 3x3 convolution of the maps enlarged to `size_hw`, channels last.
 
     Each tap is a 1x1 convolution of the small maps, then interpolation and a shift, which are
-    linear too: one matrix for columns, one for rows, the zero border included.
+    linear too: one matrix for rows, one for columns, the zero border included.
     """
     batch, channels_in, height, width = maps_NIhw.shape
     channels = len(kernel_OI33)
-    mix = kernel_OI33.permute(0, 2, 3, 1).reshape(channels * 9, channels_in, 1, 1)
-    taps = F.conv2d(maps_NIhw, mix).contiguous().view(batch, channels, 3, 3, height, width)
-    lines = taps.permute(0, 1, 2, 4, 3, 5).reshape(batch * channels * 3 * height, 3 * width)
-    wide = lines @ _get_matrix(width, size_hw[1], 3, maps_NIhw).T
-    rows_H3h = _get_matrix(height, size_hw[0], 3, maps_NIhw)
-    full = torch.matmul(rows_H3h, wide.view(batch * channels, 3 * height, size_hw[1]))
-    return full.view(batch, channels, *size_hw)
+    mix = kernel_OI33.permute(2, 3, 0, 1).reshape(9 * channels, channels_in, 1, 1)
+    taps_NhwC = F.conv2d(maps_NIhw, mix).permute(0, 2, 3, 1)
+    # Taps become finer rows (h, 3) and finer columns (w, 3) of the map.
+    lines = taps_NhwC.reshape(batch, height, width, 3, 3 * channels).transpose(2, 3)
+    lines = lines.reshape(batch, height * 3, width * 3 * channels)
+    high = torch.matmul(_get_matrix(height, size_hw[0], 3, maps_NIhw), lines)
+    high = high.view(batch * size_hw[0], width * 3, channels)
+    full = torch.matmul(_get_matrix(width, size_hw[1], 3, maps_NIhw), high)
+    return full.view(batch, *size_hw, channels).permute(0, 3, 1, 2)
 
 
 def _get_matrix(length: int, size: int, taps: int, like: Tensor) -> Tensor:
@@ -96,10 +101,10 @@ def _get_matrix(length: int, size: int, taps: int, like: Tensor) -> Tensor:
 def _make_matrix(
     length: int, size: int, taps: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Return (size, taps x length): the resizing matrix of each tap, side by side."""
+    """Return (size, length x taps): the resizing matrices of all taps, column by column."""
     shifts = range(-(taps // 2), taps // 2 + 1)
     matrices = [make_shifted_resize(length, size, shift) for shift in shifts]
-    return torch.from_numpy(np.concatenate(matrices, 1)).to(device, dtype)
+    return torch.from_numpy(np.stack(matrices, 2).reshape(size, -1)).to(device, dtype)
 
 
 def _apply_head(head: OcrHead, branches: Sequence[Tensor]) -> OcrOutput:
@@ -118,8 +123,8 @@ def _mix_branches(branches: Sequence[Tensor], layer: nn.Module) -> Tensor:
     kernels, bias = _split_kernel(layer, branches)
     total = F.conv2d(branches[0], kernels[0], bias)
     for branch, kernel in zip(branches[1:], kernels[1:], strict=True):
-        total = total + enlarge(F.conv2d(branch, kernel), size_hw)
-    return total.contiguous(memory_format=torch.channels_last)
+        total = total + resize_bilinear(F.conv2d(branch, kernel), size_hw)
+    return total
 
 
 def _convolve_branches(branches: Sequence[Tensor], layer: nn.Module) -> Tensor:
@@ -128,14 +133,13 @@ def _convolve_branches(branches: Sequence[Tensor], layer: nn.Module) -> Tensor:
     kernels, bias = _split_kernel(layer, branches)
     is_small = [branch.shape[-2] * LEAST_ENLARGEMENT <= size_hw[0] for branch in branches]
     large = [index for index, small in enumerate(is_small) if not small]
-    joined = torch.cat([enlarge(branches[index], size_hw) for index in large], 1)
-    joined = joined.contiguous(memory_format=torch.channels_last)
+    joined = torch.cat([resize_bilinear(branches[index], size_hw) for index in large], 1)
     kernel = torch.cat([kernels[index] for index in large], 1)
     total = F.conv2d(joined, kernel, bias, padding=1)
     for branch, kernel, small in zip(branches, kernels, is_small, strict=True):
         if small:
             total = total + convolve_enlarged(branch, kernel, size_hw)
-    return total.contiguous(memory_format=torch.channels_last)
+    return total
 
 
 def _split_kernel(
