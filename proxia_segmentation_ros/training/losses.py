@@ -10,13 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxia_segmentation_ros.training.processes import (
-    add_up,
-    add_up_differentiably,
-    count_processes,
-)
-
-LEAST_WEIGHT = 1e-12
+from proxia_segmentation_ros.training.processes import add_up, count_processes
+from proxia_segmentation_ros.training.softmax_losses import compute_softmax_losses
 
 
 def compute_cross_entropy(
@@ -26,19 +21,9 @@ def compute_cross_entropy(
     class_weights_K: Tensor | None = None,
 ) -> Tensor:
     """Return the class-weighted mean over labelled pixels; 0 where there are none."""
-    total = F.cross_entropy(
-        logits_NKHW.float(),
-        labels_NHW,
-        weight=class_weights_K,
-        ignore_index=unlabeled_id,
-        reduction="sum",
-    )
-    labelled = labels_NHW[labels_NHW != unlabeled_id]
-    if class_weights_K is None:
-        weight = labelled.new_tensor(labelled.numel()).float()
-    else:
-        weight = class_weights_K[labelled].sum()
-    return total / add_up(weight).clamp(min=LEAST_WEIGHT)
+    return compute_softmax_losses(
+        logits_NKHW, labels_NHW, unlabeled_id, class_weights_K, with_jaccard=False
+    ).cross_entropy
 
 
 def compute_image_weighted_cross_entropy(
@@ -107,24 +92,7 @@ def compute_jaccard_loss(logits_NKHW: Tensor, labels_NHW: Tensor, unlabeled_id: 
     classes as the score does. Source: Rahman and Wang, "Optimizing Intersection-Over-Union in
     Deep Neural Networks for Image Segmentation", ISVC 2016; sums go over the whole batch.
     """
-    logits_NKHW = logits_NKHW.float()
-    is_labeled_N1HW = (labels_NHW != unlabeled_id).unsqueeze(1)
-    # What is not labelled gets class 0 for one moment and weight 0 for good.
-    truth_N1HW = labels_NHW.unsqueeze(1).masked_fill(~is_labeled_N1HW, 0)
-    probability_NKHW = logits_NKHW.softmax(1) * is_labeled_N1HW
-    right_N1HW = probability_NKHW.gather(1, truth_N1HW)
-    zeros_K = right_N1HW.new_zeros(logits_NKHW.shape[1])
-    labelled = is_labeled_N1HW.flatten().to(right_N1HW.dtype)
-    overlap_K = zeros_K.index_add(0, truth_N1HW.flatten(), right_N1HW.flatten())
-    count_K = zeros_K.index_add(0, truth_N1HW.flatten(), labelled)
-    sums_3K = torch.stack([overlap_K, probability_NKHW.sum((0, 2, 3)), count_K])
-    overlap_K, predicted_K, count_K = add_up_differentiably(sums_3K)
-    union_K = predicted_K + count_K - overlap_K
-    is_present_K = count_K > 0
-    if not is_present_K.any():
-        return logits_NKHW.sum() * 0
-    loss = 1 - (overlap_K[is_present_K] / union_K[is_present_K]).mean()
-    return loss / count_processes()
+    return compute_softmax_losses(logits_NKHW, labels_NHW, unlabeled_id, with_jaccard=True).jaccard
 
 
 def balance_classes(counts_K: Tensor, exponent: float) -> Tensor:

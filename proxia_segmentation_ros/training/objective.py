@@ -19,6 +19,7 @@ from proxia_segmentation_ros.training.region_mutual_information import (
     compute_rmi_loss,
 )
 from proxia_segmentation_ros.training.settings import LossName as LossName
+from proxia_segmentation_ros.training.softmax_losses import compute_softmax_losses
 
 MapLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -36,18 +37,32 @@ class Objective:
 
     def __call__(self, outputs: Outputs, labels_NHW: Tensor) -> Tensor:
         """Return main + `aux_weight` x auxiliary + `scale_weight` x each scale + Jaccard loss."""
-        compute_main, compute_further = self._choose_losses()
-        total = compute_main(outputs.logits, labels_NHW)
+        total = self._compute_main(outputs.logits, labels_NHW)
+        compute_further = self._choose_losses()[1]
         total = total + self.aux_weight * compute_further(outputs.aux_logits, labels_NHW)
         if self.scale_weight:
             size_hw = (labels_NHW.shape[1], labels_NHW.shape[2])
             for logits in outputs.logits_by_scale.values():
                 at_labels = resize_bilinear(logits, size_hw)
                 total = total + self.scale_weight * compute_further(at_labels, labels_NHW)
-        if self.jaccard_weight:
-            jaccard = compute_jaccard_loss(outputs.logits, labels_NHW, self.unlabeled_id)
-            total = total + self.jaccard_weight * jaccard
         return total
+
+    def _compute_main(self, logits_NKHW: Tensor, labels_NHW: Tensor) -> Tensor:
+        """Return the main loss and the Jaccard loss of the main map."""
+        if self.loss == "cross_entropy" and self.jaccard_weight:
+            both = compute_softmax_losses(
+                logits_NKHW,
+                labels_NHW,
+                self.unlabeled_id,
+                self.class_weights_K,
+                with_jaccard=True,
+            )
+            return both.cross_entropy + self.jaccard_weight * both.jaccard
+        main = self._choose_losses()[0](logits_NKHW, labels_NHW)
+        if self.jaccard_weight:
+            jaccard = compute_jaccard_loss(logits_NKHW, labels_NHW, self.unlabeled_id)
+            main = main + self.jaccard_weight * jaccard
+        return main
 
     def _choose_losses(self) -> tuple[MapLoss, MapLoss]:
         """Return the loss of the main map and that of the others."""
