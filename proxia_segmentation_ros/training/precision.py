@@ -18,9 +18,9 @@ def has_native_bf16() -> bool:
 
 
 def choose_dtype(precision: str, device: torch.device | None = None) -> torch.dtype:
-    """Return the autocast type for `auto`, `f32` or `bf16`; no device is the CPU."""
+    """Return the autocast type for `auto`, `f32`, `bf16` or `f16`; no device is the CPU."""
     if precision == "auto":
         is_cuda = device is not None and device.type == "cuda"
         has_bf16 = torch.cuda.is_bf16_supported() if is_cuda else has_native_bf16()
         return torch.bfloat16 if has_bf16 else torch.float32
-    return torch.bfloat16 if precision == "bf16" else torch.float32
+    return {"bf16": torch.bfloat16, "f16": torch.float16}.get(precision, torch.float32)

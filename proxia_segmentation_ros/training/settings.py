@@ -146,8 +146,9 @@ class Recipe(_Settings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="auto is CUDA where torch finds it"
     )
-    precision: Literal["auto", "f32", "bf16"] = Field(
-        default="auto", description="auto is bf16 where the device has it, else f32"
+    precision: Literal["auto", "f32", "bf16", "f16"] = Field(
+        default="auto",
+        description="auto is bf16 where the device has it, else f32; f16 scales the loss",
     )
     threads: int = Field(default=0, ge=0, description="CPU threads; 0 is torch's choice")
     seed: int = Field(default=0, ge=0, description="seed of weights and pairs")

@@ -105,6 +105,8 @@ class Trainer:
         sync_batch_norms(self.model, device)
         send_weights(self.model)
         self._optimiser = make_optimiser(self.model, recipe.optimiser)
+        # Gradients of float16 vanish or overflow unless the loss is scaled for them.
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype == torch.float16)
         self._average = AveragedModel(
             self.model,
             multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.average_decay),
@@ -154,6 +156,8 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self._average.load_state_dict(state["average"])
         self._load_optimiser(state["optimiser"])
+        if state.get("scaler"):
+            self._scaler.load_state_dict(state["scaler"])
         self.step = int(state["step"])
         self.best = dict(state["best"])
         self._log.cut(self.step)
@@ -170,8 +174,11 @@ class Trainer:
         for loaded, group in zip(self._optimiser.param_groups, groups, strict=True):
             loaded.update(group)
 
-    def run(self, *, stop_step: int | None = None) -> dict[str, Any]:
-        """Train to `stop_step` (default: the recipe's end); return the best validation row."""
+    def run(self, *, stop_step: int | None = None, saves_at_stop: bool = True) -> dict[str, Any]:
+        """Train to `stop_step` (default: the recipe's end); return the best validation row.
+
+        `saves_at_stop` writes a checkpoint there, whatever the recipe's `save_every`.
+        """
         stop = min(stop_step or self.recipe.steps, self.recipe.steps)
         started, first_step = time.monotonic(), self.step
         self._log.begin(self.step)
@@ -182,7 +189,8 @@ class Trainer:
                 self._log_step(loss, (time.monotonic() - started) / (self.step - first_step))
             is_due = self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps
             is_best = is_due and self._validate_average()
-            if is_best or self.step % self.recipe.save_every == 0 or self.step == stop:
+            is_last = saves_at_stop and self.step == stop
+            if is_best or is_last or self.step % self.recipe.save_every == 0:
                 self._save(LAST_NAME, self._state())
             if is_best:
                 self._save_best()
@@ -224,17 +232,18 @@ class Trainer:
         total = torch.zeros((), device=self._device)
         for images_NHWC, labels_NHW in batches:
             loss = self._compute_loss(images_NHWC, labels_NHW) / len(batches)
-            loss.backward()
+            self._scaler.scale(loss).backward()
             total += loss.detach()
         add_up_gradients(self.model.parameters())
-        self._optimiser.step()
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
         self._average.update_parameters(self.model)
         return total
 
     def _compute_loss(self, images_NHWC: Tensor, labels_NHW: Tensor) -> Tensor:
         image_NCHW = self._normalisation.apply(images_NHWC.to(self._device))
         is_mixed = self._dtype != torch.float32
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=is_mixed):
+        with torch.autocast(self._device.type, dtype=self._dtype, enabled=is_mixed):
             outputs = self._compute_outputs(image_NCHW)
         return self._objective(outputs, labels_NHW.to(self._device))
 
@@ -272,6 +281,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self._average.state_dict(),
             "optimiser": self._optimiser.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "step": self.step,
             "best": self.best,
             "recipe": self._describe_recipe(),

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -55,6 +55,7 @@ def make_trainer(
     batch_size: int = 2,
     optimiser: OptimiserSettings | None = None,
     accumulate: int = 1,
+    precision: Literal["f32", "f16"] = "f32",
 ) -> Trainer:
     crop = AugmentationSettings(crop_hw=(side, side), scale_min=0.8, scale_max=1.2)
     recipe = Recipe(
@@ -65,7 +66,7 @@ def make_trainer(
         accumulate=accumulate,
         validate_every=3,
         save_every=2,
-        precision="f32",
+        precision=precision,
     )
     pairs = PairMixture(
         [Source(name="halves", weight=1, draw=draw_halves)], crop, seed=4, unlabeled_id=255
@@ -99,6 +100,28 @@ def test_interrupted_run_reaches_the_same_weights(tmp_path: Path) -> None:
     resumed.run()
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+
+
+def test_interrupted_run_of_float16_keeps_the_scale_of_its_loss(tmp_path: Path) -> None:
+    whole = make_trainer(tmp_path / "whole", precision="f16")
+    # Too large for float16: the first steps are skipped and lower it.
+    whole._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**24)
+    whole.run(stop_step=3)
+    scale = whole._scaler.get_scale()
+    assert scale < 2.0**24
+    resumed = make_trainer(tmp_path / "whole", precision="f16")
+    resumed.resume()
+    assert resumed._scaler.get_scale() == scale
+    whole.run()
+    resumed.run()
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+        assert tensor.isfinite().all()
+
+
+def test_checkpoint_at_a_stop_is_left_away_on_request(tmp_path: Path) -> None:
+    make_trainer(tmp_path).run(stop_step=1, saves_at_stop=False)
+    assert not (tmp_path / "last.pt").exists()
 
 
 @pytest.mark.parametrize("jaccard_weight", [0.0, 1.0])
