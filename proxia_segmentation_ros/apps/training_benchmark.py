@@ -1,7 +1,7 @@
 """What our training step saves: against plain PyTorch training of the same network.
 
-Plain is what one writes first: float32, contiguous tensors, the network's own forward, a batch
-drawn when it is needed. Rounds alternate, so that a slower minute of the machine slows both.
+Rounds alternate, so that a slower minute of the machine slows both. Plain training has a process
+of its own: how ours keeps freed memory holds for a whole process.
 """
 
 import os
@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from proxia_segmentation_ros.apps.plain_training import start_plain_training
 from proxia_segmentation_ros.apps.progress import Progress
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from proxia_segmentation_ros.training.recipe import Recipe
     from proxia_segmentation_ros.training.trainer import Trainer
 
@@ -50,13 +49,12 @@ def run_training_benchmark(
     recipe = make_timed_recipe(settings)
     ours_s: list[float] = []
     plain_s: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, start_plain_training(recipe) as time_plain:
         trainer = make_trainer(recipe, Path(folder), lambda _row: None)
-        plain = PlainTraining(recipe)
         progress.begin("training", settings.rounds + 1)
         for _ in range(settings.rounds + 1):
             ours_s.append(_time_trainer(trainer, settings.steps))
-            plain_s.append(plain.time_steps(settings.steps))
+            plain_s.append(time_plain(settings.steps))
             progress.advance()
     return summarize_training_rounds(recipe, ours_s[1:], plain_s[1:])
 
@@ -99,60 +97,5 @@ def summarize_training_rounds(
 
 def _time_trainer(trainer: "Trainer", steps: int) -> float:
     began_s = time.perf_counter()
-    trainer.run(stop_step=trainer.step + steps)
+    trainer.run(stop_step=trainer.step + steps, saves_at_stop=False)
     return (time.perf_counter() - began_s) / steps
-
-
-class PlainTraining:
-    """The same network, data, loss and optimiser without any of our shortcuts."""
-
-    def __init__(self, recipe: "Recipe") -> None:
-        import torch
-
-        from proxia_segmentation_ros.data.mixture import PairMixture
-        from proxia_segmentation_ros.labels import load_label_set
-        from proxia_segmentation_ros.training.session import build_network, make_sources
-        from proxia_segmentation_ros.training.trainer import (
-            Normalisation,
-            make_objective,
-            make_optimiser,
-        )
-
-        label_set = load_label_set(recipe.data.label_set)
-        self._batch_size = recipe.batch_size
-        self._accumulate = recipe.accumulate
-        self._pairs = PairMixture(
-            make_sources(recipe.data, label_set),
-            recipe.augmentation,
-            seed=recipe.seed,
-            unlabeled_id=label_set.unlabeled_id,
-        )
-        self.network = build_network(recipe, len(label_set)).train()
-        self._objective = make_objective(recipe.optimiser, label_set, torch.ones(len(label_set)))
-        self._optimiser = make_optimiser(self.network, recipe.optimiser)
-        self._normalisation = Normalisation()
-        self._drawn = 0
-
-    def time_steps(self, steps: int) -> float:
-        """Take so many steps; return the seconds of one."""
-        began_s = time.perf_counter()
-        for _ in range(steps):
-            self._take_step()
-        return (time.perf_counter() - began_s) / steps
-
-    def _take_step(self) -> None:
-        self._optimiser.zero_grad()
-        for _ in range(self._accumulate):
-            (self._compute_loss() / self._accumulate).backward()
-        self._optimiser.step()
-
-    def _compute_loss(self) -> "Tensor":
-        import numpy as np
-        import torch
-
-        pairs = [self._pairs[self._drawn + slot] for slot in range(self._batch_size)]
-        self._drawn += self._batch_size
-        images = torch.from_numpy(np.stack([image for image, _ in pairs]))
-        labels = torch.from_numpy(np.stack([labels for _, labels in pairs])).long()
-        outputs = self.network.outputs(self._normalisation.apply(images).contiguous())
-        return self._objective(outputs, labels)

@@ -1,16 +1,24 @@
 """What our training step saves."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
+from proxia_segmentation_ros.apps.plain_training import PlainTraining, start_plain_training
 from proxia_segmentation_ros.apps.training_benchmark import (
-    PlainTraining,
     TrainingBenchmarkSettings,
     make_timed_recipe,
     run_training_benchmark,
     summarize_training_rounds,
 )
 from proxia_segmentation_ros.data.mixture import PairMixture
+from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.model.networks import Outputs
+from proxia_segmentation_ros.training.session import make_trainer
+from proxia_segmentation_ros.training.trainer import make_objective
 
 SMALL = (
     "model.ocr_mid=8",
@@ -58,7 +66,7 @@ def test_both_are_trained_round_by_round() -> None:
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_both_draw_the_same_number_of_pairs(
-    monkeypatch: pytest.MonkeyPatch, accumulate: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, accumulate: int
 ) -> None:
     drawn: list[int] = []
     draw = PairMixture.__getitem__
@@ -68,11 +76,33 @@ def test_both_draw_the_same_number_of_pairs(
         return draw(mixture, index)
 
     overrides = (*SMALL, f"accumulate={accumulate}", "optimiser.class_balance=0")
+    recipe = make_timed_recipe(TrainingBenchmarkSettings(overrides=overrides))
     monkeypatch.setattr(PairMixture, "__getitem__", count)
-    run_training_benchmark(
-        TrainingBenchmarkSettings(overrides=overrides, rounds=1, steps=1), SilentProgress()
-    )
+    PlainTraining(recipe).time_steps(2)
+    make_trainer(recipe, tmp_path, lambda _row: None).run(stop_step=2, saves_at_stop=False)
     assert sorted(drawn) == sorted([*range(4 * accumulate)] * 2)
+
+
+@pytest.mark.parametrize("setting", ["jaccard_weight=0", "jaccard_weight=1", "loss=rmi"])
+def test_plain_loss_is_that_of_our_training(setting: str) -> None:
+    overrides = (*SMALL, "optimiser.class_balance=0", f"optimiser.{setting}")
+    recipe = make_timed_recipe(TrainingBenchmarkSettings(overrides=overrides))
+    plain = PlainTraining(recipe)
+    logits, aux_logits = torch.randn(2, 1, 11, 16, 24)
+    labels = torch.randint(0, 11, (1, 16, 24))
+    labels[0, 3:5] = 255
+    outputs = Outputs(logits, aux_logits, {}, {})
+    ours = make_objective(recipe.optimiser, load_label_set("camvid"), None)(outputs, labels)
+    assert float(plain.score(outputs, labels)) == pytest.approx(float(ours), rel=1e-5)
+
+
+def test_plain_training_that_dies_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
+    recipe = make_timed_recipe(TrainingBenchmarkSettings(overrides=SMALL))
+    broken = recipe.model_copy(
+        update={"model": recipe.model.model_copy(update={"architecture": "none"})}
+    )
+    with start_plain_training(broken) as time_steps, pytest.raises(BackendError, match="ended"):
+        time_steps(1)
 
 
 def test_recipe_is_timed_on_the_cpu() -> None:
