@@ -56,6 +56,9 @@ class DataSettings(_Settings):
         default=FOLDER, description="folder (images beside masks) or a data set's name"
     )
     train_split: str = Field(default="train", description="split of a named data set")
+    train_limit: int = Field(
+        default=0, ge=0, description="first training pairs, and as many coarse ones; 0 is all"
+    )
     val_split: str = Field(default="val", description="split of a named data set")
     options: dict[str, Any] = Field(
         default_factory=dict, description="further options of a named data set"
