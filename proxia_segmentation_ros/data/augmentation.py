@@ -99,14 +99,21 @@ def _change_light(
     image *= gains.astype(np.float32)
     contrast = np.float32(1 + rng.uniform(-settings.contrast, settings.contrast))
     mean = image.mean(dtype=np.float64)
-    image = (image - np.float32(mean)) * contrast + np.float32(mean)
-    grey = image.mean(axis=2, keepdims=True)
+    image -= np.float32(mean)
+    image *= contrast
+    image += np.float32(mean)
+    # A mean over three neighbours costs six times as much as their sum.
+    grey = ((image[..., 0] + image[..., 1] + image[..., 2]) / np.float32(3))[..., None]
     saturation = np.float32(1 + rng.uniform(-settings.saturation, settings.saturation))
-    image = grey + (image - grey) * saturation
+    image -= grey
+    image *= saturation
+    image += grey
     if settings.hue:
         image = _turn_hue(image, float(rng.uniform(-settings.hue, settings.hue)))
     sigma = np.float32(rng.uniform(0, settings.noise))
     if sigma > 0:
         image += sigma * rng.standard_normal(image.shape, dtype=np.float32)
-    changed: np.ndarray = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return changed
+    np.clip(image, 0, 1, out=image)
+    image *= 255
+    image += 0.5
+    return image.astype(np.uint8)

@@ -94,7 +94,10 @@ def _open_training(settings: DataSettings, label_set: LabelSet) -> Dataset:
     if settings.dataset == FOLDER:
         root = Path(settings.root)
         return ImageMaskFolder(
-            root / settings.images, root / settings.masks, label_set, keep_decoded=True
+            root / settings.images,
+            root / settings.masks,
+            label_set,
+            keep_decoded=settings.keep_decoded,
         )
     return _open_named(settings, settings.train_split, label_set)
 

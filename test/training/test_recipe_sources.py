@@ -135,6 +135,27 @@ def test_search_for_centroids_is_reported_once(cityscapes: Path) -> None:
     assert count_centroid_reports(cityscapes) == []
 
 
+def test_only_folders_keep_decoded_pairs_and_only_while_asked(
+    cityscapes: Path, tmp_path: Path
+) -> None:
+    label_set = load_label_set("cityscapes")
+    folder = {"root": str(tmp_path), "label_set": "cityscapes", "train_limit": 1}
+    for name, split in (("images", "leftImg8bit"), ("masks", "gtFine")):
+        (tmp_path / name).mkdir()
+        for path in (cityscapes / split / "val" / "ulm").iterdir():
+            stem = "_".join(path.stem.split("_")[:3])
+            (tmp_path / name / f"{stem}.png").write_bytes(path.read_bytes())
+    kept = DataSettings(**folder, images="images", masks="masks")
+    for settings, is_kept in (
+        (kept, True),
+        (kept.model_copy(update={"keep_decoded": False}), False),
+        (DataSettings(**folder, dataset="cityscapes"), False),
+    ):
+        [source] = make_sources(settings, label_set)
+        one, two = (source.draw_at(0, np.random.default_rng(0)).image_HWC for _ in range(2))
+        assert (one is two) is is_kept
+
+
 def test_limit_takes_the_first_pairs_for_training_alone(cityscapes: Path) -> None:
     settings = DataSettings(
         root=str(cityscapes), dataset="cityscapes", label_set="cityscapes", train_limit=1
