@@ -79,9 +79,15 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
     from proxia_segmentation_ros.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    with _show_steps() as tick:
+    with show_steps() as (tick, report_centroids):
         path = train_from_recipe(
-            recipe, overrides, out=folder, resume=resume, report=_print_row, tick=tick
+            recipe,
+            overrides,
+            out=folder,
+            resume=resume,
+            report=_print_row,
+            tick=tick,
+            report_centroids=report_centroids,
         )
     if _is_first():
         print(f"best weights: {path}")
@@ -93,10 +99,13 @@ def _is_first() -> bool:
 
 
 @contextmanager
-def _show_steps() -> Iterator[Tick]:
-    """Show a bar with the time that remains, on a terminal; rows are printed above it."""
+def show_steps() -> Iterator[tuple[Tick, Tick]]:
+    """Show a bar of steps with the time that remains, on a terminal; rows are printed above it.
+
+    The second callback counts images whose centroids are found before, by a bar of its own.
+    """
     if not (_is_first() and sys.stdout.isatty()):
-        yield lambda _step, _steps: None
+        yield _show_nothing, _show_nothing
         return
     from rich.progress import (
         BarColumn,
@@ -108,9 +117,14 @@ def _show_steps() -> Iterator[Tick]:
     )
 
     times = (TimeElapsedColumn(), TextColumn("remaining"), TimeRemainingColumn())
-    with Progress(TextColumn("step"), BarColumn(), MofNCompleteColumn(), *times) as progress:
-        task = progress.add_task("step")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
+    with Progress(*columns) as progress:
+        task = progress.add_task("step", total=None)
+        centroids = progress.add_task("centroids", visible=False)
         has_begun = False
+
+        def count_centroids(done: int, total: int) -> None:
+            progress.update(centroids, total=total, completed=done, visible=done < total)
 
         def tick(step: int, steps: int) -> None:
             nonlocal has_begun
@@ -120,7 +134,11 @@ def _show_steps() -> Iterator[Tick]:
                 has_begun = True
             progress.update(task, completed=step)
 
-        yield tick
+        yield tick, count_centroids
+
+
+def _show_nothing(_done: int, _total: int) -> None:
+    """Leave a log file without bars."""
 
 
 def _print_row(row: dict[str, Any]) -> None:

@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 CentroidTable: TypeAlias = np.ndarray
 ReportProgress: TypeAlias = Callable[[int, int], None]
 
-FILE_FORMAT = 1
+# Another one where the same files give other centroids; 2 reads the ids of grey PNGs below 8 bits.
+FILE_FORMAT = 2
 COLUMNS = 4
 
 

@@ -5,6 +5,7 @@ https://arxiv.org/abs/1812.01593.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,9 +58,9 @@ class Pool:
 class EpochPlan:
     """Epoch lists as a function of seed and epoch alone: equal in every process and resumed run.
 
-    An epoch has as many pairs as its pool has images. Of them `int(images * share / classes)`
-    show a centroid of each class and the others are whole images. A class without any centroid
-    leaves its pairs to them.
+    An epoch has as many pairs as its pool has images. Of them `images * share / classes` show a
+    centroid of each class and the others are whole images. A class without any centroid leaves
+    its pairs to them.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class EpochPlan:
     ) -> None:
         self._first_pool, self._pool = first_pool or pool, pool
         self._first_epochs = max_cu_epoch if first_pool is not None else 0
-        self._share = share
+        # As it is written: 0.3 is three tenths, and no float a little below.
+        self._share = Fraction(str(share))
         self._seed = seed
+        self._turns = np.random.default_rng(seed).permutation(len(pool.by_class)).tolist()
         self._drawn: dict[int, np.ndarray] = {}
 
     def locate(self, index: int) -> tuple[int, int]:
@@ -97,10 +100,25 @@ class EpochPlan:
         rng = np.random.default_rng((self._seed, epoch))
         pool = self._first_pool if epoch < self._first_epochs else self._pool
         length = len(pool.images)
-        per_class = int(length * self._share / len(pool.by_class))
-        parts = [_take(rows, per_class, rng) for rows in pool.by_class if len(rows)]
+        counts = zip(pool.by_class, self._count_by_class(length, epoch), strict=True)
+        parts = [_take(rows, count, rng) for rows, count in counts if len(rows)]
         rest = length - sum(len(part) for part in parts)
         return rng.permutation(np.concatenate([*parts, _take(pool.images, rest, rng)]))
+
+    def _count_by_class(self, length: int, epoch: int) -> list[int]:
+        """Return how many pairs of an epoch show each class.
+
+        Fractions are carried from epoch to epoch, by which a few images with many classes come to
+        their share too: cut off, as the reference does, 10 images of 19 classes would show none.
+        Each class is carried from another start, so that their turns spread over the epochs and
+        `length * share` is kept in every one.
+        """
+        drawn = length * self._share
+        classes = len(self._turns)
+        return [
+            (drawn * (epoch + 1) + turn) // classes - (drawn * epoch + turn) // classes
+            for turn in self._turns
+        ]
 
 
 def _take(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

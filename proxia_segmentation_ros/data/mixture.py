@@ -13,7 +13,6 @@ from proxia_segmentation_ros.data.augmentation import (
 )
 from proxia_segmentation_ros.data.dataset import FocusedPair
 from proxia_segmentation_ros.data.dataset import Pair as Pair
-from proxia_segmentation_ros.data.focus import focus_crop
 from proxia_segmentation_ros.errors import ConfigError
 
 
@@ -87,5 +86,12 @@ class PairMixture:
 
     def _draw(self, index: int, rng: np.random.Generator) -> Pair:
         source = self._sources[int(rng.choice(len(self._sources), p=self._shares))]
-        pair, settings = focus_crop(source.draw_at(index, rng), self._augmentation, rng)
-        return augment_pair(*pair, settings, rng, unlabeled_id=self._unlabeled_id)
+        image_HWC, labels_HW, focus_xy = source.draw_at(index, rng)
+        return augment_pair(
+            image_HWC,
+            labels_HW,
+            self._augmentation,
+            rng,
+            unlabeled_id=self._unlabeled_id,
+            focus_xy=focus_xy,
+        )

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.data.dataset import Pair, PathPair
-from proxia_segmentation_ros.data.png_palette import decode_mask
+from proxia_segmentation_ros.data.png_ids import decode_mask
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelSet
 
@@ -28,12 +28,15 @@ def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image file as image_HWC uint8 RGB.
+    """Read an image file as image_HWC uint8 RGB, in the layout that it is stored in.
+
+    Masks are laid over the stored pixels: an image that its EXIF orientation turned would not fit
+    its mask any more.
 
     Raises:
         InputError: the file is missing or no image.
     """
-    image_bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    image_bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image_bgr is None:
         raise InputError.from_parts(
             f"image {str(path)!r} can't be read", "a PNG or JPEG file", "check the file"
@@ -45,13 +48,15 @@ def read_ids(path: Path) -> np.ndarray:
     """Read a mask file's pixel values; of a palette PNG its indices.
 
     Raises:
-        InputError: the file is missing, no image, or has colour channels.
+        InputError: the file is missing, no image, or has colours or transparent pixels.
     """
     mask = decode_mask(path.read_bytes()) if path.is_file() else None
     if mask is None:
         raise InputError.from_parts(
             f"mask {str(path)!r} can't be read", "a PNG file of class ids", "check the file"
         )
+    if mask.ndim == 3 and mask.shape[2] == 4:
+        mask = _drop_alpha(mask, path)
     if mask.ndim == 3 and (mask[..., :1] == mask).all():
         # Grey values saved as colours say the same ids.
         mask = np.ascontiguousarray(mask[..., 0])
@@ -62,6 +67,18 @@ def read_ids(path: Path) -> np.ndarray:
             "convert its colours to ids",
         )
     return mask
+
+
+def _drop_alpha(mask_HWC: np.ndarray, path: Path) -> np.ndarray:
+    """Return the other channels; what a transparent pixel is the file does not say."""
+    transparent = int((mask_HWC[..., 3] != np.iinfo(mask_HWC.dtype).max).sum())
+    if transparent:
+        raise InputError.from_parts(
+            f"mask {str(path)!r} has {transparent} transparent pixels",
+            "ids without transparency",
+            "give those pixels the id that they mean and save without alpha",
+        )
+    return mask_HWC[..., :3]
 
 
 def read_mask(path: Path, label_set: LabelSet) -> np.ndarray:
@@ -118,7 +135,7 @@ class PairFiles:
             raise InputError.from_parts(
                 f"mask {str(mask_path)!r} is {labels_HW.shape} and its image "
                 f"{image_HWC.shape[:2]} (rows, columns)",
-                "the same size",
+                "the same size, in the layout that is stored: EXIF orientation turns none of them",
                 "correct one of them",
             )
         if self._keep_decoded:

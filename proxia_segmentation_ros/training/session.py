@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from proxia_segmentation_ros.data.centroids import ReportProgress
 from proxia_segmentation_ros.data.mixture import Pair, PairMixture
 from proxia_segmentation_ros.data.synthetic import StreetScene
 from proxia_segmentation_ros.errors import ConfigError
@@ -159,14 +160,18 @@ def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module]
 
 
 def make_trainer(
-    recipe: Recipe, folder: Path, report: Report, tick: Tick = ignore_steps
+    recipe: Recipe,
+    folder: Path,
+    report: Report,
+    tick: Tick = ignore_steps,
+    report_centroids: ReportProgress | None = None,
 ) -> Trainer:
     """Put data, network and trainer together."""
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     label_set = load_label_set(recipe.data.label_set)
     pairs = PairMixture(
-        make_sources(recipe.data, label_set, seed=recipe.seed),
+        make_sources(recipe.data, label_set, seed=recipe.seed, report_centroids=report_centroids),
         recipe.augmentation,
         seed=recipe.seed,
         unlabeled_id=label_set.unlabeled_id,
@@ -215,12 +220,14 @@ def train_from_recipe(
     resume: bool = False,
     report: Report,
     tick: Tick = ignore_steps,
+    report_centroids: ReportProgress | None = None,
 ) -> Path:
     """Train by a recipe; return the weight file with the best validation score.
 
     `report` is given every row of the log: `step` with `loss`, with validation scores or with a
-    `note`; `tick(step, steps)` comes after every step. Processes that torchrun started train
-    together; `report` is called in the first one.
+    `note`; `tick(step, steps)` comes after every step, `report_centroids(done, total)` for every
+    image before them, where centroids are found. Processes that torchrun started train together;
+    `report` is called in the first one.
 
     Raises:
         ConfigError: the recipe is wrong, or `out` holds another run and `resume` is false.
@@ -235,7 +242,7 @@ def train_from_recipe(
             "name another folder with --out, or go on with --resume",
         )
     with join_processes(recipe.device):
-        trainer = make_trainer(recipe, out, report, tick)
+        trainer = make_trainer(recipe, out, report, tick, report_centroids)
         if resume:
             trainer.resume()
         best = trainer.run()

@@ -56,6 +56,9 @@ class DataSettings(_Settings):
         default=FOLDER, description="folder (images beside masks) or a data set's name"
     )
     train_split: str = Field(default="train", description="split of a named data set")
+    train_limit: int = Field(
+        default=0, ge=0, description="first training pairs, and as many coarse ones; 0 is all"
+    )
     val_split: str = Field(default="val", description="split of a named data set")
     options: dict[str, Any] = Field(
         default_factory=dict, description="further options of a named data set"
@@ -77,6 +80,9 @@ class DataSettings(_Settings):
     masks: str = Field(default="trainannot", description="training masks")
     val_images: str = Field(default="val", description="validation images")
     val_masks: str = Field(default="valannot", description="validation masks")
+    keep_decoded: bool = Field(
+        default=True, description="keep a folder's training pairs in memory once they are read"
+    )
     folder_weight: float = Field(default=1.0, ge=0, description="share of pairs from the folder")
     synthetic_weight: float = Field(default=0.0, ge=0, description="share of synthetic pairs")
     synthetic_size_hw: SizeHW = Field(default=(360, 480), description="size of synthetic frames")
@@ -226,7 +232,7 @@ class Recipe(_Settings):
 
 _OF_COARSE = ("coarse_root", "coarse_split", "coarse_options")
 _OF_NAMED = ("train_split", "val_split", "options")
-_OF_FOLDER = ("images", "masks", "val_images", "val_masks")
+_OF_FOLDER = ("images", "masks", "val_images", "val_masks", "keep_decoded")
 _ACTS = {
     "model.initial_partial": "it acts with initial weights",
     "data.coarse_dataset": "it acts with class_uniform",

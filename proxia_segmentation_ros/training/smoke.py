@@ -9,6 +9,7 @@ from proxia_segmentation_ros.training.recipe import load_recipe
 from proxia_segmentation_ros.training.settings import Recipe
 
 SMOKE_SUFFIX = "-smoke"
+SMOKE_PAIRS = 8
 # Files of a run, which the next smoke run of the same folder writes anew.
 RUN_FILES = ("last.pt", "best.pt", "log.jsonl")
 
@@ -24,6 +25,8 @@ def make_smoke_overrides(recipe: Recipe) -> list[str]:
         f"augmentation.crop_hw=[{height}, {width}]",
         f"data.synthetic_size_hw=[{frame_height}, {frame_width}]",
         "data.synthetic_frames=8",
+        # Of a large data set the centroids alone would take minutes.
+        f"data.train_limit={min(recipe.data.train_limit or SMOKE_PAIRS, SMOKE_PAIRS)}",
         "optimiser.warmup_steps=2",
         "steps=4",
         "batch_size=2",

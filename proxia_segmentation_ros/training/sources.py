@@ -6,9 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from proxia_segmentation_ros.data.centroids import ReportProgress
 from proxia_segmentation_ros.data.class_uniform import open_class_uniform_source
 from proxia_segmentation_ros.data.dataset import Dataset, FocusedPair
 from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
+from proxia_segmentation_ros.data.first_pairs import FirstPairs
 from proxia_segmentation_ros.data.folder import ImageMaskFolder
 from proxia_segmentation_ros.data.mixture import Pair, PairSource, Source
 from proxia_segmentation_ros.data.synthetic import StreetScene
@@ -17,8 +19,17 @@ from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.training.settings import FOLDER, DataSettings
 
 
-def make_sources(settings: DataSettings, label_set: LabelSet, *, seed: int = 0) -> list[PairSource]:
+def make_sources(
+    settings: DataSettings,
+    label_set: LabelSet,
+    *,
+    seed: int = 0,
+    report_centroids: ReportProgress | None = None,
+) -> list[PairSource]:
     """Return the training sources that have a weight.
+
+    `report_centroids(done, total)` counts the images whose centroids class_uniform has to find;
+    with a coarse data set it counts twice.
 
     Raises:
         ConfigError: a data set's option is wrong, or its classes are not the recipe's.
@@ -26,7 +37,7 @@ def make_sources(settings: DataSettings, label_set: LabelSet, *, seed: int = 0) 
     """
     sources: list[PairSource] = []
     if settings.folder_weight > 0:
-        source = _open_files(settings, label_set, seed)
+        source = _open_files(settings, label_set, seed, report_centroids)
         is_resized = settings.long_side > 0
         sources.append(ResizedSource(source, settings.long_side) if is_resized else source)
     if settings.synthetic_weight > 0:
@@ -34,25 +45,37 @@ def make_sources(settings: DataSettings, label_set: LabelSet, *, seed: int = 0) 
     return sources
 
 
-def _open_files(settings: DataSettings, label_set: LabelSet, seed: int) -> PairSource:
-    pairs = _open_training(settings, label_set)
+def _open_files(
+    settings: DataSettings, label_set: LabelSet, seed: int, report_centroids: ReportProgress | None
+) -> PairSource:
+    pairs = _limit(_open_training(settings, label_set), settings.train_limit)
     if settings.class_uniform is not None:
         coarse = None
         if settings.coarse_dataset:
-            coarse = open_dataset(
+            whole = open_dataset(
                 settings.coarse_dataset,
                 settings.coarse_root or settings.root,
                 settings.coarse_split,
                 **settings.coarse_options,
             )
+            coarse = _limit(whole, settings.train_limit)
         return open_class_uniform_source(
-            pairs, settings.class_uniform, weight=settings.folder_weight, seed=seed, coarse=coarse
+            pairs,
+            settings.class_uniform,
+            weight=settings.folder_weight,
+            seed=seed,
+            coarse=coarse,
+            report=report_centroids,
         )
 
     def draw_from_folder(rng: np.random.Generator) -> Pair:
         return pairs[int(rng.integers(len(pairs)))]
 
     return Source(name="folder", weight=settings.folder_weight, draw=draw_from_folder)
+
+
+def _limit(pairs: Dataset, count: int) -> Dataset:
+    return FirstPairs(pairs, count) if count else pairs
 
 
 def _open_synthetic(settings: DataSettings) -> PairSource:
@@ -71,7 +94,10 @@ def _open_training(settings: DataSettings, label_set: LabelSet) -> Dataset:
     if settings.dataset == FOLDER:
         root = Path(settings.root)
         return ImageMaskFolder(
-            root / settings.images, root / settings.masks, label_set, keep_decoded=True
+            root / settings.images,
+            root / settings.masks,
+            label_set,
+            keep_decoded=settings.keep_decoded,
         )
     return _open_named(settings, settings.train_split, label_set)
 

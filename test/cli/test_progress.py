@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from proxia_segmentation_ros.cli.progress import show_progress
+from proxia_segmentation_ros.cli.train import show_steps
 
 
 class Terminal(io.StringIO):
@@ -52,3 +53,21 @@ def test_bar_without_countdown_tells_no_time_left(monkeypatch: pytest.MonkeyPatc
     run_stage(with_countdown=False)
     assert "labelling" in terminal.getvalue()
     assert "left" not in terminal.getvalue()
+
+
+def test_training_shows_centroids_being_found_before_its_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = watch(monkeypatch)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with show_steps() as (_, report_centroids):
+        report_centroids(3, 4)
+    assert "centroids" in terminal.getvalue()
+    assert "3/4" in terminal.getvalue()
+    with show_steps() as (tick, report_centroids):
+        report_centroids(3, 4)
+        report_centroids(4, 4)
+        tick(1, 7)
+    last = terminal.getvalue().rpartition("step")[2]
+    assert "1/7" in last
+    assert "centroids" not in last

@@ -1,5 +1,8 @@
 """Augmentation of training pairs."""
 
+import math
+
+import cv2
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -9,6 +12,7 @@ from proxia_segmentation_ros.data.augmentation import (
     augment_pair,
     mix_classes,
 )
+from proxia_segmentation_ros.errors import ConfigError
 
 STILL = AugmentationSettings(
     crop_hw=(64, 96),
@@ -119,3 +123,72 @@ def test_nothing_is_pasted_from_an_unlabelled_pair() -> None:
     image_HWC, labels_HW = mix_classes(under, other, np.random.default_rng(0), unlabeled_id=255)
     assert (image_HWC == 9).all()
     assert (labels_HW == 9).all()
+
+
+def test_hue_turns_colours_within_its_range_and_leaves_grey() -> None:
+    image_HWC = np.full((64, 96, 3), (200, 50, 50), np.uint8)
+    image_HWC[:, 48:] = 120
+    labels_HW = np.zeros((64, 96), np.uint8)
+    settings = STILL.model_copy(update={"hue": 0.25, "flip": False, "stretch": 0.0})
+    turns = []
+    for seed in range(60):
+        crop, _ = augment_pair(
+            image_HWC, labels_HW, settings, np.random.default_rng(seed), unlabeled_id=255
+        )
+        assert np.abs(crop[:, 60:].astype(int) - 120).max() <= 1
+        hue = int(cv2.cvtColor(crop[:1, :1], cv2.COLOR_RGB2HSV)[0, 0, 0])  # 180 is the circle
+        turns.append((hue + 90) % 180 - 90)
+    assert min(turns) >= -46
+    assert max(turns) <= 46
+    assert min(turns) < -30
+    assert max(turns) > 30
+
+
+def test_blur_has_the_sigma_of_its_range() -> None:
+    image_HWC = np.zeros((64, 96, 3), np.uint8)
+    image_HWC[:, 48:] = 255
+    labels_HW = np.zeros((64, 96), np.uint8)
+    steepest = []
+    for sigma in (0.2, 3.0):
+        settings = STILL.model_copy(
+            update={"blur": 1.0, "blur_sigma": (sigma, sigma + 0.01), "stretch": 0.0}
+        )
+        crop, _ = augment_pair(
+            image_HWC, labels_HW, settings, np.random.default_rng(0), unlabeled_id=255
+        )
+        steepest.append(np.abs(np.diff(crop[..., 0].astype(int), axis=1)).max())
+    assert steepest[0] > 240
+    assert steepest[1] < 255 / (3.0 * 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"blur": 1.0, "blur_sigma": (0.5, 0.2)}, "the smaller one first"),
+        ({"blur": 1.0, "blur_sigma": (0.0, 0.2)}, "two numbers above 0"),
+        ({"blur": 0.0, "blur_sigma": (0.15, 1.3)}, "change augmentation.blur"),
+    ],
+)
+def test_blur_that_cannot_act_is_refused(settings: dict[str, object], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        AugmentationSettings.model_validate(settings)
+
+
+def test_further_settings_leave_the_draws_of_older_ones() -> None:
+    image_HWC, labels_HW = make_pair()
+    settings = AugmentationSettings(crop_hw=(64, 96), hue=0.0, randaugment=None)
+    one, two = np.random.default_rng(1), np.random.default_rng(1)
+    augment_pair(image_HWC, labels_HW, settings, one, unlabeled_id=255)
+    # scale, stretch, offsets, area or linear, flip, gamma, three gains, brightness, contrast,
+    # saturation, the size of the noise, noise, and whether to blur
+    scale = math.exp(two.uniform(math.log(0.5), math.log(2)))
+    stretch = math.exp(two.uniform(-0.1, 0.1))
+    for length, side in ((90, 64 / stretch), (120, 96 * stretch)):
+        low, high = sorted((0, length - round(side / scale)))
+        two.integers(low, high + 1)
+    if scale < 1:
+        two.random()
+    two.random(1 + 1 + 3 + 1 + 1 + 1 + 1)
+    two.standard_normal((64, 96, 3), dtype=np.float32)
+    two.random(2 if two.random() < settings.blur else 0)
+    assert one.bit_generator.state["state"] == two.bit_generator.state["state"]

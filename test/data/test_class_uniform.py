@@ -10,6 +10,8 @@ from proxia_segmentation_ros.data.augmentation import AugmentationSettings
 from proxia_segmentation_ros.data.class_uniform import (
     ClassUniformSettings,
     ClassUniformSource,
+    EpochPlan,
+    Pool,
     open_class_uniform_source,
 )
 from proxia_segmentation_ros.data.dataset import FocusedPair
@@ -113,6 +115,47 @@ def test_share_sets_how_many_pairs_are_drawn_by_class(
     source = open_source(fine, cache, share=share)
     assert count_focused(source, 0) == [(False, 0)] * of_each + [(False, 1)] * of_each
     assert len(source.plan.draw_epoch(0)) == FINE
+
+
+def count_by_class(source: ClassUniformSource, epoch: int) -> list[int]:
+    shown = [class_id for _, class_id in count_focused(source, epoch)]
+    return [shown.count(class_id) for class_id in range(3)]
+
+
+@pytest.mark.parametrize(("share", "epochs", "of_each"), [(0.1, 5, 2), (0.7, 5, 14), (0.05, 5, 1)])
+def test_fractions_of_a_pair_are_carried_to_later_epochs(
+    coarse: ImageMaskFolder,
+    fine: ImageMaskFolder,
+    cache: Path,
+    share: float,
+    epochs: int,
+    of_each: int,
+) -> None:
+    # 12 images * 0.1 / 3 classes = 0.4 of each class.
+    source = open_source(fine, cache, coarse, only_coarse=True, share=share)
+    for start in (0, epochs, 7 * epochs):
+        rows = [count_by_class(source, epoch) for epoch in range(start, start + epochs)]
+        assert np.sum(rows, axis=0).tolist() == [of_each] * 3
+        for row in rows:
+            # Not every class in the same epoch: each epoch keeps the share.
+            assert abs(sum(row) - FINE * share) < 1
+            assert max(row) - min(row) <= 1
+
+
+def test_few_images_of_many_classes_never_overfill_an_epoch() -> None:
+    by_class = tuple(np.array([[0, 0, k, k]], np.int32) for k in range(19))
+    images = np.array([[0, k, -1, -1] for k in range(3)], np.int32)
+    seen: set[int] = set()
+    for share in (0.4, 1.0):
+        plan = EpochPlan(
+            Pool(images, by_class), share=share, seed=5, first_pool=None, max_cu_epoch=0
+        )
+        for epoch in range(19):
+            drawn = plan.draw_epoch(epoch)
+            assert len(drawn) == 3
+            seen |= {one.focus_xy[0] for one in drawn if one.focus_xy is not None}
+            assert drawn == plan.draw_epoch(epoch)
+    assert seen == set(range(19))
 
 
 def test_share_of_nothing_reads_no_masks(fine: ImageMaskFolder, cache: Path) -> None:

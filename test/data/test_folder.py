@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from proxia_segmentation_ros.data.folder import ImageMaskFolder, read_image, read_mask
 from proxia_segmentation_ros.errors import InputError
@@ -88,3 +89,41 @@ def test_other_files_beside_images_and_masks_do_not_count(folders: tuple[Path, P
         path.write_text("{}")
     pairs = ImageMaskFolder(*folders, load_label_set("camvid"))
     assert [mask.name for _, mask in pairs.paths] == ["0.png", "1.png", "2.png"]
+
+
+ORIENTATION = 0x0112
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("size_hw", [(24, 40), (32, 32)])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_image_lies_under_its_mask_whatever_its_orientation(
+    tmp_path: Path, suffix: str, size_hw: tuple[int, int], orientation: int
+) -> None:
+    """A phone stores pixels as its sensor lies, and a note how to turn them."""
+    labels_HW = np.zeros(size_hw, np.uint8)
+    labels_HW[:8] = 1
+    labels_HW[:, :8] = 2
+    image_HWC = np.array([(200, 0, 0), (0, 200, 0), (0, 0, 200)], np.uint8)[labels_HW]
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(image_HWC).save(tmp_path / "images" / f"0{suffix}", exif=exif, quality=100)
+    Image.fromarray(labels_HW).save(tmp_path / "masks" / "0.png")
+    pairs = ImageMaskFolder(tmp_path / "images", tmp_path / "masks", load_label_set("camvid"))
+    read_HWC, read_HW = pairs[0]
+    np.testing.assert_array_equal(read_HW, labels_HW)
+    assert (read_HWC.argmax(axis=2) == labels_HW).mean() > 0.98
+
+
+def test_mask_of_the_upright_picture_is_told_about_orientation(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    Image.new("RGB", (40, 24)).save(tmp_path / "images" / "0.jpg", exif=exif)
+    Image.new("L", (24, 40)).save(tmp_path / "masks" / "0.png")
+    pairs = ImageMaskFolder(tmp_path / "images", tmp_path / "masks", load_label_set("camvid"))
+    with pytest.raises(InputError, match=r"\(40, 24\).*\(24, 40\).*EXIF orientation"):
+        pairs[0]

@@ -17,7 +17,7 @@ from workspace import PACKAGE, ROOT
 ROSDEP_KEYS = set(
     """ament_cmake ament_cmake_pytest ament_cmake_python ament_index_python builtin_interfaces
     cv_bridge diagnostic_msgs geometry_msgs launch launch_ros lifecycle_msgs python3-numpy
-    python3-pytest rcl_interfaces rclpy rosgraph_msgs rosidl_default_generators
+    python3-pil python3-pytest rcl_interfaces rclpy rosgraph_msgs rosidl_default_generators
     rosidl_default_runtime sensor_msgs std_msgs vision_msgs""".split()
 )
 # Import names that ROS provides and that no package.xml names one by one.
@@ -64,7 +64,7 @@ def test_every_ros_import_is_a_declared_dependency() -> None:
 
 def test_every_other_import_is_a_declared_requirement() -> None:
     import_names = {"connected-components-3d": "cc3d", "opencv-python-headless": "cv2"}
-    import_names["pyyaml"] = "yaml"
+    import_names |= {"pyyaml": "yaml", "pillow": "PIL"}
     declared = {canonicalize_name(r.name) for r in read_requirements("requirements.txt")}
     allowed = {import_names.get(name, name.replace("-", "_")) for name in declared}
     imported = {n for path in (ROOT / PACKAGE).rglob("*.py") for n in list_imports(path)}

@@ -55,6 +55,34 @@ def test_missing_file_is_named() -> None:
         load_recipe("gone.yaml")
 
 
+def test_randaugment_is_set_by_file_and_override(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("augmentation: {randaugment: {operations: 3, magnitude: 4.5}}\n")
+    for overrides, expected in (
+        ([], (3, 4.5)),
+        (["augmentation.randaugment.magnitude=12"], (3, 12)),
+        (["augmentation.randaugment={operations: 1, magnitude: 30}"], (1, 30)),
+    ):
+        chosen = load_recipe(path, overrides).augmentation.randaugment
+        assert chosen is not None
+        assert (chosen.operations, chosen.magnitude) == expected
+    assert load_recipe(path, ["augmentation.randaugment=null"]).augmentation.randaugment is None
+    assert load_recipe("camvid").augmentation.randaugment is None
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("augmentation.randaugment.operations=0", "operations is 0; expected greater than or"),
+        ("augmentation.randaugment.magnitude=31", "magnitude is 31; expected less than or equal"),
+        ("augmentation.blur=0", "blur_sigma is .* does not use.*change augmentation.blur"),
+    ],
+)
+def test_augmentation_that_cannot_act_is_refused(override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load_recipe("train_mapillary", [override])
+
+
 MSCALE = "model.architecture=hrnet_w18_small_v1_ocr_mscale"
 
 

@@ -12,6 +12,7 @@ from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.checkpoint import load_weights
 from proxia_segmentation_ros.training.session import train_from_recipe
 from proxia_segmentation_ros.training.settings import DataSettings
+from proxia_segmentation_ros.training.smoke import run_smoke
 from proxia_segmentation_ros.training.sources import (
     EveryNth,
     make_sources,
@@ -92,6 +93,77 @@ def test_recipe_trains_on_a_named_data_set(cityscapes: Path, tmp_path: Path) -> 
     card = load_weights(path)[1]
     assert len(card.label_set.classes) == 19
     assert rows[-1]["val_miou"] == rows[-1]["folder_miou"]
+
+
+def test_smoke_run_finds_centroids_of_few_images_and_keeps_them_apart(
+    cityscapes: Path, tmp_path: Path
+) -> None:
+    overrides = [
+        f"data.root={cityscapes}",
+        "model.architecture=hrnet_w18_small_v1_ocr_mscale",
+        "model.ocr_mid=8",
+        "model.ocr_key=4",
+        "model.attention_mid=4",
+        "data.class_uniform.tile_px=64",
+        "threads=1",
+        "precision=f32",
+    ]
+    run_smoke("train_cityscapes", overrides, out=tmp_path / "a-smoke", report=lambda row: None)
+    tables = [np.load(path) for path in (tmp_path / "cache").glob("*.npy")]
+    assert [len(np.unique(table[:, 1])) for table in tables] == [8]
+    assert count_centroid_reports(cityscapes) == [(done, 20) for done in range(1, 21)]
+
+
+def count_centroid_reports(root: Path) -> list[tuple[int, int]]:
+    settings = DataSettings(
+        root=str(root),
+        dataset="cityscapes",
+        label_set="cityscapes",
+        class_uniform={"tile_px": 64},
+    )
+    seen: list[tuple[int, int]] = []
+    make_sources(
+        settings,
+        load_label_set("cityscapes"),
+        report_centroids=lambda done, total: seen.append((done, total)),
+    )
+    return seen
+
+
+def test_search_for_centroids_is_reported_once(cityscapes: Path) -> None:
+    assert count_centroid_reports(cityscapes) == [(done, 20) for done in range(1, 21)]
+    assert count_centroid_reports(cityscapes) == []
+
+
+def test_only_folders_keep_decoded_pairs_and_only_while_asked(
+    cityscapes: Path, tmp_path: Path
+) -> None:
+    label_set = load_label_set("cityscapes")
+    folder = {"root": str(tmp_path), "label_set": "cityscapes", "train_limit": 1}
+    for name, split in (("images", "leftImg8bit"), ("masks", "gtFine")):
+        (tmp_path / name).mkdir()
+        for path in (cityscapes / split / "val" / "ulm").iterdir():
+            stem = "_".join(path.stem.split("_")[:3])
+            (tmp_path / name / f"{stem}.png").write_bytes(path.read_bytes())
+    kept = DataSettings(**folder, images="images", masks="masks")
+    for settings, is_kept in (
+        (kept, True),
+        (kept.model_copy(update={"keep_decoded": False}), False),
+        (DataSettings(**folder, dataset="cityscapes"), False),
+    ):
+        [source] = make_sources(settings, label_set)
+        one, two = (source.draw_at(0, np.random.default_rng(0)).image_HWC for _ in range(2))
+        assert (one is two) is is_kept
+
+
+def test_limit_takes_the_first_pairs_for_training_alone(cityscapes: Path) -> None:
+    settings = DataSettings(
+        root=str(cityscapes), dataset="cityscapes", label_set="cityscapes", train_limit=1
+    )
+    [source] = make_sources(settings, load_label_set("cityscapes"))
+    drawn = {source.draw_at(k, np.random.default_rng(k)).image_HWC.tobytes() for k in range(9)}
+    assert len(drawn) == 1
+    assert len(open_validation(settings, load_label_set("cityscapes"))) == 2
 
 
 def test_label_set_of_other_classes_is_refused(cityscapes: Path) -> None:

@@ -1,7 +1,8 @@
-"""Palette PNGs read as their indices: a mask's ids, not the colours that a viewer shows.
+"""Mask files decoded as their ids: a PNG's palette indices and grey values as they are stored.
 
-OpenCV turns such a file into colours. A PNG whose header says greyscale in place of palette
-holds the same bytes as grey values, so changing the header gives the ids at full speed.
+OpenCV turns a palette PNG into the colours that a viewer shows. One whose header says greyscale in
+place of palette holds the same bytes as grey values, so changing the header gives the ids at full
+speed. And it spreads grey values of 1, 2 and 4 bits over 0..255.
 """
 
 import struct
@@ -17,34 +18,30 @@ GREYSCALE, PALETTE = 0, 3
 
 
 def decode_mask(content: bytes) -> np.ndarray | None:
-    """Decode an image file; a palette PNG as its indices. None when it is no image."""
-    if not content:
-        return None
-    if not _has_palette(content):
+    """Decode an image file, a PNG as its palette indices or grey values as they are stored.
+
+    Colours and alpha come as OpenCV orders them. None when it is no image.
+    """
+    if len(content) <= HEADER_END or not content.startswith(SIGNATURE):
+        return _decode(content)
+    depth_bits, colour_type = content[DEPTH_OFFSET], content[COLOUR_OFFSET]
+    if colour_type not in (GREYSCALE, PALETTE):
         return _decode(content)
     mask = _decode(_as_greyscale(content))
-    depth_bits = content[DEPTH_OFFSET]
-    if mask is None or depth_bits == 8:
+    if mask is None or depth_bits >= 8:
         return mask
-    # Grey values of fewer bits are spread over 0..255.
-    indices: np.ndarray = mask // np.uint8(255 // ((1 << depth_bits) - 1))
-    return indices
+    ids: np.ndarray = mask // np.uint8(255 // ((1 << depth_bits) - 1))
+    return ids
 
 
 def _decode(content: bytes) -> np.ndarray | None:
+    if not content:
+        return None
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def _has_palette(content: bytes) -> bool:
-    return (
-        len(content) > HEADER_END
-        and content.startswith(SIGNATURE)
-        and content[COLOUR_OFFSET] == PALETTE
-    )
-
-
 def _as_greyscale(content: bytes) -> bytes:
-    """Return the file with another colour type, and without the chunks that fit it no more."""
+    """Return the file as a greyscale one, without the chunks that could change its values."""
     header = bytearray(content[12 : HEADER_END - 4])
     header[COLOUR_OFFSET - 12] = GREYSCALE
     parts = [content[:12], bytes(header), struct.pack(">I", zlib.crc32(header))]
