@@ -1,6 +1,7 @@
 """What changed between the recipe of a checkpoint and the one that goes on with it."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from proxia_segmentation_ros.errors import ConfigError
@@ -21,16 +22,23 @@ UNKNOWN_RECIPE = (
 )
 
 
-def describe_changes(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
+def describe_changes(
+    before: Mapping[str, Any] | None,
+    now: Mapping[str, Any],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> list[str]:
     """Return a sentence for each setting that changed; `before` is None for old checkpoints.
+
+    A setting that is younger than the checkpoint has changed where it is not at its default.
 
     Raises:
         ConfigError: a changed setting makes another network or optimiser.
     """
     if before is None:
         return [UNKNOWN_RECIPE]
-    names = [name for name in [*now, *before] if before.get(name) != now.get(name)]
-    changed = {name: f"{before.get(name)!r} -> {now.get(name)!r}" for name in names}
+    known = {**defaults, **before}
+    names = [name for name in [*now, *before] if known.get(name) != now.get(name)]
+    changed = {name: f"{known.get(name)!r} -> {now.get(name)!r}" for name in names}
     fixed = [name for name in changed if name in FIXED]
     if fixed:
         raise ConfigError.from_parts(

@@ -1,8 +1,7 @@
 """The training loop: draw, step, validate, save, and go on where it stopped."""
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from proxia_segmentation_ros.data.mixture import PairMixture
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, Outputs
+from proxia_segmentation_ros.training.batches import Batch, BatchDrawer
 from proxia_segmentation_ros.training.branch_head import compute_outputs
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint, save_checkpoint
 from proxia_segmentation_ros.training.losses import balance_classes
@@ -45,7 +45,6 @@ LOG_EVERY = 20
 CPU = torch.device("cpu")
 Validate = Callable[[nn.Module], dict[str, Any]]
 Tick = Callable[[int, int], None]
-Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +92,9 @@ class Trainer:
         self.step = 0
         self.best: dict[str, Any] = {}
         self._pairs = pairs
+        self._drawer = BatchDrawer(
+            pairs, batch_size=recipe.batch_size, accumulate=recipe.accumulate
+        )
         self._validate = validate
         self._label_set = label_set
         self._tick = tick
@@ -152,7 +154,9 @@ class Trainer:
             WeightsError: there is no checkpoint, or it can't be read.
         """
         state = load_checkpoint(self.last_path)
-        notes = describe_changes(state.get("recipe"), self._describe_recipe())
+        notes = describe_changes(
+            state.get("recipe"), self._describe_recipe(), flatten_settings(Recipe())
+        )
         self.model.load_state_dict(state["model"])
         self._average.load_state_dict(state["average"])
         self._load_optimiser(state["optimiser"])
@@ -182,7 +186,7 @@ class Trainer:
         stop = min(stop_step or self.recipe.steps, self.recipe.steps)
         started, first_step = time.monotonic(), self.step
         self._log.begin(self.step)
-        for batches in self._iterate_steps(stop):
+        for batches in self._drawer.iterate(self.step, stop):
             loss = self._take_step(batches)
             self.step += 1
             if self.step % LOG_EVERY == 0:
@@ -197,28 +201,6 @@ class Trainer:
             self._tick(self.step, self.recipe.steps)
         self._log.end()
         return self.best
-
-    def _iterate_steps(self, stop: int) -> Iterator[list[Batch]]:
-        """Prepare one step ahead in a thread; numpy and cv2 leave the interpreter free."""
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(self._draw_step, self.step) if self.step < stop else None
-            for step in range(self.step, stop):
-                batches = waiting.result() if waiting is not None else self._draw_step(step)
-                waiting = pool.submit(self._draw_step, step + 1) if step + 1 < stop else None
-                yield batches
-
-    def _draw_step(self, step: int) -> list[Batch]:
-        """Return the batches of a step: among processes, each has every n-th part."""
-        times = self.recipe.accumulate
-        first, parts = step * times, count_processes()
-        return [self._draw_batch((first + time) * parts + get_rank()) for time in range(times)]
-
-    def _draw_batch(self, place: int) -> Batch:
-        size = self.recipe.batch_size
-        pairs = [self._pairs[place * size + slot] for slot in range(size)]
-        images = torch.from_numpy(np.stack([image for image, _ in pairs]))
-        labels = torch.from_numpy(np.stack([labels for _, labels in pairs])).long()
-        return images, labels
 
     def _take_step(self, batches: list[Batch]) -> Tensor:
         """Follow the mean of the batches' losses; return it, this process's share alone."""

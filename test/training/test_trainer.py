@@ -211,7 +211,7 @@ def test_accumulated_gradient_is_the_mean_of_the_batches_gradients(tmp_path: Pat
     for module in trainer.model.modules():
         if isinstance(module, nn.Dropout2d):
             module.p = 0.0
-    [batches] = list(trainer._iterate_steps(1))
+    [batches] = list(trainer._drawer.iterate(0, 1))
     assert len(batches) == 2
     start = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     wanted = [torch.zeros_like(one) for one in trainer.model.parameters()]
@@ -308,3 +308,9 @@ def test_log_of_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path: P
     make_trainer(tmp_path).run(stop_step=3)
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert rows == [{"step": 3, "val_miou": 0.3}]
+
+
+def test_settings_younger_than_a_checkpoint_are_told_only_when_set() -> None:
+    defaults = {"augmentation.hue": 0.0, "data.train_limit": 0}
+    now = {"augmentation.hue": 0.1, "data.train_limit": 0}
+    assert describe_changes({}, now, defaults) == ["recipe changed: augmentation.hue 0.0 -> 0.1"]
