@@ -1,41 +1,43 @@
-"""Score weights on a folder of images with masks, by what robots run unless copies are averaged."""
+"""Score weights on images with true labels, by what robots run unless more is asked for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from proxia_segmentation_ros.apps.progress import Progress
-from proxia_segmentation_ros.data.folder import ImageMaskFolder
+from proxia_segmentation_ros.apps.score_settings import ScoreSettings
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
-from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.evaluation.evaluator import number_images
+from proxia_segmentation_ros.evaluation.observer import Observer
+from proxia_segmentation_ros.labels import LabelSet
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.evaluation.averaged_segmenter import AveragedSegmenter
+    from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter
     from proxia_segmentation_ros.inference import Segmenter
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoreSettings:
-    """What is scored on what; outlines are only where `boundary_tolerance` is not 0."""
+class ScoreObserver(Observer, Protocol):
+    """An observer whose findings are shown."""
 
-    images: Path
-    labels: Path
-    weights: str = "default"
-    label_set: str = "camvid"
-    backend: str = "auto"
-    precision: str = "auto"
-    size: str = "card"
-    scales: tuple[float, ...] = ()
-    flip: bool = False
-    average_scales: tuple[float, ...] = (1.0,)
-    boundary_tolerance: float = 0.0
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Return keys of its own for the JSON."""
 
-    @property
-    def is_averaged(self) -> bool:
-        """Whether each image is labelled more than once."""
-        return self.flip or self.average_scales != (1.0,)
+    def to_text(self) -> str:
+        """Return lines for people, below the table; none is the empty text."""
+
+
+def make_observers(settings: ScoreSettings, label_set: LabelSet) -> tuple[ScoreObserver, ...]:
+    """Return what the settings ask to see beside the scores; the one place to add more.
+
+    Raises:
+        ConfigError: an observer's setting is out of its range.
+    """
+    observers: list[ScoreObserver] = []
+    if settings.boundary:
+        observers.append(BoundaryScore(len(label_set), Tolerance(settings.boundary)))
+    return tuple(observers)
 
 
 @dataclass(frozen=True)
@@ -46,26 +48,31 @@ class Score:
     backend: str
     precision: str
     report: EvaluationReport
-    boundary: BoundaryScore | None = None
+    observers: tuple[ScoreObserver, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what goes into JSON."""
         run = {
             "weights": self.settings.weights,
-            "images_dir": str(self.settings.images),
+            "images_dir": self.settings.data.place,
             "backend": self.backend,
             "precision": self.precision,
             "scales": list(self.settings.scales),
             "flip": self.settings.flip,
             "average_scales": list(self.settings.average_scales),
         }
-        outlines = {}
-        if self.boundary is not None:
-            outlines = self.boundary.to_dict(self.report.class_names)
-        return {**run, **self.report.to_dict(), **outlines}
+        content = {**run, **self.report.to_dict()}
+        for observer in self.observers:
+            content.update(observer.to_dict(self.report.class_names))
+        return content
+
+    def to_text(self) -> str:
+        """Return what people read."""
+        parts = [self.report.to_text(), *(observer.to_text() for observer in self.observers)]
+        return "\n".join(part for part in parts if part)
 
 
-def score_folder(settings: ScoreSettings, progress: Progress) -> Score:
+def score(settings: ScoreSettings, progress: Progress) -> Score:
     """Label every image and compare it with its mask.
 
     Raises:
@@ -73,29 +80,33 @@ def score_folder(settings: ScoreSettings, progress: Progress) -> Score:
         WeightsError: the weights can't be loaded.
         ConfigError: scales, size, backend or precision don't fit the weights or each other.
     """
-    label_set = load_label_set(settings.label_set)
-    pairs = ImageMaskFolder(settings.images, settings.labels, label_set)
-    boundary = None
-    if settings.boundary_tolerance:
-        boundary = BoundaryScore(len(label_set), Tolerance(settings.boundary_tolerance))
-    segmenter = _make_segmenter(settings)
+    pairs = settings.data.open()
+    observers = make_observers(settings, pairs.label_set)
+    segmenter = _make_segmenter(settings, observers)
     progress.begin("labelling", len(pairs))
     try:
         report = evaluate(
             segmenter,
-            (pairs[index] for index in range(len(pairs))),
-            label_set,
+            number_images(pairs),
+            pairs.label_set,
             lambda _: progress.advance(),
-            boundary,
+            observers,
         )
-        return Score(settings, segmenter.backend, segmenter.precision, report, boundary)
+        return Score(settings, segmenter.backend, segmenter.precision, report, observers)
     finally:
         segmenter.close()
 
 
-def _make_segmenter(settings: ScoreSettings) -> "Segmenter | AveragedSegmenter":
-    """Return what robots run, or the slow one when copies are averaged."""
-    if not settings.is_averaged:
+def _make_segmenter(
+    settings: ScoreSettings, observers: Sequence[Observer]
+) -> "Segmenter | ExactSegmenter":
+    """Return what robots run, or the exact one where the settings or an observer need it."""
+    reasons = {
+        "exact labels": settings.exact,
+        "averaged copies": settings.is_averaged,
+        "logits": any(observer.needs_logits for observer in observers),
+    }
+    if not any(reasons.values()):
         from proxia_segmentation_ros.inference import Segmenter
 
         return Segmenter.from_weights(
@@ -105,16 +116,15 @@ def _make_segmenter(settings: ScoreSettings) -> "Segmenter | AveragedSegmenter":
             size=settings.size,
             scales=settings.scales,
         )
-    from proxia_segmentation_ros.evaluation.averaged_segmenter import AveragedSegmenter
     from proxia_segmentation_ros.evaluation.averaging import Averaging
+    from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter
 
     if settings.backend not in ("auto", "torch") or settings.precision not in ("auto", "f32"):
+        chosen = ", ".join(reason for reason, is_there in reasons.items() if is_there)
         raise ConfigError.from_parts(
-            f"backend {settings.backend}, precision {settings.precision} with averaged copies",
+            f"backend {settings.backend}, precision {settings.precision} with {chosen}",
             "torch and f32",
             "leave both at auto",
         )
     averaging = Averaging(flip=settings.flip, scales=settings.average_scales)
-    return AveragedSegmenter(
-        settings.weights, averaging, size=settings.size, scales=settings.scales
-    )
+    return ExactSegmenter(settings.weights, averaging, size=settings.size, scales=settings.scales)

@@ -38,32 +38,28 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
 ) -> None:
     """Print IoU of each class and their mean."""
-    from proxia_segmentation_ros.apps.score import ScoreSettings, score_folder
+    from proxia_segmentation_ros.apps.score import score
+    from proxia_segmentation_ros.apps.score_settings import ScoreData, ScoreSettings
     from proxia_segmentation_ros.cli.progress import show_progress
     from proxia_segmentation_ros.evaluation.averaging import parse_scales
 
     settings = ScoreSettings(
-        images=images,
-        labels=labels,
+        data=ScoreData(images=str(images), labels=str(labels), label_set=label_set),
         weights=weights,
-        label_set=label_set,
         backend=backend,
         precision=precision,
         size=size,
         scales=parse_scales(scales) if scales else (),
         flip=flip,
         average_scales=parse_scales(average_scales),
-        boundary_tolerance=boundary,
+        boundary=boundary,
     )
     with show_progress() as progress:
-        score = score_folder(settings, progress)
-    _show(score, out)
+        _show(score(settings, progress), out)
 
 
 def _show(score: "Score", out: Path | None) -> None:
-    print(score.report.to_text())
-    if score.boundary is not None:
-        print(f"mean boundary F-score  {score.boundary.mean_f_score():.3f}")
+    print(score.to_text())
     text = json.dumps(score.to_dict(), indent=2)
     print(text)
     if out is not None:

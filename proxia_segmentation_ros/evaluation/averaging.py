@@ -37,13 +37,21 @@ class Averaging:
 
     def compute_logits(self, network: Network, image_NCHW: Tensor) -> Tensor:
         """Return the mean logits_NKHW at the image's size, without gradients."""
+        copies = [(flip, scale) for flip in self._flips for scale in self.scales]
         with torch.no_grad():
-            parts = [
-                self._compute_part(network, image_NCHW, flip, scale)
-                for flip in ((True, False) if self.flip else (False,))
-                for scale in self.scales
-            ]
-        return torch.stack(parts).mean(0)
+            parts = (self._compute_part(network, image_NCHW, *copy) for copy in copies)
+            total = next(parts)
+            if len(copies) > 1:
+                # Added up in place, in memory of our own: the network may keep what it gave.
+                total = total.clone()
+                for part in parts:
+                    total += part
+                total /= len(copies)
+        return total
+
+    @property
+    def _flips(self) -> tuple[bool, ...]:
+        return (True, False) if self.flip else (False,)
 
     @staticmethod
     def _compute_part(network: Network, image_NCHW: Tensor, flip: bool, scale: float) -> Tensor:

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from proxia_segmentation_ros.apps.exact_segmenter import ExactSegmenter
 from proxia_segmentation_ros.errors import ConfigError
-from proxia_segmentation_ros.evaluation.averaged_segmenter import AveragedSegmenter
 from proxia_segmentation_ros.evaluation.averaging import Averaging
+from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter, Wanted
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.blocks import resize_bilinear
@@ -18,6 +17,7 @@ from proxia_segmentation_ros.model.checkpoint import load_weights, save_weights
 from proxia_segmentation_ros.model.networks import HRNetOcrMultiScale, build_model
 
 SCALES = (0.5, 1.0, 2.0)
+ALL = Wanted(confidence=True, probabilities=True, logits=True)
 IMAGE_HWC = np.random.default_rng(7).integers(0, 255, (72, 104, 3), dtype=np.uint8)
 
 
@@ -62,33 +62,85 @@ def test_labels_and_certainty_are_those_of_robots(
     weights = request.getfixturevalue(name)
     robot = Segmenter.from_weights(weights, backend="torch", precision="f32", size=size)
     wanted = robot.segment(IMAGE_HWC, with_confidence=True)
-    found = ExactSegmenter(weights, Averaging(), size=size).segment(IMAGE_HWC)
+    found = ExactSegmenter(weights, Averaging(), size=size).look(IMAGE_HWC, ALL)
     assert found.labels.dtype == np.uint8
     assert np.mean(found.labels != wanted.labels) < 1e-3
+    assert found.probabilities_KHW is not None
     best_HW = found.probabilities_KHW.max(0) * 255
     assert wanted.confidence is not None
     assert np.abs(best_HW - wanted.confidence).max() <= 0.51
+    assert found.confidence is not None
+    assert np.abs(found.confidence.astype(int) - wanted.confidence).max() <= 1
     np.testing.assert_allclose(found.probabilities_KHW.sum(0), 1, atol=1e-5)
     assert found.attention_HW == {}
 
 
-@pytest.mark.parametrize(("name", "scales"), [("single", ()), ("multi", SCALES)])
-def test_averaged_copies_are_those_of_evaluation(
-    name: str, scales: tuple[float, ...], request: pytest.FixtureRequest
+@pytest.mark.parametrize("output_size", ["input", "130x90"])
+@pytest.mark.parametrize("name", ["single", "multi"])
+def test_what_is_asked_for_changes_nothing_else(
+    name: str, output_size: str, request: pytest.FixtureRequest
 ) -> None:
-    weights = request.getfixturevalue(name)
+    segmenter = ExactSegmenter(request.getfixturevalue(name), Averaging())
+    found = segmenter.look(IMAGE_HWC, ALL, output_size=output_size)
+    plain = segmenter.segment(IMAGE_HWC, output_size=output_size)
+    sure = segmenter.segment(IMAGE_HWC, with_confidence=True, output_size=output_size)
+    explained = segmenter.segment_with_logits(IMAGE_HWC, output_size=output_size)
+    probable = segmenter.look(IMAGE_HWC, Wanted(probabilities=True), output_size=output_size)
+    assert (plain.confidence, plain.logits_KHW, plain.probabilities_KHW) == (None, None, None)
+    assert (explained.confidence, explained.probabilities_KHW) == (None, None)
+    assert (probable.logits_KHW, probable.confidence) == (None, None)
+    for other in (plain, sure, explained, probable):
+        np.testing.assert_array_equal(other.labels, found.labels)
+    np.testing.assert_array_equal(sure.confidence, found.confidence)
+    np.testing.assert_array_equal(explained.logits_KHW, found.logits_KHW)
+    np.testing.assert_array_equal(probable.probabilities_KHW, found.probabilities_KHW)
+    assert found.logits_KHW is not None
+    assert found.probabilities_KHW is not None
+    assert found.logits_KHW.dtype == np.float32
+    np.testing.assert_array_equal(found.logits_KHW.argmax(0), found.labels)
+    softmax_KHW = torch.from_numpy(found.logits_KHW).softmax(0).numpy()
+    np.testing.assert_allclose(found.probabilities_KHW, softmax_KHW, atol=1e-6)
+
+
+def test_labels_alone_hold_no_full_size_logits(
+    single: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enlarged: list[tuple[int, ...]] = []
+
+    def resize(tensor: torch.Tensor, size_hw: tuple[int, int]) -> torch.Tensor:
+        enlarged.append((tensor.shape[1], *size_hw))
+        return resize_bilinear(tensor, size_hw)
+
+    module = "proxia_segmentation_ros.evaluation.exact_segmenter"
+    monkeypatch.setattr(f"{module}.resize_bilinear", resize)
+    segmenter = ExactSegmenter(single, Averaging())
+    segmenter.segment(IMAGE_HWC, with_confidence=True)
+    assert enlarged == [(1, 72, 104)] * 2 * 11
+    enlarged.clear()
+    segmenter.segment_with_logits(IMAGE_HWC)
+    assert enlarged[0] == (11, 72, 104)
+
+
+@pytest.mark.parametrize("scales", [(), SCALES])
+def test_averages_are_those_of_the_networks_logits(multi: str, scales: tuple[float, ...]) -> None:
     averaging = Averaging(flip=True, scales=(1.0, 0.5))
-    wanted = AveragedSegmenter(weights, averaging, scales=scales).segment(IMAGE_HWC)
-    found = ExactSegmenter(weights, averaging, scales=scales).segment(IMAGE_HWC)
-    assert np.mean(found.labels != wanted.labels) < 1e-3
-    plain = ExactSegmenter(weights, Averaging(), scales=scales).segment(IMAGE_HWC)
+    segmenter = ExactSegmenter(multi, averaging, scales=scales, size="input")
+    found = segmenter.segment_with_logits(IMAGE_HWC)
+    network, card = load_weights(multi)
+    image_NCHW = torch.from_numpy(IMAGE_HWC).permute(2, 0, 1)[None].float() / 255
+    mean, std = (torch.tensor(one).view(1, 3, 1, 1) for one in (card.mean, card.std))
+    wanted = averaging.compute_logits(
+        lambda copy: network(copy, scales or card.scales), (image_NCHW - mean) / std
+    )
+    np.testing.assert_allclose(found.logits_KHW, wanted[0].numpy(), atol=1e-3)
+    plain = ExactSegmenter(multi, Averaging(), scales=scales, size="input").segment(IMAGE_HWC)
     assert np.mean(found.labels != plain.labels) > 1e-3
 
 
 @pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True)])
 def test_attention_is_the_networks_of_the_image_as_it_is(multi: str, averaging: Averaging) -> None:
     segmenter = ExactSegmenter(multi, averaging, size="input", scales=SCALES)
-    found = segmenter.segment(IMAGE_HWC, with_attention=True)
+    found = segmenter.look(IMAGE_HWC, Wanted(attention=True))
     network, card = load_weights(multi)
     assert isinstance(network, HRNetOcrMultiScale)
     image_NCHW = torch.from_numpy(IMAGE_HWC).permute(2, 0, 1)[None].float() / 255
@@ -103,9 +155,12 @@ def test_attention_is_the_networks_of_the_image_as_it_is(multi: str, averaging: 
 
 def test_temperature_makes_less_sure_and_changes_no_label(single: str, tmp_path: Path) -> None:
     warm = save_small(tmp_path, "hrnet_w18_small_v1_ocr", temperature=3.0)
-    sure = ExactSegmenter(single, Averaging()).segment(IMAGE_HWC)
-    unsure = ExactSegmenter(warm, Averaging()).segment(IMAGE_HWC)
+    sure = ExactSegmenter(single, Averaging()).look(IMAGE_HWC, ALL)
+    unsure = ExactSegmenter(warm, Averaging()).look(IMAGE_HWC, ALL)
     assert (sure.labels == unsure.labels).all()
+    np.testing.assert_array_equal(sure.logits_KHW, unsure.logits_KHW)
+    assert sure.probabilities_KHW is not None
+    assert unsure.probabilities_KHW is not None
     assert (sure.probabilities_KHW.max(0) > unsure.probabilities_KHW.max(0)).mean() > 0.99
 
 
@@ -113,3 +168,5 @@ def test_temperature_makes_less_sure_and_changes_no_label(single: str, tmp_path:
 def test_sizes_that_cannot_be_are_refused(single: str, size: str) -> None:
     with pytest.raises(ConfigError, match=size):
         ExactSegmenter(single, Averaging(), size=size)
+    with pytest.raises(ConfigError, match=f"output_size is '{size}'"):
+        ExactSegmenter(single, Averaging()).segment(IMAGE_HWC, output_size=size)

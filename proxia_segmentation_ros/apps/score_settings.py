@@ -1,0 +1,105 @@
+"""What is scored on what, and how; the settings of an evaluation recipe."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
+
+from proxia_segmentation_ros.data.dataset import Dataset
+from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
+from proxia_segmentation_ros.data.folder import ImageMaskFolder
+from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.labels import load_label_set
+
+FOLDERS = "folders"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ScoreData(_Settings):
+    """Images with true labels: two folders, or a named data set, which brings its label set."""
+
+    images: str = Field(default="", description="folder of images, of folders")
+    labels: str = Field(default="", description="folder of masks of the same names, of folders")
+    label_set: str = Field(
+        default="camvid", description="shipped name or YAML file, of the masks of folders"
+    )
+    dataset: str = Field(default=FOLDERS, description="folders, or the name of a data set")
+    root: str = Field(default=".", description="folder of a named data set")
+    split: str = Field(default="val", description="split of a named data set")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="further options of a named data set"
+    )
+
+    @model_validator(mode="after")
+    def _check_fit(self) -> Self:
+        """Refuse what was set and can't act.
+
+        Raises:
+            ConfigError: a folder is missing, or a setting belongs to the other kind.
+        """
+        idle = {"root", "split", "options"}
+        if self.dataset != FOLDERS:
+            idle = {"images", "labels", "label_set"}
+        elif not (self.images and self.labels):
+            raise ConfigError.from_parts(
+                f"images are {self.images!r} and labels {self.labels!r}",
+                "a folder of images and one of masks, or a data set by its name",
+                "write `proxia evaluate IMAGES LABELS`, or --dataset NAME --root FOLDER",
+            )
+        for name in sorted(idle & self.model_fields_set):
+            raise ConfigError.from_parts(
+                f"data.{name} is {getattr(self, name)!r}, which data.dataset {self.dataset!r} "
+                "does not use",
+                f"no data.{name} with it",
+                f"leave {name} away, or change data.dataset",
+            )
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where the images are, for people."""
+        return self.images if self.dataset == FOLDERS else self.root
+
+    def open(self) -> Dataset:
+        """Return the pairs.
+
+        Raises:
+            ConfigError: no such data set, option or label set.
+            InputError: a folder or file is missing.
+        """
+        if self.dataset != FOLDERS:
+            return open_dataset(self.dataset, self.root, self.split, **self.options)
+        label_set = load_label_set(self.label_set)
+        return ImageMaskFolder(Path(self.images), Path(self.labels), label_set)
+
+
+class ScoreSettings(_Settings):
+    """One evaluation; outlines are scored only where `boundary` is not 0."""
+
+    data: ScoreData
+    weights: str = Field(default="default", description="shipped name or path")
+    backend: str = Field(default="auto", description="what runs the network")
+    precision: str = Field(default="auto", description="arithmetic of the network")
+    size: str = Field(default="card", description="network's input: card, input or WxH")
+    scales: tuple[float, ...] = Field(
+        default=(), description="in-model scales of a multi-scale network; empty is its card's"
+    )
+    exact: bool = Field(
+        default=False, description="label in PyTorch and float32, on a GPU where there is one"
+    )
+    flip: bool = Field(default=False, description="average with the mirror image")
+    average_scales: tuple[float, ...] = Field(
+        default=(1.0,), description="average over these sizes of the image"
+    )
+    boundary: float = Field(
+        default=0.0, ge=0, description="tolerance of outlines: pixels, or below 1 diagonals"
+    )
+
+    @property
+    def is_averaged(self) -> bool:
+        """Whether each image is labelled more than once."""
+        return self.flip or self.average_scales != (1.0,)
