@@ -23,6 +23,7 @@ from proxia_segmentation_ros.config import (
 )
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.averaging import Averaging
+from proxia_segmentation_ros.evaluation.windows import Windows
 from proxia_segmentation_ros.inference.preprocess import check_image, resize_image
 from proxia_segmentation_ros.inference.torch_graph import PIXEL_MAX, NetworkGraph
 from proxia_segmentation_ros.labels import LabelSet
@@ -71,19 +72,29 @@ class ExactSegmenter:
         *,
         size: str = "card",
         scales: Sequence[float] = (),
+        windows: Windows | None = None,
     ) -> None:
         """Load weights; `size` and `scales` are those of `inference.Segmenter`.
 
+        With `windows` the network sees each copy of the image part by part.
+
         Raises:
             WeightsError: the weights are missing or broken.
-            ConfigError: `size` is out of its range.
+            ConfigError: `size` is out of its range, or the card's with windows.
         """
         _check_size("size", size, ("card", "input"))
+        if windows is not None and size == "card":
+            raise ConfigError.from_parts(
+                "size is 'card' with windows",
+                "the input's size or one of your own: windows are cut from what is not shrunk",
+                "write --size input",
+            )
         model, self.card = load_weights(weights)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._scales = tuple(scales) or self.card.scales
         self._graph = NetworkGraph(model, self.card, self._scales).eval().to(self._device)
         self._averaging = averaging
+        self._windows = windows
         self._size = size
 
     @property
@@ -144,25 +155,53 @@ class ExactSegmenter:
         self, image_NCHW: Tensor, *, with_attention: bool
     ) -> tuple[Tensor, dict[float, Tensor]]:
         """Return logits at the network's size, or a quarter of it as robots enlarge them."""
-        network = self._graph.network
         logits: Tensor | None = None
         attention: dict[float, Tensor] = {}
         if with_attention:
-            logits, _, _, attention = network.outputs(image_NCHW, self._scales)
+            logits, attention = self._explain(image_NCHW)
         if self._averaging != Averaging():
-            logits = self._averaging.compute_logits(
-                lambda copy: network(copy, self._scales), image_NCHW
-            )
+            logits = self._averaging.compute_logits(self._see, image_NCHW)
         elif logits is None:
-            logits = self._compute_plainly(image_NCHW)
+            logits = self._see_plainly(image_NCHW)
         return logits, attention
 
-    def _compute_plainly(self, image_NCHW: Tensor) -> Tensor:
+    def _see(self, image_NCHW: Tensor) -> Tensor:
+        """Return logits of the image's size, whole or through windows."""
+        if self._windows is not None:
+            return self._windows.compute_maps(self._call, image_NCHW)
+        return self._call(image_NCHW)
+
+    def _call(self, image_NCHW: Tensor) -> Tensor:
+        logits: Tensor = self._graph.network(image_NCHW, self._scales)
+        return logits
+
+    def _see_plainly(self, image_NCHW: Tensor) -> Tensor:
         network = self._graph.network
-        if isinstance(network, HRNetOcrMultiScale):
-            logits: Tensor = network(image_NCHW, self._scales)
-            return logits
+        if isinstance(network, HRNetOcrMultiScale) or not self._is_whole(image_NCHW):
+            return self._see(image_NCHW)
         return network.forward_quarter(image_NCHW).logits_NKHW
+
+    def _is_whole(self, image_NCHW: Tensor) -> bool:
+        size_hw = (image_NCHW.shape[-2], image_NCHW.shape[-1])
+        return self._windows is None or self._windows.cover(size_hw)
+
+    def _explain(self, image_NCHW: Tensor) -> tuple[Tensor, dict[float, Tensor]]:
+        """Return logits and attention by scale; through windows all at the image's size."""
+        network = self._graph.network
+        if self._windows is None or self._is_whole(image_NCHW):
+            logits, _, _, attention = network.outputs(image_NCHW, self._scales)
+            return logits, attention
+        scales = sorted(set(self._scales))
+
+        def stack(part_NCHW: Tensor) -> Tensor:
+            found = network.outputs(part_NCHW, scales)
+            size_hw = (part_NCHW.shape[-2], part_NCHW.shape[-1])
+            maps = [resize_bilinear(found.attention_by_scale[one], size_hw) for one in scales]
+            return torch.cat([found.logits, *maps], 1)
+
+        stacked = self._windows.compute_maps(stack, image_NCHW)
+        logits, *maps = stacked.split([network.num_classes, *[1] * len(scales)], 1)
+        return logits, dict(zip(scales, maps, strict=True))
 
     def _read(
         self,

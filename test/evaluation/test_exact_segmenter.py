@@ -9,6 +9,7 @@ import torch
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.averaging import Averaging
 from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter, Wanted
+from proxia_segmentation_ros.evaluation.windows import Windows
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.blocks import resize_bilinear
@@ -170,3 +171,52 @@ def test_sizes_that_cannot_be_are_refused(single: str, size: str) -> None:
         ExactSegmenter(single, Averaging(), size=size)
     with pytest.raises(ConfigError, match=f"output_size is '{size}'"):
         ExactSegmenter(single, Averaging()).segment(IMAGE_HWC, output_size=size)
+
+
+@pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True, scales=(0.5, 1.0))])
+@pytest.mark.parametrize("name", ["single", "multi"])
+def test_window_as_large_as_the_image_is_the_whole_image(
+    name: str, averaging: Averaging, request: pytest.FixtureRequest
+) -> None:
+    weights, windows = request.getfixturevalue(name), Windows((72, 104))
+    wanted = Wanted(confidence=True, logits=True, attention=name == "multi")
+    whole = ExactSegmenter(weights, averaging, size="input").look(IMAGE_HWC, wanted)
+    seen = ExactSegmenter(weights, averaging, size="input", windows=windows)
+    found = seen.look(IMAGE_HWC, wanted)
+    np.testing.assert_array_equal(found.labels, whole.labels)
+    np.testing.assert_array_equal(found.confidence, whole.confidence)
+    np.testing.assert_array_equal(found.logits_KHW, whole.logits_KHW)
+    for scale, attention_HW in whole.attention_HW.items():
+        np.testing.assert_array_equal(found.attention_HW[scale], attention_HW)
+
+
+@pytest.mark.parametrize("name", ["single", "multi"])
+def test_windows_show_what_the_network_sees_in_each(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    weights, wanted = request.getfixturevalue(name), Wanted(logits=True, attention=name == "multi")
+    whole = ExactSegmenter(weights, Averaging(), size="input")
+    seen = ExactSegmenter(weights, Averaging(), size="input", windows=Windows((72, 64), 0.25))
+    found = seen.look(IMAGE_HWC, wanted)
+    # Two windows, of columns 0 to 63 and 40 to 103.
+    left, right = (whole.look(IMAGE_HWC[:, part], wanted) for part in (np.s_[:64], np.s_[40:]))
+    assert found.logits_KHW is not None
+    maps = [(found.logits_KHW, left.logits_KHW, right.logits_KHW)]
+    maps += [
+        (found.attention_HW[one], left.attention_HW[one], right.attention_HW[one])
+        for one in found.attention_HW
+    ]
+    assert len(maps) == (3 if name == "multi" else 1)
+    for both, first, second in maps:
+        assert first is not None
+        assert second is not None
+        close = {"atol": 1e-5, "rtol": 1e-4}
+        np.testing.assert_allclose(both[..., :40], first[..., :40], **close)
+        np.testing.assert_allclose(both[..., 64:], second[..., 24:], **close)
+        mean = (first[..., 40:] + second[..., :24]) / 2
+        np.testing.assert_allclose(both[..., 40:64], mean, **close)
+
+
+def test_windows_of_a_shrunk_image_are_refused(single: str) -> None:
+    with pytest.raises(ConfigError, match=r"size is .card. with windows.*--size input"):
+        ExactSegmenter(single, Averaging(), windows=Windows((64, 64)))
