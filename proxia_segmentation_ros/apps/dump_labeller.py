@@ -42,7 +42,7 @@ class Labeller:
 
         `label_set` colours what is drawn; `source_set` has the same classes and source ids.
         """
-        kinds = {*settings.kinds}
+        kinds = {*settings.write}
         self._settings = settings
         self._label_set = label_set
         self._source_ids = make_source_ids(source_set) if kinds & {SUBMISSION, AUTOLABELS} else None
@@ -91,14 +91,10 @@ def _pick_boxes(scene: "Scene") -> list[Box]:
 
 
 def _open_exact(settings: SegmentSettings) -> tuple[_Closable, Look]:
-    from proxia_segmentation_ros.evaluation.averaging import Averaging
-    from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter, Wanted
+    from proxia_segmentation_ros.evaluation.exact_segmenter import Wanted
 
-    averaging = Averaging(flip=settings.flip, scales=settings.average_scales)
-    segmenter = ExactSegmenter(
-        settings.weights, averaging, size=settings.size, scales=settings.scales
-    )
-    kinds = {*settings.kinds}
+    segmenter = settings.open_exact()
+    kinds = {*settings.write}
     wanted = Wanted(
         confidence=bool(kinds & CONFIDENCE_KINDS),
         probabilities=bool(kinds & {PROBABILITIES, "confidence16"}),
@@ -115,15 +111,7 @@ def _open_exact(settings: SegmentSettings) -> tuple[_Closable, Look]:
 
 
 def _open_fast(settings: SegmentSettings, with_confidence: bool) -> tuple[_Closable, Look]:
-    from proxia_segmentation_ros.inference import Segmenter
-
-    segmenter = Segmenter.from_weights(
-        settings.weights,
-        backend=settings.backend,
-        precision=settings.precision,
-        size=settings.size,
-        scales=settings.scales,
-    )
+    segmenter = settings.open_fast()
 
     def look(image_HWC: np.ndarray) -> Found:
         return segmenter.segment(image_HWC, with_confidence), None, {}

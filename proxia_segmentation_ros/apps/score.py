@@ -1,17 +1,19 @@
 """Score weights on images with true labels, by what robots run unless more is asked for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from proxia_segmentation_ros.apps.process_team import join_team
 from proxia_segmentation_ros.apps.progress import Progress
 from proxia_segmentation_ros.apps.score_settings import ScoreSettings
-from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.data.dataset import FocusedPair
 from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
 from proxia_segmentation_ros.evaluation.evaluator import number_images
-from proxia_segmentation_ros.evaluation.observer import Observer
+from proxia_segmentation_ros.evaluation.observer import Observer, TrueImage
 from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.training.sources import resize_pair
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter
@@ -60,6 +62,7 @@ class Score:
             "scales": list(self.settings.scales),
             "flip": self.settings.flip,
             "average_scales": list(self.settings.average_scales),
+            "window": self.settings.window,
         }
         content = {**run, **self.report.to_dict()}
         for observer in self.observers:
@@ -75,6 +78,8 @@ class Score:
 def score(settings: ScoreSettings, progress: Progress) -> Score:
     """Label every image and compare it with its mask.
 
+    Of several processes that torchrun started, each labels its part; every one returns the same.
+
     Raises:
         InputError: a folder or mask is missing, or the classes are not the weights'.
         WeightsError: the weights can't be loaded.
@@ -82,49 +87,37 @@ def score(settings: ScoreSettings, progress: Progress) -> Score:
     """
     pairs = settings.data.open()
     observers = make_observers(settings, pairs.label_set)
-    segmenter = _make_segmenter(settings, observers)
-    progress.begin("labelling", len(pairs))
-    try:
-        report = evaluate(
-            segmenter,
-            number_images(pairs),
-            pairs.label_set,
-            lambda _: progress.advance(),
-            observers,
-        )
-        return Score(settings, segmenter.backend, segmenter.precision, report, observers)
-    finally:
-        segmenter.close()
+    with join_team() as team:
+        segmenter = _open_segmenter(settings, observers)
+        indices = team.choose_share(len(pairs))
+        progress.begin("labelling", len(indices))
+        try:
+            report = evaluate(
+                segmenter,
+                _resize(number_images(pairs, indices), settings.data.long_side),
+                pairs.label_set,
+                lambda _: progress.advance(),
+                observers,
+                team.exchange,
+            )
+            return Score(settings, segmenter.backend, segmenter.precision, report, observers)
+        finally:
+            segmenter.close()
 
 
-def _make_segmenter(
+def _open_segmenter(
     settings: ScoreSettings, observers: Sequence[Observer]
 ) -> "Segmenter | ExactSegmenter":
     """Return what robots run, or the exact one where the settings or an observer need it."""
-    reasons = {
-        "exact labels": settings.exact,
-        "averaged copies": settings.is_averaged,
-        "logits": any(observer.needs_logits for observer in observers),
-    }
-    if not any(reasons.values()):
-        from proxia_segmentation_ros.inference import Segmenter
+    reasons = settings.list_exact_reasons()
+    if any(observer.needs_logits for observer in observers):
+        reasons.append("logits")
+    settings.check_exact(reasons)
+    return settings.open_exact() if reasons else settings.open_fast()
 
-        return Segmenter.from_weights(
-            settings.weights,
-            backend=settings.backend,
-            precision=settings.precision,
-            size=settings.size,
-            scales=settings.scales,
-        )
-    from proxia_segmentation_ros.evaluation.averaging import Averaging
-    from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter
 
-    if settings.backend not in ("auto", "torch") or settings.precision not in ("auto", "f32"):
-        chosen = ", ".join(reason for reason, is_there in reasons.items() if is_there)
-        raise ConfigError.from_parts(
-            f"backend {settings.backend}, precision {settings.precision} with {chosen}",
-            "torch and f32",
-            "leave both at auto",
-        )
-    averaging = Averaging(flip=settings.flip, scales=settings.average_scales)
-    return ExactSegmenter(settings.weights, averaging, size=settings.size, scales=settings.scales)
+def _resize(images: Iterable[TrueImage], long_side: int) -> Iterator[TrueImage]:
+    for image in images:
+        pair = FocusedPair(image.image_HWC, image.truth_HW)
+        image_HWC, truth_HW, _ = resize_pair(pair, long_side)
+        yield replace(image, image_HWC=image_HWC, truth_HW=truth_HW)

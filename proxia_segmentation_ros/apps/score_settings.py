@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from proxia_segmentation_ros.apps.labelling import LabellingSettings
 from proxia_segmentation_ros.data.dataset import Dataset
 from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
 from proxia_segmentation_ros.data.folder import ImageMaskFolder
@@ -15,12 +16,10 @@ from proxia_segmentation_ros.labels import load_label_set
 FOLDERS = "folders"
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class ScoreData(_Settings):
+class ScoreData(BaseModel):
     """Images with true labels: two folders, or a named data set, which brings its label set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     images: str = Field(default="", description="folder of images, of folders")
     labels: str = Field(default="", description="folder of masks of the same names, of folders")
@@ -32,6 +31,11 @@ class ScoreData(_Settings):
     split: str = Field(default="val", description="split of a named data set")
     options: dict[str, Any] = Field(
         default_factory=dict, description="further options of a named data set"
+    )
+    long_side: int = Field(
+        default=0,
+        ge=0,
+        description="resize the longer side of images and masks to this; 0 leaves them",
     )
 
     @model_validator(mode="after")
@@ -77,29 +81,10 @@ class ScoreData(_Settings):
         return ImageMaskFolder(Path(self.images), Path(self.labels), label_set)
 
 
-class ScoreSettings(_Settings):
+class ScoreSettings(LabellingSettings):
     """One evaluation; outlines are scored only where `boundary` is not 0."""
 
-    data: ScoreData
-    weights: str = Field(default="default", description="shipped name or path")
-    backend: str = Field(default="auto", description="what runs the network")
-    precision: str = Field(default="auto", description="arithmetic of the network")
-    size: str = Field(default="card", description="network's input: card, input or WxH")
-    scales: tuple[float, ...] = Field(
-        default=(), description="in-model scales of a multi-scale network; empty is its card's"
-    )
-    exact: bool = Field(
-        default=False, description="label in PyTorch and float32, on a GPU where there is one"
-    )
-    flip: bool = Field(default=False, description="average with the mirror image")
-    average_scales: tuple[float, ...] = Field(
-        default=(1.0,), description="average over these sizes of the image"
-    )
+    data: ScoreData = Field(default_factory=ScoreData)
     boundary: float = Field(
         default=0.0, ge=0, description="tolerance of outlines: pixels, or below 1 diagonals"
     )
-
-    @property
-    def is_averaged(self) -> bool:
-        """Whether each image is labelled more than once."""
-        return self.flip or self.average_scales != (1.0,)

@@ -3,7 +3,7 @@
 Shape legend: N images, K classes, H rows, W columns.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -62,18 +62,3 @@ class Averaging:
         scaled = resize_bilinear(image, size_hw)
         logits = resize_bilinear(network(scaled), (height, width))
         return logits.flip(-1) if flip else logits
-
-
-def parse_scales(text: str) -> tuple[float, ...]:
-    """Read `0.5,1.0,2.0`.
-
-    Raises:
-        ConfigError: something in it is no number.
-    """
-    try:
-        values: Sequence[float] = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ConfigError.from_parts(
-            f"scales are {text!r}", "numbers joined by commas", "write for example 0.5,1.0,2.0"
-        ) from None
-    return tuple(values)

@@ -58,23 +58,18 @@ def number_images(pairs: Dataset, indices: Iterable[int] | None = None) -> Itera
         yield TrueImage(index, pairs.paths[index][0].name, *pairs[index])
 
 
-def work_alone(_exported: Any) -> Sequence[Any]:
-    """Exchange nothing: there is one process."""
-    return ()
-
-
 def evaluate(
     segmenter: ImageSegmenter,
     images: Iterable[TrueImage],
     label_set: LabelSet | None = None,
     progress: Callable[[int], None] | None = None,
     observers: Sequence[Observer] = (),
-    exchange: Exchange = work_alone,
+    exchange: Exchange | None = None,
 ) -> EvaluationReport:
     """Label every image at the size of its true labels.
 
     `progress` gets the number of images done; `observers` see each of them. With several
-    processes `images` are this one's part; report and observers are of all.
+    processes `images` are this one's part, and `exchange` makes report and observers those of all.
 
     Raises:
         InputError: there are no images, or the true labels' classes are not the segmenter's.
@@ -93,8 +88,9 @@ def evaluate(
         tally.add(look(image))
         if progress is not None:
             progress(tally.images)
-    for exported in exchange(tally.export()):
-        tally.merge(exported)
+    if exchange is not None:
+        for exported in exchange(tally.export()):
+            tally.merge(exported)
     if not tally.images:
         raise InputError.from_parts(
             "there are no images to evaluate", "at least one image with its mask", "check the paths"

@@ -20,7 +20,6 @@ from proxia_segmentation_ros.config import (
 )
 from proxia_segmentation_ros.errors import ConfigError
 
-DEFAULT_OVERLAP = 0.25
 MOST_OVERLAP = 0.9
 # From an image to maps of its size.
 Network: TypeAlias = Callable[[Tensor], Tensor]
@@ -35,7 +34,7 @@ class Windows:
     """
 
     size_hw: SizeHW
-    overlap: float = DEFAULT_OVERLAP
+    overlap: float
 
     def __post_init__(self) -> None:
         height, width = self.size_hw
@@ -49,7 +48,7 @@ class Windows:
             raise ConfigError.from_parts(
                 f"overlap is {self.overlap}",
                 f"a share of the window's side from 0 to {MOST_OVERLAP}",
-                f"leave it at {DEFAULT_OVERLAP}",
+                "write for example 0.25",
             )
 
     def cover(self, size_hw: SizeHW) -> bool:

@@ -118,3 +118,51 @@ def test_outlines_are_scored_on_request(folders):
 def test_data_that_does_not_fit_is_refused(data, sentence):
     with pytest.raises(ConfigError, match=sentence):
         ScoreData(**data)
+
+
+class Watcher:
+    needs_confidence = False
+    seen = 0
+
+    def __init__(self, needs_logits):
+        self.needs_logits = needs_logits
+
+    def add(self, seen):
+        self.seen += 1
+        assert (seen.logits_KHW is not None) == self.needs_logits
+
+    def to_dict(self, class_names):
+        return {"watched": self.seen, "classes": len(class_names)}
+
+    def to_text(self):
+        return "watched"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"exact": True}, "with exact labels"),
+        ({"flip": True, "window": "64x64"}, "with averaged copies, windows"),
+        ({}, "with logits"),
+    ],
+)
+def test_exact_segmenter_comes_with_what_needs_it(folders, monkeypatch, options, reason):
+    watcher = Watcher(needs_logits=not options)
+    monkeypatch.setattr("proxia_segmentation_ros.apps.score.make_observers", lambda *_: (watcher,))
+    options = {"weights": "synthetic", "size": "input", **options}
+    done = score(set_up(folders, **options), Counter())
+    assert (done.backend, done.precision) == ("torch", "f32")
+    assert (done.to_dict()["watched"], done.to_dict()["classes"]) == (2, 11)
+    assert done.to_text().splitlines()[-1] == "watched"
+    for other in ({"backend": "openvino"}, {"precision": "bf16"}):
+        with pytest.raises(ConfigError, match=f"{reason}; expected torch and f32"):
+            score(set_up(folders, **other, **options), Counter())
+
+
+def test_named_data_set_brings_its_label_set_and_says_where_it_is(folders, tmp_path):
+    folders[0].rename(tmp_path / "test")
+    folders[1].rename(tmp_path / "testannot")
+    data = ScoreData(dataset="camvid", root=str(tmp_path), split="test")
+    figures = score(ScoreSettings(data=data), Counter()).to_dict()
+    assert (figures["label_set"], figures["images"]) == ("camvid", 2)
+    assert figures["images_dir"] == str(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from proxia_segmentation_ros.errors import ConfigError
-from proxia_segmentation_ros.evaluation.averaging import Averaging, parse_scales
+from proxia_segmentation_ros.evaluation.averaging import Averaging
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
 from proxia_segmentation_ros.model.networks import build_model
 
@@ -49,12 +49,6 @@ def test_every_scale_is_seen_at_its_size_and_weighs_the_same() -> None:
 def test_bad_scales_are_refused(scales: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="averaged scales"):
         Averaging(scales=scales)
-
-
-def test_scales_are_read_and_words_refused() -> None:
-    assert parse_scales("0.5,1,2.0") == (0.5, 1.0, 2.0)
-    with pytest.raises(ConfigError, match="'half'"):
-        parse_scales("half")
 
 
 def test_what_a_network_keeps_is_not_written_to() -> None:

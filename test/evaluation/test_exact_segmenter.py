@@ -1,5 +1,6 @@
 """Probabilities and attention, against the network itself and against what robots run."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,15 @@ from proxia_segmentation_ros.model.networks import HRNetOcrMultiScale, build_mod
 SCALES = (0.5, 1.0, 2.0)
 ALL = Wanted(confidence=True, probabilities=True, logits=True)
 IMAGE_HWC = np.random.default_rng(7).integers(0, 255, (72, 104, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _run_in_one_thread() -> Iterator[None]:
+    """Label small images without waiting for threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def save_small(folder: Path, architecture: str, temperature: float = 1.0) -> str:
@@ -178,7 +188,7 @@ def test_sizes_that_cannot_be_are_refused(single: str, size: str) -> None:
 def test_window_as_large_as_the_image_is_the_whole_image(
     name: str, averaging: Averaging, request: pytest.FixtureRequest
 ) -> None:
-    weights, windows = request.getfixturevalue(name), Windows((72, 104))
+    weights, windows = request.getfixturevalue(name), Windows((72, 104), 0.25)
     wanted = Wanted(confidence=True, logits=True, attention=name == "multi")
     whole = ExactSegmenter(weights, averaging, size="input").look(IMAGE_HWC, wanted)
     seen = ExactSegmenter(weights, averaging, size="input", windows=windows)
@@ -219,4 +229,4 @@ def test_windows_show_what_the_network_sees_in_each(
 
 def test_windows_of_a_shrunk_image_are_refused(single: str) -> None:
     with pytest.raises(ConfigError, match=r"size is .card. with windows.*--size input"):
-        ExactSegmenter(single, Averaging(), windows=Windows((64, 64)))
+        ExactSegmenter(single, Averaging(), windows=Windows((64, 64), 0.25))
