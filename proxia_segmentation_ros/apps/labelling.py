@@ -73,11 +73,16 @@ class LabellingSettings(BaseModel):
             )
         return self
 
+    @property
+    def is_averaged(self) -> bool:
+        """Whether each image is labelled more than once."""
+        return self.flip or self.average_scales != (1.0,)
+
     def list_exact_reasons(self) -> list[str]:
         """Name what robots' backends don't do."""
         reasons = {
             "exact labels": self.exact,
-            "averaged copies": self.flip or self.average_scales != (1.0,),
+            "averaged copies": self.is_averaged,
             "windows": bool(self.window),
         }
         return [reason for reason, is_there in reasons.items() if is_there]

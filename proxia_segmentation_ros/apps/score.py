@@ -56,9 +56,10 @@ class Score:
         """Return what goes into JSON."""
         run = {
             "weights": self.settings.weights,
-            "images_dir": self.settings.data.place,
+            **self.settings.data.describe(),
             "backend": self.backend,
             "precision": self.precision,
+            "size": self.settings.size,
             "scales": list(self.settings.scales),
             "flip": self.settings.flip,
             "average_scales": list(self.settings.average_scales),

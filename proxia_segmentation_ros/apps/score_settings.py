@@ -63,10 +63,11 @@ class ScoreData(BaseModel):
             )
         return self
 
-    @property
-    def place(self) -> str:
-        """Where the images are, for people."""
-        return self.images if self.dataset == FOLDERS else self.root
+    def describe(self) -> dict[str, Any]:
+        """Return what was scored, for JSON."""
+        if self.dataset == FOLDERS:
+            return {"images_dir": self.images}
+        return {"images_dir": self.root, "dataset": self.dataset, "split": self.split}
 
     def open(self) -> Dataset:
         """Return the pairs.

@@ -166,3 +166,4 @@ def test_named_data_set_brings_its_label_set_and_says_where_it_is(folders, tmp_p
     figures = score(ScoreSettings(data=data), Counter()).to_dict()
     assert (figures["label_set"], figures["images"]) == ("camvid", 2)
     assert figures["images_dir"] == str(tmp_path)
+    assert (figures["dataset"], figures["split"]) == ("camvid", "test")

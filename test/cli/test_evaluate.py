@@ -123,6 +123,19 @@ def test_two_processes_score_as_one_does(
     assert done.stdout.count('"mean_iou"') == 1
 
 
+def test_windows_narrow_what_the_network_sees(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for window in ("", "96x48", "48x48"):
+        path = tmp_path / f"window{window}.json"
+        size = ["--size", "input", "--exact", "--window", window]
+        call(monkeypatch, "evaluate", *name_data(root), *size, "--out", path)
+        found[window] = json.loads(path.read_text())
+        assert found[window].pop("window") == window
+    assert found["96x48"] == found[""] != found["48x48"]
+
+
 def test_longer_side_is_resized_for_image_and_mask(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +168,7 @@ def test_options_of_a_data_set_are_its_own(
     paths = [plain / "a", plain / "b", "--label-set", "cityscapes"]
     call(monkeypatch, "evaluate", *paths, *weights, "--out", tmp_path / "paths.json")
     one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("named", "paths"))
+    assert (one.pop("dataset"), one.pop("split")) == ("folder", "val")
     assert one.pop("images_dir") != two.pop("images_dir")
     assert one == two
     assert one["images"] == 1

@@ -52,10 +52,12 @@ def test_bad_scales_are_refused(scales: tuple[float, ...]) -> None:
 
 
 def test_what_a_network_keeps_is_not_written_to() -> None:
-    kept = torch.ones(1, 1, 4, 6)
-    logits = Averaging(scales=(1.0, 1.0)).compute_logits(lambda _: kept, torch.rand(1, 3, 4, 6))
-    assert (logits == 1).all()
-    assert (kept == 1).all()
+    kept = [torch.full((1, 1, 4, 6), value) for value in (1.0, 3.0)]
+    given = iter(kept)
+    averaging = Averaging(scales=(1.0, 1.0))
+    logits = averaging.compute_logits(lambda _: next(given), torch.rand(1, 3, 4, 6))
+    assert (logits == 2).all()
+    assert [one.unique().tolist() for one in kept] == [[1.0], [3.0]]
 
 
 @pytest.mark.parametrize(
