@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from proxia_segmentation_ros.apps.demo_pictures import AMORPHOUS, SPECK_SHARE
-from proxia_segmentation_ros.apps.dump_layout import ATTENTION, AUTOLABELS, SUBMISSION
-from proxia_segmentation_ros.apps.dump_outputs import MAX_8, Findings
+from proxia_segmentation_ros.apps.dump_layout import (
+    ATTENTION,
+    AUTOLABELS,
+    PROBABILITIES,
+    SUBMISSION,
+)
+from proxia_segmentation_ros.apps.dump_outputs import Findings
 from proxia_segmentation_ros.apps.dump_truth import make_source_ids
 from proxia_segmentation_ros.apps.segment_settings import CONFIDENCE_KINDS, SegmentSettings
 from proxia_segmentation_ros.inference import Segmentation, summarize
@@ -37,12 +42,12 @@ class Labeller:
 
         `label_set` colours what is drawn; `source_set` has the same classes and source ids.
         """
-        kinds = {*settings.kinds}
+        kinds = {*settings.write}
         self._settings = settings
         self._label_set = label_set
         self._source_ids = make_source_ids(source_set) if kinds & {SUBMISSION, AUTOLABELS} else None
         if settings.is_exact:
-            self._segmenter, self._look = _open_exact(settings, ATTENTION in kinds)
+            self._segmenter, self._look = _open_exact(settings)
         else:
             self._segmenter, self._look = _open_fast(settings, bool(kinds & CONFIDENCE_KINDS))
 
@@ -85,35 +90,28 @@ def _pick_boxes(scene: "Scene") -> list[Box]:
     ]
 
 
-def _open_exact(settings: SegmentSettings, with_attention: bool) -> tuple[_Closable, Look]:
-    from proxia_segmentation_ros.apps.exact_segmenter import ExactSegmenter
-    from proxia_segmentation_ros.evaluation.averaging import Averaging
+def _open_exact(settings: SegmentSettings) -> tuple[_Closable, Look]:
+    from proxia_segmentation_ros.evaluation.exact_segmenter import Wanted
 
-    averaging = Averaging(flip=settings.flip, scales=settings.average_scales)
-    segmenter = ExactSegmenter(
-        settings.weights, averaging, size=settings.size, scales=settings.scales
+    segmenter = settings.open_exact()
+    kinds = {*settings.write}
+    wanted = Wanted(
+        confidence=bool(kinds & CONFIDENCE_KINDS),
+        probabilities=bool(kinds & {PROBABILITIES, "confidence16"}),
+        attention=ATTENTION in kinds,
     )
 
     def look(image_HWC: np.ndarray) -> Found:
-        exact = segmenter.segment(image_HWC, with_attention=with_attention)
-        confidence_HW = (exact.probabilities_KHW.max(0) * MAX_8).round().astype(np.uint8)
+        exact = segmenter.look(image_HWC, wanted)
         size_hw = (image_HWC.shape[0], image_HWC.shape[1])
-        segmentation = Segmentation(exact.labels, confidence_HW, size_hw)
+        segmentation = Segmentation(exact.labels, exact.confidence, size_hw)
         return segmentation, exact.probabilities_KHW, exact.attention_HW
 
     return segmenter, look
 
 
 def _open_fast(settings: SegmentSettings, with_confidence: bool) -> tuple[_Closable, Look]:
-    from proxia_segmentation_ros.inference import Segmenter
-
-    segmenter = Segmenter.from_weights(
-        settings.weights,
-        backend=settings.backend,
-        precision=settings.precision,
-        size=settings.size,
-        scales=settings.scales,
-    )
+    segmenter = settings.open_fast()
 
     def look(image_HWC: np.ndarray) -> Found:
         return segmenter.segment(image_HWC, with_confidence), None, {}

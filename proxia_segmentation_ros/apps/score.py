@@ -1,41 +1,45 @@
-"""Score weights on a folder of images with masks, by what robots run unless copies are averaged."""
+"""Score weights on images with true labels, by what robots run unless more is asked for."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
+from proxia_segmentation_ros.apps.process_team import join_team
 from proxia_segmentation_ros.apps.progress import Progress
-from proxia_segmentation_ros.data.folder import ImageMaskFolder
-from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.apps.score_settings import ScoreSettings
+from proxia_segmentation_ros.data.dataset import FocusedPair
 from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
-from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.evaluation.evaluator import number_images
+from proxia_segmentation_ros.evaluation.observer import Observer, TrueImage
+from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.training.sources import resize_pair
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.evaluation.averaged_segmenter import AveragedSegmenter
+    from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter
     from proxia_segmentation_ros.inference import Segmenter
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoreSettings:
-    """What is scored on what; outlines are only where `boundary_tolerance` is not 0."""
+class ScoreObserver(Observer, Protocol):
+    """An observer whose findings are shown."""
 
-    images: Path
-    labels: Path
-    weights: str = "default"
-    label_set: str = "camvid"
-    backend: str = "auto"
-    precision: str = "auto"
-    size: str = "card"
-    scales: tuple[float, ...] = ()
-    flip: bool = False
-    average_scales: tuple[float, ...] = (1.0,)
-    boundary_tolerance: float = 0.0
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Return keys of its own for the JSON."""
 
-    @property
-    def is_averaged(self) -> bool:
-        """Whether each image is labelled more than once."""
-        return self.flip or self.average_scales != (1.0,)
+    def to_text(self) -> str:
+        """Return lines for people, below the table; none is the empty text."""
+
+
+def make_observers(settings: ScoreSettings, label_set: LabelSet) -> tuple[ScoreObserver, ...]:
+    """Return what the settings ask to see beside the scores; the one place to add more.
+
+    Raises:
+        ConfigError: an observer's setting is out of its range.
+    """
+    observers: list[ScoreObserver] = []
+    if settings.boundary:
+        observers.append(BoundaryScore(len(label_set), Tolerance(settings.boundary)))
+    return tuple(observers)
 
 
 @dataclass(frozen=True)
@@ -46,75 +50,75 @@ class Score:
     backend: str
     precision: str
     report: EvaluationReport
-    boundary: BoundaryScore | None = None
+    observers: tuple[ScoreObserver, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what goes into JSON."""
         run = {
             "weights": self.settings.weights,
-            "images_dir": str(self.settings.images),
+            **self.settings.data.describe(),
             "backend": self.backend,
             "precision": self.precision,
+            "size": self.settings.size,
             "scales": list(self.settings.scales),
             "flip": self.settings.flip,
             "average_scales": list(self.settings.average_scales),
+            "window": self.settings.window,
         }
-        outlines = {}
-        if self.boundary is not None:
-            outlines = self.boundary.to_dict(self.report.class_names)
-        return {**run, **self.report.to_dict(), **outlines}
+        content = {**run, **self.report.to_dict()}
+        for observer in self.observers:
+            content.update(observer.to_dict(self.report.class_names))
+        return content
+
+    def to_text(self) -> str:
+        """Return what people read."""
+        parts = [self.report.to_text(), *(observer.to_text() for observer in self.observers)]
+        return "\n".join(part for part in parts if part)
 
 
-def score_folder(settings: ScoreSettings, progress: Progress) -> Score:
+def score(settings: ScoreSettings, progress: Progress) -> Score:
     """Label every image and compare it with its mask.
+
+    Of several processes that torchrun started, each labels its part; every one returns the same.
 
     Raises:
         InputError: a folder or mask is missing, or the classes are not the weights'.
         WeightsError: the weights can't be loaded.
         ConfigError: scales, size, backend or precision don't fit the weights or each other.
     """
-    label_set = load_label_set(settings.label_set)
-    pairs = ImageMaskFolder(settings.images, settings.labels, label_set)
-    boundary = None
-    if settings.boundary_tolerance:
-        boundary = BoundaryScore(len(label_set), Tolerance(settings.boundary_tolerance))
-    segmenter = _make_segmenter(settings)
-    progress.begin("labelling", len(pairs))
-    try:
-        report = evaluate(
-            segmenter,
-            (pairs[index] for index in range(len(pairs))),
-            label_set,
-            lambda _: progress.advance(),
-            boundary,
-        )
-        return Score(settings, segmenter.backend, segmenter.precision, report, boundary)
-    finally:
-        segmenter.close()
+    pairs = settings.data.open()
+    observers = make_observers(settings, pairs.label_set)
+    with join_team() as team:
+        segmenter = _open_segmenter(settings, observers)
+        indices = team.choose_share(len(pairs))
+        progress.begin("labelling", len(indices))
+        try:
+            report = evaluate(
+                segmenter,
+                _resize(number_images(pairs, indices), settings.data.long_side),
+                pairs.label_set,
+                lambda _: progress.advance(),
+                observers,
+                team.exchange,
+            )
+            return Score(settings, segmenter.backend, segmenter.precision, report, observers)
+        finally:
+            segmenter.close()
 
 
-def _make_segmenter(settings: ScoreSettings) -> "Segmenter | AveragedSegmenter":
-    """Return what robots run, or the slow one when copies are averaged."""
-    if not settings.is_averaged:
-        from proxia_segmentation_ros.inference import Segmenter
+def _open_segmenter(
+    settings: ScoreSettings, observers: Sequence[Observer]
+) -> "Segmenter | ExactSegmenter":
+    """Return what robots run, or the exact one where the settings or an observer need it."""
+    reasons = settings.list_exact_reasons()
+    if any(observer.needs_logits for observer in observers):
+        reasons.append("logits")
+    settings.check_exact(reasons)
+    return settings.open_exact() if reasons else settings.open_fast()
 
-        return Segmenter.from_weights(
-            settings.weights,
-            backend=settings.backend,
-            precision=settings.precision,
-            size=settings.size,
-            scales=settings.scales,
-        )
-    from proxia_segmentation_ros.evaluation.averaged_segmenter import AveragedSegmenter
-    from proxia_segmentation_ros.evaluation.averaging import Averaging
 
-    if settings.backend not in ("auto", "torch") or settings.precision not in ("auto", "f32"):
-        raise ConfigError.from_parts(
-            f"backend {settings.backend}, precision {settings.precision} with averaged copies",
-            "torch and f32",
-            "leave both at auto",
-        )
-    averaging = Averaging(flip=settings.flip, scales=settings.average_scales)
-    return AveragedSegmenter(
-        settings.weights, averaging, size=settings.size, scales=settings.scales
-    )
+def _resize(images: Iterable[TrueImage], long_side: int) -> Iterator[TrueImage]:
+    for image in images:
+        pair = FocusedPair(image.image_HWC, image.truth_HW)
+        image_HWC, truth_HW, _ = resize_pair(pair, long_side)
+        yield replace(image, image_HWC=image_HWC, truth_HW=truth_HW)

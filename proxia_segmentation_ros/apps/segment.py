@@ -57,14 +57,14 @@ def segment_files(
         ConfigError: the settings don't fit the weights or each other.
         WeightsError: the weights can't be loaded.
     """
-    files = list_inputs(settings.path, recursive=settings.recursive, without=settings.out)
+    files = list_inputs(settings.images, recursive=settings.recursive, without=settings.out)
     card = read_card(settings.weights)
     layout = make_layout(settings, card)
     source_set = find_source_set(settings, card)
-    truth = TruthMasks(settings.truth, source_set) if settings.truth is not None else None
+    truth = TruthMasks(settings.masks, source_set) if settings.masks is not None else None
     planned = plan_tasks([file for file in files if not file.refusal], layout)
     todo = [one for one in planned if not (settings.skip_existing and one.is_done(settings.out))]
-    if SUBMISSION in settings.kinds:
+    if SUBMISSION in settings.write:
         _warn_of_names(planned, say)
     tally = Tally(complete=len(planned) - len(todo))
     labeller = Labeller(settings, card.to_label_set(), source_set) if todo else None
@@ -156,12 +156,12 @@ def _check_any(settings: SegmentSettings, tally: Tally) -> None:
         return
     if not tally.failed:
         raise InputError.from_parts(
-            f"{str(settings.path)!r} holds no image",
+            f"{str(settings.images)!r} holds no image",
             "JPEG, PNG or another format that OpenCV reads",
             "check the path, or add --recursive",
         )
     raise InputError.from_parts(
-        f"none of the {tally.failed} images in {str(settings.path)!r} could be labelled",
+        f"none of the {tally.failed} images in {str(settings.images)!r} could be labelled",
         "whole images, with masks of their size where --truth is given",
         "see the line of each",
     )

@@ -1,8 +1,11 @@
 """What is labelled and written, and whether the weights can do it."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+from typing_extensions import Self
 
 from proxia_segmentation_ros.apps.dump_layout import (
     ATTENTION,
@@ -11,8 +14,10 @@ from proxia_segmentation_ros.apps.dump_layout import (
     PROBABILITIES,
     SUBMISSION,
     Layout,
+    parse_kinds,
 )
 from proxia_segmentation_ros.apps.dump_truth import choose_label_set
+from proxia_segmentation_ros.apps.labelling import LabellingSettings
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.card import ModelCard
@@ -24,40 +29,50 @@ CONFIDENCE_KINDS = frozenset({"confidence", AUTOLABELS})
 EXACT_KINDS = frozenset({"confidence16", PROBABILITIES, ATTENTION})
 
 
-@dataclass(frozen=True, kw_only=True)
-class SegmentSettings:
-    """What to label, where to write and how."""
+def _read_kinds(value: Any) -> tuple[str, ...]:
+    return parse_kinds(value if isinstance(value, str) else ",".join(map(str, value)))
 
-    path: Path
-    out: Path
-    weights: str = "default"
-    backend: str = "auto"
-    precision: str = "auto"
-    size: str = "card"
-    alpha: float = 0.5
-    boxes: bool = False
-    kinds: tuple[str, ...] = DEFAULT_KINDS
-    truth: Path | None = None
-    label_set: str = ""
-    scales: tuple[float, ...] = ()
-    flip: bool = False
-    average_scales: tuple[float, ...] = (1.0,)
-    recursive: bool = False
-    skip_existing: bool = False
-    index: bool = False
 
-    def __post_init__(self) -> None:
+class SegmentSettings(LabellingSettings):
+    """What to label, where to write and how; `path` and `truth` lie below `root`."""
+
+    root: Path = Field(default=Path("."), description="folder that path and truth lie in")
+    path: Path = Field(description="an image or a folder")
+    out: Path = Field(description="folder for the files")
+    write: Annotated[tuple[str, ...], BeforeValidator(_read_kinds)] = Field(
+        default=DEFAULT_KINDS, description="kinds of output"
+    )
+    recursive: bool = Field(default=False, description="folders below too")
+    skip_existing: bool = Field(default=False, description="leave out images that are complete")
+    index: bool = Field(default=False, description="a page of all pictures as well")
+    truth: Path | None = Field(
+        default=None, description="masks of the same names, for errors and composite"
+    )
+    label_set: str = Field(default="", description="label set of masks and label ids")
+    alpha: float = Field(default=0.5, ge=0, le=1, description="weight of the colours")
+    boxes: bool = Field(default=False, description="draw the boxes of the objects")
+
+    @model_validator(mode="after")
+    def _check_fit(self) -> Self:
+        """Refuse settings that don't fit each other.
+
+        Raises:
+            ConfigError: such are given.
+        """
         self._check_paths()
         self._check_truth()
-        if self.is_exact and (
-            self.backend not in ("auto", "torch") or self.precision not in ("auto", "f32")
-        ):
-            reason = ", ".join(self.list_exact_reasons())
-            raise ConfigError.from_parts(
-                f"backend {self.backend}, precision {self.precision} with {reason}",
-                "torch and f32",
-                "leave both at auto",
-            )
+        self.check_exact(self.list_exact_reasons())
+        return self
+
+    @property
+    def images(self) -> Path:
+        """Where the images are."""
+        return self.root / self.path
+
+    @property
+    def masks(self) -> Path | None:
+        """Where the masks are."""
+        return None if self.truth is None else self.root / self.truth
 
     @property
     def is_exact(self) -> bool:
@@ -66,12 +81,11 @@ class SegmentSettings:
 
     def list_exact_reasons(self) -> list[str]:
         """Name what robots' backends don't do."""
-        is_averaged = self.flip or self.average_scales != (1.0,)
-        kinds = [kind for kind in self.kinds if kind in EXACT_KINDS]
-        return kinds + ["averaged copies"] * is_averaged
+        kinds = [kind for kind in self.write if kind in EXACT_KINDS]
+        return kinds + super().list_exact_reasons()
 
     def _check_paths(self) -> None:
-        if self.path.is_dir() and self.path.resolve() == self.out.resolve():
+        if self.images.is_dir() and self.images.resolve() == self.out.resolve():
             raise ConfigError.from_parts(
                 f"--out {str(self.out)!r} is the folder of the images",
                 "a folder of its own: the next run would label what this one wrote",
@@ -79,21 +93,21 @@ class SegmentSettings:
             )
 
     def _check_truth(self) -> None:
-        if "errors" in self.kinds and self.truth is None:
+        if "errors" in self.write and self.truth is None:
             raise ConfigError.from_parts(
                 "error masks are to be written without --truth",
                 "masks to compare with",
                 "add --truth FOLDER",
             )
-        if self.truth is not None and not {"errors", "composite"} & {*self.kinds}:
+        if self.truth is not None and not {"errors", "composite"} & {*self.write}:
             raise ConfigError.from_parts(
-                f"--truth is given but only {', '.join(self.kinds)} are to be written",
+                f"--truth is given but only {', '.join(self.write)} are to be written",
                 "errors or composite among them",
                 "add one to --write, or leave --truth out",
             )
-        if self.truth is not None and self.truth.is_file() and self.path.is_dir():
+        if self.masks is not None and self.masks.is_file() and self.images.is_dir():
             raise ConfigError.from_parts(
-                f"--truth {str(self.truth)!r} is one mask, and {str(self.path)!r} a folder",
+                f"--truth {str(self.masks)!r} is one mask, and {str(self.images)!r} a folder",
                 "a folder of masks for a folder of images",
                 "give the folder of the masks, or one image",
             )
@@ -118,19 +132,19 @@ def make_layout(settings: SegmentSettings, card: ModelCard) -> Layout:
             f"take weights of an architecture that ends in {MULTI_SCALE_SUFFIX}, "
             "or average copies with --average-scales",
         )
-    if ATTENTION in settings.kinds and not is_multi_scale:
+    if ATTENTION in settings.write and not is_multi_scale:
         raise ConfigError.from_parts(
             f"attention of the single-scale network {card.architecture!r} is to be written",
             f"an architecture that ends in {MULTI_SCALE_SUFFIX}",
             "take other weights, or leave attention out of --write",
         )
-    if ATTENTION in settings.kinds and len(scales) == 1:
+    if ATTENTION in settings.write and len(scales) == 1:
         raise ConfigError.from_parts(
             "attention is to be written of one scale alone",
             "two scales or more",
             "write for example --scales 0.5,1.0",
         )
-    return Layout(settings.kinds, tuple(pairwise(scales)))
+    return Layout(settings.write, tuple(pairwise(scales)))
 
 
 def find_source_set(settings: SegmentSettings, card: ModelCard) -> LabelSet:
@@ -140,7 +154,7 @@ def find_source_set(settings: SegmentSettings, card: ModelCard) -> LabelSet:
         ConfigError: the label set can't be read, or does not fit the weights or the benchmark.
     """
     label_set = choose_label_set(card.to_label_set(), settings.label_set)
-    if SUBMISSION in settings.kinds and label_set.names != load_label_set(BENCHMARK).names:
+    if SUBMISSION in settings.write and label_set.names != load_label_set(BENCHMARK).names:
         raise ConfigError.from_parts(
             f"a submission is to be written with the {len(label_set)} classes of "
             f"{label_set.name!r}",

@@ -1,6 +1,10 @@
 """`proxia evaluate`: score weights on images with masks."""
 
+# The parameters are read off the context, which knows which of them were typed.
+# ruff: noqa: ARG001
+
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,61 +13,100 @@ import typer
 from proxia_segmentation_ros.cli.options import (
     AverageScales,
     Backend,
+    DryRun,
+    Exact,
+    Flip,
     InModelScales,
+    NetworkSize,
+    Overlap,
     Precision,
+    RecipeOption,
+    Set,
     Weights,
+    Window,
 )
+from proxia_segmentation_ros.cli.recipes import read_settings, read_typed
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.score import Score
 
+Images = Annotated[str, typer.Argument(help="Folder of images.")]
+Labels = Annotated[str, typer.Argument(help="Folder of masks of the same names.")]
+DataSet = Annotated[
+    str, typer.Option(help="Name of a data set instead; see docs/datasets.md.", metavar="NAME")
+]
+Root = Annotated[str, typer.Option(help="Folder of the data set.", metavar="FOLDER")]
+DataSetOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Option of the data set; may be given often.", metavar="NAME=VALUE"),
+]
+MaskLabelSet = Annotated[
+    str, typer.Option(help="Label set of the masks: a shipped name or a YAML file.")
+]
+Boundary = Annotated[
+    float, typer.Option(help="Score outlines too, found within so many pixels (or diagonals).")
+]
+OF_DATA = ("images", "labels", "label_set", "dataset", "root", "split")
+# Parameters that are settings of another name, or none.
+NAMES = {**{name: f"data.{name}" for name in OF_DATA}, "option": "", "out": ""}
+
 
 def evaluate(
-    images: Annotated[Path, typer.Argument(help="Folder of images.")],
-    labels: Annotated[Path, typer.Argument(help="Folder of masks of the same names.")],
+    context: typer.Context,
+    images: Images = "",
+    labels: Labels = "",
+    dataset: DataSet = "folders",
+    root: Root = ".",
+    split: Annotated[str, typer.Option(help="Split of the data set.")] = "val",
+    option: DataSetOption = None,
     weights: Weights = "default",
-    label_set: Annotated[
-        str, typer.Option(help="Label set of the masks: a shipped name or a YAML file.")
-    ] = "camvid",
+    label_set: MaskLabelSet = "camvid",
     backend: Backend = "auto",
     precision: Precision = "auto",
-    size: Annotated[str, typer.Option(help="Network's input: card, input or WxH.")] = "card",
+    size: NetworkSize = "card",
     scales: InModelScales = "",
-    flip: Annotated[bool, typer.Option(help="Average with the mirror image's logits.")] = False,
+    exact: Exact = False,
+    flip: Flip = False,
     average_scales: AverageScales = "1.0",
-    boundary: Annotated[
-        float,
-        typer.Option(help="Score outlines too, found within so many pixels (or diagonals)."),
-    ] = 0.0,
+    window: Window = "",
+    overlap: Overlap = 0.25,
+    boundary: Boundary = 0.0,
     out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
+    recipe: RecipeOption = "",
+    assignments: Set = None,
+    dry_run: DryRun = False,
 ) -> None:
-    """Print IoU of each class and their mean."""
-    from proxia_segmentation_ros.apps.score import ScoreSettings, score_folder
-    from proxia_segmentation_ros.cli.progress import show_progress
-    from proxia_segmentation_ros.evaluation.averaging import parse_scales
+    """Print IoU of each class and their mean; torchrun starts it in several processes."""
+    _run(context, out)
 
-    settings = ScoreSettings(
-        images=images,
-        labels=labels,
-        weights=weights,
-        label_set=label_set,
-        backend=backend,
-        precision=precision,
-        size=size,
-        scales=parse_scales(scales) if scales else (),
-        flip=flip,
-        average_scales=parse_scales(average_scales),
-        boundary_tolerance=boundary,
-    )
-    with show_progress() as progress:
-        score = score_folder(settings, progress)
-    _show(score, out)
+
+def _run(context: typer.Context, out: Path | None) -> None:
+    from proxia_segmentation_ros.apps.score_settings import ScoreSettings
+    from proxia_segmentation_ros.training.recipe import read_overrides
+
+    # Values of the data set's options are YAML, as those of --set.
+    options = read_overrides(context.params["option"] or [], "--option").assignments
+    typed = read_typed(context, NAMES)
+    typed |= {f"data.options.{name}": value for name, value in options}
+    settings = read_settings(context, ScoreSettings, "evaluate", typed)
+    if settings is None:
+        return
+    from proxia_segmentation_ros.apps.score import score
+    from proxia_segmentation_ros.cli.progress import show_progress
+
+    with show_progress(is_quiet=not _is_first()) as progress:
+        result = score(settings, progress)
+    if _is_first():
+        _show(result, out)
+
+
+def _is_first() -> bool:
+    """Whether this is the process that speaks, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _show(score: "Score", out: Path | None) -> None:
-    print(score.report.to_text())
-    if score.boundary is not None:
-        print(f"mean boundary F-score  {score.boundary.mean_f_score():.3f}")
+    print(score.to_text())
     text = json.dumps(score.to_dict(), indent=2)
     print(text)
     if out is not None:

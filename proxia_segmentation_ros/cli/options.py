@@ -24,6 +24,34 @@ InModelScales = Annotated[
 AverageScales = Annotated[
     str, typer.Option(help="Average logits over image sizes, for example 0.5,1.0,2.0.")
 ]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact/--no-exact", help="Label in PyTorch and float32, on a GPU if there is one."
+    ),
+]
+Flip = Annotated[
+    bool, typer.Option("--flip/--no-flip", help="Average with the mirror image's logits.")
+]
+Window = Annotated[
+    str,
+    typer.Option(
+        help="See large images through windows of this size; with --size input.", metavar="WxH"
+    ),
+]
+Overlap = Annotated[
+    float, typer.Option(help="Least share of a window's side that neighbours overlap.")
+]
+NetworkSize = Annotated[
+    str, typer.Option("--size", help="Network's input: card, input or WxH.", metavar="SIZE")
+]
+RecipeOption = Annotated[
+    str,
+    typer.Option("--recipe", help="Shipped name or YAML file of settings.", metavar="NAME|PATH"),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print every setting and its origin, and stop.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Set a value; may be given often.", metavar="NAME=VALUE"),

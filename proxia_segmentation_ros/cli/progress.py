@@ -62,11 +62,12 @@ class Bars:
 
 
 @contextmanager
-def show_progress(*, with_countdown: bool = False) -> Iterator[Bars]:
+def show_progress(*, with_countdown: bool = False, is_quiet: bool = False) -> Iterator[Bars]:
     """Show bars from the first stage until the block ends.
 
     `with_countdown` tells the time that is left too, and leaves stdout to the lines of a long
-    task: the bar stays under them, and away where stderr is no terminal.
+    task: the bar stays under them, and away where stderr is no terminal. One of several
+    processes that is_quiet shows none.
     """
     columns: list[ProgressColumn] = [
         TextColumn("{task.description:<18}"),
@@ -84,7 +85,7 @@ def show_progress(*, with_countdown: bool = False) -> Iterator[Bars]:
             refresh_per_second=REFRESH_HZ,
             # A redirected stdout keeps its lines: rich would take them to the terminal's bar.
             redirect_stdout=sys.stdout.isatty() or not with_countdown,
-            disable=with_countdown and not console.is_terminal,
+            disable=is_quiet or (with_countdown and not console.is_terminal),
         )
     )
     try:

@@ -1,5 +1,8 @@
 """`proxia segment`: images in, PNG files out."""
 
+# The parameters are read off the context, which knows which of them were typed.
+# ruff: noqa: ARG001
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,10 +11,19 @@ import typer
 from proxia_segmentation_ros.cli.options import (
     AverageScales,
     Backend,
+    DryRun,
+    Exact,
+    Flip,
     InModelScales,
+    NetworkSize,
+    Overlap,
     Precision,
+    RecipeOption,
+    Set,
     Weights,
+    Window,
 )
+from proxia_segmentation_ros.cli.recipes import read_settings, read_typed
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.segment import Tally
@@ -45,8 +57,11 @@ Index = Annotated[bool, typer.Option("--index", help="A page of all pictures as 
 
 
 def segment(
-    path: Annotated[Path, typer.Argument(help="An image or a folder.", metavar="IMAGE_OR_FOLDER")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the files.")],
+    context: typer.Context,
+    path: Annotated[
+        Path | None, typer.Argument(help="An image or a folder.", metavar="IMAGE_OR_FOLDER")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the files.")] = None,
     write: Write = "overlay,colored,labels",
     recursive: Annotated[bool, typer.Option("--recursive", help="Folders below too.")] = False,
     skip_existing: SkipExisting = False,
@@ -54,47 +69,43 @@ def segment(
     weights: Weights = "default",
     backend: Backend = "auto",
     precision: Precision = "auto",
-    size: Annotated[str, typer.Option(help="Network's input: card, input or WxH.")] = "card",
+    size: NetworkSize = "card",
     scales: InModelScales = "",
-    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror image.")] = False,
+    exact: Exact = False,
+    flip: Flip = False,
     average_scales: AverageScales = "1.0",
+    window: Window = "",
+    overlap: Overlap = 0.25,
     truth: Truth = None,
     label_set: MaskLabelSet = "",
     alpha: Annotated[float, typer.Option(help="Weight of the colours.", min=0, max=1)] = 0.5,
     boxes: Annotated[bool, typer.Option(help="Draw the boxes of the objects.")] = False,
+    recipe: RecipeOption = "",
+    assignments: Set = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Write overlay, colours and class ids of each image as PNG, or what --write names.
 
     Ends with 0 when every image was labelled, whatever other files lie beside them, with 6 when
     some images failed and with 3 when all did.
     """
-    from proxia_segmentation_ros.apps.dump_layout import parse_kinds
-    from proxia_segmentation_ros.apps.segment import segment_files
+    _run(context)
+
+
+def _run(context: typer.Context) -> None:
     from proxia_segmentation_ros.apps.segment_settings import SegmentSettings
+
+    settings = read_settings(context, SegmentSettings, "segment", read_typed(context, {}))
+    if settings is None:
+        return
+    from proxia_segmentation_ros.apps.segment import segment_files
     from proxia_segmentation_ros.cli.progress import show_progress
 
-    settings = SegmentSettings(
-        path=path, out=out, kinds=parse_kinds(write),
-        recursive=recursive, skip_existing=skip_existing, index=index,
-        weights=weights, backend=backend, precision=precision, size=size,
-        scales=_read_scales(scales),
-        flip=flip, average_scales=_read_scales(average_scales),
-        truth=truth, label_set=label_set, alpha=alpha, boxes=boxes,
-    )  # fmt: skip
     with show_progress(with_countdown=True) as progress:
         tally = segment_files(settings, print, progress)
-    print(describe_tally(tally, out))
+    print(describe_tally(tally, settings.out))
     if tally.failed:
         raise typer.Exit(INCOMPLETE)
-
-
-def _read_scales(text: str) -> tuple[float, ...]:
-    """Read numbers joined by commas; the usual ones without torch, which takes its time."""
-    if text in ("", "1.0"):
-        return (1.0,) if text else ()
-    from proxia_segmentation_ros.evaluation.averaging import parse_scales
-
-    return parse_scales(text)
 
 
 def describe_tally(tally: "Tally", out: Path) -> str:

@@ -3,7 +3,7 @@
 Shape legend: N images, K classes, H rows, W columns.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -37,13 +37,21 @@ class Averaging:
 
     def compute_logits(self, network: Network, image_NCHW: Tensor) -> Tensor:
         """Return the mean logits_NKHW at the image's size, without gradients."""
+        copies = [(flip, scale) for flip in self._flips for scale in self.scales]
         with torch.no_grad():
-            parts = [
-                self._compute_part(network, image_NCHW, flip, scale)
-                for flip in ((True, False) if self.flip else (False,))
-                for scale in self.scales
-            ]
-        return torch.stack(parts).mean(0)
+            parts = (self._compute_part(network, image_NCHW, *copy) for copy in copies)
+            total = next(parts)
+            if len(copies) > 1:
+                # Added up in place, in memory of our own: the network may keep what it gave.
+                total = total.clone()
+                for part in parts:
+                    total += part
+                total /= len(copies)
+        return total
+
+    @property
+    def _flips(self) -> tuple[bool, ...]:
+        return (True, False) if self.flip else (False,)
 
     @staticmethod
     def _compute_part(network: Network, image_NCHW: Tensor, flip: bool, scale: float) -> Tensor:
@@ -54,18 +62,3 @@ class Averaging:
         scaled = resize_bilinear(image, size_hw)
         logits = resize_bilinear(network(scaled), (height, width))
         return logits.flip(-1) if flip else logits
-
-
-def parse_scales(text: str) -> tuple[float, ...]:
-    """Read `0.5,1.0,2.0`.
-
-    Raises:
-        ConfigError: something in it is no number.
-    """
-    try:
-        values: Sequence[float] = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ConfigError.from_parts(
-            f"scales are {text!r}", "numbers joined by commas", "write for example 0.5,1.0,2.0"
-        ) from None
-    return tuple(values)

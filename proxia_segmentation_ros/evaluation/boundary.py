@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.evaluation.observer import LabelledImage
 
 MOST_PIXELS = 1000
 
@@ -44,12 +45,27 @@ class BoundaryScore:
     pixels, those of them near a predicted one. They are added over images, as int64.
     """
 
+    needs_confidence = False
+    needs_logits = False
+
     def __init__(self, num_classes: int, tolerance: Tolerance) -> None:
         self.tolerance = tolerance
         self.table = np.zeros((num_classes, 4), np.int64)
 
-    def add(self, truth_HW: np.ndarray, predicted_HW: np.ndarray) -> None:
-        """Count one image.
+    def add(self, seen: LabelledImage) -> None:
+        """Count the outlines of one image."""
+        self.count(seen.truth_HW, seen.labels_HW)
+
+    def export(self) -> np.ndarray:
+        """Return the table."""
+        return self.table.copy()
+
+    def merge(self, exported: np.ndarray) -> None:
+        """Add the table of another process."""
+        self.table += exported
+
+    def count(self, truth_HW: np.ndarray, predicted_HW: np.ndarray) -> None:
+        """Count the outlines of one pair of labels.
 
         Raises:
             InputError: the two differ in shape.
@@ -104,13 +120,17 @@ class BoundaryScore:
         scores = zip(class_names, self.f_score.tolist(), strict=True)
         return {
             "boundary_tolerance": self.tolerance.value,
-            "mean_boundary_f_score": _round(self.mean_f_score()),
-            "boundary_f_score": {name: _round(score) for name, score in scores},
+            "mean_boundary_f_score": _name_nothing(self.mean_f_score()),
+            "boundary_f_score": {name: _name_nothing(score) for name, score in scores},
         }
 
+    def to_text(self) -> str:
+        """Return the line that a person reads."""
+        return f"mean boundary F-score  {self.mean_f_score():.3f}"
 
-def _round(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
+
+def _name_nothing(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _find_outlines(labels_HW: np.ndarray, has_truth_HW: np.ndarray) -> np.ndarray:

@@ -1,20 +1,33 @@
 """Score a segmenter on images with true labels, through the backend that robots run."""
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.evaluation.boundary import BoundaryScore
+from proxia_segmentation_ros.data.dataset import Dataset
+from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
+from proxia_segmentation_ros.evaluation.observer import LabelledImage, Observer, TrueImage
 from proxia_segmentation_ros.evaluation.report import EvaluationReport
 from proxia_segmentation_ros.labels import LabelSet
+
+# Sends what this process exported and returns what the others did.
+Exchange: TypeAlias = Callable[[Any], Sequence[Any]]
 
 
 class _Labelled(Protocol):
     @property
     def labels(self) -> np.ndarray: ...
+
+    @property
+    def confidence(self) -> np.ndarray | None: ...
+
+
+class _Explained(_Labelled, Protocol):
+    @property
+    def logits_KHW(self) -> np.ndarray | None: ...
 
 
 class ImageSegmenter(Protocol):
@@ -23,23 +36,44 @@ class ImageSegmenter(Protocol):
     @property
     def label_set(self) -> LabelSet: ...
 
-    def segment(self, image_HWC: np.ndarray, *, output_size: str = "input") -> _Labelled:
+    def segment(
+        self, image_HWC: np.ndarray, with_confidence: bool = False, *, output_size: str = "input"
+    ) -> _Labelled:
         """Label one RGB image."""
+
+
+@runtime_checkable
+class LogitsSegmenter(ImageSegmenter, Protocol):
+    """A segmenter that shows its logits too."""
+
+    def segment_with_logits(
+        self, image_HWC: np.ndarray, with_confidence: bool = False, *, output_size: str = "input"
+    ) -> _Explained:
+        """Label one RGB image; logits_KHW is float32 at the output size."""
+
+
+def number_images(pairs: Dataset, indices: Iterable[int] | None = None) -> Iterator[TrueImage]:
+    """Read the pairs of a data set, or those of some indices, one after the other."""
+    for index in range(len(pairs)) if indices is None else indices:
+        yield TrueImage(index, pairs.paths[index][0].name, *pairs[index])
 
 
 def evaluate(
     segmenter: ImageSegmenter,
-    pairs: Iterable[tuple[np.ndarray, np.ndarray]],
+    images: Iterable[TrueImage],
     label_set: LabelSet | None = None,
     progress: Callable[[int], None] | None = None,
-    boundary: BoundaryScore | None = None,
+    observers: Sequence[Observer] = (),
+    exchange: Exchange | None = None,
 ) -> EvaluationReport:
-    """Label every image of `pairs` (image_HWC RGB, labels_HW) at the size of its true labels.
+    """Label every image at the size of its true labels.
 
-    `progress` gets the number of images done; `boundary` counts their outlines.
+    `progress` gets the number of images done; `observers` see each of them. With several
+    processes `images` are this one's part, and `exchange` makes report and observers those of all.
 
     Raises:
-        InputError: there are no pairs, or the true labels' classes are not the segmenter's.
+        InputError: there are no images, or the true labels' classes are not the segmenter's.
+        ConfigError: an observer needs logits and the segmenter has none to show.
     """
     wanted = label_set or segmenter.label_set
     if wanted.names != segmenter.label_set.names:
@@ -48,19 +82,80 @@ def evaluate(
             f"the classes of the weights: {', '.join(segmenter.label_set.names)}",
             "take a data set, or weights, with the other's classes",
         )
-    matrix = ConfusionMatrix(len(wanted))
-    images = 0
-    for image_HWC, truth_HW in pairs:
-        height, width = truth_HW.shape
-        result = segmenter.segment(image_HWC, output_size=f"{width}x{height}")
-        matrix.add(truth_HW, result.labels)
-        if boundary is not None:
-            boundary.add(truth_HW, result.labels)
-        images += 1
+    tally = _Tally(ConfusionMatrix(len(wanted)), observers)
+    look = _choose_look(segmenter, observers)
+    for image in images:
+        tally.add(look(image))
         if progress is not None:
-            progress(images)
-    if not images:
+            progress(tally.images)
+    if exchange is not None:
+        for exported in exchange(tally.export()):
+            tally.merge(exported)
+    if not tally.images:
         raise InputError.from_parts(
             "there are no images to evaluate", "at least one image with its mask", "check the paths"
         )
-    return EvaluationReport.from_matrix(matrix, wanted, images)
+    return EvaluationReport.from_matrix(tally.matrix, wanted, tally.images)
+
+
+@dataclass
+class _Tally:
+    """What is counted of every image, whoever watches, and the observers."""
+
+    matrix: ConfusionMatrix
+    observers: Sequence[Observer]
+    images: int = 0
+
+    def add(self, seen: LabelledImage) -> None:
+        self.matrix.add(seen.truth_HW, seen.labels_HW)
+        for observer in self.observers:
+            observer.add(seen)
+        self.images += 1
+
+    def export(self) -> tuple[int, np.ndarray, list[Any]]:
+        return self.images, self.matrix.cells, [one.export() for one in self.observers]
+
+    def merge(self, exported: tuple[int, np.ndarray, list[Any]]) -> None:
+        images, cells, parts = exported
+        self.images += images
+        self.matrix.add_cells(cells)
+        for observer, part in zip(self.observers, parts, strict=True):
+            observer.merge(part)
+
+
+def _choose_look(
+    segmenter: ImageSegmenter, observers: Sequence[Observer]
+) -> Callable[[TrueImage], LabelledImage]:
+    """Return what labels an image and finds what the observers need, and no more."""
+    with_confidence = any(observer.needs_confidence for observer in observers)
+    with_logits = any(observer.needs_logits for observer in observers)
+    if with_logits and not isinstance(segmenter, LogitsSegmenter):
+        raise ConfigError.from_parts(
+            f"logits are asked of {type(segmenter).__name__}, which shows none",
+            "the exact segmenter",
+            "evaluate with ExactSegmenter",
+        )
+
+    def look(image: TrueImage) -> LabelledImage:
+        height, width = image.truth_HW.shape
+        size = f"{width}x{height}"
+        logits_KHW = None
+        if with_logits and isinstance(segmenter, LogitsSegmenter):
+            found = segmenter.segment_with_logits(
+                image.image_HWC, with_confidence, output_size=size
+            )
+            labels_HW, confidence_HW, logits_KHW = found.labels, found.confidence, found.logits_KHW
+        else:
+            plain = segmenter.segment(image.image_HWC, with_confidence, output_size=size)
+            labels_HW, confidence_HW = plain.labels, plain.confidence
+        return LabelledImage(
+            image.index,
+            image.name,
+            image.image_HWC,
+            image.truth_HW,
+            labels_HW,
+            confidence_HW,
+            logits_KHW,
+        )
+
+    return look

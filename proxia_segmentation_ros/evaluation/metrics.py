@@ -97,7 +97,7 @@ class ConfusionMatrix:
         """
         iou = self.iou_per_class()
         is_taken = self.true_pixels > 0 if only_true_classes else ~np.isnan(iou)
-        return float(iou[is_taken].mean()) if is_taken.any() else float("nan")
+        return _average(iou[is_taken])
 
     def recall_per_class(self) -> np.ndarray:
         """Share of each class's true pixels found, float64 (K,); NaN without any."""
@@ -111,7 +111,7 @@ class ConfusionMatrix:
         """Mean recall of the classes that have true pixels; NaN when there are none."""
         recall = self.recall_per_class()
         is_taken = ~np.isnan(recall)
-        return float(recall[is_taken].mean()) if is_taken.any() else float("nan")
+        return _average(recall[is_taken])
 
     def frequency_weighted_iou(self) -> float:
         """Mean of the IoU, weighted by true pixels; NaN when there are none."""
@@ -123,6 +123,11 @@ class ConfusionMatrix:
     def pixel_accuracy(self) -> float:
         """Share of all counted pixels found; NaN without any."""
         return float(_divide(self._counts.trace(), self._counts.sum()))
+
+
+def _average(scores: np.ndarray) -> float:
+    """Return the mean, summed one by one as the benchmark's scripts do; NaN without any."""
+    return float(scores.cumsum()[-1] / len(scores)) if len(scores) else float("nan")
 
 
 def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -1,13 +1,17 @@
-"""Recipes: every setting of a training run, read from YAML and overridden by `--set`."""
+"""Recipes: every setting of a run, read from YAML and overridden on the command line.
+
+A recipe belongs to one command: `train`, unless its key `command` names another.
+"""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeAlias, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.training.settings import DataSettings as DataSettings
@@ -16,41 +20,39 @@ from proxia_segmentation_ros.training.settings import OptimiserSettings as Optim
 from proxia_segmentation_ros.training.settings import Recipe as Recipe
 from proxia_segmentation_ros.training.settings import flatten_settings
 
-
-def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a shipped recipe by name or a YAML file, then apply `key.sub=value` overrides.
-
-    Raises:
-        ConfigError: no such recipe, unknown key, or value out of range.
-    """
-    raw = _read_raw(str(name_or_path))
-    for override in overrides:
-        _apply_override(raw, override)
-    try:
-        return Recipe.model_validate(raw)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        name = ".".join(str(part) for part in problem["loc"])
-        raise ConfigError.from_parts(
-            f"recipe setting {name} is {problem['input']!r}",
-            problem["msg"].removeprefix("Input should be "),
-            "correct the recipe or the --set option",
-        ) from error
+COMMAND = "command"
+TRAIN = "train"
+# What is typed after each command to use a recipe of it.
+USES = {TRAIN: "train", "evaluate": "evaluate --recipe", "segment": "segment --recipe"}
+Settings = TypeVar("Settings", bound=BaseModel)
+# A setting's dotted name, and its value.
+Assignment: TypeAlias = tuple[str, Any]
 
 
-def list_recipes() -> list[str]:
-    """Return the names of the shipped recipes."""
-    folder = resources.files("proxia_segmentation_ros") / "recipes"
-    return sorted(one.name.removesuffix(".yaml") for one in folder.iterdir())
+@dataclass(frozen=True)
+class Layer:
+    """Values that take the place of a recipe's, and what people call their origin."""
+
+    origin: str
+    assignments: Sequence[Assignment]
 
 
 @dataclass(frozen=True)
 class ResolvedSetting:
-    """One setting of a run and where its value comes from."""
+    """One setting of a run and where its value comes from: default, recipe or a layer."""
 
     name: str
     value: Any
-    origin: Literal["default", "recipe", "--set", "--smoke"]
+    origin: str
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a shipped training recipe by name or a YAML file, then apply `key.sub=value` overrides.
+
+    Raises:
+        ConfigError: no such recipe, unknown key, or value out of range.
+    """
+    return load_settings(Recipe, TRAIN, name_or_path, [read_overrides(overrides)])
 
 
 def explain_recipe(
@@ -61,22 +63,107 @@ def explain_recipe(
     Raises:
         ConfigError: as `load_recipe`.
     """
-    recipe = load_recipe(name_or_path, [*overrides, *smoke_overrides])
-    raw = _read_raw(str(name_or_path))
-    origins = (
-        ("--smoke", [one.partition("=")[0].strip() for one in smoke_overrides]),
-        ("--set", [one.partition("=")[0].strip() for one in overrides]),
-        ("recipe", list(_list_names(raw))),
-    )
+    layers = [read_overrides(overrides), read_overrides(smoke_overrides, "--smoke")]
+    return explain_settings(Recipe, TRAIN, name_or_path, layers)
 
-    def find_origin(name: str) -> Any:
+
+def list_recipes(command: str = TRAIN) -> list[str]:
+    """Return the names of the shipped recipes of a command."""
+    folder = resources.files("proxia_segmentation_ros") / "recipes"
+    names = sorted(one.name.removesuffix(".yaml") for one in folder.iterdir())
+    return [name for name in names if _read_raw(name).get(COMMAND, TRAIN) == command]
+
+
+def load_settings(
+    model: type[Settings],
+    command: str,
+    name_or_path: str | Path | None = None,
+    layers: Sequence[Layer] = (),
+) -> Settings:
+    """Return a command's settings: a recipe's, or none's, with layers over it, the last on top.
+
+    Raises:
+        ConfigError: no such recipe or one of another command, unknown key, or value out of range.
+    """
+    raw = _read_of_command(name_or_path, command)
+    for layer in layers:
+        for name, value in layer.assignments:
+            _assign(raw, name, deepcopy(value))
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise _explain_mistake(error, has_recipe=name_or_path is not None) from error
+
+
+def explain_settings(
+    model: type[Settings],
+    command: str,
+    name_or_path: str | Path | None = None,
+    layers: Sequence[Layer] = (),
+) -> list[ResolvedSetting]:
+    """Return every setting that `load_settings` resolves, in the order of their definition.
+
+    Raises:
+        ConfigError: as `load_settings`.
+    """
+    settings = load_settings(model, command, name_or_path, layers)
+    raw = _read_of_command(name_or_path, command)
+    origins = [(one.origin, [name for name, _ in one.assignments]) for one in reversed(layers)]
+    origins.append(("recipe", list(_list_names(raw))))
+
+    def find_origin(name: str) -> str:
         for origin, names in origins:
             if any(f"{name}.".startswith(f"{one}.") or one.startswith(f"{name}.") for one in names):
                 return origin
         return "default"
 
-    flat = flatten_settings(recipe)
+    flat = flatten_settings(settings)
     return [ResolvedSetting(name, value, find_origin(name)) for name, value in flat.items()]
+
+
+def read_overrides(overrides: Sequence[str], origin: str = "--set") -> Layer:
+    """Read `key.sub=value` texts, whose values are YAML.
+
+    Raises:
+        ConfigError: one has no value, or one that is no YAML.
+    """
+    return Layer(origin, [_read_override(one) for one in overrides])
+
+
+def _read_of_command(name_or_path: str | Path | None, command: str) -> dict[str, Any]:
+    """Return what a recipe sets, without its command."""
+    if name_or_path is None:
+        return {}
+    name = str(name_or_path)
+    raw = _read_raw(name, command)
+    found = raw.pop(COMMAND, TRAIN)
+    if found != command:
+        others = f"run `proxia {USES[found]} {name}`" if found in USES else "correct it"
+        raise ConfigError.from_parts(
+            f"recipe {name!r} is one of `proxia {found}`",
+            f"one of `proxia {command}`, such as {', '.join(list_recipes(command))}",
+            f"{others}, or write `{COMMAND}: {command}` into a recipe of your own",
+        )
+    return raw
+
+
+def _explain_mistake(error: ValidationError, *, has_recipe: bool) -> ConfigError:
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    setting = f"{'recipe ' * has_recipe}setting {name}"
+    if problem["type"] == "missing":
+        return ConfigError.from_parts(
+            f"{setting} is not given", "a value", f"write it, or --set {name}=VALUE"
+        )
+    if problem["type"] == "extra_forbidden":
+        return ConfigError.from_parts(
+            f"{setting} is unknown", "a setting that --dry-run lists", "correct the name"
+        )
+    return ConfigError.from_parts(
+        f"{setting} is {problem['input']!r}",
+        problem["msg"].removeprefix("Input should be "),
+        "correct the recipe or the --set option" if has_recipe else "correct the option",
+    )
 
 
 def _list_names(raw: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -87,9 +174,9 @@ def _list_names(raw: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def _read_raw(name_or_path: str) -> dict[str, Any]:
+def _read_raw(name_or_path: str, command: str = TRAIN) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(_read_text(name_or_path)) or {}
+        raw = yaml.safe_load(_read_text(name_or_path, command)) or {}
     except yaml.YAMLError as error:
         raise ConfigError.from_parts(
             f"recipe {name_or_path!r} is no YAML ({error})".replace("\n", " "),
@@ -105,7 +192,7 @@ def _read_raw(name_or_path: str) -> dict[str, Any]:
     return raw
 
 
-def _read_text(name_or_path: str) -> str:
+def _read_text(name_or_path: str, command: str) -> str:
     if name_or_path.endswith((".yaml", ".yml")):
         path = Path(name_or_path)
         if not path.is_file():
@@ -116,7 +203,7 @@ def _read_text(name_or_path: str) -> str:
     folder = resources.files("proxia_segmentation_ros") / "recipes"
     entry = folder / f"{name_or_path}.yaml"
     if not entry.is_file():
-        known = list_recipes()
+        known = list_recipes(command)
         raise ConfigError.from_parts(
             f"recipe {name_or_path!r} is not shipped",
             f"one of {', '.join(known)} or a path that ends in .yaml",
@@ -125,29 +212,33 @@ def _read_text(name_or_path: str) -> str:
     return entry.read_text(encoding="utf-8")
 
 
-def _apply_override(raw: dict[str, Any], override: str) -> None:
+def _read_override(override: str) -> Assignment:
     name, separator, value = override.partition("=")
     if not separator:
         raise ConfigError.from_parts(
             f"override {override!r} has no value", "key=value", "write --set steps=1000"
         )
-    place = raw
-    *parents, leaf = name.strip().split(".")
-    for parent in parents:
-        if place.get(parent) is None:
-            place[parent] = {}
-        place = place[parent]
-        if not isinstance(place, dict):
-            raise ConfigError.from_parts(
-                f"override {override!r} sets a part of {parent}, which is {place!r}",
-                "a group of settings there",
-                "correct the name before =",
-            )
     try:
-        place[leaf] = yaml.safe_load(value)
+        return name.strip(), yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise ConfigError.from_parts(
             f"override {override!r} is no YAML ({error})".replace("\n", " "),
             "key=value",
             "correct the value",
         ) from error
+
+
+def _assign(raw: dict[str, Any], name: str, value: Any) -> None:
+    place = raw
+    *parents, leaf = name.split(".")
+    for parent in parents:
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
+        if not isinstance(place, dict):
+            raise ConfigError.from_parts(
+                f"override {f'{name}={value}'!r} sets a part of {parent}, which is {place!r}",
+                "a group of settings there",
+                "correct the name before =",
+            )
+    place[leaf] = value

@@ -68,7 +68,7 @@ def make_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def dump(root: Path, kind: str) -> Path:
     progress: Progress = SilentProgress()
     settings = SegmentSettings(
-        path=root / "leftImg8bit", out=root / "out", kinds=(kind,), recursive=True
+        path=root / "leftImg8bit", out=root / "out", write=(kind,), recursive=True
     )
     said: list[str] = []
     assert segment_files(settings, said.append, progress).labelled == 2

@@ -155,8 +155,8 @@ def test_folders_below_come_when_asked_but_not_the_outputs(tmp_path):
     write_images(folder / ".hidden", ["a.png"])
     (folder / "deep" / "back").symlink_to(folder)
     out = folder / "out"
-    assert run(folder, out, kinds=("labels",))[0].labelled == 1
-    tally, said, _ = run(folder, out, kinds=("labels",), recursive=True)
+    assert run(folder, out, write=("labels",))[0].labelled == 1
+    tally, said, _ = run(folder, out, write=("labels",), recursive=True)
     assert [line.split(":")[0] for line in said] == ["a.png", "deep/er/a.png"]
     assert list_names(out) == ["a_labels.png", "deep/er/a_labels.png"]
     assert tally.written == 2
@@ -173,8 +173,8 @@ def test_outputs_among_the_images_are_refused(tmp_path):
 def test_boxes_are_drawn_of_things_alone(tmp_path, monkeypatch, left, has_box):
     monkeypatch.setattr(FakeSegmenter, "left", left)
     folder = write_images(tmp_path / "in", ["a.png"])
-    run(folder, tmp_path / "plain", kinds=("overlay",))
-    run(folder, tmp_path / "boxes", kinds=("overlay",), boxes=True)
+    run(folder, tmp_path / "plain", write=("overlay",))
+    run(folder, tmp_path / "boxes", write=("overlay",), boxes=True)
     plain_HWC, boxes_HWC = (read(tmp_path / name / "a_overlay.png") for name in ("plain", "boxes"))
     assert (plain_HWC != boxes_HWC).any() == has_box
 
@@ -200,7 +200,7 @@ def test_errors_tell_wrong_from_ignored(tmp_path):
     write_mask(tmp_path / "truth" / "b.png", left=11, right=0)
     cv2.imwrite(str(tmp_path / "truth" / "c.png"), np.zeros((24, 16), np.uint8))
     out = tmp_path / "out"
-    tally, said, _ = run(folder, out, kinds=("errors",), truth=tmp_path / "truth")
+    tally, said, _ = run(folder, out, write=("errors",), truth=tmp_path / "truth")
     errors_HW = read(out / "a_errors.png")
     assert (errors_HW[:, :16] == 0).all()
     assert (errors_HW[:, 16:] == 255).all()
@@ -217,7 +217,7 @@ def test_two_masks_of_one_image_are_refused(tmp_path):
     folder = write_images(tmp_path / "in", ["a.png", "b.png"])
     for name in ("a.png", "a.bmp", "b.png"):
         write_mask(tmp_path / "truth" / name, left=3, right=1)
-    tally, said, _ = run(folder, tmp_path / "out", kinds=("errors",), truth=tmp_path / "truth")
+    tally, said, _ = run(folder, tmp_path / "out", write=("errors",), truth=tmp_path / "truth")
     assert (tally.labelled, tally.failed) == (1, 1)
     assert re.search(r"failed a\.png: masks '.*a\.bmp' and '.*a\.png' are both", said[0])
 
@@ -226,10 +226,10 @@ def test_one_mask_is_the_truth_of_one_image_alone(tmp_path):
     folder = write_images(tmp_path / "in", ["a.png", "b.png"])
     mask = tmp_path / "mask.png"
     write_mask(mask, left=3, right=1)
-    tally, said, _ = run(folder / "a.png", tmp_path / "out", kinds=("errors",), truth=mask)
+    tally, said, _ = run(folder / "a.png", tmp_path / "out", write=("errors",), truth=mask)
     assert (tally.labelled, said[0].endswith("; 50.0 % wrong")) == (1, True)
     with pytest.raises(ConfigError, match=r"mask\.png' is one mask, and '.*in' a folder"):
-        run(folder, tmp_path / "out", kinds=("errors",), truth=mask)
+        run(folder, tmp_path / "out", write=("errors",), truth=mask)
 
 
 def test_masks_of_cityscapes_are_found_in_their_folders(tmp_path):
@@ -240,7 +240,7 @@ def test_masks_of_cityscapes_are_found_in_their_folders(tmp_path):
     tally, said, _ = run(
         tmp_path / "in",
         tmp_path / "out",
-        kinds=("errors",),
+        write=("errors",),
         truth=tmp_path / "truth",
         recursive=True,
     )
@@ -252,14 +252,14 @@ def test_masks_of_cityscapes_are_found_in_their_folders(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"kinds": ("errors",)}, "without --truth"),
-        ({"kinds": ("labels",), "truth": "masks"}, "--truth is given"),
-        ({"kinds": ("probabilities",), "backend": "openvino"}, "with probabilities"),
+        ({"write": ("errors",)}, "without --truth"),
+        ({"write": ("labels",), "truth": "masks"}, "--truth is given"),
+        ({"write": ("probabilities",), "backend": "openvino"}, "with probabilities"),
         ({"flip": True, "precision": "bf16"}, "with averaged copies"),
-        ({"kinds": ("attention",)}, "attention of the single-scale network"),
+        ({"write": ("attention",)}, "attention of the single-scale network"),
         ({"scales": (0.5, 1.0)}, "for the single-scale network"),
         ({"scales": (0.5,)}, "hold 1.0"),
-        ({"kinds": ("submission",)}, "11 classes of 'camvid'"),
+        ({"write": ("submission",)}, "11 classes of 'camvid'"),
         ({"label_set": "cityscapes"}, "those of the weights: sky"),
     ],
 )
@@ -280,7 +280,7 @@ def test_autolabels_are_source_ids_beside_their_certainty(tmp_path):
     label_set.write_text("\n".join(["name: shifted", "classes:", *lines]))
     out = tmp_path / "out"
     kinds = ("autolabels", "colored")
-    run(folder, out, kinds=kinds, recursive=True, label_set=str(label_set))
+    run(folder, out, write=kinds, recursive=True, label_set=str(label_set))
     assert list_names(out / "autolabels") == ["city/a.png", "city/a_prob.png"]
     # Pictures keep the colours of the weights.
     assert read(out / "city" / "a_colored.png")[0, 0].tolist() == [128, 64, 128]
@@ -297,7 +297,7 @@ def test_submission_holds_the_benchmarks_ids_under_the_images_names(tmp_path, mo
     )
     monkeypatch.setattr("proxia_segmentation_ros.apps.segment.read_card", lambda _: card)
     folder = write_images(tmp_path / "in", ["ulm_000001_000019_leftImg8bit.png", "mine.png"])
-    _, said, _ = run(folder, tmp_path / "out", kinds=("submission",))
+    _, said, _ = run(folder, tmp_path / "out", write=("submission",))
     ids_HW = read(tmp_path / "out" / "submission" / "ulm_000001_000019_leftImg8bit.png")
     assert (ids_HW.dtype, ids_HW[0, 0], ids_HW[0, 31]) == (np.uint8, 12, 7)
     assert said[0].startswith("note: 1 of 2 names, first 'mine.png'")
@@ -315,7 +315,7 @@ def test_page_shows_every_image_that_is_there(tmp_path):
     (folder / "c.png").touch()
     write_images(folder / "deep", ["b.png"])
     out = tmp_path / "out"
-    settings = {"kinds": ("overlay", "labels"), "recursive": True, "index": True}
+    settings = {"write": ("overlay", "labels"), "recursive": True, "index": True}
     tally, _, _ = run(folder, out, **settings)
     assert tally.written == 2 * 3 + 1
     page = (out / "index.html").read_text()
@@ -332,7 +332,7 @@ def test_name_that_is_no_text_is_an_image_all_the_same(tmp_path):
     folder = write_images(tmp_path / "in", ["a.png", "ünï 日本.png"])
     (folder / "a.png").rename(os.fsdecode(os.fsencode(folder) + b"/b\xff.png"))
     Path(os.fsdecode(os.fsencode(folder) + b"/c\xff.png")).write_text("text")
-    tally, said, _ = run(folder, tmp_path / "out", kinds=("overlay",), index=True)
+    tally, said, _ = run(folder, tmp_path / "out", write=("overlay",), index=True)
     assert (tally.labelled, tally.failed) == (2, 1)
     assert [line.partition(":")[0] for line in said] == [
         "b\N{REPLACEMENT CHARACTER}.png",

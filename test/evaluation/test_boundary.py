@@ -18,7 +18,7 @@ def make_square(left: int, size: int = 20, side: int = 60) -> np.ndarray:
 
 def score(truth_HW: np.ndarray, predicted_HW: np.ndarray, tolerance: float) -> BoundaryScore:
     boundary = BoundaryScore(3, Tolerance(tolerance))
-    boundary.add(truth_HW, predicted_HW)
+    boundary.count(truth_HW, predicted_HW)
     return boundary
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import load_label_set
-from proxia_segmentation_ros.training.recipe import list_recipes, load_recipe
+from proxia_segmentation_ros.training.recipe import explain_recipe, list_recipes, load_recipe
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -35,7 +35,7 @@ def test_own_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["stepps=7"], "stepps"),
+        (["stepps=7"], "recipe setting stepps is unknown; expected a setting that --dry-run lists"),
         (["steps=-1"], "steps is -1; expected greater than or equal to 1"),
         (["steps"], "has no value"),
     ],
@@ -81,6 +81,29 @@ def test_randaugment_is_set_by_file_and_override(tmp_path: Path) -> None:
 def test_augmentation_that_cannot_act_is_refused(override: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         load_recipe("train_mapillary", [override])
+
+
+def test_recipe_of_another_command_is_refused_with_that_commands_line() -> None:
+    with pytest.raises(ConfigError, match="run `proxia evaluate --recipe eval_cityscapes`"):
+        load_recipe("eval_cityscapes")
+    with pytest.raises(ConfigError, match=r"such as camvid, .*run `proxia segment --recipe dump"):
+        explain_recipe("dump_folder")
+
+
+def test_recipe_that_names_its_command_is_one_of_training(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("command: train\nsteps: 3\n")
+    assert load_recipe(path).steps == 3
+    path.write_text("command: dance\nsteps: 3\n")
+    with pytest.raises(ConfigError, match="is one of `proxia dance`"):
+        load_recipe(path)
+
+
+def test_recipes_are_listed_by_command() -> None:
+    assert list_recipes("evaluate") == ["eval_cityscapes", "eval_mapillary"]
+    assert list_recipes("segment") == ["dump_cityscapes", "dump_folder"]
+    assert "camvid" in list_recipes()
+    assert not {*list_recipes()} & {"eval_cityscapes", "dump_folder"}
 
 
 MSCALE = "model.architecture=hrnet_w18_small_v1_ocr_mscale"
