@@ -1,11 +1,14 @@
 """How far a confidence can be believed: expected calibration error and reliability diagram."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.evaluation.observer import LabelledImage
 
 BINS = 15
 # Confidences are summed as whole numbers, so that sums are the same in any order.
@@ -32,15 +35,37 @@ class Calibration:
     1/65535, all of them int64.
     """
 
-    def __init__(self) -> None:
+    needs_confidence = True
+    needs_logits = False
+
+    def __init__(self, num_classes: int) -> None:
+        self._num_classes = num_classes
         self.table = np.zeros((BINS, 3), np.int64)
 
-    def add(
-        self,
-        truth_HW: np.ndarray,
-        predicted_HW: np.ndarray,
-        confidence_HW: np.ndarray,
-        num_classes: int,
+    def add(self, seen: LabelledImage) -> None:
+        """Count the pixels of one image.
+
+        Raises:
+            InputError: the segmenter gave no confidence.
+        """
+        if seen.confidence_HW is None:
+            raise InputError.from_parts(
+                f"{seen.name!r} was labelled without confidence",
+                "a confidence for each pixel",
+                "evaluate with a segmenter that gives it",
+            )
+        self.count(seen.truth_HW, seen.labels_HW, seen.confidence_HW)
+
+    def export(self) -> np.ndarray:
+        """Return the table."""
+        return self.table.copy()
+
+    def merge(self, exported: np.ndarray) -> None:
+        """Add the table of another process."""
+        self.table += exported
+
+    def count(
+        self, truth_HW: np.ndarray, predicted_HW: np.ndarray, confidence_HW: np.ndarray
     ) -> None:
         """Count some pixels; confidence is 0..1, or 0..255 where it is uint8.
 
@@ -54,7 +79,7 @@ class Calibration:
                 "one shape",
                 "predict at the size of the true labels",
             )
-        is_counted = _has_class(truth_HW, num_classes) & _has_class(predicted_HW, num_classes)
+        is_counted = self._has_class(truth_HW) & self._has_class(predicted_HW)
         truth, predicted = truth_HW[is_counted], predicted_HW[is_counted]
         steps = _to_steps(confidence_HW[is_counted])
         # The upper edge belongs to a bin: a confidence of 1 lies in the last one.
@@ -63,20 +88,6 @@ class Calibration:
         # Weights are float64 in there: whole numbers up to 2**53 are exact.
         for column, weights in enumerate((None, is_right, steps)):
             self.table[:, column] += np.bincount(bins, weights, BINS).astype(np.int64)
-
-    def add_table(self, table: np.ndarray) -> None:
-        """Add what another process has counted: its `table`.
-
-        Raises:
-            InputError: it is not that of a calibration.
-        """
-        if table.shape != self.table.shape or table.dtype != np.int64:
-            raise InputError.from_parts(
-                f"the table is {table.dtype} of shape {table.shape}",
-                f"int64 of shape {self.table.shape}",
-                "take it from another Calibration",
-            )
-        self.table += table
 
     @property
     def pixels(self) -> int:
@@ -106,27 +117,21 @@ class Calibration:
         gaps = (abs(one.confidence - one.accuracy) * one.pixels for one in self.bins)
         return sum(gaps) / self.pixels
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what goes into JSON."""
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
+        """Return what goes into JSON; NaN becomes None."""
         error = self.expected_error()
         return {
-            "expected_calibration_error": None if np.isnan(error) else round(error, 4),
-            "bins": [
-                {
-                    "low": round(one.low, 4),
-                    "high": round(one.high, 4),
-                    "pixels": one.pixels,
-                    "confidence": round(one.confidence, 4),
-                    "accuracy": round(one.accuracy, 4),
-                }
-                for one in self.bins
-            ],
+            "expected_calibration_error": None if math.isnan(error) else error,
+            "reliability_bins": [asdict(one) for one in self.bins],
         }
 
+    def to_text(self) -> str:
+        """Return the line that a person reads."""
+        return f"expected calibration error  {self.expected_error():.4f}"
 
-def _has_class(labels_HW: np.ndarray, num_classes: int) -> np.ndarray:
-    has_class_HW: np.ndarray = (labels_HW >= 0) & (labels_HW < num_classes)
-    return has_class_HW
+    def _has_class(self, labels_HW: np.ndarray) -> np.ndarray:
+        has_class_HW: np.ndarray = (labels_HW >= 0) & (labels_HW < self._num_classes)
+        return has_class_HW
 
 
 def _to_steps(confidence: np.ndarray) -> np.ndarray:

@@ -4,13 +4,15 @@ Shape legend: P pixels, K classes, H rows, W columns.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.evaluation.calibration import Calibration
+from proxia_segmentation_ros.evaluation.observer import LabelledImage
 
 # 128 KiB of each image: thousands of images with 150 classes still fit into memory.
 FLOATS_OF_AN_IMAGE = 1 << 15
@@ -18,6 +20,8 @@ COLDEST, HOTTEST = 0.05, 20.0
 PRECISION = 1e-5
 GOLDEN = (math.sqrt(5) - 1) / 2
 CHUNK = 1 << 16
+
+Parts: TypeAlias = dict[int, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,6 @@ class Fitness:
     temperature: float
     loss: float
     calibration_error: float
-
-    def to_dict(self) -> dict[str, float]:
-        """Return what goes into JSON."""
-        return {
-            "temperature": round(self.temperature, 5),
-            "negative_log_likelihood": round(self.loss, 5),
-            "expected_calibration_error": round(self.calibration_error, 5),
-        }
 
 
 @dataclass(frozen=True)
@@ -55,14 +51,18 @@ class TemperatureFit:
         """Whether the loss still falls at 0.05 or 20, as where every pixel is right."""
         return not COLDEST * 1.001 < self.temperature < HOTTEST / 1.001
 
-    def to_dict(self) -> dict[str, object]:
-        """Return what goes into JSON."""
-        return {
-            "pixels": self.pixels,
-            "before": self.before.to_dict(),
-            "after": self.after.to_dict(),
-            "is_at_limit": self.is_at_limit,
-        }
+    def to_text(self) -> str:
+        """Return lines for people."""
+        before, after = self.before, self.after
+        lines = [
+            f"temperature  {before.temperature:.4f} of the weights, {after.temperature:.4f} fitted",
+            f"negative log-likelihood  {before.loss:.4f}, {after.loss:.4f}",
+            f"calibration error of the sample  {before.calibration_error:.4f}, "
+            f"{after.calibration_error:.4f}",
+        ]
+        if self.is_at_limit:
+            lines.append("the loss still falls at the end of the range: this fit means nothing")
+        return "\n".join(lines)
 
 
 class LogitSample:
@@ -71,10 +71,46 @@ class LogitSample:
     So the same pixels are drawn whichever process labels an image.
     """
 
-    def __init__(self) -> None:
-        self.parts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    needs_confidence = False
+    needs_logits = True
 
-    def add(self, index: int, truth_HW: np.ndarray, logits_KHW: np.ndarray) -> None:
+    def __init__(self, card_temperature: float) -> None:
+        self._card_temperature = card_temperature
+        self.parts: Parts = {}
+        self._fit: TemperatureFit | None = None
+
+    def add(self, seen: LabelledImage) -> None:
+        """Keep some of one image's pixels that have a truth.
+
+        Raises:
+            InputError: the segmenter gave no logits.
+        """
+        if seen.logits_KHW is None:
+            raise InputError.from_parts(
+                f"{seen.name!r} was labelled without logits",
+                "logits of each pixel",
+                "evaluate with the exact segmenter",
+            )
+        self.keep(seen.index, seen.truth_HW, seen.logits_KHW)
+
+    def export(self) -> Parts:
+        """Return what was kept, by the number of the image."""
+        return self.parts
+
+    def merge(self, exported: Parts) -> None:
+        """Add what another process kept."""
+        self.parts = self.parts | exported
+        self._fit = None
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
+        """Return what goes into JSON; errors as `fit`."""
+        return {"temperature_fit": asdict(self.fit()) | {"is_at_limit": self.fit().is_at_limit}}
+
+    def to_text(self) -> str:
+        """Return lines for people; errors as `fit`."""
+        return self.fit().to_text()
+
+    def keep(self, index: int, truth_HW: np.ndarray, logits_KHW: np.ndarray) -> None:
         """Keep some of one image's pixels that have a truth."""
         classes = len(logits_KHW)
         truth = truth_HW.reshape(-1)
@@ -86,20 +122,22 @@ class LogitSample:
             places = np.sort(generator.choice(places, most, replace=False))
         logits_PK = np.ascontiguousarray(logits_KP[:, places].T, np.float32)
         self.parts[index] = (logits_PK, truth[places].astype(np.int64))
+        self._fit = None
 
-    def fit(self, card_temperature: float) -> TemperatureFit:
+    def fit(self) -> TemperatureFit:
         """Find the temperature for the kept pixels.
 
         Raises:
             InputError: no pixel has a true class, or logits are not finite.
         """
-        logits_PK, truth = self._gather()
-        temperature = fit_temperature(logits_PK, truth)
-        return TemperatureFit(
-            len(truth),
-            _measure(logits_PK, truth, card_temperature),
-            _measure(logits_PK, truth, temperature),
-        )
+        if self._fit is None:
+            logits_PK, truth = self._gather()
+            self._fit = TemperatureFit(
+                len(truth),
+                measure_fitness(logits_PK, truth, self._card_temperature),
+                measure_fitness(logits_PK, truth, fit_temperature(logits_PK, truth)),
+            )
+        return self._fit
 
     def _gather(self) -> tuple[np.ndarray, np.ndarray]:
         parts = [self.parts[index] for index in sorted(self.parts)]
@@ -141,14 +179,14 @@ def measure_loss(logits_PK: np.ndarray, truth: np.ndarray, temperature: float) -
     return total / len(truth)
 
 
-def _measure(logits_PK: np.ndarray, truth: np.ndarray, temperature: float) -> Fitness:
-    calibration = Calibration()
+def measure_fitness(logits_PK: np.ndarray, truth: np.ndarray, temperature: float) -> Fitness:
+    """Return loss and calibration error of a temperature."""
+    calibration = Calibration(logits_PK.shape[1])
     for start in range(0, len(truth), CHUNK):
         chunk = logits_PK[start : start + CHUNK].astype(np.float64)
         chunk -= chunk.max(axis=1, keepdims=True)
         confidence = 1 / np.exp(chunk / temperature).sum(axis=1)
-        classes = chunk.shape[1]
-        calibration.add(truth[start : start + CHUNK], chunk.argmax(axis=1), confidence, classes)
+        calibration.count(truth[start : start + CHUNK], chunk.argmax(axis=1), confidence)
     loss = measure_loss(logits_PK, truth, temperature)
     return Fitness(temperature, loss, calibration.expected_error())
 

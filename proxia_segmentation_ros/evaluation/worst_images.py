@@ -3,13 +3,15 @@
 Shape legend: H rows, W columns, C colour channels (RGB).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
+from proxia_segmentation_ros.evaluation.observer import LabelledImage
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.render import colorize, draw_errors
 
@@ -52,6 +54,9 @@ class WorstImages:
     labelled them in which order.
     """
 
+    needs_confidence = False
+    needs_logits = False
+
     def __init__(self, label_set: LabelSet, most: int) -> None:
         self._label_set = label_set
         self._most = most
@@ -62,31 +67,46 @@ class WorstImages:
         """The worst first."""
         return tuple(self._kept)
 
-    def add(
-        self,
-        index: int,
-        name: str,
-        image_HWC: np.ndarray,
-        truth_HW: np.ndarray,
-        labels_HW: np.ndarray,
-    ) -> None:
+    def add(self, seen: LabelledImage) -> None:
         """Keep an image if it is among the worst so far; one without any truth never is.
 
         Raises:
             InputError: truth and labels differ in shape.
         """
         matrix = ConfusionMatrix(len(self._label_set))
-        matrix.add(truth_HW, labels_HW)
+        matrix.add(seen.truth_HW, seen.labels_HW)
         mean_iou = matrix.mean_iou(only_true_classes=True)
         # Drawn only if kept; false for NaN too.
-        if self._most and mean_iou >= 0 and self._is_among_worst(mean_iou, index):
-            pictures = draw_pictures(image_HWC, truth_HW, labels_HW, self._label_set)
+        if self._most and mean_iou >= 0 and self._is_among_worst(mean_iou, seen.index):
+            pictures = draw_pictures(seen.image_HWC, seen.truth_HW, seen.labels_HW, self._label_set)
             accuracy = matrix.pixel_accuracy()
-            self.take_over([WorstImage(mean_iou, index, name, accuracy, *pictures)])
+            self.merge([WorstImage(mean_iou, seen.index, seen.name, accuracy, *pictures)])
 
-    def take_over(self, others: Iterable[WorstImage]) -> None:
-        """Choose among these and what is kept: the `kept` of another process."""
-        self._kept = sorted([*self._kept, *others])[: self._most]
+    def export(self) -> tuple[WorstImage, ...]:
+        """Return what is kept."""
+        return self.kept
+
+    def merge(self, exported: Iterable[WorstImage]) -> None:
+        """Choose among these and what is kept."""
+        self._kept = sorted([*self._kept, *exported])[: self._most]
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
+        """Return what goes into JSON: no pictures."""
+        return {
+            "worst_images": [
+                {
+                    "index": one.index,
+                    "name": one.name,
+                    "mean_iou": one.mean_iou,
+                    "pixel_accuracy": one.pixel_accuracy,
+                }
+                for one in self._kept
+            ]
+        }
+
+    def to_text(self) -> str:
+        """Return nothing: these are to be looked at."""
+        return ""
 
     def _is_among_worst(self, mean_iou: float, index: int) -> bool:
         if len(self._kept) < self._most:

@@ -1,19 +1,21 @@
 """Expected calibration error against a direct formula, and exact sums however images are split."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
 
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.evaluation.calibration import BINS, Calibration
+from proxia_segmentation_ros.evaluation.observer import LabelledImage
 
 IGNORED = 255
 
 
 def count(truth, predicted, confidence, classes=3) -> Calibration:
-    calibration = Calibration()
-    calibration.add(np.array(truth), np.array(predicted), np.array(confidence), classes)
+    calibration = Calibration(classes)
+    calibration.count(np.array(truth), np.array(predicted), np.array(confidence))
     return calibration
 
 
@@ -68,23 +70,33 @@ def test_pixels_without_a_class_on_either_side_count_nowhere() -> None:
 
 def test_split_over_processes_gives_the_same_table() -> None:
     generator = np.random.default_rng(2)
-    images = [(*generator.integers(0, 3, (2, 9, 7)), generator.random((9, 7))) for _ in range(5)]
-    alone, first, second = Calibration(), Calibration(), Calibration()
-    for index, image in enumerate(images):
-        alone.add(*image, 3)
-        (first if index % 2 else second).add(*image, 3)
-    first.add_table(second.table)
+    images = [
+        LabelledImage(
+            index,
+            f"{index}.png",
+            np.zeros((9, 7, 3), np.uint8),
+            *generator.integers(0, 3, (2, 9, 7)),
+            generator.integers(0, 256, (9, 7)).astype(np.uint8),
+        )
+        for index in range(5)
+    ]
+    alone, first, second = Calibration(3), Calibration(3), Calibration(3)
+    for image in images:
+        alone.add(image)
+        (first if image.index % 2 else second).add(image)
+    first.merge(pickle.loads(pickle.dumps(second.export())))
     np.testing.assert_array_equal(first.table, alone.table)
     assert first.expected_error() == alone.expected_error()
     assert first.table.dtype == np.int64
+    assert first.pixels == 5 * 63
 
 
-def test_foreign_tables_are_refused() -> None:
-    calibration = Calibration()
-    with pytest.raises(InputError, match=r"\(14, 3\)"):
-        calibration.add_table(np.zeros((14, 3), np.int64))
-    with pytest.raises(InputError, match="float64"):
-        calibration.add_table(np.zeros((BINS, 3)))
+def test_image_without_confidence_is_named() -> None:
+    labels_HW = np.zeros((2, 2), np.uint8)
+    seen = LabelledImage(0, "a.png", np.zeros((2, 2, 3), np.uint8), labels_HW, labels_HW)
+    assert Calibration.needs_confidence
+    with pytest.raises(InputError, match=r"a\.png"):
+        Calibration(3).add(seen)
 
 
 @pytest.mark.parametrize("confidence", [1.01, -0.1, float("nan")])
@@ -99,8 +111,9 @@ def test_shapes_that_differ_are_refused() -> None:
 
 
 def test_dict_is_strict_json_and_lists_the_bins_with_pixels() -> None:
-    found = count([0, 0, 1], [0, 1, 1], [0.9, 0.9, 0.3]).to_dict()
+    found = count([0, 0, 1], [0, 1, 1], [0.9, 0.9, 0.3]).to_dict(["a", "b", "c"])
     raw = json.loads(json.dumps(found, allow_nan=False))
     assert raw["expected_calibration_error"] == pytest.approx((2 * 0.4 + 0.7) / 3, abs=1e-4)
-    assert [one["pixels"] for one in raw["bins"]] == [1, 2]
-    assert Calibration().to_dict() == {"expected_calibration_error": None, "bins": []}
+    assert [one["pixels"] for one in raw["reliability_bins"]] == [1, 2]
+    nothing = {"expected_calibration_error": None, "reliability_bins": []}
+    assert Calibration(3).to_dict(["a", "b", "c"]) == nothing

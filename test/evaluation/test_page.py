@@ -10,6 +10,7 @@ import pytest
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
 from proxia_segmentation_ros.evaluation.calibration import Calibration
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
+from proxia_segmentation_ros.evaluation.observer import LabelledImage
 from proxia_segmentation_ros.evaluation.page import Page
 from proxia_segmentation_ros.evaluation.report import EvaluationReport
 from proxia_segmentation_ros.evaluation.temperature import Fitness, TemperatureFit
@@ -73,12 +74,13 @@ def make_page(names: list[str] | None = None, **changes: object) -> Page:
     labels_HW[:, :4] = 1
     matrix = ConfusionMatrix(len(label_set))
     matrix.add(truth_HW, labels_HW)
-    calibration = Calibration()
-    calibration.add(truth_HW, labels_HW, np.full((20, 40), 0.75), len(label_set))
+    calibration = Calibration(len(label_set))
+    calibration.count(truth_HW, labels_HW, np.full((20, 40), 0.75))
     boundary = BoundaryScore(len(label_set), Tolerance(2))
-    boundary.add(truth_HW, labels_HW)
+    boundary.count(truth_HW, labels_HW)
     worst = WorstImages(label_set, 2)
-    worst.add(0, "street/a.png", np.zeros((20, 40, 3), np.uint8), truth_HW, labels_HW)
+    image_HWC = np.zeros((20, 40, 3), np.uint8)
+    worst.add(LabelledImage(0, "street/a.png", image_HWC, truth_HW, labels_HW))
     values: dict[str, object] = {
         "title": "mine on val",
         "run": [("weights", "mine"), ("backend", "openvino")],
@@ -99,6 +101,8 @@ def test_tables_say_what_the_report_says() -> None:
     matrix_rows = [row for row in reader.rows if row[0] == "sky"]
     assert matrix_rows[0][2:6] == ["0.900", "1.000", "0.900", "50.00%"]
     assert matrix_rows[1] == ["sky", "90", "10", ""]
+    bars = [one for one in reader.list_attributes("style") if one.startswith("width")]
+    assert [one.partition(";")[0] for one in bars] == ["width:90.0%", "width:90.9%"]
     assert rows["temperature"] == ["1.0000", "1.2500"]
     assert rows["negative log-likelihood"] == ["0.3100", "0.2900"]
     # 95 % of the pixels are right at a confidence of 0.75.
@@ -109,6 +113,7 @@ def test_tables_say_what_the_report_says() -> None:
 def test_counts_stand_in_the_titles_of_the_matrix() -> None:
     titles = Reader(make_page().to_html()).list_attributes("title")
     assert "sky as road: 40 pixels, 10.00%" in titles
+    assert not [one for one in titles if "car" in one]
     assert "sky as sky: 360 pixels, 90.00%" in titles
 
 

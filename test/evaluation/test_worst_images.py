@@ -1,11 +1,14 @@
 """Which images are kept as the worst, whoever labelled them, and what their pictures show."""
 
 import itertools
+import json
+import pickle
 
 import cv2
 import numpy as np
 import pytest
 
+from proxia_segmentation_ros.evaluation.observer import LabelledImage
 from proxia_segmentation_ros.evaluation.worst_images import SIDE, WorstImages, draw_pictures
 from proxia_segmentation_ros.labels import LabelClass, LabelSet, load_label_set
 from proxia_segmentation_ros.render import IGNORED_RGB, WRONG_RGB
@@ -25,7 +28,7 @@ def make_image(share_wrong: float, height: int = 20, width: int = 30):
 def keep(shares: dict[int, float], most: int = 3) -> WorstImages:
     worst = WorstImages(CAMVID, most)
     for index, share in shares.items():
-        worst.add(index, f"{index}.png", *make_image(share))
+        worst.add(LabelledImage(index, f"{index}.png", *make_image(share)))
     return worst
 
 
@@ -54,14 +57,15 @@ def test_split_over_processes_keeps_the_same_images() -> None:
     alone = keep(shares)
     first = keep({index: share for index, share in shares.items() if index % 2})
     second = keep({index: share for index, share in shares.items() if not index % 2})
-    first.take_over(second.kept)
+    first.merge(pickle.loads(pickle.dumps(second.export())))
     assert first.kept == alone.kept
 
 
 def test_images_without_truth_are_never_among_the_worst() -> None:
     worst = WorstImages(CAMVID, 3)
     image_HWC, _, labels_HW = make_image(0.5)
-    worst.add(0, "none.png", image_HWC, np.full_like(labels_HW, NO_CLASS), labels_HW)
+    truth_HW = np.full_like(labels_HW, NO_CLASS)
+    worst.add(LabelledImage(0, "none.png", image_HWC, truth_HW, labels_HW))
     assert worst.kept == ()
 
 
@@ -73,7 +77,7 @@ def test_stray_pixels_of_a_class_that_is_not_there_count_little() -> None:
     worst = WorstImages(CAMVID, 1)
     image_HWC, truth_HW, labels_HW = make_image(0.0)
     labels_HW[0, 0] = CAR
-    worst.add(0, "stray.png", image_HWC, truth_HW, labels_HW)
+    worst.add(LabelledImage(0, "stray.png", image_HWC, truth_HW, labels_HW))
     assert worst.kept[0].mean_iou > 0.99
 
 
@@ -113,3 +117,9 @@ def test_classes_beyond_255_keep_their_colours() -> None:
     labels_HW = np.full((16, 16), 299, np.uint16)
     _, truth, _, _ = draw_pictures(np.zeros((16, 16, 3), np.uint8), labels_HW, labels_HW, many)
     assert decode(truth)[0, 0].tolist() == list(many.classes[299].rgb)
+
+
+def test_dict_names_the_images_without_their_pictures() -> None:
+    raw = json.loads(json.dumps(keep({0: 0.1, 1: 0.5}, most=1).to_dict(CAMVID.names)))
+    assert [one["name"] for one in raw["worst_images"]] == ["1.png"]
+    assert raw["worst_images"][0]["pixel_accuracy"] == pytest.approx(0.5)
