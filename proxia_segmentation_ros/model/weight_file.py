@@ -34,13 +34,7 @@ def copy_with_temperature(source: str | Path, target: str | Path, temperature: f
             is one of the shipped files, has another suffix, or can't be written.
     """
     source, target = find_weights(source), Path(target)
-    check_target(target)
-    if source.suffix != SUFFIX:
-        raise WeightsError.from_parts(
-            f"weight file {str(source)!r} has no model card to change",
-            f"a file that ends in {SUFFIX}",
-            "run `proxia convert` on it first",
-        )
+    check_copy(source, target)
     # Through JSON, which checks the new value as it checks every card.
     changed = json.loads(read_card(source).to_json()) | {"temperature": temperature}
     card = ModelCard.from_json(json.dumps(changed), str(target))
@@ -48,13 +42,20 @@ def copy_with_temperature(source: str | Path, target: str | Path, temperature: f
     return card
 
 
-def check_target(target: str | Path) -> None:
-    """Tell early that a file can't become a weight file.
+def check_copy(source: str | Path, target: str | Path) -> None:
+    """Tell early that a file can't become a copy of a weight file.
 
     Raises:
-        WeightsError: it has another suffix or is one of the shipped files.
+        WeightsError: the source is none of ours; the target has another suffix or is one of the
+            shipped files.
     """
-    target = Path(target)
+    source, target = find_weights(source), Path(target)
+    if source.suffix != SUFFIX:
+        raise WeightsError.from_parts(
+            f"weight file {str(source)!r} has no model card to change",
+            f"a file that ends in {SUFFIX}",
+            "run `proxia convert` on it first",
+        )
     if target.suffix != SUFFIX:
         raise WeightsError.from_parts(
             f"weight file {str(target)!r} has another suffix", SUFFIX, "rename it"

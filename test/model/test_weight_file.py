@@ -12,7 +12,7 @@ from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.model.card import ModelCard, find_weights, read_card
 from proxia_segmentation_ros.model.checkpoint import load_selftest, load_weights, save_weights
 from proxia_segmentation_ros.model.networks import HRNetOcr
-from proxia_segmentation_ros.model.weight_file import check_target, copy_with_temperature
+from proxia_segmentation_ros.model.weight_file import check_copy, copy_with_temperature
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_shipped_files_and_their_folder_are_refused(saved: Path, tmp_path: Path)
     link = tmp_path / "link.safetensors"
     link.symlink_to(shipped)
     with pytest.raises(WeightsError, match="the package ships"):
-        check_target(link)
+        check_copy(saved, link)
     assert shipped.stat().st_mtime_ns == before
     assert not shipped.with_name("mine.safetensors").exists()
 
