@@ -12,7 +12,7 @@ from setuptools.command.build_py import build_py
 NAME = "proxia_segmentation_ros"
 ROOT = Path(__file__).resolve().parent
 PYTHON_DIR = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-PACKAGE_DATA = ["py.typed", "label_sets/*.yaml", "recipes/*", "weights/*"]
+PACKAGE_DATA = ["py.typed", "evaluation/*.jinja", "label_sets/*.yaml", "recipes/*", "weights/*"]
 
 
 def find_ros_prefixes() -> list[str]:

@@ -1,4 +1,4 @@
-"""Pictures of class ids: colour mask, overlay with boxes, legend. All images are RGB.
+"""Pictures of class ids: colour mask, overlay with boxes, errors, legend. All images are RGB.
 
 Shape legend: H rows, W columns, C colour channels.
 """
@@ -24,6 +24,8 @@ TEXT_MARGIN = 2
 LEGEND_ROW = 22
 LEGEND_FONT_SCALE = 0.42
 LEGEND_BACKGROUND = (24, 24, 24)
+WRONG_RGB, IGNORED_RGB = (255, 64, 48), (150, 150, 150)
+DIMMED = 0.35
 
 Box = tuple[int, int, int, int, int]
 
@@ -78,6 +80,17 @@ def draw_overlay(
     for box in sorted(boxes, key=lambda one: -one[2] * one[3]):
         _draw_box(blend_HWC, box, label_set, (width / columns, height / rows), zoom)
     return blend_HWC
+
+
+def draw_errors(
+    image_HWC: np.ndarray, is_wrong_HW: np.ndarray, is_known_HW: np.ndarray
+) -> np.ndarray:
+    """Return the dimmed grey image, wrong pixels in red, those without truth in flat grey."""
+    grey_HW = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY)
+    picture_HWC = cv2.cvtColor((grey_HW * DIMMED).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    picture_HWC[~is_known_HW] = IGNORED_RGB
+    picture_HWC[is_wrong_HW] = WRONG_RGB
+    return picture_HWC
 
 
 def draw_legend(

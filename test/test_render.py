@@ -5,7 +5,14 @@ import pytest
 
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelClass, LabelSet, load_label_set
-from proxia_segmentation_ros.render import colorize, draw_legend, draw_overlay
+from proxia_segmentation_ros.render import (
+    IGNORED_RGB,
+    WRONG_RGB,
+    colorize,
+    draw_errors,
+    draw_legend,
+    draw_overlay,
+)
 
 CAMVID = load_label_set("camvid")
 SKY, ROAD, CAR, UNLABELED = 0, 3, 8, 255
@@ -131,3 +138,13 @@ def test_legend_of_some_classes_names_no_others() -> None:
     assert (some == CAMVID.classes[CAR].rgb).all(2).sum() > 100
     assert not (some == CAMVID.classes[SKY].rgb).all(2).any()
     assert draw_legend(CAMVID, width=300, only=[]).shape == (0, 300, 3)
+
+
+def test_errors_are_red_and_unknown_pixels_grey() -> None:
+    image_HWC = np.full((60, 80, 3), 200, np.uint8)
+    truth_HW, labels_HW = make_labels(), np.full((60, 80), SKY, np.uint8)
+    is_known = truth_HW != UNLABELED
+    picture_HWC = draw_errors(image_HWC, is_known & (labels_HW != truth_HW), is_known)
+    assert tuple(picture_HWC[50, 10]) == WRONG_RGB
+    assert tuple(picture_HWC[50, 75]) == IGNORED_RGB
+    assert picture_HWC[10, 10].max() < min(IGNORED_RGB)

@@ -117,7 +117,7 @@ def _name_stem(file: InputFile) -> str:
     return str(file.folder / file.path.stem).casefold()
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, remedy: str = "choose another --out") -> None:
     """Leave either the old file or the new one, whatever happens.
 
     Raises:
@@ -132,7 +132,7 @@ def write_whole(path: Path, content: bytes) -> None:
         raise InputError.from_parts(
             f"{str(path)!r} can't be written ({error.strerror})",
             "a folder with room that is writable",
-            "choose another --out",
+            remedy,
         ) from error
     finally:
         with suppress(OSError):

@@ -10,17 +10,15 @@ import numpy as np
 
 from proxia_segmentation_ros.apps.dump_truth import find_wrong
 from proxia_segmentation_ros.labels import LabelSet
-from proxia_segmentation_ros.render import Box, draw_legend, draw_overlay
+from proxia_segmentation_ros.render import Box, draw_errors, draw_legend, draw_overlay
 
 PAPER_RGB, INK_RGB = (250, 250, 250), (40, 40, 40)
-WRONG_RGB, IGNORED_RGB = (255, 64, 48), (150, 150, 150)
 FONT, FONT_SCALE = cv2.FONT_HERSHEY_DUPLEX, 0.5
 GAP, CAPTION_HEIGHT = 10, 26
 # Panels are brought to these widths, so that captions fit and files stay small.
 MIN_WIDTH, MAX_WIDTH = 400, 960
 # Nothing is enlarged beyond it: a scan line's 16x20000 would fill the memory.
 MAX_ENLARGED_HEIGHT = 2160
-DIMMED = 0.35
 COLOUR_MAP = cv2.COLORMAP_VIRIDIS
 BAR_WIDTH, BAR_HEIGHT = 120, 12
 
@@ -58,17 +56,6 @@ def draw_composite(
         for start in range(0, len(panels), 2)
     ]
     return np.concatenate([*rows, _draw_foot(label_set, shown, rows[0].shape[1])])
-
-
-def draw_errors(
-    image_HWC: np.ndarray, is_wrong_HW: np.ndarray, is_known_HW: np.ndarray
-) -> np.ndarray:
-    """Return the dimmed grey image, wrong pixels in red, those without truth in flat grey."""
-    grey_HW = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY)
-    picture_HWC = cv2.cvtColor((grey_HW * DIMMED).astype(np.uint8), cv2.COLOR_GRAY2RGB)
-    picture_HWC[~is_known_HW] = IGNORED_RGB
-    picture_HWC[is_wrong_HW] = WRONG_RGB
-    return picture_HWC
 
 
 def draw_attention(weight_HW: np.ndarray, low: float, rivals: Sequence[float]) -> np.ndarray:

@@ -8,11 +8,16 @@ from proxia_segmentation_ros.apps.process_team import join_team
 from proxia_segmentation_ros.apps.progress import Progress
 from proxia_segmentation_ros.apps.score_settings import ScoreSettings
 from proxia_segmentation_ros.data.dataset import FocusedPair
+from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
+from proxia_segmentation_ros.evaluation.calibration import Calibration
 from proxia_segmentation_ros.evaluation.evaluator import number_images
 from proxia_segmentation_ros.evaluation.observer import Observer, TrueImage
+from proxia_segmentation_ros.evaluation.temperature import LogitSample
+from proxia_segmentation_ros.evaluation.worst_images import WorstImages
 from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.model.card import read_card
 from proxia_segmentation_ros.training.sources import resize_pair
 
 if TYPE_CHECKING:
@@ -39,7 +44,30 @@ def make_observers(settings: ScoreSettings, label_set: LabelSet) -> tuple[ScoreO
     observers: list[ScoreObserver] = []
     if settings.boundary:
         observers.append(BoundaryScore(len(label_set), Tolerance(settings.boundary)))
+    if settings.calibration or settings.page:
+        observers.append(Calibration(len(label_set)))
+    if settings.fit_temperature or settings.save_calibrated:
+        _check_robots_could(settings)
+        observers.append(LogitSample(read_card(settings.weights).temperature))
+    if settings.page:
+        observers.append(WorstImages(label_set, settings.worst))
     return tuple(observers)
+
+
+def _check_robots_could(settings: ScoreSettings) -> None:
+    """Refuse to fit a temperature to logits that robots don't make."""
+    foreign = {
+        "flip": settings.flip,
+        "average_scales": settings.average_scales != (1.0,),
+        "window": bool(settings.window),
+    }
+    chosen = [name for name, is_there in foreign.items() if is_there]
+    if chosen:
+        raise ConfigError.from_parts(
+            f"a temperature is fitted with {', '.join(chosen)}",
+            "logits as robots make them, of the whole image as it is",
+            f"leave {' and '.join(chosen)} away",
+        )
 
 
 @dataclass(frozen=True)
@@ -50,6 +78,7 @@ class Score:
     backend: str
     precision: str
     report: EvaluationReport
+    label_set: LabelSet
     observers: tuple[ScoreObserver, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,7 +130,9 @@ def score(settings: ScoreSettings, progress: Progress) -> Score:
                 observers,
                 team.exchange,
             )
-            return Score(settings, segmenter.backend, segmenter.precision, report, observers)
+            return Score(
+                settings, segmenter.backend, segmenter.precision, report, pairs.label_set, observers
+            )
         finally:
             segmenter.close()
 

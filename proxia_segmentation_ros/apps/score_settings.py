@@ -14,6 +14,8 @@ from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import load_label_set
 
 FOLDERS = "folders"
+# A page of more of them takes long to load.
+MOST_PICTURES = 40
 
 
 class ScoreData(BaseModel):
@@ -89,3 +91,22 @@ class ScoreSettings(LabellingSettings):
     boundary: float = Field(
         default=0.0, ge=0, description="tolerance of outlines: pixels, or below 1 diagonals"
     )
+    calibration: bool = Field(default=False, description="score confidences too")
+    fit_temperature: bool = Field(
+        default=False, description="find the best temperature of confidences, in PyTorch"
+    )
+    save_calibrated: str = Field(
+        default="", description="file for a copy of the weights with the fitted temperature"
+    )
+    page: str = Field(default="", description="HTML file to write, which scores confidences too")
+    worst: int = Field(default=12, ge=0, le=MOST_PICTURES, description="worst images on the page")
+
+    @model_validator(mode="after")
+    def _refuse_idle_worst(self) -> Self:
+        if "worst" in self.model_fields_set and not self.page:
+            raise ConfigError.from_parts(
+                f"worst is {self.worst} without a page",
+                "a page that shows the worst images",
+                "add --page FILE.html, or leave worst away",
+            )
+        return self

@@ -46,6 +46,34 @@ MaskLabelSet = Annotated[
 Boundary = Annotated[
     float, typer.Option(help="Score outlines too, found within so many pixels (or diagonals).")
 ]
+Calibration = Annotated[
+    bool,
+    typer.Option(
+        "--calibration/--no-calibration",
+        help="Score confidences too: expected calibration error.",
+    ),
+]
+FitTemperature = Annotated[
+    bool,
+    typer.Option(
+        "--fit-temperature/--no-fit-temperature",
+        help="Find the temperature that makes confidences the most likely; labels in PyTorch.",
+    ),
+]
+SaveCalibrated = Annotated[
+    str,
+    typer.Option(
+        help="Write a copy of the weights with the fitted temperature.",
+        metavar="FILE.safetensors",
+    ),
+]
+Page = Annotated[
+    str,
+    typer.Option(
+        help="HTML page to write, with calibration and the worst images.", metavar="FILE.html"
+    ),
+]
+Worst = Annotated[int, typer.Option(help="Worst images on the page, up to 40.")]
 OF_DATA = ("images", "labels", "label_set", "dataset", "root", "split")
 # Parameters that are settings of another name, or none.
 NAMES = {**{name: f"data.{name}" for name in OF_DATA}, "option": "", "out": ""}
@@ -71,6 +99,11 @@ def evaluate(
     window: Window = "",
     overlap: Overlap = 0.25,
     boundary: Boundary = 0.0,
+    calibration: Calibration = False,
+    fit_temperature: FitTemperature = False,
+    save_calibrated: SaveCalibrated = "",
+    page: Page = "",
+    worst: Worst = 12,
     out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
     recipe: RecipeOption = "",
     assignments: Set = None,
@@ -92,12 +125,16 @@ def _run(context: typer.Context, out: Path | None) -> None:
     if settings is None:
         return
     from proxia_segmentation_ros.apps.score import score
+    from proxia_segmentation_ros.apps.score_outputs import check_outputs, write_outputs
     from proxia_segmentation_ros.cli.progress import show_progress
 
+    check_outputs(settings)
     with show_progress(is_quiet=not _is_first()) as progress:
         result = score(settings, progress)
     if _is_first():
         _show(result, out)
+        for line in write_outputs(result):
+            print(line)
 
 
 def _is_first() -> bool:

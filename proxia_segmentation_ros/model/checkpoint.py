@@ -1,6 +1,5 @@
 """Weight files: our safetensors with a model card, and other systems' `.pth`."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -21,6 +20,7 @@ from proxia_segmentation_ros.model.card import (
 from proxia_segmentation_ros.model.fit import check_fit
 from proxia_segmentation_ros.model.foreign import Foreign, read_foreign
 from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
+from proxia_segmentation_ros.model.weight_file import write_atomically
 
 Network: TypeAlias = HRNetOcr | HRNetOcrMultiScale
 
@@ -117,7 +117,7 @@ def save_weights(
     for key, value in (selftest or {}).items():
         stored[SELFTEST_PREFIX + key.removeprefix(SELFTEST_PREFIX)] = value.detach().cpu()
     contiguous = {key: value.contiguous() for key, value in stored.items()}
-    _write_atomically(path, save(contiguous, {"format": "pt", CARD_KEY: card.to_json()}))
+    write_atomically(path, save(contiguous, {"format": "pt", CARD_KEY: card.to_json()}))
 
 
 def load_selftest(path_or_name: str | Path) -> dict[str, Tensor]:
@@ -184,23 +184,3 @@ def _list_batch_norm_keys(model: nn.Module) -> set[str]:
 
 def _pick_dtype(key: str, kept: set[str], dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if key in kept else dtype
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Leave either the old file or the new one, whatever happens."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise WeightsError.from_parts(
-            f"weight file {str(path)!r} can't be written ({error.strerror})",
-            "a folder with room that is writable",
-            "choose another path",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)

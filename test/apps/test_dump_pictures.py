@@ -10,17 +10,15 @@ from proxia_segmentation_ros.apps.dump_outputs import Findings, encode_kind
 from proxia_segmentation_ros.apps.dump_pictures import (
     CAPTION_HEIGHT,
     GAP,
-    IGNORED_RGB,
     MAX_WIDTH,
     MIN_WIDTH,
-    WRONG_RGB,
     describe_share,
     draw_attention,
     draw_composite,
-    draw_errors,
 )
 from proxia_segmentation_ros.apps.dump_truth import choose_label_set, make_source_ids
 from proxia_segmentation_ros.labels import LabelClass, LabelSet, load_label_set
+from proxia_segmentation_ros.render import WRONG_RGB
 
 CAMVID = load_label_set("camvid")
 SKY, ROAD, UNLABELED = 0, 3, 255
@@ -50,15 +48,6 @@ def test_narrow_image_is_not_enlarged_beyond_all_bounds(size_hw: tuple[int, int]
     assert picture_HWC.shape[1] < 2 * MAX_WIDTH + 4 * GAP
     map_HWC = draw_attention(np.zeros(size_hw, np.float32), 0.5, [1.0])
     assert map_HWC.shape[0] < size_hw[0] + 100
-
-
-def test_errors_are_red_and_unknown_pixels_grey() -> None:
-    image_HWC, labels_HW, truth_HW = make_scene()
-    is_known = truth_HW != UNLABELED
-    picture_HWC = draw_errors(image_HWC, is_known & (labels_HW != truth_HW), is_known)
-    assert tuple(picture_HWC[200, 10]) == WRONG_RGB
-    assert tuple(picture_HWC[200, 470]) == IGNORED_RGB
-    assert picture_HWC[10, 10].max() < min(IGNORED_RGB)
 
 
 def test_composite_shows_image_prediction_truth_and_errors() -> None:

@@ -38,6 +38,7 @@ def test_label_info_is_importable() -> None:
 
 
 def test_package_data_is_readable() -> None:
-    label_sets = importlib.resources.files(PACKAGE) / "label_sets"
-    assert (label_sets / "camvid.yaml").is_file()
+    package = importlib.resources.files(PACKAGE)
+    assert (package / "label_sets" / "camvid.yaml").is_file()
+    assert (package / "evaluation" / "page.html.jinja").is_file()
     assert load_label_set("camvid").name == "camvid"

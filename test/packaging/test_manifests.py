@@ -16,8 +16,9 @@ from workspace import PACKAGE, ROOT
 # Kilted, and the rosdep keys of python.yaml.
 ROSDEP_KEYS = set(
     """ament_cmake ament_cmake_pytest ament_cmake_python ament_index_python builtin_interfaces
-    cv_bridge diagnostic_msgs geometry_msgs launch launch_ros lifecycle_msgs python3-numpy
-    python3-pil python3-pytest rcl_interfaces rclpy rosgraph_msgs rosidl_default_generators
+    cv_bridge diagnostic_msgs geometry_msgs launch launch_ros lifecycle_msgs python3-jinja2
+    python3-numpy python3-pil python3-pytest rcl_interfaces rclpy rosgraph_msgs
+    rosidl_default_generators
     rosidl_default_runtime sensor_msgs std_msgs vision_msgs""".split()
 )
 # Import names that ROS provides and that no package.xml names one by one.

@@ -81,6 +81,7 @@ def test_wheel_made_without_ros_holds_the_modules_and_their_data(
     assert {
         f"{PACKAGE}/py.typed",
         f"{PACKAGE}/labels.py",
+        f"{PACKAGE}/evaluation/page.html.jinja",
         f"{PACKAGE}/label_sets/camvid.yaml",
         f"{PACKAGE}/recipes/camvid.yaml",
         f"{PACKAGE}/ros/node.py",

@@ -1,0 +1,109 @@
+"""Weight files as bytes: written in one step, or copied with another card. All without torch.
+
+A safetensors file is the length of its header in 8 bytes (little endian), the header as JSON,
+which holds the card as a string, and the tensors, whose places count from the header's end.
+"""
+
+import json
+import os
+import struct
+from importlib import resources
+from pathlib import Path
+
+from proxia_segmentation_ros.errors import WeightsError
+from proxia_segmentation_ros.model.card import (
+    CARD_KEY,
+    SUFFIX,
+    ModelCard,
+    find_weights,
+    list_shipped_weights,
+    read_card,
+)
+
+LENGTH_BYTES = 8
+METADATA_KEY = "__metadata__"
+
+
+def copy_with_temperature(source: str | Path, target: str | Path, temperature: float) -> ModelCard:
+    """Write a copy of a weight file whose card has another temperature; return that card.
+
+    The tensors stay the same bytes. A file of that name is replaced in one step.
+
+    Raises:
+        WeightsError: the source is no weight file of ours, the temperature is none, the target
+            is one of the shipped files, has another suffix, or can't be written.
+    """
+    source, target = find_weights(source), Path(target)
+    check_copy(source, target)
+    # Through JSON, which checks the new value as it checks every card.
+    changed = json.loads(read_card(source).to_json()) | {"temperature": temperature}
+    card = ModelCard.from_json(json.dumps(changed), str(target))
+    write_atomically(target, _replace_card(source, card))
+    return card
+
+
+def check_copy(source: str | Path, target: str | Path) -> None:
+    """Tell early that a file can't become a copy of a weight file.
+
+    Raises:
+        WeightsError: the source is none of ours; the target has another suffix or is one of the
+            shipped files.
+    """
+    source, target = find_weights(source), Path(target)
+    if source.suffix != SUFFIX:
+        raise WeightsError.from_parts(
+            f"weight file {str(source)!r} has no model card to change",
+            f"a file that ends in {SUFFIX}",
+            "run `proxia convert` on it first",
+        )
+    if target.suffix != SUFFIX:
+        raise WeightsError.from_parts(
+            f"weight file {str(target)!r} has another suffix", SUFFIX, "rename it"
+        )
+    shipped = [find_weights(name).resolve() for name in list_shipped_weights()]
+    folder = Path(str(resources.files("proxia_segmentation_ros") / "weights")).resolve()
+    # Links are followed: an installation may link to the checkout.
+    folders = {folder, *(path.parent for path in shipped)}
+    if target.parent.resolve() in folders or target.resolve() in shipped:
+        raise WeightsError.from_parts(
+            f"weight file {str(target)!r} lies among those that the package ships",
+            "a file of your own",
+            "choose another folder",
+        )
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Leave either the old file or the new one, whatever happens.
+
+    Raises:
+        WeightsError: it can't be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise WeightsError.from_parts(
+            f"weight file {str(path)!r} can't be written ({error.strerror})",
+            "a folder with room that is writable",
+            "choose another path",
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _replace_card(path: Path, card: ModelCard) -> bytes:
+    """Return the file with another card; `read_card` has found its header in order."""
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", content)
+    start = LENGTH_BYTES + length
+    header = json.loads(content[LENGTH_BYTES:start])
+    header[METADATA_KEY][CARD_KEY] = card.to_json()
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    # Blanks after it keep the tensors where their numbers can be read in place.
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    return struct.pack("<Q", len(text)) + text + content[start:]
