@@ -52,12 +52,13 @@ def read_settings(
     layers = [overrides, Layer(ORIGIN, list(typed.items()))]
     recipe = context.params["recipe"] or None
     if context.params["dry_run"]:
-        _show(explain_settings(model, command, recipe, layers))
+        show_settings(explain_settings(model, command, recipe, layers))
         return None
     return load_settings(model, command, recipe, layers)
 
 
-def _show(settings: "Sequence[ResolvedSetting]") -> None:
+def show_settings(settings: "Sequence[ResolvedSetting]") -> None:
+    """Print every setting, its value as YAML and where that comes from."""
     import yaml
 
     for one in settings:

@@ -9,14 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from proxia_segmentation_ros.cli.options import Set
+from proxia_segmentation_ros.cli.options import RecipeOption, Set
+from proxia_segmentation_ros.cli.recipes import show_settings
 from proxia_segmentation_ros.errors import ConfigError
 
 Tick = Callable[[int, int], None]
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Shipped name or YAML file of a recipe.")],
+    name: Annotated[
+        str, typer.Argument(help="Shipped name or YAML file of a recipe.", metavar="RECIPE")
+    ] = "",
+    recipe: RecipeOption = "",
     assignments: Set = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder of the run; else runs/RECIPE.")
@@ -33,6 +37,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a network by a recipe; torchrun starts it in several processes."""
+    recipe = _choose_recipe(name, recipe)
     overrides = list(assignments or [])
     if tensorboard:
         overrides.append("tensorboard=true")
@@ -45,17 +50,22 @@ def train(
         _run(recipe, overrides, folder, resume=resume)
 
 
-def _print_settings(recipe: str, overrides: list[str], *, smoke: bool) -> None:
-    import yaml
+def _choose_recipe(name: str, option: str) -> str:
+    """Return the recipe, which may be named with or without `--recipe`."""
+    if bool(name) == bool(option):
+        given = f"recipes {name!r} and {option!r} are both given" if name else "no recipe is given"
+        raise ConfigError.from_parts(
+            given, "one recipe", "write for example proxia train --recipe camvid"
+        )
+    return name or option
 
+
+def _print_settings(recipe: str, overrides: list[str], *, smoke: bool) -> None:
     from proxia_segmentation_ros.training.recipe import explain_recipe, load_recipe
     from proxia_segmentation_ros.training.smoke import make_smoke_overrides
 
     short = make_smoke_overrides(load_recipe(recipe, overrides)) if smoke else []
-    for setting in explain_recipe(recipe, overrides, short):
-        value = yaml.safe_dump(setting.value, default_flow_style=True, width=10_000)
-        shown = value.removesuffix("\n").removesuffix("\n...")
-        print(f"{setting.name}: {shown}  # {setting.origin}")
+    show_settings(explain_recipe(recipe, overrides, short))
 
 
 def _run_smoke(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> None:

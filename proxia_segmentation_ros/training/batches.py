@@ -34,7 +34,7 @@ class Pairs(Protocol):
 class BatchDrawer:
     """Draws the batches of every step: among processes, each has every n-th part."""
 
-    def __init__(self, pairs: Pairs, *, batch_size: int, accumulate: int) -> None:
+    def __init__(self, pairs: Pairs, batch_size: int, accumulate: int) -> None:
         self._pairs = pairs
         self._batch_size = batch_size
         self._accumulate = accumulate

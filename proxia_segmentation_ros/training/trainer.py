@@ -92,9 +92,7 @@ class Trainer:
         self.step = 0
         self.best: dict[str, Any] = {}
         self._pairs = pairs
-        self._drawer = BatchDrawer(
-            pairs, batch_size=recipe.batch_size, accumulate=recipe.accumulate
-        )
+        self._drawer = BatchDrawer(pairs, recipe.batch_size, recipe.accumulate)
         self._validate = validate
         self._label_set = label_set
         self._tick = tick
@@ -109,11 +107,8 @@ class Trainer:
         self._optimiser = make_optimiser(self.model, recipe.optimiser)
         # Gradients of float16 vanish or overflow unless the loss is scaled for them.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype == torch.float16)
-        self._average = AveragedModel(
-            self.model,
-            multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.average_decay),
-            use_buffers=True,
-        )
+        follow = get_ema_multi_avg_fn(recipe.optimiser.average_decay)
+        self._average = AveragedModel(self.model, multi_avg_fn=follow, use_buffers=True)
         self._objective = make_objective(recipe.optimiser, label_set, self._measure_class_weights())
 
     @property

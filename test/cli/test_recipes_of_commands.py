@@ -181,3 +181,28 @@ def test_dry_run_does_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
+def test_training_takes_its_recipe_with_and_without_the_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, plain, _ = call(monkeypatch, capsys, "train", "camvid", "--dry-run")
+    assert (code, plain.count("# recipe") > 5) == (0, True)
+    assert call(monkeypatch, capsys, "train", "--recipe", "camvid", "--dry-run")[:2] == (0, plain)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "no recipe is given; expected one recipe"),
+        (["camvid", "--recipe", "synthetic"], "'camvid' and 'synthetic' are both given"),
+    ],
+)
+def test_training_takes_one_recipe(
+    arguments: list[str],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, _, err = call(monkeypatch, capsys, "train", *arguments, "--dry-run")
+    assert (code, sentence in " ".join(err.split())) == (2, True)
