@@ -59,8 +59,10 @@ def list_inputs(
     return files
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_picture(path: Path, *, as_stored: bool = False) -> np.ndarray:
     """Read an image file as uint8 RGB (H, W, 3), its first picture if it holds several.
+
+    Its EXIF orientation turns it upright unless `as_stored`, which is how masks lie over it.
 
     Raises:
         InputError: it can't be read or decoded, or is cut short.
@@ -69,10 +71,11 @@ def read_picture(path: Path) -> np.ndarray:
         content = path.read_bytes()
     except OSError as error:
         raise _unreadable(error) from error
+    mode = cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if as_stored else 0)
     image_bgr_HWC = None
     if content and not _is_cut_jpeg(content):
         try:
-            image_bgr_HWC = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+            image_bgr_HWC = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
         except cv2.error as error:
             raise InputError.from_parts(
                 f"can't be decoded ({error.err})", "an image that OpenCV reads", "convert it"

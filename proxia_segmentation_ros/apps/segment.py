@@ -106,7 +106,7 @@ class _Dump:
         if self.labeller is None or file.path not in self.tasks:
             return f"skipped {file.shown}: its outputs exist"
         try:
-            image_HWC = read_picture(file.path)
+            image_HWC = read_picture(file.path, as_stored=self.truth is not None)
             truth_HW = self.truth.read(file, image_HWC) if self.truth is not None else None
             findings, scene = self.labeller.label(image_HWC, truth_HW)
         except InputError as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 from sample_files import write_images
 
 from proxia_segmentation_ros.apps.image_files import InputFile, list_inputs, read_picture
@@ -96,3 +97,13 @@ def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path) -> None:
 def test_file_that_went_away_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_picture(tmp_path / "gone.png")
+
+
+def test_picture_is_turned_upright_unless_it_shall_be_as_stored(tmp_path: Path) -> None:
+    stored = np.zeros((16, 24, 3), np.uint8)
+    stored[:, :12] = 255
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(stored).save(tmp_path / "phone.png", exif=exif)
+    assert read_picture(tmp_path / "phone.png").shape == (24, 16, 3)
+    assert (read_picture(tmp_path / "phone.png", as_stored=True) == stored).all()

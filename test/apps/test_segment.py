@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 from sample_files import write_images
 
 from proxia_segmentation_ros.apps.segment import segment_files
@@ -211,6 +212,20 @@ def test_errors_tell_wrong_from_ignored(tmp_path):
     assert said[1].endswith("; 0.0 % wrong")
     assert re.search(r"failed c\.png: .*\(24, 16\).*same rows", said[2])
     assert tally.failed == 1
+
+
+def test_truth_lies_over_a_turned_image_as_it_is_stored(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (32, 24)).save(tmp_path / "in" / "a.png", exif=exif)
+    write_mask(tmp_path / "truth" / "a.png", left=3, right=1)
+    out = tmp_path / "out"
+    tally, _, _ = run(tmp_path / "in", out, write=("errors",), truth=tmp_path / "truth")
+    assert tally.labelled == 1
+    errors_HW = read(out / "a_errors.png")
+    assert (errors_HW[:, :16] == 0).all()
+    assert (errors_HW[:, 16:] == 255).all()
 
 
 def test_two_masks_of_one_image_are_refused(tmp_path):
