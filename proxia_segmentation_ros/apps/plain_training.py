@@ -5,13 +5,14 @@ batch drawn when it is needed. Network, data and recipe are those of our trainin
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.apps.answering_process import (
+    AnsweringProcess,
+    answer,
+    read_questions,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.model.networks import Outputs
     from proxia_segmentation_ros.training.recipe import Recipe
 
-STOP_S = 5.0
-# Takes so many steps; returns the seconds of one.
-TimeSteps: TypeAlias = Callable[[int], float]
+MODULE = "proxia_segmentation_ros.apps.plain_training"
 
 
 class PlainTraining:
@@ -129,47 +128,31 @@ class PlainTraining:
         return 1 - (overlap_K / union_K.clamp(min=1e-6))[count_K > 0].mean()
 
 
-@contextmanager
-def start_plain_training(recipe: "Recipe") -> Iterator[TimeSteps]:
-    """Start the process; give the function that lets it take steps.
+class PlainTrainingProcess(AnsweringProcess):
+    """The other end of this module run as a process, for who starts it."""
 
-    Raises:
-        BackendError: (by the function) the process ended.
-    """
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(recipe, theirs), daemon=True)
-    process.start()
-    theirs.close()
+    def __init__(self, recipe: "Recipe", env: Mapping[str, str]) -> None:
+        super().__init__(MODULE, "plain training", env)
+        self._recipe = recipe.model_dump(mode="json", exclude_unset=True)
 
-    def time_steps(steps: int) -> float:
-        try:
-            ours.send(steps)
-            seconds: float = ours.recv()
-        except (EOFError, OSError) as error:
-            process.join(STOP_S)
-            raise BackendError.from_parts(
-                f"the process of plain training ended with {process.exitcode}",
-                "a process that trains until it is told to stop",
-                "read its message above; is there memory for two trainings?",
-            ) from error
-        return seconds
+    def time_steps(self, steps: int) -> float:
+        """Let it take so many steps; return the seconds of one.
 
-    try:
-        yield time_steps
-    finally:
-        ours.close()
-        process.join(STOP_S)
-        if process.is_alive():
-            process.kill()
+        Raises:
+            BackendError: the process has ended.
+        """
+        return float(self.ask({"steps": steps, "recipe": self._recipe})["step_s"])
 
 
-def _serve(recipe: "Recipe", requests: Connection) -> None:
-    """Train as many steps as each request names, and answer with the seconds of one."""
-    training = PlainTraining(recipe)
-    try:
-        while True:
-            requests.send(training.time_steps(requests.recv()))
-    except (EOFError, OSError):
-        # Whoever asks has gone.
-        return
+def main() -> None:
+    """Answer the questions on stdin until it closes; the first one's recipe is trained."""
+    from proxia_segmentation_ros.training.recipe import Recipe
+
+    training: PlainTraining | None = None
+    for question in read_questions():
+        training = training or PlainTraining(Recipe.model_validate(question["recipe"]))
+        answer({"step_s": training.time_steps(question["steps"])})
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from proxia_segmentation_ros.apps.plain_training import start_plain_training
+from proxia_segmentation_ros.apps.plain_training import PlainTrainingProcess
 from proxia_segmentation_ros.apps.progress import Progress
 
 if TYPE_CHECKING:
@@ -49,12 +49,15 @@ def run_training_benchmark(
     recipe = make_timed_recipe(settings)
     ours_s: list[float] = []
     plain_s: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, start_plain_training(recipe) as time_plain:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        PlainTrainingProcess(recipe, os.environ) as plain,
+    ):
         trainer = make_trainer(recipe, Path(folder), lambda _row: None)
         progress.begin("training", settings.rounds + 1)
         for _ in range(settings.rounds + 1):
             ours_s.append(_time_trainer(trainer, settings.steps))
-            plain_s.append(time_plain(settings.steps))
+            plain_s.append(plain.time_steps(settings.steps))
             progress.advance()
     return summarize_training_rounds(recipe, ours_s[1:], plain_s[1:])
 

@@ -1,12 +1,13 @@
 """What our training step saves."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from proxia_segmentation_ros.apps.plain_training import PlainTraining, start_plain_training
+from proxia_segmentation_ros.apps.plain_training import PlainTraining, PlainTrainingProcess
 from proxia_segmentation_ros.apps.training_benchmark import (
     TrainingBenchmarkSettings,
     make_timed_recipe,
@@ -98,11 +99,13 @@ def test_plain_loss_is_that_of_our_training(setting: str) -> None:
 
 def test_plain_training_that_dies_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
     recipe = make_timed_recipe(TrainingBenchmarkSettings(overrides=SMALL))
-    broken = recipe.model_copy(
-        update={"model": recipe.model.model_copy(update={"architecture": "none"})}
-    )
-    with start_plain_training(broken) as time_steps, pytest.raises(BackendError, match="ended"):
-        time_steps(1)
+    model = recipe.model.model_copy(update={"architecture": "none"})
+    broken = recipe.model_copy(update={"model": model})
+    with PlainTrainingProcess(broken, os.environ) as plain:
+        for _ in range(2):
+            with pytest.raises(BackendError, match="plain training ended with 1"):
+                plain.time_steps(1)
+    assert "architecture is 'none'" in capfd.readouterr().err
 
 
 def test_recipe_is_timed_on_the_cpu() -> None:
