@@ -77,6 +77,13 @@ def _dim_as_at_dusk(image_HWC: np.ndarray, rng: np.random.Generator) -> np.ndarr
     return image_HWC * gains_H11 * np.array([warmth, 1.0, 1.0], np.float32)
 
 
+def _lighten(image_HWC: np.ndarray, least: float) -> None:
+    """Raise the mean to `least`, in place: dusk, gamma and gain can leave nothing to see."""
+    mean = float(image_HWC.mean()) if least else 1.0
+    if 0 < mean < least:
+        image_HWC *= np.float32(least / mean)
+
+
 def _turn_hue(image_HWC: np.ndarray, turns: float) -> np.ndarray:
     """Turn the hue of an image whose values are about 0..1."""
     hsv_HWC = cv2.cvtColor(np.clip(image_HWC, 0, 1), cv2.COLOR_RGB2HSV)
@@ -90,6 +97,7 @@ def _change_light(
 ) -> np.ndarray:
     """Apply dusk, gamma, gain, contrast, white balance, saturation, hue and noise."""
     image = image_HWC.astype(np.float32) / 255
+    least = min(settings.darkest, float(image.mean())) if settings.darkest else 0.0
     if settings.dusk and rng.random() < settings.dusk:
         image = _dim_as_at_dusk(image, rng)
     limit = math.log(settings.gamma)
@@ -97,6 +105,7 @@ def _change_light(
     gains = 1 + rng.uniform(-settings.white_balance, settings.white_balance, 3)
     gains = gains * (1 + rng.uniform(-settings.brightness, settings.brightness))
     image *= gains.astype(np.float32)
+    _lighten(image, least)
     contrast = np.float32(1 + rng.uniform(-settings.contrast, settings.contrast))
     mean = image.mean(dtype=np.float64)
     image -= np.float32(mean)

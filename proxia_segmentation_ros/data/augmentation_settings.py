@@ -54,6 +54,12 @@ class AugmentationSettings(BaseModel):
     white_balance: float = Field(default=0.1, ge=0, lt=1, description="channel gains, 1 +- this")
     gamma: float = Field(default=1.0, ge=1, le=4, description="gamma between 1/this and this")
     dusk: float = Field(default=0.0, ge=0, le=1, description="share of pairs dimmed as at dusk")
+    darkest: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="mean brightness below which no change of light takes an image, 1 is white",
+    )
     class_mix: float = Field(
         default=0.0, ge=0, le=1, description="share of pairs that get classes of another one"
     )

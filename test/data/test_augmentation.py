@@ -192,3 +192,26 @@ def test_further_settings_leave_the_draws_of_older_ones() -> None:
     two.standard_normal((64, 96, 3), dtype=np.float32)
     two.random(2 if two.random() < settings.blur else 0)
     assert one.bit_generator.state["state"] == two.bit_generator.state["state"]
+
+
+def test_changes_of_light_leave_a_dark_image_as_bright_as_it_was() -> None:
+    night = np.full((20, 30, 3), 40, np.uint8)
+    day = np.full((20, 30, 3), 150, np.uint8)
+    labels = np.zeros((20, 30), np.uint8)
+    dark: dict[float, list[float]] = {}
+    for darkest in (0.0, 0.3):
+        settings = AugmentationSettings(
+            crop_hw=(20, 30), scale_min=1, scale_max=1, stretch=0, blur=0, noise=0, dusk=1.0,
+            gamma=2.0, darkest=darkest,
+        )  # fmt: skip
+        dark[darkest] = [
+            augment_pair(one, labels, settings, np.random.default_rng(seed), unlabeled_id=255)[
+                0
+            ].mean()
+            for one in (night, day)
+            for seed in range(40)
+        ]
+    assert min(dark[0.0][:40]) < 10
+    assert min(dark[0.3][:40]) == pytest.approx(40, abs=1)
+    assert min(dark[0.0][40:]) < 60
+    assert min(dark[0.3][40:]) == pytest.approx(0.3 * 255, abs=1)
