@@ -31,6 +31,7 @@ from proxia_segmentation_ros.model.catalogue import (
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.config import SizeHW
+    from proxia_segmentation_ros.model.cost import NetworkCost
 
 State: TypeAlias = Literal["shipped", "here", "download", "by hand", "file"]
 
@@ -81,6 +82,29 @@ def describe_weights(name: str) -> WeightsRow:
     if name in read_catalogue():
         return _describe_entry(read_catalogue()[name])
     return _describe_file(name, "file")
+
+
+def measure_weights_cost(name: str) -> "NetworkCost":
+    """Return what one image costs at the size of the weights' card, or of the catalogue.
+
+    Raises:
+        WeightsError: there is no such name or file, or its card is broken.
+    """
+    from proxia_segmentation_ros.model.cost import measure_cost
+
+    row = describe_weights(name)
+    if row.path is None:
+        return measure_cost(row.architecture, row.classes, row.size_hw)
+    card = read_card(row.path)
+    return measure_cost(
+        card.architecture,
+        row.classes,
+        card.size_hw,
+        ocr_mid=card.ocr_mid,
+        ocr_key=card.ocr_key,
+        attention_mid=card.attention_mid,
+        scales=card.scales,
+    )
 
 
 def download_weights(name: str, progress: Progress, file: Path | None = None) -> Path:

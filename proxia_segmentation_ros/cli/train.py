@@ -32,6 +32,10 @@ def train(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Try everything in a few steps, in OUT-smoke.")
     ] = False,
+    preview: Annotated[
+        Path | None,
+        typer.Option(help="Draw a PNG of twelve training pairs with their labels, and stop."),
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard event files too.")
     ] = False,
@@ -44,6 +48,8 @@ def train(
     folder = out or Path("runs", Path(recipe).stem)
     if dry_run:
         _print_settings(recipe, overrides, smoke=smoke)
+    elif preview is not None:
+        _write_preview(recipe, overrides, preview)
     elif smoke:
         _run_smoke(recipe, overrides, folder, resume=resume)
     else:
@@ -66,6 +72,14 @@ def _print_settings(recipe: str, overrides: list[str], *, smoke: bool) -> None:
 
     short = make_smoke_overrides(load_recipe(recipe, overrides)) if smoke else []
     show_settings(explain_recipe(recipe, overrides, short))
+
+
+def _write_preview(recipe: str, overrides: list[str], path: Path) -> None:
+    from proxia_segmentation_ros.apps.training_preview import write_preview
+    from proxia_segmentation_ros.training.recipe import load_recipe
+
+    count = write_preview(load_recipe(recipe, overrides), path)
+    print(f"{count} training pairs: {path}")
 
 
 def _run_smoke(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> None:

@@ -57,16 +57,23 @@ def list_names(as_json: Json = False) -> None:
 def show(
     name: Annotated[str, typer.Argument(help="A name of the list, or the path of a weight file.")],
     as_json: Json = False,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="Count parameters and multiply-adds of an image too.")
+    ] = False,
 ) -> None:
     """Show all that is known of weights: scores, terms, address, hash, where the file is."""
     from proxia_segmentation_ros.apps.weights import describe_weights
 
     row = describe_weights(name)
-    if as_json:
-        print(json.dumps(to_dict(row), indent=2))
-        return
     shown = to_dict(row)
+    if cost:
+        shown |= count_cost(name)
+    if as_json:
+        print(json.dumps(shown, indent=2))
+        return
     shown["is"] = STATES[row.state].format(name=row.name)
+    if cost:
+        shown["multiply_adds"] = f"{shown['multiply_adds'] / 1e9:.2f} G an image of that input"
     shown["scores"] = ", ".join(f"{key} {value:g}" for key, value in row.scores.items())
     for key, value in shown.items():
         if value not in (None, ""):
@@ -90,6 +97,14 @@ def download(
     print(f"{path}: {row.architecture}, {row.classes} classes of {row.label_set}")
     print(f"terms: {row.terms}")
     print(f"use it as: --weights {name}")
+
+
+def count_cost(name: str) -> dict[str, Any]:
+    """Return parameters and multiply-adds of an image of the card's size."""
+    from proxia_segmentation_ros.apps.weights import measure_weights_cost
+
+    cost = measure_weights_cost(name)
+    return {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
 
 
 def describe_size(row: "WeightsRow") -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from proxia_segmentation_ros.apps import weights
 from proxia_segmentation_ros.cli import main
-from proxia_segmentation_ros.model import build_model, read_card
+from proxia_segmentation_ros.model import build_model, load_weights, read_card
+from proxia_segmentation_ros.model.catalogue import read_catalogue
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +119,29 @@ def test_weights_alone_explain_themselves(
 ) -> None:
     _, out, err = call(monkeypatch, capsys)
     assert all(name in out + err for name in ("list", "show", "download"))
+
+
+def test_cost_is_counted_on_request(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = call(monkeypatch, capsys, "show", "attention", "--json")
+    assert "multiply_adds" not in json.loads(out)
+    code, out, _ = call(monkeypatch, capsys, "show", "attention", "--json", "--cost")
+    shown = json.loads(out)
+    network, card = load_weights("attention")
+    assert (code, shown["name"]) == (0, "attention")
+    assert shown["parameters"] == sum(one.numel() for one in network.parameters())
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        network(torch.zeros(1, 3, *card.size_hw), card.scales)
+    assert shown["multiply_adds"] == counter.get_total_flops() // 2
+    _, out, _ = call(monkeypatch, capsys, "show", "attention", "--cost")
+    assert f"multiply_adds  {shown['multiply_adds'] / 1e9:.2f} G an image" in out
+
+
+@pytest.mark.parametrize("name", ["hr18s-ade20k", "mscale-mapillary"])
+def test_cost_of_published_weights_agrees_with_the_catalogue(name: str) -> None:
+    entry = read_catalogue()[name]
+    cost = weights.measure_weights_cost(name)
+    assert cost.parameters == entry.parameters
+    assert cost.multiply_adds > 1e9

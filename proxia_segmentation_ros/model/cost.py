@@ -1,0 +1,52 @@
+"""What a network costs: parameters, and multiply-adds of one image; nothing is computed for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from proxia_segmentation_ros.model.networks import HRNetOcrMultiScale, build_model
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """`multiply_adds` are those of convolutions and matrix products, as papers count them."""
+
+    parameters: int
+    multiply_adds: int
+
+
+def measure_cost(
+    architecture: str,
+    num_classes: int,
+    size_hw: tuple[int, int],
+    *,
+    ocr_mid: int = 512,
+    ocr_key: int = 256,
+    attention_mid: int = 256,
+    scales: Sequence[float] | None = None,
+) -> NetworkCost:
+    """Count what `build_model` builds and its forward pass does with one image.
+
+    Raises:
+        ConfigError: no such architecture, or `scales` don't fit it.
+    """
+    with torch.device("meta"):
+        network = build_model(
+            architecture,
+            num_classes,
+            ocr_mid=ocr_mid,
+            ocr_key=ocr_key,
+            attention_mid=attention_mid,
+        ).eval()
+        image_NCHW = torch.empty(1, 3, *size_hw)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        if isinstance(network, HRNetOcrMultiScale) and scales:
+            network(image_NCHW, tuple(scales))
+        else:
+            network(image_NCHW)
+    parameters = sum(one.numel() for one in network.parameters())
+    # It counts a multiplication and its addition as two.
+    return NetworkCost(parameters, counter.get_total_flops() // 2)
