@@ -101,6 +101,10 @@ def describe_run(score: Score, card: ModelCard) -> list[tuple[str, str]]:
         for name, value in settings
         if name not in TOLD and value != type(settings).model_fields[name].default
     ]
+    data = settings.data
+    others += [(f"data, {name}", _show(value)) for name, value in data.options.items()]
+    if data.long_side:
+        others.append(("longer side of images and masks", f"{data.long_side} pixels"))
     return told + others
 
 

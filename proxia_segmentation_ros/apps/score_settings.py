@@ -80,8 +80,14 @@ class ScoreData(BaseModel):
     def describe(self) -> dict[str, Any]:
         """Return what was scored, for JSON."""
         if self.dataset == FOLDERS:
-            return {"images_dir": self.images}
-        return {"images_dir": self.root, "dataset": self.dataset, "split": self.split}
+            return {"images_dir": self.images, "long_side": self.long_side}
+        return {
+            "images_dir": self.root,
+            "dataset": self.dataset,
+            "split": self.split,
+            "options": self.options,
+            "long_side": self.long_side,
+        }
 
     def open(self) -> Dataset:
         """Return the pairs.

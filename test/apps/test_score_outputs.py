@@ -91,6 +91,16 @@ def test_page_tells_settings_that_are_not_the_default(folders, tmp_path):
     assert "page.html" not in page.read_text()
 
 
+def test_page_tells_what_was_made_of_the_data(folders, tmp_path):
+    page = tmp_path / "page.html"
+    options = {"images": "images", "masks": "masks", "label_set": "camvid"}
+    data = ScoreData(dataset="folder", root=str(tmp_path), options=options, long_side=48)
+    settings = ScoreSettings(data=data, weights="synthetic", size="64x48", page=str(page))
+    write_outputs(score(settings, Silence()))
+    assert "<dt>data, masks</dt><dd>masks</dd>" in page.read_text()
+    assert "<dt>longer side of images and masks</dt><dd>48 pixels</dd>" in page.read_text()
+
+
 def test_fitted_weights_label_the_same_with_other_confidence(folders, tmp_path):
     target = tmp_path / "fitted.safetensors"
     done = score(set_up(folders, save_calibrated=str(target)), Silence())
