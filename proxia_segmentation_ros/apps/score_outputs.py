@@ -1,5 +1,6 @@
 """What a score leaves behind besides figures: a page, and weights with the fitted temperature."""
 
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -154,7 +155,7 @@ def _name_data(settings: ScoreSettings) -> str:
     if data.dataset != FOLDERS:
         return f"{data.dataset} {data.split}"
     # The last two folders: the first of them is often the data set's name.
-    return "/".join(Path(data.images).parts[-2:])
+    return "/".join(Path(os.path.abspath(data.images)).parts[-2:])
 
 
 def _place_data(settings: ScoreSettings) -> str:

@@ -92,6 +92,14 @@ def test_page_tells_settings_that_are_not_the_default(folders, tmp_path):
     assert "page.html" not in page.read_text()
 
 
+def test_page_of_images_in_the_folder_at_hand_names_it(folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(folders[0])
+    settings = set_up((".", "../masks"), page=str(tmp_path / "page.html"))
+    write_outputs(score(settings, Silence()))
+    title = f"<h1>synthetic on {tmp_path.name}/images</h1>"
+    assert title in (tmp_path / "page.html").read_text()
+
+
 def test_page_tells_what_was_made_of_the_data(folders, tmp_path):
     page = tmp_path / "page.html"
     options = {"images": "images", "masks": "masks", "label_set": "camvid"}
