@@ -1,5 +1,7 @@
 """What a score leaves: a page that is the same each time, and weights that robots can load."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -98,6 +100,17 @@ def test_page_of_images_in_the_folder_at_hand_names_it(folders, tmp_path, monkey
     write_outputs(score(settings, Silence()))
     title = f"<h1>synthetic on {tmp_path.name}/images</h1>"
     assert title in (tmp_path / "page.html").read_text()
+
+
+def test_names_that_are_no_utf8_are_scored_in_a_process_that_lives_on(folders, tmp_path):
+    for folder in folders:
+        (folder / NAMES[0]).rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))
+    page = tmp_path / "page.html"
+    options = ["--weights", "synthetic", "--size", "64x48", "--page", page]
+    command = ["-m", "proxia_segmentation_ros.cli", "evaluate", *folders, *options]
+    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "<h3>caf?.png</h3>" in page.read_text()
 
 
 def test_page_tells_what_was_made_of_the_data(folders, tmp_path):
