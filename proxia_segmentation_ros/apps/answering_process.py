@@ -52,6 +52,16 @@ class AnsweringProcess:
             "read its error above",
         )
 
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._process.terminate()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            # What a process that has ended did not read is lost with it.
+            with suppress(BrokenPipeError):
+                if pipe is not None:
+                    pipe.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -61,13 +71,7 @@ class AnsweringProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.terminate()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            # What a process that has ended did not read is lost with it.
-            with suppress(BrokenPipeError):
-                if pipe is not None:
-                    pipe.close()
+        self.close()
 
 
 def read_questions() -> Iterator[dict[str, Any]]:

@@ -26,7 +26,12 @@ class BareCall(AnsweringProcess):
 
     def __init__(self, settings: Mapping[str, Any], env: Mapping[str, str]) -> None:
         super().__init__(MODULE, "the bare call", env)
-        self.description = self.ask(settings)
+        try:
+            self.description = self.ask(settings)
+        except BaseException:
+            # There is no block yet whose end would close it.
+            self.close()
+            raise
 
     def measure(self, count: int, rate_hz: float) -> list[float]:
         """Time `count` calls at that pace, in milliseconds."""

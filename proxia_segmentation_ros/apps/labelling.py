@@ -6,7 +6,7 @@ Torch is loaded only where images are labelled exactly.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
 from typing_extensions import Self
 
 from proxia_segmentation_ros.errors import ConfigError
@@ -34,7 +34,7 @@ def read_scales(value: Any) -> Any:
         ) from None
 
 
-Scales = Annotated[tuple[float, ...], BeforeValidator(read_scales)]
+Scales = Annotated[tuple[FiniteFloat, ...], BeforeValidator(read_scales)]
 
 
 class LabellingSettings(BaseModel):

@@ -93,6 +93,7 @@ class Score:
             "flip": self.settings.flip,
             "average_scales": list(self.settings.average_scales),
             "window": self.settings.window,
+            "overlap": self.settings.overlap,
         }
         content = {**run, **self.report.to_dict()}
         for observer in self.observers:

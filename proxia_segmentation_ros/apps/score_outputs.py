@@ -1,5 +1,6 @@
 """What a score leaves behind besides figures: a page, and weights with the fitted temperature."""
 
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,20 +24,23 @@ TOLD = {
 }  # fmt: skip
 
 
-def check_outputs(settings: ScoreSettings) -> None:
-    """Tell before the work that its results could not be written.
+def check_outputs(settings: ScoreSettings, out: Path | None = None) -> None:
+    """Tell before the work that its results, `out` for the JSON among them, can't be written.
 
     Raises:
-        InputError: the page's path is a folder.
+        InputError: a path is a folder or lies in a file, or two results have the same.
         WeightsError: the weights are none of ours, or the calibrated ones would have another
             suffix or lie among the shipped ones.
     """
-    if settings.page and Path(settings.page).is_dir():
-        raise InputError.from_parts(
-            f"page {settings.page!r} is a folder",
-            "a file",
-            f"write {str(Path(settings.page, 'page.html'))!r}",
-        )
+    paths = {"page": settings.page, "save_calibrated": settings.save_calibrated, "out": out or ""}
+    taken: dict[Path, str] = {}
+    for name, path in ((name, Path(path)) for name, path in paths.items() if path):
+        _check_place(name, path)
+        other = taken.setdefault(path.resolve(), name)
+        if other != name:
+            raise InputError.from_parts(
+                f"{other} and {name} are both {str(path)!r}", "a file for each", f"rename {name}"
+            )
     if settings.save_calibrated:
         check_copy(settings.weights, settings.save_calibrated)
 
@@ -101,7 +105,30 @@ def describe_run(score: Score, card: ModelCard) -> list[tuple[str, str]]:
         for name, value in settings
         if name not in TOLD and value != type(settings).model_fields[name].default
     ]
+    data = settings.data
+    others += [(f"data, {name}", _show(value)) for name, value in data.options.items()]
+    if data.long_side:
+        others.append(("longer side of images and masks", f"{data.long_side} pixels"))
     return told + others
+
+
+def _check_place(name: str, path: Path) -> None:
+    if path.is_dir():
+        raise InputError.from_parts(
+            f"{name} {str(path)!r} is a folder", "a file", "add the file's name to it"
+        )
+    if path.exists() and not path.is_file():
+        # Files are replaced, not written into: /dev/null would be gone.
+        raise InputError.from_parts(
+            f"{name} {str(path)!r} is a device or a pipe", "a file", f"choose another {name}"
+        )
+    in_the_way = next((one for one in path.parents if one.exists() and not one.is_dir()), None)
+    if in_the_way is not None:
+        raise InputError.from_parts(
+            f"{name} {str(path)!r} lies in {str(in_the_way)!r}, which is no folder",
+            "a path through folders",
+            f"choose another {name}",
+        )
 
 
 def _find(score: Score, kind: type[Kind]) -> Kind | None:
@@ -128,7 +155,7 @@ def _name_data(settings: ScoreSettings) -> str:
     if data.dataset != FOLDERS:
         return f"{data.dataset} {data.split}"
     # The last two folders: the first of them is often the data set's name.
-    return "/".join(Path(data.images).parts[-2:])
+    return "/".join(Path(os.path.abspath(data.images)).parts[-2:])
 
 
 def _place_data(settings: ScoreSettings) -> str:

@@ -14,6 +14,8 @@ from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import load_label_set
 
 FOLDERS = "folders"
+# What opens a data set beside its options, and the settings of these.
+SETTINGS_OF_THEIR_OWN = {"name": "dataset", "root": "root", "split": "split"}
 # A page of more of them takes long to load.
 MOST_PICTURES = 40
 
@@ -63,13 +65,29 @@ class ScoreData(BaseModel):
                 f"no data.{name} with it",
                 f"leave {name} away, or change data.dataset",
             )
+        self._check_options()
         return self
+
+    def _check_options(self) -> None:
+        for option, name in SETTINGS_OF_THEIR_OWN.items():
+            if option in self.options:
+                raise ConfigError.from_parts(
+                    f"data.options.{option} is {self.options[option]!r}",
+                    f"no option {option!r} of a data set",
+                    f"set data.{name}, or write --{name}",
+                )
 
     def describe(self) -> dict[str, Any]:
         """Return what was scored, for JSON."""
         if self.dataset == FOLDERS:
-            return {"images_dir": self.images}
-        return {"images_dir": self.root, "dataset": self.dataset, "split": self.split}
+            return {"images_dir": self.images, "long_side": self.long_side}
+        return {
+            "images_dir": self.root,
+            "dataset": self.dataset,
+            "split": self.split,
+            "options": self.options,
+            "long_side": self.long_side,
+        }
 
     def open(self) -> Dataset:
         """Return the pairs.

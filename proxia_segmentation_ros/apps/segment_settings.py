@@ -30,7 +30,8 @@ EXACT_KINDS = frozenset({"confidence16", PROBABILITIES, ATTENTION})
 
 
 def _read_kinds(value: Any) -> tuple[str, ...]:
-    return parse_kinds(value if isinstance(value, str) else ",".join(map(str, value)))
+    kinds = value if isinstance(value, list | tuple) else ["" if value is None else value]
+    return parse_kinds(",".join(map(str, kinds)))
 
 
 class SegmentSettings(LabellingSettings):

@@ -128,7 +128,7 @@ def _run(context: typer.Context, out: Path | None) -> None:
     from proxia_segmentation_ros.apps.score_outputs import check_outputs, write_outputs
     from proxia_segmentation_ros.cli.progress import show_progress
 
-    check_outputs(settings)
+    check_outputs(settings, out)
     with show_progress(is_quiet=not _is_first()) as progress:
         result = score(settings, progress)
     if _is_first():
@@ -147,5 +147,6 @@ def _show(score: "Score", out: Path | None) -> None:
     text = json.dumps(score.to_dict(), indent=2)
     print(text)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n", encoding="utf-8")
+        from proxia_segmentation_ros.apps.dump_layout import write_whole
+
+        write_whole(out, f"{text}\n".encode())

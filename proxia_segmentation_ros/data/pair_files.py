@@ -36,7 +36,10 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing or no image.
     """
-    image_bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    # By its bytes: OpenCV ends the process over a name that is no UTF-8.
+    content = path.read_bytes() if path.is_file() else b""
+    mode = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image_bgr = cv2.imdecode(np.frombuffer(content, np.uint8), mode) if content else None
     if image_bgr is None:
         raise InputError.from_parts(
             f"image {str(path)!r} can't be read", "a PNG or JPEG file", "check the file"

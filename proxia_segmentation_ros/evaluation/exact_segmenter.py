@@ -5,7 +5,8 @@ request, and holds full-size maps of all classes only where they are asked for.
 Shape legend: N images, K classes, H rows, W columns, C colour channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -128,7 +129,7 @@ class ExactSegmenter:
         input_hw = (image_HWC.shape[0], image_HWC.shape[1])
         _check_size("output_size", output_size, ("input",))
         output_hw = parse_size(output_size) or input_hw
-        with torch.inference_mode():
+        with torch.inference_mode(), _keep_float32():
             image_NCHW = self._normalise(resize_image(image_HWC, self._choose_size(input_hw)))
             logits, attention = self._run(image_NCHW, with_attention=wanted.attention)
             attention_HW = {
@@ -226,6 +227,18 @@ class ExactSegmenter:
             logits[0].cpu().numpy() if wanted.logits else None,
             attention_HW,
         )
+
+
+@contextmanager
+def _keep_float32() -> Iterator[None]:
+    """Keep cuDNN from rounding to TF32, of 10 bits, which torch lets it do by default."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32
+    cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before
 
 
 def _label_by_class(

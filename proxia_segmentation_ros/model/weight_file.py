@@ -7,6 +7,7 @@ which holds the card as a string, and the tensors, whose places count from the h
 import json
 import os
 import struct
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -93,7 +94,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             "choose another path",
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _replace_card(path: Path, card: ModelCard) -> bytes:

@@ -127,7 +127,7 @@ def read_overrides(overrides: Sequence[str], origin: str = "--set") -> Layer:
     Raises:
         ConfigError: one has no value, or one that is no YAML.
     """
-    return Layer(origin, [_read_override(one) for one in overrides])
+    return Layer(origin, [_read_override(one, origin) for one in overrides])
 
 
 def _read_of_command(name_or_path: str | Path | None, command: str) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _read_of_command(name_or_path: str | Path | None, command: str) -> dict[str,
         return {}
     name = str(name_or_path)
     raw = _read_raw(name, command)
-    found = raw.pop(COMMAND, TRAIN)
+    found = str(raw.pop(COMMAND, TRAIN))
     if found != command:
         others = f"run `proxia {USES[found]} {name}`" if found in USES else "correct it"
         raise ConfigError.from_parts(
@@ -212,11 +212,11 @@ def _read_text(name_or_path: str, command: str) -> str:
     return entry.read_text(encoding="utf-8")
 
 
-def _read_override(override: str) -> Assignment:
+def _read_override(override: str, origin: str) -> Assignment:
     name, separator, value = override.partition("=")
     if not separator:
         raise ConfigError.from_parts(
-            f"override {override!r} has no value", "key=value", "write --set steps=1000"
+            f"override {override!r} has no value", "name=value", f"write {origin} NAME=VALUE"
         )
     try:
         return name.strip(), yaml.safe_load(value)

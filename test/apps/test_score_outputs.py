@@ -1,6 +1,9 @@
 """What a score leaves: a page that is the same each time, and weights that robots can load."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -91,6 +94,35 @@ def test_page_tells_settings_that_are_not_the_default(folders, tmp_path):
     assert "page.html" not in page.read_text()
 
 
+def test_page_of_images_in_the_folder_at_hand_names_it(folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(folders[0])
+    settings = set_up((".", "../masks"), page=str(tmp_path / "page.html"))
+    write_outputs(score(settings, Silence()))
+    title = f"<h1>synthetic on {tmp_path.name}/images</h1>"
+    assert title in (tmp_path / "page.html").read_text()
+
+
+def test_names_that_are_no_utf8_are_scored_in_a_process_that_lives_on(folders, tmp_path):
+    for folder in folders:
+        (folder / NAMES[0]).rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))
+    page = tmp_path / "page.html"
+    options = ["--weights", "synthetic", "--size", "64x48", "--page", page]
+    command = ["-m", "proxia_segmentation_ros.cli", "evaluate", *folders, *options]
+    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "<h3>caf?.png</h3>" in page.read_text()
+
+
+def test_page_tells_what_was_made_of_the_data(folders, tmp_path):
+    page = tmp_path / "page.html"
+    options = {"images": "images", "masks": "masks", "label_set": "camvid"}
+    data = ScoreData(dataset="folder", root=str(tmp_path), options=options, long_side=48)
+    settings = ScoreSettings(data=data, weights="synthetic", size="64x48", page=str(page))
+    write_outputs(score(settings, Silence()))
+    assert "<dt>data, masks</dt><dd>masks</dd>" in page.read_text()
+    assert "<dt>longer side of images and masks</dt><dd>48 pixels</dd>" in page.read_text()
+
+
 def test_fitted_weights_label_the_same_with_other_confidence(folders, tmp_path):
     target = tmp_path / "fitted.safetensors"
     done = score(set_up(folders, save_calibrated=str(target)), Silence())
@@ -131,7 +163,20 @@ def test_outputs_that_can_not_be_written_are_told_before_the_work(folders, tmp_p
         check_outputs(set_up(folders, save_calibrated=str(tmp_path / "a.pth")))
     with pytest.raises(WeightsError, match="the package ships"):
         check_outputs(set_up(folders, save_calibrated=str(find_weights("default"))))
-    check_outputs(set_up(folders, page=str(tmp_path / "p"), save_calibrated="a.safetensors"))
+    folder, in_file = tmp_path / "folder.safetensors", tmp_path / "images" / NAMES[0] / "x"
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"save_calibrated .* is a folder"):
+        check_outputs(set_up(folders, save_calibrated=str(folder)))
+    with pytest.raises(InputError, match=r"out .* is a folder"):
+        check_outputs(set_up(folders), tmp_path)
+    with pytest.raises(InputError, match=r"page .* which is no folder"):
+        check_outputs(set_up(folders, page=str(in_file)))
+    with pytest.raises(InputError, match="is a device or a pipe"):
+        check_outputs(set_up(folders, page="/dev/null"))
+    with pytest.raises(InputError, match="page and out are both"):
+        check_outputs(set_up(folders, page="a/b.html"), Path("a/../a/b.html"))
+    options = {"page": str(tmp_path / "new" / "p"), "save_calibrated": "a.safetensors"}
+    check_outputs(set_up(folders, **options), tmp_path / "p.json")
 
 
 @pytest.mark.parametrize(
@@ -161,6 +206,33 @@ def test_command_writes_page_and_weights(folders, tmp_path, monkeypatch, capsys)
     assert text.count('<article class="worst">') == 1
     assert f"{read_card(weights).temperature:.4f}" in out
     assert read_card(weights).temperature != 1.0
+
+
+@pytest.mark.parametrize("place", ["", "images/b.png/x.json"])
+def test_command_tells_at_once_that_figures_can_not_be_written(
+    folders, tmp_path, monkeypatch, capsys, place
+):
+    code, out, complaint = call(monkeypatch, capsys, *folders, "--out", tmp_path / place)
+    assert (code, out) == (3, "")
+    assert complaint.startswith("proxia: out ")
+
+
+def test_command_leaves_old_figures_whole_where_the_disk_is_full(
+    folders, tmp_path, monkeypatch, capsys
+):
+    def write_half(path, content):
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "score.json"
+    out.write_text("old")
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    options = ["--weights", "synthetic", "--size", "64x48", "--out", out]
+    code, shown, complaint = call(monkeypatch, capsys, *folders, *options)
+    assert (code, out.read_text()) == (3, "old")
+    assert "mean_iou" in shown
+    assert "can't be written (No space left on device)" in complaint
 
 
 def test_command_refuses_shipped_weights_as_a_target(folders, monkeypatch, capsys):

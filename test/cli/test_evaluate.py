@@ -132,6 +132,7 @@ def test_windows_narrow_what_the_network_sees(
         size = ["--size", "input", "--exact", "--window", window]
         call(monkeypatch, "evaluate", *name_data(root), *size, "--out", path)
         found[window] = json.loads(path.read_text())
+        assert found[window]["overlap"] == 0.25
         assert found[window].pop("window") == window
     assert found["96x48"] == found[""] != found["48x48"]
 
@@ -145,6 +146,7 @@ def test_longer_side_is_resized_for_image_and_mask(
         size = ["--size", "input", "--exact", "--set", f"data.long_side={long_side}"]
         call(monkeypatch, "evaluate", *name_data(root), *size, "--out", path)
         scored[long_side] = json.loads(path.read_text())
+        assert scored[long_side]["long_side"] == long_side
     whole, half = scored.values()
     # The sample's blocks have sides of 8 pixels.
     assert whole["pixels"] == 4 * half["pixels"] > 0
@@ -169,6 +171,7 @@ def test_options_of_a_data_set_are_its_own(
     call(monkeypatch, "evaluate", *paths, *weights, "--out", tmp_path / "paths.json")
     one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("named", "paths"))
     assert (one.pop("dataset"), one.pop("split")) == ("folder", "val")
+    assert one.pop("options") == {"label_set": "cityscapes", "images": "a", "masks": "b"}
     assert one.pop("images_dir") != two.pop("images_dir")
     assert one == two
     assert one["images"] == 1

@@ -131,6 +131,12 @@ def test_own_recipe_is_read_and_nothing_is_labelled_without_need(
         (["evaluate", "a", "b", "--set", "sise=4"], "setting sise is unknown"),
         (["evaluate", "a", "b", "--overlap", "0.5"], "overlap is 0.5 without windows"),
         (["evaluate", "a", "b", "--boundary", "-1"], "setting boundary is -1.0; expected greater"),
+        (["evaluate", "a", "b", "--option", "c"], "has no value; expected name=value; write --opt"),
+        (["evaluate", "--dataset", "camvid", "--option", "split=val"], "data.options.split is 'v"),
+        (["evaluate", "--dataset", "camvid", "--option", "name=ade20k"], "or write --dataset"),
+        (["evaluate", "a", "b", "--scales", "nan,1.0"], "is nan; expected a finite number"),
+        (["segment", "x", "-o", "y", "--set", "write="], "what to write is nothing"),
+        (["segment", "x", "-o", "y", "--set", "write=3"], "of unknown kind '3'"),
         (["segment", "-o", "out"], "setting path is not given"),
         (["segment", "x", "--set", "alpha=2", "-o", "y"], "setting alpha is 2; expected less"),
     ],
@@ -145,6 +151,16 @@ def test_mistakes_are_one_sentence_that_says_what_to_do(
     assert (code, out) == (2, "")
     assert sentence in err
     assert err.count("\n") == 1
+
+
+def test_recipe_of_no_command_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("command: [segment]\n")
+    code, _, err = call(monkeypatch, capsys, "segment", "x", "-o", "y", "--recipe", path)
+    assert code == 2
+    assert "expected one of `proxia segment`" in err
 
 
 def list_defaults(settings: type[BaseModel]) -> dict[str, Any]:

@@ -230,3 +230,16 @@ def test_windows_show_what_the_network_sees_in_each(
 def test_windows_of_a_shrunk_image_are_refused(single: str) -> None:
     with pytest.raises(ConfigError, match=r"size is .card. with windows.*--size input"):
         ExactSegmenter(single, Averaging(), windows=Windows((64, 64), 0.25))
+
+
+@pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True)])
+def test_convolutions_are_not_rounded_to_tf32(single: str, averaging: Averaging) -> None:
+    segmenter = ExactSegmenter(single, averaging, size="input")
+    first = next(one for one in segmenter._graph.modules() if isinstance(one, torch.nn.Conv2d))
+    cudnn = torch.backends.cudnn
+    seen: set[bool] = set()
+    first.register_forward_pre_hook(lambda *_: seen.add(cudnn.allow_tf32))
+    before = cudnn.allow_tf32
+    segmenter.segment(IMAGE_HWC)
+    assert seen == {False}
+    assert cudnn.allow_tf32 == before

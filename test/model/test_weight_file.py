@@ -118,3 +118,8 @@ def test_other_suffixes_are_refused(saved: Path, tmp_path: Path) -> None:
     foreign.write_bytes(b"")
     with pytest.raises(WeightsError, match="proxia convert"):
         copy_with_temperature(foreign, tmp_path / "copy.safetensors", 2.0)
+
+
+def test_file_in_the_place_of_a_folder_is_named(saved: Path) -> None:
+    with pytest.raises(WeightsError, match="can't be written"):
+        copy_with_temperature(saved, saved / "copy.safetensors", 2.0)
