@@ -3,13 +3,13 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
 
 from proxia_segmentation_ros.apps.image_files import InputFile
 from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.model.whole_file import write_whole_file
 
 PICTURES = ("overlay", "colored", "labels", "composite", "errors", "confidence", "confidence16")
 PROBABILITIES, ATTENTION = "probabilities", "attention"
@@ -123,17 +123,11 @@ def write_whole(path: Path, content: bytes, remedy: str = "choose another --out"
     Raises:
         InputError: it can't be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_whole_file(path, content)
     except OSError as error:
         raise InputError.from_parts(
             f"{str(path)!r} can't be written ({error.strerror})",
             "a folder with room that is writable",
             remedy,
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

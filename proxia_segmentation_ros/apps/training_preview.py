@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from proxia_segmentation_ros.apps.dump_layout import write_whole
 from proxia_segmentation_ros.data.dataset import Pair
-from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.render import draw_legend, draw_overlay
 
@@ -45,16 +45,8 @@ def write_preview(recipe: "Recipe", path: Path) -> int:
         unlabeled_id=label_set.unlabeled_id,
     )
     sheet_HWC = draw_sheet([pairs[index] for index in range(PAIRS)], label_set)
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = cv2.imencode(".png", cv2.cvtColor(sheet_HWC, cv2.COLOR_RGB2BGR))[1]
-    try:
-        path.write_bytes(content.tobytes())
-    except OSError as error:
-        raise InputError.from_parts(
-            f"preview {str(path)!r} can't be written ({error.strerror})",
-            "a file in a folder with room",
-            "choose another --preview",
-        ) from error
+    write_whole(path, content.tobytes(), "choose another --preview")
     return PAIRS
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from proxia_segmentation_ros.model.whole_file import write_whole_file
+
 logger = logging.getLogger(__name__)
 
 CacheKey: TypeAlias = Mapping[str, str | int | float | list[int] | list[float]]
@@ -61,8 +63,8 @@ class CompiledCache:
         sidecar = {"key": dict(key), "sha256": hashlib.sha256(blob).hexdigest()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _write_atomically(blob_path, blob)
-            _write_atomically(sidecar_path, json.dumps(sidecar, indent=1).encode())
+            write_whole_file(blob_path, blob)
+            write_whole_file(sidecar_path, json.dumps(sidecar, indent=1).encode())
         except OSError as error:
             if not self._is_warned:
                 self._is_warned = True
@@ -88,13 +90,3 @@ class CompiledCache:
 
 def _to_json(key: CacheKey) -> str:
     return json.dumps(dict(key), sort_keys=True)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -5,9 +5,7 @@ which holds the card as a string, and the tensors, whose places count from the h
 """
 
 import json
-import os
 import struct
-from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from proxia_segmentation_ros.model.card import (
     list_shipped_weights,
     read_card,
 )
+from proxia_segmentation_ros.model.whole_file import write_whole_file
 
 LENGTH_BYTES = 8
 METADATA_KEY = "__metadata__"
@@ -79,23 +78,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         WeightsError: it can't be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_whole_file(path, content, outlives_power=True)
     except OSError as error:
         raise WeightsError.from_parts(
             f"weight file {str(path)!r} can't be written ({error.strerror})",
             "a folder with room that is writable",
             "choose another path",
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _replace_card(path: Path, card: ModelCard) -> bytes:
