@@ -75,6 +75,7 @@ def test_randaugment_is_set_by_file_and_override(tmp_path: Path) -> None:
     [
         ("augmentation.randaugment.operations=0", "operations is 0; expected greater than or"),
         ("augmentation.randaugment.magnitude=31", "magnitude is 31; expected less than or equal"),
+        ("augmentation.scale_min=3", "scale_min is 3.0; expected at most augmentation.scale_max"),
         ("augmentation.blur=0", "blur_sigma is .* does not use.*change augmentation.blur"),
     ],
 )
