@@ -70,6 +70,21 @@ class AugmentationSettings(BaseModel):
     noise: float = Field(default=0.02, ge=0, le=0.2, description="largest noise, 1 is white")
 
     @model_validator(mode="after")
+    def _check_scales(self) -> Self:
+        """Refuse scales that can't be drawn.
+
+        Raises:
+            ConfigError: `scale_min` is above `scale_max`.
+        """
+        if self.scale_min > self.scale_max:
+            raise ConfigError.from_parts(
+                f"recipe setting augmentation.scale_min is {self.scale_min}",
+                f"at most augmentation.scale_max, {self.scale_max}",
+                "correct the recipe or the --set option",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_blur(self) -> Self:
         """Refuse a blur that can't be drawn or can't act.
 

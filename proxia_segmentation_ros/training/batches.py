@@ -17,7 +17,11 @@ import torch
 from torch import Tensor
 
 from proxia_segmentation_ros.data.dataset import Pair
-from proxia_segmentation_ros.training.processes import count_processes, get_rank
+from proxia_segmentation_ros.training.processes import (
+    count_local_processes,
+    count_processes,
+    get_rank,
+)
 
 STEPS_AHEAD = 2
 # uint8 images_NHWC and int64 labels_NHW.
@@ -70,7 +74,7 @@ class BatchDrawer:
         return [batch * size + slot for batch in batches for slot in range(size)]
 
     def _count_threads(self) -> int:
-        cores = max(1, (os.cpu_count() or 1) // count_processes())
+        cores = max(1, (os.cpu_count() or 1) // count_local_processes())
         return min(cores, self._batch_size * self._accumulate * STEPS_AHEAD)
 
     def _join(self, futures: Sequence["Future[Pair]"]) -> list[Batch]:

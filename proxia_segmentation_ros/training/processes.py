@@ -22,6 +22,11 @@ def count_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def count_local_processes() -> int:
+    """Return how many of them share this machine's cores."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or count_processes()
+
+
 def get_rank() -> int:
     """Return the place of this process among them, from 0."""
     return dist.get_rank() if count_processes() > 1 else 0

@@ -198,6 +198,9 @@ class Recipe(_Settings):
 
     def _refuse_idle_data(self) -> None:
         data = self.data
+        if data.folder_weight == 0:
+            for name in _OF_FILES:
+                self._refuse_unless_default(name, "data.folder_weight", data.folder_weight)
         if data.class_uniform is None:
             self._refuse("data.coarse_dataset", "", "data.class_uniform", "none")
         if not data.coarse_dataset:
@@ -206,18 +209,19 @@ class Recipe(_Settings):
         for name in _OF_NAMED if data.dataset == FOLDER else _OF_FOLDER:
             self._refuse_unless_default(name, "data.dataset", data.dataset)
 
-    def _refuse_unless_default(self, name: str, owner: str, choice: str) -> None:
+    def _refuse_unless_default(self, name: str, owner: str, choice: object) -> None:
         default = DataSettings.model_fields[name].get_default(call_default_factory=True)
         self._refuse(f"data.{name}", default, owner, choice)
 
-    def _refuse(self, name: str, neutral: object, owner: str, choice: str) -> None:
+    def _refuse(self, name: str, neutral: object, owner: str, choice: object) -> None:
         part, leaf = name.split(".")
         settings = getattr(self, part)
         value = getattr(settings, leaf)
         if leaf not in settings.model_fields_set or value == neutral:
             return
+        shown = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         raise ConfigError.from_parts(
-            f"recipe setting {name} is {value!r}, which {owner} {choice!r} does not use",
+            f"recipe setting {name} is {shown!r}, which {owner} {choice!r} does not use",
             f"{neutral!r} or no such line with it ({_ACTS[name]})",
             f"remove {name} from the recipe or change {owner}",
         )
@@ -230,12 +234,14 @@ class Recipe(_Settings):
         return chosen.loss == "cross_entropy" and not is_plain
 
 
+_OF_FILES = ("train_limit", "class_uniform", "long_side")
 _OF_COARSE = ("coarse_root", "coarse_split", "coarse_options")
 _OF_NAMED = ("train_split", "val_split", "options")
 _OF_FOLDER = ("images", "masks", "val_images", "val_masks", "keep_decoded")
 _ACTS = {
     "model.initial_partial": "it acts with initial weights",
     "data.coarse_dataset": "it acts with class_uniform",
+    **{f"data.{name}": "it acts with a folder_weight above 0" for name in _OF_FILES},
     **{f"data.{name}": "it acts with a coarse data set" for name in _OF_COARSE},
     **{f"data.{name}": "it acts with a named data set" for name in _OF_NAMED},
     **{f"data.{name}": "it acts with data set folder" for name in _OF_FOLDER},

@@ -18,6 +18,8 @@ def make_smoke_overrides(recipe: Recipe) -> list[str]:
     """Return the settings that make a recipe short and its weights tell that they are no good."""
     height, width = (min(side, 64) for side in recipe.augmentation.crop_hw)
     frame_height, frame_width = (min(side, 96) for side in recipe.data.synthetic_size_hw)
+    # Of a large data set the centroids alone would take minutes.
+    limit = min(recipe.data.train_limit or SMOKE_PAIRS, SMOKE_PAIRS)
     return [
         f"model.name={recipe.model.name}{SMOKE_SUFFIX}",
         "model.training_data=a smoke run of a few steps, of no use but to test the training",
@@ -25,8 +27,7 @@ def make_smoke_overrides(recipe: Recipe) -> list[str]:
         f"augmentation.crop_hw=[{height}, {width}]",
         f"data.synthetic_size_hw=[{frame_height}, {frame_width}]",
         "data.synthetic_frames=8",
-        # Of a large data set the centroids alone would take minutes.
-        f"data.train_limit={min(recipe.data.train_limit or SMOKE_PAIRS, SMOKE_PAIRS)}",
+        *([f"data.train_limit={limit}"] if recipe.data.folder_weight > 0 else []),
         "optimiser.warmup_steps=2",
         "steps=4",
         "batch_size=2",

@@ -15,8 +15,9 @@ from torch.autograd.function import once_differentiable
 from proxia_segmentation_ros.training.processes import add_up, count_processes
 
 LEAST_WEIGHT = 1e-12
-# The logarithm of less is not finite; the gradient does not need it.
-LEAST_PROBABILITY = 1e-38
+# Less may count as 0 (torch.set_flush_denormal), whose logarithm is not finite; the gradient does
+# not need it.
+LEAST_PROBABILITY = torch.finfo(torch.float32).tiny
 
 
 class SoftmaxLosses(NamedTuple):

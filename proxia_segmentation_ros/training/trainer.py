@@ -20,6 +20,7 @@ from proxia_segmentation_ros.training.branch_head import compute_outputs
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint, save_checkpoint
 from proxia_segmentation_ros.training.losses import balance_classes
 from proxia_segmentation_ros.training.objective import Objective
+from proxia_segmentation_ros.training.optimisers import load_moments
 from proxia_segmentation_ros.training.optimisers import make_optimiser as make_optimiser
 from proxia_segmentation_ros.training.precision import choose_dtype
 from proxia_segmentation_ros.training.processes import (
@@ -154,7 +155,7 @@ class Trainer:
         )
         self.model.load_state_dict(state["model"])
         self._average.load_state_dict(state["average"])
-        self._load_optimiser(state["optimiser"])
+        load_moments(self._optimiser, state["optimiser"])
         if state.get("scaler"):
             self._scaler.load_state_dict(state["scaler"])
         self.step = int(state["step"])
@@ -165,13 +166,6 @@ class Trainer:
             self._save_best()
         for note in notes:
             self._log.add({"step": self.step, "note": note})
-
-    def _load_optimiser(self, state: dict[str, Any]) -> None:
-        """Take the moments of a checkpoint; decay and momentum stay the recipe's."""
-        groups = [{**group} for group in self._optimiser.param_groups]
-        self._optimiser.load_state_dict(state)
-        for loaded, group in zip(self._optimiser.param_groups, groups, strict=True):
-            loaded.update(group)
 
     def run(self, *, stop_step: int | None = None, saves_at_stop: bool = True) -> dict[str, Any]:
         """Train to `stop_step` (default: the recipe's end); return the best validation row.

@@ -65,6 +65,18 @@ def test_two_processes_share_the_batches_of_one(monkeypatch: pytest.MonkeyPatch)
     assert sorted(places) == whole.list_places(5)
 
 
+def test_processes_share_the_cores_of_their_own_machine_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 32)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 16)
+    drawer = BatchDrawer(NumberedPairs(), batch_size=8, accumulate=1)
+    assert drawer._count_threads() == 2
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert drawer._count_threads() == 4
+
+
 def test_no_more_is_drawn_than_needed_soon() -> None:
     pairs = NumberedPairs()
     steps = BatchDrawer(pairs, batch_size=1, accumulate=1).iterate(0, 100)

@@ -75,6 +75,7 @@ def test_randaugment_is_set_by_file_and_override(tmp_path: Path) -> None:
     [
         ("augmentation.randaugment.operations=0", "operations is 0; expected greater than or"),
         ("augmentation.randaugment.magnitude=31", "magnitude is 31; expected less than or equal"),
+        ("augmentation.scale_min=3", "scale_min is 3.0; expected at most augmentation.scale_max"),
         ("augmentation.blur=0", "blur_sigma is .* does not use.*change augmentation.blur"),
     ],
 )
@@ -173,6 +174,12 @@ def test_recipes_of_the_reference_have_its_values() -> None:
     [
         (["data.options={cross_validation: 1}"], "data.dataset 'folder' does not use"),
         (["data.coarse_dataset=cityscapes_coarse"], "coarse_dataset is 'cityscapes_coarse'"),
+        (["data.train_limit=5"], "train_limit is 5, which data.folder_weight 0.0 does not use"),
+        (
+            ["data.class_uniform.share=0.5"],
+            r"class_uniform is \{.*acts with a folder_weight above 0",
+        ),
+        (["data.long_side=300"], "long_side is 300, which data.folder_weight 0.0"),
         (["data.coarse_root=x"], "data.coarse_root is 'x', which data.coarse_dataset '' does not"),
         (["data.coarse_split=x"], "coarse_split is 'x'"),
         (["data.coarse_options={auto_labels: x}"], "coarse_options is {'auto_labels': 'x'}"),

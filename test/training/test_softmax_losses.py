@@ -66,6 +66,17 @@ def test_hopeless_pixel_still_pulls_with_all_its_weight() -> None:
     assert logits.grad.flatten().tolist() == [1.0, -1.0]
 
 
+def test_hopeless_pixel_costs_a_finite_amount_without_denormal_numbers() -> None:
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor always computes with denormal numbers")
+    try:
+        logits = torch.tensor([[400.0, 0.0]]).view(1, 2, 1, 1)
+        losses = compute_softmax_losses(logits, torch.ones(1, 1, 1).long(), 255, with_jaccard=True)
+    finally:
+        torch.set_flush_denormal(False)
+    assert 80 < losses.cross_entropy < 100
+
+
 def test_half_precision_logits_get_gradients_of_their_type() -> None:
     logits, labels = make_case()
     half = logits.detach().bfloat16().requires_grad_()
