@@ -4,7 +4,6 @@
 # ruff: noqa: ARG001
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +24,7 @@ from proxia_segmentation_ros.cli.options import (
     Weights,
     Window,
 )
-from proxia_segmentation_ros.cli.recipes import read_settings, read_typed
+from proxia_segmentation_ros.cli.recipes import is_first_process, read_settings, read_typed
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.score import Score
@@ -129,17 +128,12 @@ def _run(context: typer.Context, out: Path | None) -> None:
     from proxia_segmentation_ros.cli.progress import show_progress
 
     check_outputs(settings, out)
-    with show_progress(is_quiet=not _is_first()) as progress:
+    with show_progress(is_quiet=not is_first_process()) as progress:
         result = score(settings, progress)
-    if _is_first():
+    if is_first_process():
         _show(result, out)
         for line in write_outputs(result):
             print(line)
-
-
-def _is_first() -> bool:
-    """Whether this is the process that speaks, of those that torchrun started."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _show(score: "Score", out: Path | None) -> None:

@@ -1,5 +1,6 @@
 """Settings of a command: those of a recipe, of `--set`, and of the options that were typed."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,6 +56,11 @@ def read_settings(
         show_settings(explain_settings(model, command, recipe, layers))
         return None
     return load_settings(model, command, recipe, layers)
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that speaks, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def show_settings(settings: "Sequence[ResolvedSetting]") -> None:

@@ -1,6 +1,5 @@
 """`proxia train`: weights from a recipe."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from proxia_segmentation_ros.cli.options import RecipeOption, Set
-from proxia_segmentation_ros.cli.recipes import show_settings
+from proxia_segmentation_ros.cli.recipes import is_first_process, show_settings
 from proxia_segmentation_ros.errors import ConfigError
 
 Tick = Callable[[int, int], None]
@@ -94,7 +93,7 @@ def _run_smoke(recipe: str, overrides: list[str], folder: Path, *, resume: bool)
     path = run_smoke(
         recipe, overrides, out=folder.with_name(folder.name + SMOKE_SUFFIX), report=_print_row
     )
-    if _is_first():
+    if is_first_process():
         print(f"smoke run passed; its weights are of no use: {path}")
 
 
@@ -113,13 +112,8 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
             tick=tick,
             report_centroids=report_centroids,
         )
-    if _is_first():
+    if is_first_process():
         print(f"best weights: {path}")
-
-
-def _is_first() -> bool:
-    """Whether this is the process that speaks, of those that torchrun started."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
@@ -128,7 +122,7 @@ def show_steps() -> Iterator[tuple[Tick, Tick]]:
 
     The second callback counts images whose centroids are found before, by a bar of its own.
     """
-    if not (_is_first() and sys.stdout.isatty()):
+    if not (is_first_process() and sys.stdout.isatty()):
         yield _show_nothing, _show_nothing
         return
     from rich.progress import (

@@ -77,12 +77,10 @@ def test_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "deep" / "a.png"
     write_whole(path, b"old")
 
-    def fail(self: Path, content: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(content[:2])
+    def fail(self: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(InputError, match="No space left"):
         write_whole(path, b"newer")
     assert path.read_bytes() == b"old"

@@ -34,5 +34,5 @@ def test_old_content_stays_where_the_new_can_not_be_written(
 
 def test_path_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(FileExistsError):
         write_whole_file(tmp_path / "file" / "below", b"new")
