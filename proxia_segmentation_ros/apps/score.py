@@ -87,7 +87,7 @@ class Score:
             "weights": self.settings.weights,
             **self.settings.data.describe(),
             "backend": self.backend,
-            "precision": self.precision,
+            "arithmetic": self.precision,
             "size": self.settings.size,
             "scales": list(self.settings.scales),
             "flip": self.settings.flip,
@@ -116,7 +116,7 @@ def score(settings: ScoreSettings, progress: Progress) -> Score:
         WeightsError: the weights can't be loaded.
         ConfigError: scales, size, backend or precision don't fit the weights or each other.
     """
-    pairs = settings.data.open()
+    pairs = settings.data.open(read_card(settings.weights).to_label_set())
     observers = make_observers(settings, pairs.label_set)
     with join_team() as team:
         segmenter = _open_segmenter(settings, observers)

@@ -6,12 +6,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from proxia_segmentation_ros.apps.dump_truth import choose_label_set
 from proxia_segmentation_ros.apps.labelling import LabellingSettings
 from proxia_segmentation_ros.data.dataset import Dataset
 from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
 from proxia_segmentation_ros.data.folder import ImageMaskFolder
 from proxia_segmentation_ros.errors import ConfigError
-from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.labels import LabelSet
 
 FOLDERS = "folders"
 # What opens a data set beside its options, and the settings of these.
@@ -28,7 +29,8 @@ class ScoreData(BaseModel):
     images: str = Field(default="", description="folder of images, of folders")
     labels: str = Field(default="", description="folder of masks of the same names, of folders")
     label_set: str = Field(
-        default="camvid", description="shipped name or YAML file, of the masks of folders"
+        default="",
+        description="shipped name or YAML file, of the masks of folders; empty is the weights' own",
     )
     dataset: str = Field(default=FOLDERS, description="folders, or the name of a data set")
     root: str = Field(default=".", description="folder of a named data set")
@@ -89,16 +91,16 @@ class ScoreData(BaseModel):
             "long_side": self.long_side,
         }
 
-    def open(self) -> Dataset:
-        """Return the pairs.
+    def open(self, own: LabelSet) -> Dataset:
+        """Return the pairs; `own` are the weights' classes.
 
         Raises:
-            ConfigError: no such data set, option or label set.
+            ConfigError: no such data set, option or label set, or folders of other classes.
             InputError: a folder or file is missing.
         """
         if self.dataset != FOLDERS:
             return open_dataset(self.dataset, self.root, self.split, **self.options)
-        label_set = load_label_set(self.label_set)
+        label_set = choose_label_set(own, self.label_set)
         return ImageMaskFolder(Path(self.images), Path(self.labels), label_set)
 
 

@@ -4,6 +4,7 @@
 # ruff: noqa: ARG001
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +41,8 @@ DataSetOption = Annotated[
     typer.Option(help="Option of the data set; may be given often.", metavar="NAME=VALUE"),
 ]
 MaskLabelSet = Annotated[
-    str, typer.Option(help="Label set of the masks: a shipped name or a YAML file.")
+    str,
+    typer.Option(help="Label set of the masks: a shipped name or a YAML file; else the weights'."),
 ]
 Boundary = Annotated[
     float, typer.Option(help="Score outlines too, found within so many pixels (or diagonals).")
@@ -87,7 +89,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Split of the data set.")] = "val",
     option: DataSetOption = None,
     weights: Weights = "default",
-    label_set: MaskLabelSet = "camvid",
+    label_set: MaskLabelSet = "",
     backend: Backend = "auto",
     precision: Precision = "auto",
     size: NetworkSize = "card",
@@ -139,7 +141,9 @@ def _run(context: typer.Context, out: Path | None) -> None:
 def _show(score: "Score", out: Path | None) -> None:
     print(score.to_text())
     text = json.dumps(score.to_dict(), indent=2)
-    print(text)
+    if not sys.stdout.isatty():
+        # A person has seen the table.
+        print(text)
     if out is not None:
         from proxia_segmentation_ros.apps.dump_layout import write_whole
 

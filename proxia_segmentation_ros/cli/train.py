@@ -1,9 +1,13 @@
 """`proxia train`: weights from a recipe."""
 
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +45,8 @@ def train(
 ) -> None:
     """Train a network by a recipe; torchrun starts it in several processes."""
     recipe = _choose_recipe(name, recipe)
+    # Threads that wait by spinning lose most of a core that another program wants, too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     overrides = list(assignments or [])
     if tensorboard:
         overrides.append("tensorboard=true")
@@ -75,9 +81,14 @@ def _print_settings(recipe: str, overrides: list[str], *, smoke: bool) -> None:
 
 def _write_preview(recipe: str, overrides: list[str], path: Path) -> None:
     from proxia_segmentation_ros.apps.training_preview import write_preview
+    from proxia_segmentation_ros.labels import load_label_set
     from proxia_segmentation_ros.training.recipe import load_recipe
+    from proxia_segmentation_ros.training.sources import describe_training_labels
 
-    count = write_preview(load_recipe(recipe, overrides), path)
+    chosen = load_recipe(recipe, overrides)
+    for sentence in describe_training_labels(chosen.data, load_label_set(chosen.data.label_set)):
+        print(f"note {sentence}")
+    count = write_preview(chosen, path)
     print(f"{count} training pairs: {path}")
 
 
@@ -100,20 +111,55 @@ def _run_smoke(recipe: str, overrides: list[str], folder: Path, *, resume: bool)
 def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> None:
     from proxia_segmentation_ros.training import train_from_recipe
     from proxia_segmentation_ros.training.memory import keep_freed_memory
+    from proxia_segmentation_ros.training.trainer import StopRequest
 
     keep_freed_memory()
-    with show_steps() as (tick, report_centroids):
-        path = train_from_recipe(
-            recipe,
-            overrides,
-            out=folder,
-            resume=resume,
-            report=_print_row,
-            tick=tick,
-            report_centroids=report_centroids,
-        )
+    with show_steps() as (tick, report_centroids), stop_politely(tick) as polite_tick:
+        try:
+            path = train_from_recipe(
+                recipe,
+                overrides,
+                out=folder,
+                resume=resume,
+                report=_print_row,
+                tick=polite_tick,
+                report_centroids=report_centroids,
+            )
+        except StopRequest:
+            print(f"stopped and saved in {folder}; --resume goes on from here")
+            raise KeyboardInterrupt from None
     if is_first_process():
         print(f"best weights: {path}")
+
+
+@contextmanager
+def stop_politely(tick: Tick) -> Iterator[Tick]:
+    """Let the first Ctrl-C end the run after its step, with a checkpoint; the second ends it now.
+
+    Among several processes, which would end at different steps, each Ctrl-C ends them now.
+    """
+    if "WORLD_SIZE" in os.environ:
+        yield tick
+        return
+    from proxia_segmentation_ros.training.trainer import StopRequest
+
+    is_stopped = threading.Event()
+
+    def request(_signal_number: int, _frame: FrameType | None) -> None:
+        is_stopped.set()
+        signal.signal(signal.SIGINT, before)
+        print("stopping after this step; Ctrl-C again stops at once", file=sys.stderr)
+
+    def tick_or_stop(step: int, steps: int) -> None:
+        tick(step, steps)
+        if is_stopped.is_set():
+            raise StopRequest
+
+    before = signal.signal(signal.SIGINT, request)
+    try:
+        yield tick_or_stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -29,7 +29,11 @@ from proxia_segmentation_ros.training.processes import (
 )
 from proxia_segmentation_ros.training.recipe import Recipe, load_recipe
 from proxia_segmentation_ros.training.run_log import Report
-from proxia_segmentation_ros.training.sources import EveryNth, open_validation
+from proxia_segmentation_ros.training.sources import (
+    EveryNth,
+    describe_training_labels,
+    open_validation,
+)
 from proxia_segmentation_ros.training.sources import make_sources as make_sources
 from proxia_segmentation_ros.training.trainer import (
     BEST_NAME,
@@ -191,6 +195,14 @@ def make_trainer(
     )
 
 
+def report_labels(recipe: Recipe, report: Report) -> None:
+    """Report, in the first process, what looks wrong in the training masks."""
+    if get_rank() == 0:
+        label_set = load_label_set(recipe.data.label_set)
+        for sentence in describe_training_labels(recipe.data, label_set):
+            report({"note": sentence})
+
+
 def make_card(recipe: Recipe, scores: dict[str, float]) -> ModelCard:
     """Return the card of a network trained by `recipe`."""
     settings = recipe.model
@@ -224,15 +236,16 @@ def train_from_recipe(
 ) -> Path:
     """Train by a recipe; return the weight file with the best validation score.
 
-    `report` is given every row of the log: `step` with `loss`, with validation scores or with a
-    `note`; `tick(step, steps)` comes after every step, `report_centroids(done, total)` for every
-    image before them, where centroids are found. Processes that torchrun started train together;
-    `report` is called in the first one.
+    `report` is given a `note` of each thing that looks wrong in the masks, then every row of the
+    log: `step` with `loss`, with validation scores or with a `note`; `tick(step, steps)` comes
+    after every step, `report_centroids(done, total)` for every image before them, where centroids
+    are found. Processes that torchrun started train together; `report` is called in the first one.
 
     Raises:
         ConfigError: the recipe is wrong, or `out` holds another run and `resume` is false.
         InputError: training data can't be read.
         WeightsError: `resume` finds no checkpoint in `out`.
+        StopRequest: `tick` raised it; the step is saved.
     """
     recipe = load_recipe(name_or_path, overrides)
     if not resume and (out / LAST_NAME).exists():
@@ -242,6 +255,8 @@ def train_from_recipe(
             "name another folder with --out, or go on with --resume",
         )
     with join_processes(recipe.device):
+        if not resume:
+            report_labels(recipe, report)
         trainer = make_trainer(recipe, out, report, tick, report_centroids)
         if resume:
             trainer.resume()

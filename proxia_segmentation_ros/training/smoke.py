@@ -61,7 +61,11 @@ def run_smoke(
         join_processes,
         wait_for_all,
     )
-    from proxia_segmentation_ros.training.session import make_trainer, train_from_recipe
+    from proxia_segmentation_ros.training.session import (
+        make_trainer,
+        report_labels,
+        train_from_recipe,
+    )
 
     if not out.name.endswith(SMOKE_SUFFIX):
         raise ConfigError.from_parts(
@@ -76,6 +80,7 @@ def run_smoke(
             for name in RUN_FILES:
                 (out / name).unlink(missing_ok=True)
         wait_for_all()
+        report_labels(recipe, report)
         make_trainer(load_recipe(name_or_path, short), out, report).run(stop_step=2)
         wait_for_all()
         path = train_from_recipe(name_or_path, short, out=out, resume=True, report=report)

@@ -12,6 +12,7 @@ from proxia_segmentation_ros.data.dataset import Dataset, FocusedPair
 from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
 from proxia_segmentation_ros.data.first_pairs import FirstPairs
 from proxia_segmentation_ros.data.folder import ImageMaskFolder
+from proxia_segmentation_ros.data.label_census import describe_labels
 from proxia_segmentation_ros.data.mixture import Pair, PairSource, Source
 from proxia_segmentation_ros.data.synthetic import StreetScene
 from proxia_segmentation_ros.errors import ConfigError
@@ -43,6 +44,18 @@ def make_sources(
     if settings.synthetic_weight > 0:
         sources.append(_open_synthetic(settings))
     return sources
+
+
+def describe_training_labels(settings: DataSettings, label_set: LabelSet) -> list[str]:
+    """Return what looks wrong in the training masks, a sentence each.
+
+    Raises:
+        ConfigError: an option is wrong, or its classes are not the recipe's.
+        InputError: a folder or file is missing or can't be read, or no pixel has a class.
+    """
+    if settings.folder_weight == 0:
+        return []
+    return describe_labels(_open_training(settings, label_set))
 
 
 def _open_files(

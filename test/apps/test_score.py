@@ -7,7 +7,7 @@ from proxia_segmentation_ros.apps.score import score
 from proxia_segmentation_ros.apps.score_settings import ScoreData, ScoreSettings
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.inference import Segmentation
-from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.labels import LabelSet, load_label_set
 
 
 class FakeSegmenter:
@@ -70,6 +70,7 @@ def test_score_says_what_was_run_and_how_good_it_was(folders):
     figures = score(set_up(folders), progress).to_dict()
     assert (figures["weights"], figures["backend"], figures["images"]) == ("default", "fake", 2)
     assert figures["images_dir"] == str(folders[0])
+    assert (figures["arithmetic"], figures["precision"]["road"]) == ("f32", pytest.approx(0.75))
     assert figures["iou"]["road"] == pytest.approx(0.75)
     assert figures["iou"]["car"] is None
     assert figures["mean_iou"] == pytest.approx(0.375)
@@ -167,3 +168,18 @@ def test_named_data_set_brings_its_label_set_and_says_where_it_is(folders, tmp_p
     assert (figures["label_set"], figures["images"]) == ("camvid", 2)
     assert figures["images_dir"] == str(tmp_path)
     assert (figures["dataset"], figures["split"]) == ("camvid", "test")
+
+
+def test_masks_have_the_classes_of_the_weights_unless_others_are_named(folders, tmp_path):
+    own = LabelSet.from_dict(
+        {"name": "yard", "classes": [{"id": 0, "name": "ground", "rgb": [1, 2, 3]}]}
+    )
+    data = ScoreData(images=str(folders[0]), labels=str(folders[1]))
+    assert data.open(own).label_set == own
+    shipped = load_label_set("camvid")
+    plain = LabelSet.from_dict(shipped.to_dict())
+    assert plain.source_ignore != shipped.source_ignore
+    assert data.open(plain).label_set == shipped
+    named = data.model_copy(update={"label_set": "camvid"})
+    with pytest.raises(ConfigError, match="those of the weights: ground"):
+        named.open(own)

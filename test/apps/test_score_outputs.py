@@ -220,14 +220,12 @@ def test_command_tells_at_once_that_figures_can_not_be_written(
 def test_command_leaves_old_figures_whole_where_the_disk_is_full(
     folders, tmp_path, monkeypatch, capsys
 ):
-    def write_half(path, content):
-        with path.open("wb") as file:
-            file.write(content[: len(content) // 2])
+    def fail(path, target):
         raise OSError(28, "No space left on device")
 
     out = tmp_path / "score.json"
     out.write_text("old")
-    monkeypatch.setattr(Path, "write_bytes", write_half)
+    monkeypatch.setattr(Path, "replace", fail)
     options = ["--weights", "synthetic", "--size", "64x48", "--out", out]
     code, shown, complaint = call(monkeypatch, capsys, *folders, *options)
     assert (code, out.read_text()) == (3, "old")

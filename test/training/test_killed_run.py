@@ -57,13 +57,17 @@ def start(folder: Path, data: Path, *further: str) -> subprocess.Popen[bytes]:
 
 def kill_after_step(process: subprocess.Popen[bytes], folder: Path, step: int) -> None:
     """Kill the run as soon as its log holds a row of `step`."""
+    wait_for_step(process, folder, step)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(30) == -signal.SIGKILL
+
+
+def wait_for_step(process: subprocess.Popen[bytes], folder: Path, step: int) -> None:
     deadline = time.monotonic() + 240
     while not any(row["step"] >= step for row in read_rows(folder)):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(30) == -signal.SIGKILL
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
@@ -105,3 +109,15 @@ def test_killed_run_reaches_the_same_bits(pairs_folder: Path, tmp_path: Path) ->
     )
     assert card == other_card
     assert_same(network.state_dict(), other_network.state_dict(), "camvid.safetensors")
+
+
+def test_interrupted_run_saves_the_step_that_it_ends_with(
+    pairs_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, pairs_folder, "--set", "save_every=1000")
+    wait_for_step(process, folder, 20)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert torch.load(folder / "last.pt", weights_only=True)["step"] >= 20
+    assert not (folder / "camvid.safetensors").exists()

@@ -18,7 +18,7 @@ from proxia_segmentation_ros.labels import LabelClass, LabelSet
 from proxia_segmentation_ros.model.networks import build_model
 from proxia_segmentation_ros.training.recipe import OptimiserSettings, Recipe
 from proxia_segmentation_ros.training.resumption import describe_changes
-from proxia_segmentation_ros.training.trainer import Trainer, make_optimiser
+from proxia_segmentation_ros.training.trainer import Trainer, make_average, make_optimiser
 
 STEPS = 6
 TWO_CLASSES = LabelSet(
@@ -173,17 +173,28 @@ def test_boost_of_an_unknown_class_lists_the_classes(tmp_path: Path) -> None:
         make_trainer(tmp_path, optimiser=OptimiserSettings(class_boost={"brigt": 3.0}))
 
 
-def test_average_follows_the_weights_slowly(tmp_path: Path) -> None:
+def test_average_follows_the_weights_fast_at_first(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path)
     before = trainer.average.ocr.cls_head.weight.detach().clone()
     trainer.run(stop_step=1)
     assert torch.equal(trainer.average.ocr.cls_head.weight, trainer.model.ocr.cls_head.weight)
     first = trainer.average.ocr.cls_head.weight.detach().clone()
     assert not torch.equal(first, before)
-    trainer.run(stop_step=5)
+    trainer.run(stop_step=2)
     newest = trainer.model.ocr.cls_head.weight.detach()
     average = trainer.average.ocr.cls_head.weight.detach()
-    assert 0 < (average - first).norm() < 0.2 * (newest - first).norm()
+    torch.testing.assert_close(average, first + (1 - 2 / 11) * (newest - first))
+
+
+@pytest.mark.parametrize(("updates", "moved"), [(1, 9 / 11), (90, 0.09), (10_000, 0.05)])
+def test_average_follows_by_its_decay_in_the_end(updates: int, moved: float) -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    average = make_average(layer, 0.95)
+    average.n_averaged.fill_(updates)
+    nn.init.zeros_(average.module.weight)
+    nn.init.ones_(layer.weight)
+    average.update_parameters(layer)
+    assert float(average.module.weight) == pytest.approx(moved)
 
 
 def test_class_weights_are_measured_only_for_a_loss_that_has_them(tmp_path: Path) -> None:

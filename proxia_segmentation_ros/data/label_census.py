@@ -1,0 +1,88 @@
+"""What the masks of a data set hold, looked at before hours are spent on them."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from proxia_segmentation_ros.data.dataset import Dataset
+from proxia_segmentation_ros.data.pair_files import PairFiles, read_ids
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.labels import SOURCE_IDS, LabelSet
+
+MASKS_SEEN = 200
+IDS_NAMED = 8
+
+
+def describe_labels(pairs: Dataset, most: int = MASKS_SEEN) -> list[str]:
+    """Return a sentence for each thing that looks wrong in up to `most` masks, evenly spread.
+
+    Ids that the label set neither names nor lists in `source_ignore` have no class, and are
+    ignored; classes without a pixel are never learned.
+
+    Raises:
+        InputError: a mask can't be read, or none of them has a pixel with a class.
+    """
+    indices = range(0, len(pairs), -(-len(pairs) // most))
+    with ThreadPoolExecutor() as pool:
+        counts = sum(
+            pool.map(lambda index: _count_ids(pairs, index), indices), np.zeros(SOURCE_IDS, int)
+        )
+    label_set = pairs.label_set
+    seen = f"{len(indices)} of {len(pairs)} masks" if len(indices) < len(pairs) else "the masks"
+    sentences = _name_unknown(counts, label_set, seen) if _is_plain(pairs) else []
+    by_class = _count_classes(counts, pairs)
+    if not by_class.any():
+        raise InputError.from_parts(
+            f"no pixel of {seen} of {pairs.name} has a class" + _add(sentences),
+            f"ids of the label set {label_set.name}",
+            "check the masks and the label set's source_ids",
+        )
+    absent = [one.name for one in label_set.classes if not by_class[one.id]]
+    if absent:
+        sentences.append(f"{seen} of {pairs.name} hold no pixel of {', '.join(absent)}")
+    return sentences
+
+
+def _is_plain(pairs: Dataset) -> bool:
+    """Tell whether labels are the ids of one mask file, mapped by the label set."""
+    return isinstance(pairs, PairFiles) and type(pairs).read_labels is PairFiles.read_labels
+
+
+def _count_ids(pairs: Dataset, index: int) -> np.ndarray:
+    """Return pixels by source id, or by class id where a data set makes its labels itself."""
+    is_plain = _is_plain(pairs)
+    ids_HW = read_ids(pairs.paths[index][1]) if is_plain else pairs.read_labels(index)
+    return np.bincount(ids_HW.ravel(), minlength=SOURCE_IDS)
+
+
+def _count_classes(counts: np.ndarray, pairs: Dataset) -> np.ndarray:
+    classes = len(pairs.label_set)
+    if not _is_plain(pairs):
+        return counts[:classes]
+    ids = pairs.label_set.source_table
+    return np.bincount(ids, counts, len(pairs.label_set.palette))[:classes]
+
+
+def _name_unknown(counts: np.ndarray, label_set: LabelSet, seen: str) -> list[str]:
+    table = label_set.source_table.copy()
+    is_known = table != label_set.unlabeled_id
+    is_known[[*label_set.source_ignore, label_set.unlabeled_id]] = True
+    unknown = np.flatnonzero((counts > 0) & ~is_known)
+    if not len(unknown):
+        return []
+    share = 100 * counts[unknown].sum() / counts.sum()
+    return [
+        f"{_list_ids(unknown)} in {seen} {'is' if len(unknown) == 1 else 'are'} of no class and "
+        f"ignored, {share:.1f} % of all pixels; source_ids of the label set {label_set.name} say "
+        "which ids mean a class, source_ignore which shall be ignored"
+    ]
+
+
+def _list_ids(ids: np.ndarray) -> str:
+    more = f" and {len(ids) - IDS_NAMED} more" if len(ids) > IDS_NAMED else ""
+    return f"{'id' if len(ids) == 1 else 'ids'} {', '.join(map(str, ids[:IDS_NAMED]))}{more}"
+
+
+def _add(sentences: Sequence[str]) -> str:
+    return "".join(f" ({sentence})" for sentence in sentences)
