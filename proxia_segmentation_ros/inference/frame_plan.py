@@ -1,11 +1,13 @@
 """The sizes one compiled graph is made for, and what every backend offers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.inference.timing import StageClock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,17 +20,32 @@ class FramePlan:
     with_confidence: bool
 
 
-class Runner(Protocol):
-    """A prepared plan.
+@dataclass(frozen=True)
+class LabelledImage:
+    """What a runner made of one image, in memory of its own.
 
-    Takes a contiguous image_HWC (uint8, RGB) of the plan's input size and the probability
-    (0..1) below which a pixel is unlabeled; plans without confidence ignore it. Returns
-    labels_HW and confidence_HW (uint8, 0..255) in memory of their own.
+    `labels_HW` are class ids, `confidence_HW` is uint8, 0..255, or None where the plan has none.
+    `tiles_run` of `tiles_total` tiles went through the network, at these `scales`.
+    """
+
+    labels_HW: np.ndarray
+    confidence_HW: np.ndarray | None
+    tiles_run: int = 1
+    tiles_total: int = 1
+    scales: tuple[float, ...] = (1.0,)
+
+
+class Runner(Protocol):
+    """Plans that were prepared together: one pass of the network over as many images.
+
+    Takes contiguous images_HWC (uint8, RGB) of the plans' input sizes, in their order, and the
+    probability (0..1) below which a pixel is unlabeled; plans without confidence ignore it.
+    Marks the stages `pre`, `infer` and `post`.
     """
 
     def __call__(
-        self, image_HWC: np.ndarray, min_confidence: float
-    ) -> tuple[np.ndarray, np.ndarray | None]: ...
+        self, images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
+    ) -> list[LabelledImage]: ...
 
 
 class Backend(Protocol):
@@ -37,21 +54,25 @@ class Backend(Protocol):
     name: str
     precision: str
     device_name: str
+    # Images that can go through the network together, ascending, 1 among them.
+    batch_sizes: tuple[int, ...]
 
     @property
     def threads(self) -> int:
         """CPU threads in use."""
 
-    def load_network(self, network_hw: SizeHW) -> object:
-        """Load and compile the network for this size ahead of the first plan.
+    def load_network(self, network_hw: SizeHW, batch: int = 1) -> object:
+        """Load and compile the network for this size and batch ahead of the first plan.
 
         Raises:
             BackendError: the graph can't be compiled.
             WeightsError: the weights can't be loaded.
         """
 
-    def prepare(self, plan: FramePlan) -> Runner:
-        """Compile what the plan needs; repeated parts are reused.
+    def prepare(self, plans: tuple[FramePlan, ...]) -> Runner:
+        """Compile what plans of one network size need; their number is one of `batch_sizes`.
+
+        Repeated parts are reused.
 
         Raises:
             BackendError: the graph can't be compiled.

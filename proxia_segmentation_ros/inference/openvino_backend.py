@@ -3,6 +3,7 @@
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,34 +13,40 @@ import openvino as ov
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.compiled_cache import CacheKey, CompiledCache
-from proxia_segmentation_ros.inference.frame_plan import FramePlan, Runner
+from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImage, Runner
 from proxia_segmentation_ros.inference.network_source import NetworkSource, hash_network_code
 from proxia_segmentation_ros.inference.openvino_labels import build_label_graph
 from proxia_segmentation_ros.inference.precision import describe_cpu, read_cpu_flags
 from proxia_segmentation_ros.inference.preprocess import resize_image
+from proxia_segmentation_ros.inference.timing import StageClock
 
 logger = logging.getLogger(__name__)
 
 DEVICE = "CPU"
-CACHE_FORMAT = 2
-# Plans in use hold their network besides.
-KEPT_NETWORKS = 2
+CACHE_FORMAT = 3
+# Runners in use hold theirs besides.
+KEPT_NETWORKS = 4
+KEPT_LABEL_GRAPHS = 8
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
-    """A network for one size; it reads `image` and writes `logits`, call after call."""
+    """A network for one size and batch; it reads `images` and writes `logits`, call after call.
+
+    `logits` holds one tensor of shape (1, K, h, w) for each image.
+    """
 
     request: Any
-    image: ov.Tensor
-    logits: ov.Tensor
+    images: ov.Tensor
+    logits: tuple[ov.Tensor, ...]
     threads: int
 
 
 class OpenVinoBackend:
-    """Compiles a network once for each network size, a small label graph for each plan."""
+    """Compiles a network once for each size and batch, a small label graph for each output."""
 
     name = "openvino"
+    batch_sizes: tuple[int, ...] = (1, 2, 4)
 
     def __init__(
         self,
@@ -58,7 +65,8 @@ class OpenVinoBackend:
         self._cache = cache
         self._label_set = source.card.to_label_set()
         self._core = ov.Core()
-        self._networks: OrderedDict[SizeHW, CompiledNetwork] = OrderedDict()
+        self._networks: OrderedDict[tuple[SizeHW, int], CompiledNetwork] = OrderedDict()
+        self._label_requests: OrderedDict[Any, Any] = OrderedDict()
         self._threads = threads
 
     @property
@@ -66,76 +74,96 @@ class OpenVinoBackend:
         """CPU threads in use; 0 until the first network is compiled with the library's choice."""
         return self._threads
 
-    def prepare(self, plan: FramePlan) -> Runner:
-        """Compile what the plan needs.
+    def prepare(self, plans: tuple[FramePlan, ...]) -> Runner:
+        """Compile what plans of one network size need.
 
         Raises:
             BackendError: OpenVINO refuses the graph.
             WeightsError: the weights can't be loaded.
         """
-        network = self.load_network(plan.network_hw)
-        graph = build_label_graph(
-            tuple(network.logits.shape),
-            plan.output_hw,
-            with_confidence=plan.with_confidence,
-            temperature=self._source.card.temperature,
-            unlabeled_id=self._label_set.unlabeled_id,
-        )
-        request = self._compile(graph, "f32").create_infer_request()
-        return OpenVinoRunner(plan, network, request, self._label_set.label_dtype)
+        network = self.load_network(plans[0].network_hw, len(plans))
+        shape = tuple(network.logits[0].shape)
+        requests = [
+            self._find_label_request(shape, plan.output_hw, plan.with_confidence) for plan in plans
+        ]
+        label_dtype = self._label_set.label_dtype
+        return OpenVinoRunner(plans, network, requests, label_dtype, self._scales)
 
     def close(self) -> None:
         """Forget the networks; plans still in use keep theirs."""
         self._networks.clear()
+        self._label_requests.clear()
 
-    def load_network(self, network_hw: SizeHW) -> CompiledNetwork:
-        """Return the network for this size, from memory, from the cache or compiled anew.
+    def load_network(self, network_hw: SizeHW, batch: int = 1) -> CompiledNetwork:
+        """Return the network for this size and batch, from memory, from the cache or compiled anew.
 
         Raises:
             BackendError: OpenVINO refuses the graph.
             WeightsError: the weights can't be loaded.
         """
-        network = self._networks.get(network_hw)
+        network = self._networks.get((network_hw, batch))
         if network is None:
-            network = self._make_network(network_hw)
-            self._networks[network_hw] = network
+            network = self._make_network(network_hw, batch)
+            self._networks[network_hw, batch] = network
             if len(self._networks) > KEPT_NETWORKS:
                 self._networks.popitem(last=False)
-        self._networks.move_to_end(network_hw)
+        self._networks.move_to_end((network_hw, batch))
         self._threads = network.threads
         return network
 
-    def _make_network(self, network_hw: SizeHW) -> CompiledNetwork:
+    def _find_label_request(
+        self, logits_shape: tuple[int, int, int, int], output_hw: SizeHW, with_confidence: bool
+    ) -> Any:
+        key = logits_shape, output_hw, with_confidence
+        request = self._label_requests.get(key)
+        if request is None:
+            graph = build_label_graph(
+                logits_shape,
+                output_hw,
+                with_confidence=with_confidence,
+                temperature=self._source.card.temperature,
+                unlabeled_id=self._label_set.unlabeled_id,
+            )
+            request = self._compile(graph, "f32").create_infer_request()
+            self._label_requests[key] = request
+            if len(self._label_requests) > KEPT_LABEL_GRAPHS:
+                self._label_requests.popitem(last=False)
+        self._label_requests.move_to_end(key)
+        return request
+
+    def _make_network(self, network_hw: SizeHW, batch: int) -> CompiledNetwork:
         started_s = time.monotonic()
-        key = self._make_key(network_hw)
+        key = self._make_key(network_hw, batch)
         compiled = self._import_cached(key)
         origin = "from the cache"
         if compiled is None:
             origin = "compiled anew"
-            compiled = self._compile(self._convert(network_hw), self.precision)
+            compiled = self._compile(self._convert(network_hw, batch), self.precision)
             self._cache.store(key, _to_bytes(compiled.export_model()))
         self._check_precision(compiled)
         request = compiled.create_infer_request()
         logits = ov.Tensor(ov.Type.f32, compiled.output(0).shape)
         request.set_output_tensor(logits)
-        image = ov.Tensor(ov.Type.u8, compiled.input(0).shape)
-        request.set_input_tensor(image)
+        images = ov.Tensor(ov.Type.u8, compiled.input(0).shape)
+        request.set_input_tensor(images)
         logger.info(
-            "network %s for %dx%d ready after %.1f s, %s",
+            "network %s for %d x %dx%d ready after %.1f s, %s",
             self._source.card.name,
+            batch,
             network_hw[1],
             network_hw[0],
             time.monotonic() - started_s,
             origin,
         )
         threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        return CompiledNetwork(request, image, logits, threads)
+        return CompiledNetwork(request, images, _split_batch(logits), threads)
 
-    def _convert(self, network_hw: SizeHW) -> ov.Model:
+    def _convert(self, network_hw: SizeHW, batch: int) -> ov.Model:
         # Only a network that is not in the cache costs the import of torch.
         from proxia_segmentation_ros.inference.openvino_convert import convert_network
 
-        return convert_network(self._source.load(), self._source.card, self._scales, network_hw)
+        source = self._source
+        return convert_network(source.load(), source.card, self._scales, network_hw, batch)
 
     def _compile(self, graph: ov.Model, precision: str) -> ov.CompiledModel:
         try:
@@ -180,7 +208,7 @@ class OpenVinoBackend:
             logger.warning("OpenVINO computes in %s although asked for %s", taken, self.precision)
             self.precision = taken
 
-    def _make_key(self, network_hw: SizeHW) -> CacheKey:
+    def _make_key(self, network_hw: SizeHW, batch: int) -> CacheKey:
         return {
             "format": CACHE_FORMAT,
             "backend": self.name,
@@ -190,6 +218,7 @@ class OpenVinoBackend:
             "weights": self._source.digest,
             "code": hash_network_code(),
             "network_hw": list(network_hw),
+            "batch": batch,
             "scales": list(self._scales),
             "precision": self.precision,
             "threads": self._threads_wanted,
@@ -197,42 +226,68 @@ class OpenVinoBackend:
 
 
 class OpenVinoRunner:
-    """One plan: resize, network, labels; only pointers pass between the two graphs."""
+    """Plans that run together: resize, network, labels; only pointers pass between the graphs."""
 
     def __init__(
-        self, plan: FramePlan, network: CompiledNetwork, labels: Any, label_dtype: type[np.generic]
+        self,
+        plans: tuple[FramePlan, ...],
+        network: CompiledNetwork,
+        label_requests: Sequence[Any],
+        label_dtype: type[np.generic],
+        scales: tuple[float, ...],
     ) -> None:
-        self._plan = plan
+        self._plans = plans
         self._network = network
-        self._labels = labels
+        self._label_requests = label_requests
         self._label_dtype = label_dtype
-        self._labels.set_input_tensor(0, network.logits)
-        if plan.with_confidence:
-            self._least = np.zeros(1, np.float32)
-            self._labels.set_input_tensor(1, ov.Tensor(self._least, shared_memory=True))
+        self._scales = scales
+        self._least = np.zeros(1, np.float32)
+        self._least_tensor = ov.Tensor(self._least, shared_memory=True)
 
     def __call__(
-        self, image_HWC: np.ndarray, min_confidence: float
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+        self, images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
+    ) -> list[LabelledImage]:
         # Copied because OpenVINO takes no read-only memory, as views of messages are.
-        np.copyto(self._network.image.data[0], resize_image(image_HWC, self._plan.network_hw))
-        if self._plan.with_confidence:
-            self._least[0] = min_confidence
+        for place_HWC, image_HWC, plan in zip(
+            self._network.images.data, images_HWC, self._plans, strict=True
+        ):
+            np.copyto(place_HWC, resize_image(image_HWC, plan.network_hw))
+        self._least[0] = min_confidence
+        clock.mark("pre")
         try:
             self._network.request.infer()
-            self._labels.infer()
+            clock.mark("infer")
+            labelled = [self._label(i) for i in range(len(self._plans))]
         except RuntimeError as error:
             raise BackendError.from_parts(
-                f"OpenVINO failed on {self._plan} ({error})",
+                f"OpenVINO failed on {self._plans} ({error})",
                 "a network that runs",
                 "set inference.backend to torch, or report it",
             ) from error
-        labels_HW = self._view_output(0).astype(self._label_dtype)
-        return labels_HW, self._view_output(1).copy() if self._plan.with_confidence else None
+        clock.mark("post")
+        return labelled
 
-    def _view_output(self, index: int) -> np.ndarray:
-        pixels_HW: np.ndarray = self._labels.get_output_tensor(index).data[0, 0]
-        return pixels_HW
+    def _label(self, index: int) -> LabelledImage:
+        request, with_confidence = self._label_requests[index], self._plans[index].with_confidence
+        # Plans may share a request: its inputs are set anew for each image.
+        request.set_input_tensor(0, self._network.logits[index])
+        if with_confidence:
+            request.set_input_tensor(1, self._least_tensor)
+        request.infer()
+        labels_HW = _view_output(request, 0).astype(self._label_dtype)
+        confidence_HW = _view_output(request, 1).copy() if with_confidence else None
+        return LabelledImage(labels_HW, confidence_HW, scales=self._scales)
+
+
+def _view_output(request: Any, index: int) -> np.ndarray:
+    pixels_HW: np.ndarray = request.get_output_tensor(index).data[0, 0]
+    return pixels_HW
+
+
+def _split_batch(logits: ov.Tensor) -> tuple[ov.Tensor, ...]:
+    """Return one tensor for each image; all look into the same memory."""
+    batch, *rest = logits.shape
+    return tuple(ov.Tensor(logits, [i, 0, 0, 0], [i + 1, *rest]) for i in range(batch))
 
 
 def _to_bytes(blob: Any) -> bytes:

@@ -18,15 +18,19 @@ logger = logging.getLogger(__name__)
 
 
 def convert_network(
-    model: nn.Module, card: ModelCard, scales: Sequence[float], network_hw: SizeHW
+    model: nn.Module,
+    card: ModelCard,
+    scales: Sequence[float],
+    network_hw: SizeHW,
+    batch: int = 1,
 ) -> ov.Model:
-    """Return the graph: image_NHWC (uint8, RGB, N = 1) in, logits_NKHW (float) out.
+    """Return the graph: image_NHWC (uint8, RGB, N = `batch`) in, logits_NKHW (float) out.
 
     Raises:
         BackendError: torch or OpenVINO can't convert the network.
     """
     graph = NetworkGraph(model, card, scales).eval()
-    example_NHWC = torch.zeros((1, *network_hw, 3), dtype=torch.uint8)
+    example_NHWC = torch.zeros((batch, *network_hw, 3), dtype=torch.uint8)
     try:
         return record_graph(graph, example_NHWC)
     except UnknownOperation as unknown:

@@ -1,12 +1,11 @@
 """The door to inference: RGB image in, class ids out. Imports neither torch nor OpenVINO."""
 
-import importlib.util
 import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,15 +20,20 @@ from proxia_segmentation_ros.config import (
     parse_size,
 )
 from proxia_segmentation_ros.errors import BackendError, ConfigError
-from proxia_segmentation_ros.inference.compiled_cache import CompiledCache, find_cache_folder
-from proxia_segmentation_ros.inference.frame_plan import Backend, FramePlan, Runner
+from proxia_segmentation_ros.inference.backend_choice import choose_scales, make_backend
+from proxia_segmentation_ros.inference.frame_plan import (
+    Backend,
+    FramePlan,
+    LabelledImage,
+    Runner,
+)
 from proxia_segmentation_ros.inference.network_source import (
     LoadedNetwork,
     NetworkSource,
     WeightFile,
 )
-from proxia_segmentation_ros.inference.precision import choose_precision, read_cpu_flags
 from proxia_segmentation_ros.inference.preprocess import check_image
+from proxia_segmentation_ros.inference.timing import StageClock
 from proxia_segmentation_ros.model.card import ModelCard
 
 if TYPE_CHECKING:
@@ -37,9 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BACKENDS = ("openvino", "torch")
-MULTI_SCALE_SUFFIX = "_mscale"
-KEPT_PLANS = 4
+KEPT_RUNNERS = 8
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,17 @@ class Segmentation:
     `labels` is uint8 (uint16 above 255 classes) of shape (H, W), 255 (65535) where unlabeled.
     `confidence` is uint8 of the same shape, 255 times the probability of the most probable
     class, or None unless asked for. `network_size_hw` is the size that the network saw.
+    `tiles_run` of `tiles_total` tiles went through the network, at these `scales`. `stages_ms`
+    are the milliseconds of `pre`, `infer` and `post`, shared by images that ran as one batch.
     """
 
     labels: np.ndarray
     confidence: np.ndarray | None
     network_size_hw: SizeHW
+    tiles_run: int = 1
+    tiles_total: int = 1
+    scales: tuple[float, ...] = (1.0,)
+    stages_ms: dict[str, float] = field(default_factory=dict)
 
 
 class Segmenter:
@@ -115,16 +123,17 @@ class Segmenter:
         self.card = source.card
         self.label_set = source.card.to_label_set()
         self._lock = threading.Lock()
-        self._plans: OrderedDict[FramePlan, Runner] = OrderedDict()
+        self._runners: OrderedDict[tuple[FramePlan, ...], Runner] = OrderedDict()
+        self._batch_sizes: tuple[int, ...] = (1,)
         self._size = size
         network_hw = _resolve_size("size", size, ("card", "input"), {"card": self.card.size_hw})
         if threads < 0:
             raise ConfigError.from_parts(
                 f"threads is {threads}", "0 or more", "take 0 for the backend's own choice"
             )
-        self.scales = _choose_scales(scales, self.card)
+        self.scales = choose_scales(scales, self.card)
         self._backend: Backend | None = None
-        loaded = _make_backend(source, backend, precision, self.scales, threads, cache_dir)
+        loaded = make_backend(source, backend, precision, self.scales, threads, cache_dir)
         if size != "input":
             loaded.load_network(network_hw)
         self._backend = loaded
@@ -170,21 +179,57 @@ class Segmenter:
             ConfigError: `output_size` or `min_confidence` is out of its range.
             BackendError: the segmenter is closed, or the backend fails.
         """
-        image_HWC = check_image(image_HWC)
+        return self.segment_many(
+            [image_HWC],
+            [with_confidence],
+            output_size=output_size,
+            min_confidence=min_confidence,
+        )[0]
+
+    def segment_many(
+        self,
+        images_HWC: Sequence[np.ndarray],
+        with_confidence: Sequence[bool],
+        *,
+        output_size: str = "input",
+        min_confidence: float = 0.0,
+    ) -> list[Segmentation]:
+        """Label several images, of any sizes, in as few passes as `warm_up` made batches for.
+
+        Arguments and errors as for `segment`; one bad image refuses them all.
+        """
         if not 0 <= min_confidence <= 1:
             raise ConfigError.from_parts(
                 f"min_confidence is {min_confidence}", "a number from 0 to 1", "set it to such"
             )
-        height, width = image_HWC.shape[:2]
-        plan = self._make_plan((height, width), output_size, with_confidence or min_confidence > 0)
+        images_HWC = [check_image(image_HWC) for image_HWC in images_HWC]
+        plans = [
+            self._make_plan(image_HWC.shape[:2], output_size, wants or min_confidence > 0)
+            for image_HWC, wants in zip(images_HWC, with_confidence, strict=True)
+        ]
+        found: dict[int, Segmentation] = {}
         with self._lock:
-            labels_HW, confidence_HW = self._find_runner(plan)(image_HWC, min_confidence)
-        return Segmentation(labels_HW, confidence_HW if with_confidence else None, plan.network_hw)
+            for batch in self._split_into_batches(plans):
+                clock = StageClock()
+                runner = self._find_runner(tuple(plans[i] for i in batch))
+                clock.skip()
+                labelled = runner([images_HWC[i] for i in batch], min_confidence, clock)
+                for i, one in zip(batch, labelled, strict=True):
+                    found[i] = _describe(one, plans[i], with_confidence[i], clock)
+        return [found[i] for i in range(len(plans))]
 
-    def warm_up(self, size_hw: SizeHW) -> None:
-        """Compile for images of this size and run once, so that the first frame is no slower."""
+    def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
+        """Compile for images of this size and run once, so that the first frame is no slower.
+
+        From then on up to `batch` images go through the network together, where the backend has
+        such batch sizes and the network one size.
+        """
         started_s = time.monotonic()
-        self.segment(np.zeros((*size_hw, 3), np.uint8))
+        if self._size != "input":
+            sizes = self._require_backend().batch_sizes
+            self._batch_sizes = tuple(one for one in sizes if one <= batch) or (1,)
+        for count in self._batch_sizes:
+            self.segment_many([np.zeros((*size_hw, 3), np.uint8)] * count, [False] * count)
         logger.info(
             "warmed up for %dx%d in %.1f s", size_hw[1], size_hw[0], time.monotonic() - started_s
         )
@@ -192,7 +237,7 @@ class Segmenter:
     def close(self) -> None:
         """Free the network; closing twice is fine."""
         with self._lock:
-            self._plans.clear()
+            self._runners.clear()
             if self._backend is not None:
                 self._backend.close()
             self._backend = None
@@ -217,15 +262,27 @@ class Segmenter:
             with_confidence=with_confidence,
         )
 
-    def _find_runner(self, plan: FramePlan) -> Runner:
+    def _split_into_batches(self, plans: Sequence[FramePlan]) -> Iterator[list[int]]:
+        """Yield indices of images that share the network's size, in static batch sizes."""
+        groups: dict[SizeHW, list[int]] = {}
+        for index, plan in enumerate(plans):
+            groups.setdefault(plan.network_hw, []).append(index)
+        for group in groups.values():
+            waiting = group
+            while waiting:
+                size = max(one for one in self._batch_sizes if one <= len(waiting))
+                yield waiting[:size]
+                waiting = waiting[size:]
+
+    def _find_runner(self, plans: tuple[FramePlan, ...]) -> Runner:
         backend = self._require_backend()
-        runner = self._plans.get(plan)
+        runner = self._runners.get(plans)
         if runner is None:
-            runner = backend.prepare(plan)
-            self._plans[plan] = runner
-            if len(self._plans) > KEPT_PLANS:
-                self._plans.popitem(last=False)
-        self._plans.move_to_end(plan)
+            runner = backend.prepare(plans)
+            self._runners[plans] = runner
+            if len(self._runners) > KEPT_RUNNERS:
+                self._runners.popitem(last=False)
+        self._runners.move_to_end(plans)
         return runner
 
     def _require_backend(self) -> Backend:
@@ -234,6 +291,20 @@ class Segmenter:
                 "the segmenter is closed", "an open one", "make a new Segmenter"
             )
         return self._backend
+
+
+def _describe(
+    one: LabelledImage, plan: FramePlan, with_confidence: bool, clock: StageClock
+) -> Segmentation:
+    return Segmentation(
+        labels=one.labels_HW,
+        confidence=one.confidence_HW if with_confidence else None,
+        network_size_hw=plan.network_hw,
+        tiles_run=one.tiles_run,
+        tiles_total=one.tiles_total,
+        scales=one.scales,
+        stages_ms=clock.stages_ms,
+    )
 
 
 def _resolve_size(
@@ -251,66 +322,3 @@ def _resolve_size(
             "set it to one of them",
         )
     return size_hw
-
-
-def _choose_scales(scales: Sequence[float], card: ModelCard) -> tuple[float, ...]:
-    chosen = tuple(scales) or card.scales
-    is_multi_scale = card.architecture.endswith(MULTI_SCALE_SUFFIX)
-    if 1.0 not in chosen or any(scale <= 0 for scale in chosen):
-        raise ConfigError.from_parts(
-            f"scales are {list(chosen)}", "positive numbers that hold 1.0", "add 1.0"
-        )
-    if not is_multi_scale and chosen != (1.0,):
-        raise ConfigError.from_parts(
-            f"scales are {list(chosen)} for the single-scale network {card.architecture!r}",
-            "none or [1.0]",
-            f"leave them empty, or take weights of an architecture that ends in "
-            f"{MULTI_SCALE_SUFFIX}",
-        )
-    return tuple(sorted(set(chosen)))
-
-
-def _make_backend(
-    source: NetworkSource,
-    requested: str,
-    precision: str,
-    scales: tuple[float, ...],
-    threads: int,
-    cache_dir: str | Path | None,
-) -> Backend:
-    name = _choose_backend(requested)
-    precision = choose_precision(precision, name, read_cpu_flags())
-    if name == "torch":
-        from proxia_segmentation_ros.inference.torch_backend import TorchBackend
-
-        return TorchBackend(source, precision=precision, scales=scales, threads=threads)
-    from proxia_segmentation_ros.inference.openvino_backend import OpenVinoBackend
-
-    folder = Path(cache_dir) if cache_dir is not None else find_cache_folder("openvino")
-    return OpenVinoBackend(
-        source,
-        precision=precision,
-        scales=scales,
-        threads=threads,
-        cache=CompiledCache(folder),
-    )
-
-
-def _choose_backend(requested: str) -> str:
-    has_openvino = importlib.util.find_spec("openvino") is not None
-    if requested == "auto":
-        return "openvino" if has_openvino else "torch"
-    if requested == "openvino" and not has_openvino:
-        raise BackendError.from_parts(
-            "backend is 'openvino' but OpenVINO is not installed",
-            "an installed backend",
-            "run `pip install openvino`, or set inference.backend to torch",
-        )
-    if requested not in BACKENDS:
-        reason = "is not part of this version" if requested == "tensorrt" else "is unknown"
-        raise BackendError.from_parts(
-            f"backend {requested!r} {reason}",
-            f"one of auto, {', '.join(BACKENDS)}",
-            "set inference.backend to auto",
-        )
-    return requested

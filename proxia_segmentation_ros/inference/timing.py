@@ -1,7 +1,9 @@
 """What became of every frame, and how long it took."""
 
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,6 +80,31 @@ class FrameLedger:
     def _add(self, name: str) -> None:
         with self._lock:
             self._counts[name] = self._counts.get(name, 0) + 1
+
+
+class StageClock:
+    """One frame's time, stage by stage; each mark ends the stage that it names."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._marked_s = clock()
+        self._stages_ms: dict[str, float] = {}
+
+    def mark(self, stage: str) -> None:
+        """Add the time since the last mark to this stage."""
+        now_s = self._clock()
+        spent_ms = 1e3 * (now_s - self._marked_s)
+        self._stages_ms[stage] = self._stages_ms.get(stage, 0.0) + spent_ms
+        self._marked_s = now_s
+
+    def skip(self) -> None:
+        """Let the time since the last mark belong to no stage."""
+        self._marked_s = self._clock()
+
+    @property
+    def stages_ms(self) -> dict[str, float]:
+        """Milliseconds by stage, in the order of the marks."""
+        return dict(self._stages_ms)
 
 
 class RollingTimes:

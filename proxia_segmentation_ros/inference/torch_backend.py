@@ -1,16 +1,18 @@
 """The `torch` backend: the graph run eagerly on the CPU, the reference for all others."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.inference.frame_plan import FramePlan, Runner
+from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImage, Runner
 from proxia_segmentation_ros.inference.network_source import NetworkSource
 from proxia_segmentation_ros.inference.precision import describe_cpu
 from proxia_segmentation_ros.inference.preprocess import resize_image
+from proxia_segmentation_ros.inference.timing import StageClock
 from proxia_segmentation_ros.inference.torch_graph import (
     PIXEL_MAX,
     NetworkGraph,
@@ -23,6 +25,7 @@ class TorchBackend:
     """Runs any plan at once; nothing is compiled, so nothing is cached."""
 
     name = "torch"
+    batch_sizes: tuple[int, ...] = (1, 2, 4)
 
     def __init__(
         self, source: NetworkSource, *, precision: str, scales: tuple[float, ...], threads: int
@@ -42,17 +45,17 @@ class TorchBackend:
         """CPU threads in use."""
         return torch.get_num_threads()
 
-    def load_network(self, network_hw: SizeHW) -> object:  # noqa: ARG002
-        """Return the network, which takes any size."""
+    def load_network(self, network_hw: SizeHW, batch: int = 1) -> object:  # noqa: ARG002
+        """Return the network, which takes any size and batch."""
         return self._graph
 
-    def prepare(self, plan: FramePlan) -> Runner:
-        """Return the plan bound to the network."""
+    def prepare(self, plans: tuple[FramePlan, ...]) -> Runner:
+        """Return the plans bound to the network."""
 
         def run(
-            image_HWC: np.ndarray, min_confidence: float
-        ) -> tuple[np.ndarray, np.ndarray | None]:
-            return self._run(plan, image_HWC, min_confidence)
+            images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
+        ) -> list[LabelledImage]:
+            return self._run(plans, images_HWC, min_confidence, clock)
 
         return run
 
@@ -60,21 +63,44 @@ class TorchBackend:
         """Nothing outlives the object itself."""
 
     def _run(
-        self, plan: FramePlan, image_HWC: np.ndarray, min_confidence: float
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        image_HWC = resize_image(image_HWC, plan.network_hw)
+        self,
+        plans: tuple[FramePlan, ...],
+        images_HWC: Sequence[np.ndarray],
+        min_confidence: float,
+        clock: StageClock,
+    ) -> list[LabelledImage]:
+        batch_NHWC = np.stack(
+            [
+                resize_image(image_HWC, plan.network_hw)
+                for image_HWC, plan in zip(images_HWC, plans, strict=True)
+            ]
+        )
+        clock.mark("pre")
         with torch.inference_mode():
             with self._pick_arithmetic():
-                logits_NKHW = self._graph(_as_batch(image_HWC))
+                logits_NKHW = self._graph(torch.from_numpy(batch_NHWC))
             logits_NKHW = logits_NKHW.float()
-            if not plan.with_confidence:
-                return self._to_labels(label_pixels(logits_NKHW, plan.output_hw)), None
-            ids_NHW, probability_NHW = label_pixels_surely(
-                logits_NKHW, plan.output_hw, self._temperature
-            )
-            ids_NHW = ids_NHW.where(probability_NHW >= min_confidence, self._unlabeled_id)
-            confidence_NHW = (probability_NHW * PIXEL_MAX).round().to(torch.uint8)
-            return self._to_labels(ids_NHW), confidence_NHW[0].numpy()
+            clock.mark("infer")
+            labelled = [
+                self._label(logits_NKHW[i : i + 1], plan, min_confidence)
+                for i, plan in enumerate(plans)
+            ]
+        clock.mark("post")
+        return labelled
+
+    def _label(
+        self, logits_1KHW: torch.Tensor, plan: FramePlan, min_confidence: float
+    ) -> LabelledImage:
+        if not plan.with_confidence:
+            ids_NHW = label_pixels(logits_1KHW, plan.output_hw)
+            return LabelledImage(self._to_labels(ids_NHW), None, scales=self._graph.scales)
+        ids_NHW, probability_NHW = label_pixels_surely(
+            logits_1KHW, plan.output_hw, self._temperature
+        )
+        ids_NHW = ids_NHW.where(probability_NHW >= min_confidence, self._unlabeled_id)
+        confidence_NHW = (probability_NHW * PIXEL_MAX).round().to(torch.uint8)
+        confidence_HW = confidence_NHW[0].numpy()
+        return LabelledImage(self._to_labels(ids_NHW), confidence_HW, scales=self._graph.scales)
 
     def _pick_arithmetic(self) -> contextlib.AbstractContextManager[Any]:
         if self.precision == "bf16":
@@ -83,10 +109,3 @@ class TorchBackend:
 
     def _to_labels(self, ids_NHW: torch.Tensor) -> np.ndarray:
         return ids_NHW[0].numpy().astype(self._label_dtype)
-
-
-def _as_batch(image_HWC: np.ndarray) -> torch.Tensor:
-    if not image_HWC.flags.writeable:
-        # torch warns about read-only memory although nothing here writes to it.
-        image_HWC = image_HWC.copy()
-    return torch.from_numpy(image_HWC).unsqueeze(0)

@@ -102,7 +102,8 @@ def _build_taps(sources: list[Node], kernels: list[np.ndarray], height: int, wid
             columns_wW = make_shifted_resize(low_width, width, tap - 1).T
             part = ops.matmul(_convolve(source, mix), _constant(columns_wW), False, False)
             total = part if total is None else ops.add(total, part)
-        shape = np.array([1, channels, 3 * low_height, width], np.int64)
+        batch = source.shape[0]
+        shape = np.array([batch, channels, 3 * low_height, width], np.int64)
         row_maps.append(ops.reshape(total, shape, False))
         row_matrices += [make_shifted_resize(low_height, height, tap - 1) for tap in range(3)]
     return ops.matmul(_constant(np.concatenate(row_matrices, 1)), _join(row_maps, 2), False, False)

@@ -42,8 +42,8 @@ class FrameSegmenter(Protocol):
     ) -> "Segmentation":
         """Label one RGB image."""
 
-    def warm_up(self, size_hw: SizeHW) -> None:
-        """Get the first frame's slow work done."""
+    def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
+        """Get the first frame's slow work done, for up to `batch` cameras at once."""
 
     def close(self) -> None:
         """Free the model."""

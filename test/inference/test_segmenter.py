@@ -11,7 +11,7 @@ from tiny_network import ColourNetwork, draw_image, make_card, make_network
 
 from proxia_segmentation_ros.errors import BackendError, ConfigError, InputError, WeightsError
 from proxia_segmentation_ros.inference import Segmenter
-from proxia_segmentation_ros.inference.segmenter import KEPT_PLANS
+from proxia_segmentation_ros.inference.segmenter import KEPT_RUNNERS
 from proxia_segmentation_ros.inference.torch_graph import NetworkGraph
 
 SIZES = [(96, 128), (97, 131), (64, 200), (240, 320)]
@@ -146,7 +146,7 @@ def test_camera_size_may_change_in_mid_stream(segmenter: Segmenter) -> None:
         segmentation = segmenter.segment(draw_image(*size_hw))
         assert segmentation.labels.shape == size_hw
         assert segmentation.network_size_hw == (96, 128)
-    assert len(segmenter._plans) <= KEPT_PLANS
+    assert len(segmenter._runners) <= KEPT_RUNNERS
 
 
 def test_size_input_runs_the_network_at_each_images_size(
@@ -212,9 +212,9 @@ def test_unsure_pixels_become_unlabeled(segmenter: Segmenter) -> None:
 def test_new_min_confidence_prepares_nothing_anew(segmenter: Segmenter) -> None:
     image_HWC = draw_image(96, 128)
     segmenter.segment(image_HWC, min_confidence=0.2)
-    plans = dict(segmenter._plans)
+    runners = dict(segmenter._runners)
     segmenter.segment(image_HWC, min_confidence=0.7)
-    assert dict(segmenter._plans) == plans
+    assert dict(segmenter._runners) == runners
 
 
 def test_temperature_softens_confidence(tiny_weights: Path) -> None:

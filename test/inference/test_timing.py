@@ -4,7 +4,12 @@ import math
 
 import pytest
 
-from proxia_segmentation_ros.inference.timing import FrameLedger, RollingTimes, StreamMeter
+from proxia_segmentation_ros.inference.timing import (
+    FrameLedger,
+    RollingTimes,
+    StageClock,
+    StreamMeter,
+)
 
 
 def test_ledger_adds_up():
@@ -46,3 +51,13 @@ def test_meter_keeps_its_three_times_apart():
     meter.add(latency_ms=30.0, age_ms=40.0, inference_ms=20.0, now_s=1.0)
     times = meter.times(now_s=1.1)
     assert (times.latency_ms[0], times.age_ms[2], times.inference_ms) == (30.0, 40.0, 20.0)
+
+
+def test_stage_clock_gives_each_stage_the_time_since_the_last_mark() -> None:
+    times = iter([10.0, 10.25, 11.0, 11.5, 13.5])
+    clock = StageClock(lambda: next(times))
+    clock.mark("pre")
+    clock.skip()
+    clock.mark("infer")
+    clock.mark("pre")
+    assert clock.stages_ms == {"pre": 2250.0, "infer": 500.0}

@@ -67,7 +67,7 @@ class FakeSegmenter:
         confidence = np.full(labels.shape, 200, np.uint8) if with_confidence else None
         return FakeSegmentation(labels, confidence)
 
-    def warm_up(self, size_hw: tuple[int, int]) -> None:
+    def warm_up(self, size_hw: tuple[int, int], batch: int = 1) -> None:
         self.warmed.append(size_hw)
 
     def close(self) -> None:

@@ -1,0 +1,89 @@
+"""Which backend runs a network, and at which scales. Imports neither torch nor OpenVINO."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from proxia_segmentation_ros.errors import BackendError, ConfigError
+from proxia_segmentation_ros.inference.compiled_cache import CompiledCache, find_cache_folder
+from proxia_segmentation_ros.inference.frame_plan import Backend
+from proxia_segmentation_ros.inference.network_source import NetworkSource
+from proxia_segmentation_ros.inference.precision import choose_precision, read_cpu_flags
+from proxia_segmentation_ros.model.card import ModelCard
+
+BACKENDS = ("openvino", "torch")
+MULTI_SCALE_SUFFIX = "_mscale"
+
+
+def choose_scales(scales: Sequence[float], card: ModelCard) -> tuple[float, ...]:
+    """Return the scales to run, ascending; the card's when none are given.
+
+    Raises:
+        ConfigError: they lack 1.0, are not positive, or the network has one scale only.
+    """
+    chosen = tuple(scales) or card.scales
+    is_multi_scale = card.architecture.endswith(MULTI_SCALE_SUFFIX)
+    if 1.0 not in chosen or any(scale <= 0 for scale in chosen):
+        raise ConfigError.from_parts(
+            f"scales are {list(chosen)}", "positive numbers that hold 1.0", "add 1.0"
+        )
+    if not is_multi_scale and chosen != (1.0,):
+        raise ConfigError.from_parts(
+            f"scales are {list(chosen)} for the single-scale network {card.architecture!r}",
+            "none or [1.0]",
+            f"leave them empty, or take weights of an architecture that ends in "
+            f"{MULTI_SCALE_SUFFIX}",
+        )
+    return tuple(sorted(set(chosen)))
+
+
+def make_backend(
+    source: NetworkSource,
+    requested: str,
+    precision: str,
+    scales: tuple[float, ...],
+    threads: int,
+    cache_dir: str | Path | None,
+) -> Backend:
+    """Return the backend that was asked for, or the best one that is there.
+
+    Raises:
+        BackendError: it is missing, or can't do the precision or the network.
+        WeightsError: the weights can't be loaded.
+    """
+    name = _choose_backend(requested)
+    precision = choose_precision(precision, name, read_cpu_flags())
+    if name == "torch":
+        from proxia_segmentation_ros.inference.torch_backend import TorchBackend
+
+        return TorchBackend(source, precision=precision, scales=scales, threads=threads)
+    from proxia_segmentation_ros.inference.openvino_backend import OpenVinoBackend
+
+    folder = Path(cache_dir) if cache_dir is not None else find_cache_folder("openvino")
+    return OpenVinoBackend(
+        source,
+        precision=precision,
+        scales=scales,
+        threads=threads,
+        cache=CompiledCache(folder),
+    )
+
+
+def _choose_backend(requested: str) -> str:
+    has_openvino = importlib.util.find_spec("openvino") is not None
+    if requested == "auto":
+        return "openvino" if has_openvino else "torch"
+    if requested == "openvino" and not has_openvino:
+        raise BackendError.from_parts(
+            "backend is 'openvino' but OpenVINO is not installed",
+            "an installed backend",
+            "run `pip install openvino`, or set inference.backend to torch",
+        )
+    if requested not in BACKENDS:
+        reason = "is not part of this version" if requested == "tensorrt" else "is unknown"
+        raise BackendError.from_parts(
+            f"backend {requested!r} {reason}",
+            f"one of auto, {', '.join(BACKENDS)}",
+            "set inference.backend to auto",
+        )
+    return requested
