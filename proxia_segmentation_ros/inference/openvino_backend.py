@@ -162,8 +162,10 @@ class OpenVinoBackend:
         # Only a network that is not in the cache costs the import of torch.
         from proxia_segmentation_ros.inference.openvino_convert import convert_network
 
-        source = self._source
-        return convert_network(source.load(), source.card, self._scales, network_hw, batch)
+        source, ranges = self._source, None
+        if self.precision == "int8" and source.quantisation is not None:
+            ranges = source.quantisation.ranges
+        return convert_network(source.load(), source.card, self._scales, network_hw, batch, ranges)
 
     def _compile(self, graph: ov.Model, precision: str) -> ov.CompiledModel:
         try:
@@ -189,7 +191,7 @@ class OpenVinoBackend:
     def _list_properties(self, precision: str) -> dict[str, Any]:
         properties: dict[str, Any] = {
             # Without it OpenVINO takes bf16 on its own wherever there is AMX.
-            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_PRECISION_HINT": _name_float(precision),
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             # A robot's cores have other work too: a pinned thread waits for whoever has its core.
@@ -204,7 +206,7 @@ class OpenVinoBackend:
         names = {"f32": "f32", "float32": "f32", "bf16": "bf16", "bfloat16": "bf16"}
         hint = compiled.get_property("INFERENCE_PRECISION_HINT")
         taken = names.get(hint.to_string(), hint.to_string())
-        if taken != self.precision:
+        if taken != _name_float(self.precision):
             logger.warning("OpenVINO computes in %s although asked for %s", taken, self.precision)
             self.precision = taken
 
@@ -288,6 +290,11 @@ def _split_batch(logits: ov.Tensor) -> tuple[ov.Tensor, ...]:
     """Return one tensor for each image; all look into the same memory."""
     batch, *rest = logits.shape
     return tuple(ov.Tensor(logits, [i, 0, 0, 0], [i + 1, *rest]) for i in range(batch))
+
+
+def _name_float(precision: str) -> str:
+    """Return the arithmetic of what is not in int8; with bf16 OpenVINO finds no kernels."""
+    return "f32" if precision == "int8" else precision
 
 
 def _to_bytes(blob: Any) -> bytes:

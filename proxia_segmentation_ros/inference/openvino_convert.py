@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import openvino as ov
 import torch
@@ -11,8 +11,10 @@ from torch import nn
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.graph_recorder import UnknownOperation, record_graph
+from proxia_segmentation_ros.inference.quantised_graph import quantise_graph
 from proxia_segmentation_ros.inference.torch_graph import NetworkGraph
 from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.quantisation import Range
 
 logger = logging.getLogger(__name__)
 
@@ -23,18 +25,22 @@ def convert_network(
     scales: Sequence[float],
     network_hw: SizeHW,
     batch: int = 1,
+    ranges: Mapping[str, Range] | None = None,
 ) -> ov.Model:
     """Return the graph: image_NHWC (uint8, RGB, N = `batch`) in, logits_NKHW (float) out.
+
+    Layers that have a range among `ranges` are computed in int8.
 
     Raises:
         BackendError: torch or OpenVINO can't convert the network.
     """
     graph = NetworkGraph(model, card, scales).eval()
     example_NHWC = torch.zeros((batch, *network_hw, 3), dtype=torch.uint8)
-    try:
-        return record_graph(graph, example_NHWC)
-    except UnknownOperation as unknown:
-        logger.info("no translation for %s; exporting with torch.export, which is slow", unknown)
+    recorded = _record(graph, example_NHWC)
+    if ranges:
+        _quantise(recorded, ranges, card)
+    if recorded is not None:
+        return recorded
     try:
         return export_graph(graph, example_NHWC)
     except RuntimeError as error:
@@ -43,6 +49,25 @@ def convert_network(
             "a network that OpenVINO supports",
             "set inference.backend to torch",
         ) from error
+
+
+def _record(graph: nn.Module, example: torch.Tensor) -> ov.Model | None:
+    try:
+        return record_graph(graph, example)
+    except UnknownOperation as unknown:
+        logger.info("no translation for %s; exporting with torch.export, which is slow", unknown)
+        return None
+
+
+def _quantise(graph: ov.Model | None, ranges: Mapping[str, Range], card: ModelCard) -> None:
+    quantised = set() if graph is None else set(quantise_graph(graph, ranges))
+    missed = sorted(set(ranges) - quantised)
+    if missed:
+        raise BackendError.from_parts(
+            f"{card.architecture} has no layer {missed[0]!r} to compute in int8",
+            "ranges of the layers that this version knows",
+            "run `proxia quantise` on the weights again, or set inference.precision to auto",
+        )
 
 
 def export_graph(module: nn.Module, example: torch.Tensor) -> ov.Model:
