@@ -72,6 +72,7 @@ def test_weights_beyond_the_gate_are_refused_and_nothing_is_written(
 def test_a_folder_without_images_is_refused(settings: QuantiseSettings) -> None:
     for path in settings.images.glob("*.png"):
         path.unlink()
+    (settings.images / "notes.txt").write_text("no picture")
     with pytest.raises(InputError, match="holds no images"):
         quantise_weights(settings, Silence())
 
