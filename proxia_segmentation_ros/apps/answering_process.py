@@ -28,6 +28,11 @@ class AnsweringProcess:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
     def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer.
 

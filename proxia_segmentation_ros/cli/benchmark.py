@@ -1,15 +1,42 @@
-"""`proxia benchmark`: what DDS adds to the bare model call, and what our training step saves."""
+"""`proxia benchmark`: the model, the pipeline and the node, each against what it is measured by."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from proxia_segmentation_ros.cli.options import Backend, Precision, Set, Weights, read_size
+from proxia_segmentation_ros.cli.benchmark_options import (
+    DEFAULT_RATES_HZ,
+    ImageCount,
+    ImageSize,
+    ImageSource,
+    Out,
+    Peak,
+    Plot,
+    PrintJson,
+    Rates,
+    Rounds,
+    Seconds,
+    make_images,
+    make_rounds,
+)
+from proxia_segmentation_ros.cli.options import Backend, Precision, Set, Weights
 from proxia_segmentation_ros.errors import ConfigError
 
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.apps.benchmark_local import RoundSettings
+
+DEFAULT_RATE_HZ = 5.0
+REGRESSED = 1
+
 app = typer.Typer(invoke_without_command=True)
+
+SideOption = typer.Option(
+    help="What is measured: [model|pipeline|eager][,OPTION=VALUE]...", metavar="SIDE"
+)
+AgainstOption = typer.Option("--b", "--against", help="What it is measured by.", metavar="SIDE")
 
 
 @app.callback()
@@ -18,35 +45,205 @@ def benchmark(
     weights: Weights = "default",
     backend: Backend = "auto",
     precision: Precision = "auto",
-    size: Annotated[str, typer.Option(help="Size of the images.", metavar="WxH")] = "480x360",
-    rate: Annotated[float, typer.Option(help="Frames a second.", min=0.1, max=1000)] = 5.0,
-    rounds: Annotated[int, typer.Option(help="Alternations.", min=1)] = 5,
-    frames: Annotated[int, typer.Option(help="Frames of a round.", min=2)] = 30,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="JSON file to write as well."),
-    ] = None,
+    size: ImageSize = "480x360",
+    rates: Rates = None,
+    rounds: Rounds = 5,
+    seconds: Seconds = 3.0,
+    out: Out = None,
+    plot: Plot = None,
+    as_json: PrintJson = False,
 ) -> None:
-    """Compare frame in to labels out through DDS with the bare model call."""
+    """Compare frame in to labels out through DDS with the bare model call.
+
+    This is `node` at one rate; the commands below measure more.
+    """
     if context.invoked_subcommand is not None:
         _refuse_options(context, context.invoked_subcommand)
         return
-    from proxia_segmentation_ros.apps.benchmark import BenchmarkSettings, run_benchmark
+    images = make_images(size, "synthetic", 8)
+    chosen = make_rounds(images, rates or (DEFAULT_RATE_HZ,), False, rounds, seconds)
+    parameters = _name_parameters(None, weights, backend, precision)
+    _report(_run_node(parameters, chosen, 0.0), out, plot, as_json)
+
+
+@app.command("model")
+def model(
+    a: Annotated[str, SideOption] = "model",
+    b: Annotated[str, AgainstOption] = "",
+    weights: Weights = "default",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    size: ImageSize = "480x360",
+    source: ImageSource = "synthetic",
+    images: ImageCount = 8,
+    rates: Rates = None,
+    peak: Peak = True,
+    rounds: Rounds = 5,
+    seconds: Seconds = 2.0,
+    out: Out = None,
+    plot: Plot = None,
+    as_json: PrintJson = False,
+) -> None:
+    """Measure the bare model, alone or in turns with another side.
+
+    OPTION is an argument of Segmenter.from_weights or Segmenter.segment. `eager` is plain PyTorch
+    in float32.
+    """
+    rates_hz = DEFAULT_RATES_HZ if rates is None else rates
+    chosen = make_rounds(make_images(size, source, images), rates_hz, peak, rounds, seconds)
+    defaults = {"weights": weights, "backend": backend, "precision": precision}
+    _report(_run_sides("model", (a, b), defaults, chosen), out, plot, as_json)
+
+
+@app.command("pipeline")
+def pipeline(
+    a: Annotated[str, SideOption] = "pipeline",
+    b: Annotated[str, AgainstOption] = "model",
+    weights: Weights = "default",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    size: ImageSize = "480x360",
+    source: ImageSource = "synthetic",
+    images: ImageCount = 8,
+    rates: Rates = None,
+    peak: Peak = True,
+    rounds: Rounds = 5,
+    seconds: Seconds = 2.0,
+    out: Out = None,
+    plot: Plot = None,
+    as_json: PrintJson = False,
+) -> None:
+    """Measure the node's pipeline without DDS: message bytes in, label bytes and objects out."""
+    rates_hz = DEFAULT_RATES_HZ if rates is None else rates
+    chosen = make_rounds(make_images(size, source, images), rates_hz, peak, rounds, seconds)
+    defaults = {"weights": weights, "backend": backend, "precision": precision}
+    _report(_run_sides("pipeline", (a, b), defaults, chosen), out, plot, as_json)
+
+
+@app.command("node")
+def node(
+    weights: Weights = "default",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    assignments: Set = None,
+    size: ImageSize = "480x360",
+    source: ImageSource = "synthetic",
+    images: ImageCount = 8,
+    rates: Rates = None,
+    peak: Peak = True,
+    saturate: Annotated[
+        float, typer.Option(help="Camera's rate at peak; 0 is 1.5 times the model's.", min=0)
+    ] = 0.0,
+    rounds: Rounds = 5,
+    seconds: Seconds = 3.0,
+    out: Out = None,
+    plot: Plot = None,
+    as_json: PrintJson = False,
+) -> None:
+    """Measure the node over DDS against the bare model beside a null subscriber.
+
+    --set takes parameters of the node.
+    """
+    rates_hz = DEFAULT_RATES_HZ if rates is None else rates
+    chosen = make_rounds(make_images(size, source, images), rates_hz, peak, rounds, seconds)
+    parameters = _name_parameters(assignments, weights, backend, precision)
+    _report(_run_node(parameters, chosen, saturate), out, plot, as_json)
+
+
+@app.command("cameras")
+def cameras(
+    weights: Weights = "default",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    assignments: Set = None,
+    size: ImageSize = "480x360",
+    source: ImageSource = "synthetic",
+    images: ImageCount = 8,
+    rates: Rates = None,
+    peak: Peak = True,
+    kill: Annotated[
+        float, typer.Option(help="Kill one camera at this rate of both; 0 kills none.", min=0)
+    ] = 0.0,
+    rounds: Rounds = 5,
+    seconds: Seconds = 3.0,
+    out: Out = None,
+    plot: Plot = None,
+    as_json: PrintJson = False,
+) -> None:
+    """Measure two cameras on one node against two nodes."""
+    from proxia_segmentation_ros.apps.benchmark_cameras import (
+        CamerasBenchmarkSettings,
+        run_cameras_benchmark,
+    )
     from proxia_segmentation_ros.cli.progress import show_progress
 
-    settings = BenchmarkSettings(
-        weights=weights,
-        backend=backend,
-        precision=precision,
-        size_hw=read_size(size) or BenchmarkSettings.size_hw,
-        rate_hz=rate,
-        rounds=rounds,
-        frames=frames,
+    chosen = make_rounds(make_images(size, source, images), rates or (), peak, rounds, seconds)
+    settings = CamerasBenchmarkSettings(
+        parameters=_name_parameters(assignments, weights, backend, precision),
+        rounds=chosen,
+        kill_rate_hz=kill,
     )
     with show_progress() as progress:
-        figures = run_benchmark(settings, progress)
-    _print_figures(figures)
-    _print_json(figures, out)
+        report = run_cameras_benchmark(settings, progress)
+    _report(report, out, plot, as_json)
+
+
+@app.command("soak")
+def soak(
+    of: Annotated[
+        str, typer.Argument(help="node, or [model|pipeline|eager][,OPTION=VALUE]...")
+    ] = "pipeline",
+    weights: Weights = "default",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    size: ImageSize = "480x360",
+    source: ImageSource = "synthetic",
+    images: ImageCount = 8,
+    frames: Annotated[int, typer.Option(help="Frames after the warm-up.", min=2)] = 20_000,
+    warm_up: Annotated[int, typer.Option(help="Frames before memory counts.", min=1)] = 500,
+    every: Annotated[int, typer.Option(help="Frames between readings.", min=2)] = 500,
+    rate: Annotated[float, typer.Option(help="Camera's rate at a node.", min=0.1)] = 60.0,
+    out: Out = None,
+    plot: Plot = None,
+    as_json: PrintJson = False,
+) -> None:
+    """Label many frames and tell how much memory grows."""
+    from proxia_segmentation_ros.apps.benchmark_side import parse_side
+    from proxia_segmentation_ros.apps.benchmark_soak import SoakSettings, soak_node, soak_side
+    from proxia_segmentation_ros.cli.progress import show_progress
+
+    settings = SoakSettings(
+        frames=frames,
+        warm_up=warm_up,
+        every=every,
+        rate_hz=rate,
+        images=make_images(size, source, images),
+    )
+    with show_progress() as progress:
+        if of == "node":
+            parameters = _name_parameters(None, weights, backend, precision)
+            report = soak_node(parameters, settings, progress)
+        else:
+            defaults = {"weights": weights, "backend": backend, "precision": precision}
+            side = parse_side(of, kind="pipeline", defaults=defaults)
+            report = soak_side(side, settings, progress)
+    _report(report, out, plot, as_json)
+
+
+@app.command("compare")
+def compare(
+    old: Annotated[Path, typer.Argument(help="JSON of an earlier benchmark.")],
+    new: Annotated[Path, typer.Argument(help="JSON of the same benchmark now.")],
+    allow: Annotated[str, typer.Option(help="How much worse a figure may become.")] = "5%",
+) -> None:
+    """Compare two reports; exit code 1 when a figure became worse than allowed."""
+    from proxia_segmentation_ros.apps.benchmark_compare import compare_reports, read_allowance
+    from proxia_segmentation_ros.cli.benchmark_tables import print_comparison
+
+    comparison = compare_reports(old, new, read_allowance(allow))
+    print_comparison(comparison)
+    if comparison.regressions:
+        raise typer.Exit(REGRESSED)
 
 
 @app.command("train")
@@ -76,7 +273,52 @@ def train(
     )
     with show_progress() as progress:
         figures = run_training_benchmark(settings, progress)
-    _print_json(figures, out)
+    print(_write_json(figures, out))
+
+
+def _run_sides(
+    kind: Literal["model", "pipeline"],
+    texts: tuple[str, str],
+    defaults: Mapping[str, Any],
+    settings: "RoundSettings",
+) -> dict[str, Any]:
+    from proxia_segmentation_ros.apps.benchmark_local import run_local_benchmark
+    from proxia_segmentation_ros.apps.benchmark_side import parse_side
+    from proxia_segmentation_ros.cli.progress import show_progress
+
+    main, *against = [parse_side(text, kind=kind, defaults=defaults) for text in texts if text]
+    with show_progress() as progress:
+        return run_local_benchmark(kind, main, next(iter(against), None), settings, progress)
+
+
+def _run_node(
+    parameters: Mapping[str, Any], settings: "RoundSettings", saturating_hz: float
+) -> dict[str, Any]:
+    from proxia_segmentation_ros.apps.benchmark_node import (
+        NodeBenchmarkSettings,
+        run_node_benchmark,
+    )
+    from proxia_segmentation_ros.cli.progress import show_progress
+
+    chosen = NodeBenchmarkSettings(
+        parameters=parameters, rounds=settings, saturating_hz=saturating_hz
+    )
+    with show_progress() as progress:
+        return run_node_benchmark(chosen, progress)
+
+
+def _name_parameters(
+    assignments: Sequence[str] | None, weights: str, backend: str, precision: str
+) -> dict[str, Any]:
+    """Return the node's parameters; those of --set win."""
+    from proxia_segmentation_ros.apps.node_arguments import parse_assignments
+
+    return {
+        "model.weights": weights,
+        "inference.backend": backend,
+        "inference.precision": precision,
+        **parse_assignments(assignments or ()),
+    }
 
 
 def _refuse_options(context: typer.Context, subcommand: str) -> None:
@@ -91,21 +333,24 @@ def _refuse_options(context: typer.Context, subcommand: str) -> None:
         )
 
 
-def _print_json(figures: dict[str, Any], out: Path | None) -> None:
+def _report(report: Mapping[str, Any], out: Path | None, plot: Path | None, as_json: bool) -> None:
+    """Print a report as tables or JSON, and write the files that are asked for."""
+    from proxia_segmentation_ros.cli.benchmark_tables import print_report
+
+    text = _write_json(report, out)
+    if as_json:
+        print(text)
+    else:
+        print_report(report)
+    if plot is not None:
+        from proxia_segmentation_ros.apps.benchmark_plot import write_plot
+
+        write_plot(report, plot)
+
+
+def _write_json(figures: Mapping[str, Any], out: Path | None) -> str:
     text = json.dumps(figures, indent=2)
-    print(text)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text + "\n", encoding="utf-8")
-
-
-def _print_figures(figures: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("", "median ms", "p95 ms", title=f"{figures['size']}, {figures['frames']} frames")
-    rows = (("frame in to labels out, DDS", "dds_ms"), ("bare model call", "bare_ms"))
-    for name, key in rows:
-        table.add_row(name, str(figures[key]["p50"]), str(figures[key]["p95"]))
-    table.add_row("DDS adds", f"{figures['overhead_percent']} %", "")
-    Console().print(table)
+    return text

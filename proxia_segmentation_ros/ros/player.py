@@ -50,6 +50,7 @@ class CameraPlayer:
     """Play frames to the topic of a camera.
 
     `rate_hz` spaces frames without a stamp of their own; 0 publishes each as soon as it is there.
+    It and `frames` may be others at the next `play`.
     While an active node seems not to subscribe, DDS may have lost its announcement: the topics
     then move to a participant of their own, like the questions of `LifecycleProbe`.
     """
@@ -69,8 +70,8 @@ class CameraPlayer:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
-        self._frames = frames
-        self._rate_hz = rate_hz
+        self.frames = frames
+        self.rate_hz = rate_hz
         self._frame_id = frame_id
         self._clock = session.node.get_clock()
         self._stopped = threading.Event()
@@ -126,17 +127,17 @@ class CameraPlayer:
         """Publish every frame at its time; returns at the end of the frames or after `stop`."""
         published = late = 0
         due_s, stamp_ns = self._monotonic(), None
-        for frame in self._frames:
+        for frame in self.frames:
             gap_s = self._find_gap(stamp_ns, frame.stamp_ns) if published else 0.0
             stamp_ns = frame.stamp_ns
             due_s += gap_s
             now_s = self._monotonic()
-            if self._rate_hz > 0 and self._stopped.wait(max(0.0, due_s - now_s)):
+            if self.rate_hz > 0 and self._stopped.wait(max(0.0, due_s - now_s)):
                 break
             if self._stopped.is_set():
                 break
             if now_s - due_s > gap_s:
-                late += self._rate_hz > 0 and published > 0
+                late += self.rate_hz > 0 and published > 0
                 due_s = now_s
             record = self._publish(frame, published)
             published += 1
@@ -148,7 +149,7 @@ class CameraPlayer:
         """Return the seconds between two frames; a source that starts anew has no own gap."""
         if before_ns is not None and stamp_ns is not None and stamp_ns > before_ns:
             return (stamp_ns - before_ns) / 1e9
-        return 1.0 / self._rate_hz if self._rate_hz > 0 else 0.0
+        return 1.0 / self.rate_hz if self.rate_hz > 0 else 0.0
 
     def _publish(self, frame: PlayedFrame, index: int) -> PublishedFrame:
         self._check_kind(frame)

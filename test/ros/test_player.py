@@ -257,7 +257,7 @@ def test_slow_making_does_not_bunch_the_frames_after_it(session):
                 clock.now_s += 1.0
             yield frame
 
-    player._frames = make()
+    player.frames = make()
     report = player_with(clock, player).play()
     assert report.late == 1
     assert waited_s == pytest.approx([0.0, 0.02, 0.0, 0.02, 0.02, 0.02])

@@ -1,0 +1,189 @@
+"""Two cameras on one node against two cameras on a node each; and what a killed camera costs."""
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxia_segmentation_ros.apps.benchmark_camera import BenchmarkCamera
+from proxia_segmentation_ros.apps.benchmark_local import RoundSettings
+from proxia_segmentation_ros.apps.benchmark_node import SATURATION, open_listener
+from proxia_segmentation_ros.apps.benchmark_nodes import (
+    collect_trace,
+    make_bare_side,
+    name_camera_topic,
+    name_labels_topic,
+    prepare_domain,
+    start_node,
+)
+from proxia_segmentation_ros.apps.benchmark_report import make_report
+from proxia_segmentation_ros.apps.benchmark_rounds import PEAK_HZ, Measured, run_rounds
+from proxia_segmentation_ros.apps.benchmark_stretch import Stretch
+from proxia_segmentation_ros.apps.benchmark_trace import (
+    BASIC,
+    Trace,
+    measure_performance,
+    merge_traces,
+)
+from proxia_segmentation_ros.apps.node_process import NODE_MODULE, NodeProcess
+from proxia_segmentation_ros.apps.process_load import LoadWatch
+from proxia_segmentation_ros.apps.progress import Progress
+from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.model.card import read_card
+
+CAMERAS = ("left", "right")
+TOGETHER, APART = "together", "apart"
+JOINT_NODE = "proxia_benchmark_both"
+PROBING_HZ = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CamerasBenchmarkSettings:
+    """`kill_rate_hz` 0 kills no camera; else both publish at that rate when the left one dies."""
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    rounds: RoundSettings = field(default_factory=RoundSettings)
+    kill_rate_hz: float = 0.0
+    node_module: str = NODE_MODULE
+
+
+def run_cameras_benchmark(settings: CamerasBenchmarkSettings, progress: Progress) -> dict[str, Any]:
+    """Return the report: one node with both cameras against a node for each.
+
+    Raises:
+        WeightsError: the weights can't be read.
+        ConfigError: a parameter is out of its range.
+        InputError: the images can't be read.
+        ProxiaError: a process has ended.
+    """
+    side = make_bare_side(settings.parameters)
+    read_card(side.weights)
+    prepare_domain()
+    progress.begin("starting the processes")
+    with ExitStack() as stack:
+        bench = CamerasBench(settings, stack)
+        bench.wait_until_ready()
+        runs = {
+            how: (lambda rate_hz, how=how: bench.run(how, rate_hz)) for how in (TOGETHER, APART)
+        }
+        traces = run_rounds(runs, settings.rounds.rates_hz, settings.rounds.rounds, progress)
+        killed = bench.measure_kill(settings.kill_rate_hz) if settings.kill_rate_hz else None
+    together, apart = (
+        Measured(
+            name=name,
+            description={"weights": side.weights, "parameters": dict(settings.parameters)},
+            traces=traces[how],
+        )
+        for name, how in (("one node, two cameras", TOGETHER), ("two nodes", APART))
+    )
+    told = {**settings.rounds.describe(), "saturating_hz": round(bench.saturating_hz, 1)}
+    report = make_report("two cameras", together, apart, told)
+    if killed is not None:
+        report["custom"]["killed_camera"] = killed
+    return report
+
+
+class CamerasBench:
+    """Three nodes and two cameras; a stretch goes to one node or to the other two."""
+
+    def __init__(self, settings: CamerasBenchmarkSettings, stack: ExitStack) -> None:
+        """Start everything; the stack ends it."""
+        self._settings = settings
+        self._stack = stack
+        self._nodes = {JOINT_NODE: self._start(JOINT_NODE, CAMERAS)}
+        for camera in CAMERAS:
+            name = _name_node(APART, camera)
+            self._nodes[name] = self._start(name, (camera,))
+        self._cameras = {camera: self._start_camera(camera) for camera in CAMERAS}
+        heard = {
+            _name_stream(how, camera): name_labels_topic(
+                _name_node(how, camera), camera, len(CAMERAS) if how == TOGETHER else 1
+            )
+            for how in (TOGETHER, APART)
+            for camera in CAMERAS
+        }
+        self._listener = open_listener(heard, stack)
+        self.saturating_hz = 0.0
+
+    def wait_until_ready(self) -> None:
+        """Wait for all processes, warm the nodes up and find out what saturates them."""
+        for camera in self._cameras.values():
+            camera.wait_until_ready(*self._nodes.values())
+        self.saturating_hz = PROBING_HZ
+        probes = [self.run(how, PEAK_HZ) for how in (TOGETHER, APART)]
+        # The fastest that either got, as if one camera had it all.
+        rates_hz = [measure_performance(one).get(f"{BASIC}MEAN_FRAME_RATE", 0.0) for one in probes]
+        self.saturating_hz = SATURATION * max(*rates_hz, 1.0)
+
+    def run(self, how: str, rate_hz: float) -> Trace:
+        """Let both cameras publish a stretch at the same time; returns what came of both."""
+        stretch = self._choose_stretch(rate_hz)
+        self._listener.clear()
+        names = sorted({_name_node(how, camera) for camera in CAMERAS})
+        with LoadWatch([self._nodes[name].pid for name in names]) as watch:
+            sending = {camera: one.begin(how, stretch) for camera, one in self._cameras.items()}
+            sent_s = {camera: one.result() for camera, one in sending.items()}
+            traces = [self._collect(how, camera, sent_s[camera]) for camera in CAMERAS]
+        for name in names:
+            self._nodes[name].check_alive()
+        return merge_traces(traces).with_load(watch.describe())
+
+    def measure_kill(self, rate_hz: float) -> dict[str, Any]:
+        """Return how many frames of the right camera are missed, without and with the left killed.
+
+        The left one is gone afterwards.
+        """
+        left, right = (self._cameras[camera] for camera in CAMERAS)
+        stretch = Stretch(rate_hz=rate_hz, seconds=max(2.0, self._settings.rounds.seconds))
+        figures: dict[str, Any] = {"rate_hz": rate_hz}
+        for name, kills in (("undisturbed", False), ("other_killed", True)):
+            self._listener.clear()
+            sending = left.begin(TOGETHER, stretch)
+            staying = right.begin(TOGETHER, stretch)
+            if kills:
+                self._wait_for_half(stretch)
+                left.kill()
+            sent_s = staying.result()
+            try:
+                sending.result()
+            except BackendError:
+                if not kills:
+                    raise
+            trace = self._collect(TOGETHER, CAMERAS[1], sent_s)
+            figures[name] = {"sent": len(trace.sent_s), "missed": trace.missed}
+        self._nodes[JOINT_NODE].check_alive()
+        return figures
+
+    def _wait_for_half(self, stretch: Stretch) -> None:
+        """Wait until half of the left camera's labels are in."""
+        name = _name_stream(TOGETHER, CAMERAS[0])
+        self._listener.wait_for_count(name, stretch.frames_due // 2, stretch.seconds)
+
+    def _collect(self, how: str, camera: str, sent_s: Mapping[int, float]) -> Trace:
+        name = _name_stream(how, camera)
+        return collect_trace(self._listener, name, _name_node(how, camera), sent_s)
+
+    def _choose_stretch(self, rate_hz: float) -> Stretch:
+        sent_hz = self.saturating_hz if rate_hz == PEAK_HZ else rate_hz
+        return Stretch(rate_hz=sent_hz, seconds=self._settings.rounds.seconds)
+
+    def _start(self, name: str, cameras: tuple[str, ...]) -> NodeProcess:
+        settings = self._settings
+        return start_node(name, cameras, settings.parameters, self._stack, settings.node_module)
+
+    def _start_camera(self, camera: str) -> BenchmarkCamera:
+        topics = {}
+        for how in (TOGETHER, APART):
+            node = _name_node(how, camera)
+            topics[how] = (name_camera_topic(node, camera), f"/{node}")
+        images = self._settings.rounds.images
+        return self._stack.enter_context(BenchmarkCamera(camera, topics, images, os.environ))
+
+
+def _name_node(how: str, camera: str) -> str:
+    return JOINT_NODE if how == TOGETHER else f"proxia_benchmark_{camera}"
+
+
+def _name_stream(how: str, camera: str) -> str:
+    return f"{how} {camera}"

@@ -1,0 +1,233 @@
+"""A benchmark's report as one picture: frames a second, latency, stages, or memory over frames."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.apps.benchmark_compare import RATE, split_phases
+from proxia_segmentation_ros.apps.benchmark_trace import OURS, STAGE
+from proxia_segmentation_ros.errors import InputError
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+INK_RGB, FAINT_RGB, PAPER_RGB = (40, 40, 40), (205, 205, 205), (255, 255, 255)
+SIDES_RGB = ((31, 99, 170), (214, 120, 34))
+STAGES_RGB = {
+    "RECEIVE": (150, 150, 150),
+    "DECODE": (123, 94, 167),
+    "PRE": (72, 160, 120),
+    "INFER": (31, 99, 170),
+    "POST": (100, 175, 220),
+    "PUBLISH": (214, 120, 34),
+    "OBJECTS": (200, 70, 80),
+}
+PANEL_HW = (420, 620)
+LEFT, RIGHT, TOP, BOTTOM = 70, 20, 56, 44
+TICKS = 5
+
+
+def write_plot(report: Mapping[str, Any], path: Path) -> None:
+    """Draw what the report holds and write it as PNG.
+
+    Raises:
+        InputError: the picture can't be written there.
+    """
+    picture_HWC = draw_report(report)
+    is_written, encoded = cv2.imencode(".png", cv2.cvtColor(picture_HWC, cv2.COLOR_RGB2BGR))
+    if not is_written or path.suffix.lower() != ".png":
+        raise InputError.from_parts(
+            f"plot {str(path)!r} can't be written", "a file that ends in .png", "rename it"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded.tobytes())
+
+
+def draw_report(report: Mapping[str, Any]) -> np.ndarray:
+    """Return uint8 RGB (H, W, 3)."""
+    memory = report["custom"].get("memory")
+    if memory is not None:
+        return draw_curve("resident memory in MiB over frames", memory["curve"])
+    sides = _list_sides(report)
+    panels = [
+        draw_bars("frames a second", sides, [RATE]),
+        draw_bars("latency in ms: p50, lines to p95 and p99", sides, _list_latencies()),
+    ]
+    stages = _list_stages(report)
+    if stages:
+        panels.append(draw_stacks("stages in ms, medians", stages))
+    return np.hstack(panels)
+
+
+def _list_sides(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return figures by side and phase."""
+    custom = report["custom"]
+    sides = {custom["subject"]["name"]: _drop_ratios(split_phases(report))}
+    if "against" in custom:
+        name = custom["against"]["subject"]["name"]
+        # A side may be measured against itself.
+        name = f"{name} (2)" if name in sides else name
+        sides[name] = _drop_ratios(split_phases(custom["against"]))
+    return sides
+
+
+def _drop_ratios(phases: Mapping[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {phase: one for phase, one in phases.items() if not phase.endswith("ratio")}
+
+
+def _list_latencies() -> list[str]:
+    return [f"{OURS}{name}_LATENCY" for name in ("P50", "P95", "P99")]
+
+
+def _list_stages(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return stage times by what was measured, in the order in which a frame meets them."""
+    stacks = {}
+    for side, phases in _list_sides(report).items():
+        for phase, figures in phases.items():
+            stages = {
+                name: figures[f"{STAGE}{name}"]
+                for name in STAGES_RGB
+                if f"{STAGE}{name}" in figures
+            }
+            if stages:
+                stacks[f"{side} {phase}"] = stages
+    return stacks
+
+
+def draw_bars(
+    title: str, sides: Mapping[str, Mapping[str, Mapping[str, float]]], metrics: Sequence[str]
+) -> np.ndarray:
+    """Draw groups of bars by phase; further metrics are marks on a line above the bar."""
+    phases = list(dict.fromkeys(phase for one in sides.values() for phase in one))
+    shown = [
+        one[phase][metric]
+        for one in sides.values()
+        for phase in one
+        for metric in metrics
+        if metric in one[phase]
+    ]
+    panel = Panel(title, max(shown, default=1.0))
+    panel.write_legend([(name, SIDES_RGB[i]) for i, name in enumerate(sides)])
+    for group, phase in enumerate(phases):
+        panel.write_below(group, len(phases), phase)
+        for place, (_, one) in enumerate(sides.items()):
+            values = [one[phase][metric] for metric in metrics if metric in one.get(phase, {})]
+            if values:
+                panel.draw_bar(group, len(phases), place, len(sides), values)
+    return panel.paper_HWC
+
+
+def draw_stacks(title: str, stacks: Mapping[str, Mapping[str, float]]) -> np.ndarray:
+    """Draw one stack of stages for each thing that was measured."""
+    panel = Panel(title, max(sum(one.values()) for one in stacks.values()))
+    used = [name for name in STAGES_RGB if any(name in one for one in stacks.values())]
+    panel.write_legend([(name.lower(), STAGES_RGB[name]) for name in used])
+    for place, (name, stages) in enumerate(stacks.items()):
+        panel.write_below(place, len(stacks), name)
+        left, right = panel.find_span(place, len(stacks), 0, 1)
+        floor = 0.0
+        for stage, time_ms in stages.items():
+            panel.fill(left, right, floor, floor + time_ms, STAGES_RGB[stage])
+            floor += time_ms
+        panel.write_above(left, right, floor, f"{floor:.1f}")
+    return panel.paper_HWC
+
+
+def draw_curve(title: str, points: Sequence[Sequence[float]]) -> np.ndarray:
+    """Draw y over x as a line, from 0 on, so that growth looks as large as it is."""
+    xs, ys = np.asarray(points, float).T
+    panel = Panel(title, float(ys.max()))
+    width = PANEL_HW[1] - LEFT - RIGHT
+    columns = LEFT + width * (xs - xs[0]) / max(float(xs[-1] - xs[0]), 1.0)
+    line = np.stack([columns, [panel.find_row(y) for y in ys]], 1).round().astype(np.int32)
+    cv2.polylines(panel.paper_HWC, [line], False, SIDES_RGB[0], 2, cv2.LINE_AA)
+    panel.write(f"{xs[0]:g}", (LEFT, PANEL_HW[0] - BOTTOM + 20))
+    panel.write(f"{xs[-1]:g} frames", (PANEL_HW[1] - RIGHT - 100, PANEL_HW[0] - BOTTOM + 20))
+    return panel.paper_HWC
+
+
+class Panel:
+    """White paper with a title, an axis from 0 to `highest` and places for groups of bars."""
+
+    def __init__(self, title: str, highest: float) -> None:
+        self.paper_HWC = np.full((*PANEL_HW, 3), PAPER_RGB, np.uint8)
+        self._step = find_step(highest * 1.08)
+        self._highest = self._step * math.ceil(highest * 1.08 / self._step) or self._step
+        self.write(title, (LEFT, 20), 0.5)
+        for number in range(round(self._highest / self._step) + 1):
+            value = number * self._step
+            row = self.find_row(value)
+            cv2.line(self.paper_HWC, (LEFT, row), (PANEL_HW[1] - RIGHT, row), FAINT_RGB, 1)
+            self.write(f"{value:g}", (10, row + 4))
+
+    def find_row(self, value: float) -> int:
+        """Return the row of a value."""
+        height = PANEL_HW[0] - TOP - BOTTOM
+        return round(PANEL_HW[0] - BOTTOM - height * value / self._highest)
+
+    def find_span(self, group: int, groups: int, place: int, places: int) -> tuple[int, int]:
+        """Return the columns of one bar in one group."""
+        width = (PANEL_HW[1] - LEFT - RIGHT) / groups
+        inner = 0.7 * width / places
+        left = LEFT + group * width + 0.15 * width + place * inner
+        return round(left + 0.05 * inner), round(left + 0.95 * inner)
+
+    def draw_bar(
+        self, group: int, groups: int, place: int, places: int, values: Sequence[float]
+    ) -> None:
+        """Draw a bar to the first value, and marks on a line up to the others."""
+        left, right = self.find_span(group, groups, place, places)
+        self.fill(left, right, 0.0, values[0], SIDES_RGB[place])
+        middle = (left + right) // 2
+        for value in values[1:]:
+            row = self.find_row(value)
+            cv2.line(self.paper_HWC, (middle, self.find_row(values[0])), (middle, row), INK_RGB, 1)
+            cv2.line(self.paper_HWC, (middle - 5, row), (middle + 5, row), INK_RGB, 1)
+        self.write_above(left, right, max(values), f"{values[0]:.3g}")
+
+    def fill(
+        self, left: int, right: int, low: float, high: float, ink_rgb: tuple[int, int, int]
+    ) -> None:
+        """Fill a bar between two values."""
+        corners = (left, self.find_row(high)), (right, self.find_row(low))
+        cv2.rectangle(self.paper_HWC, *corners, ink_rgb, cv2.FILLED)
+
+    def write_above(self, left: int, right: int, value: float, text: str) -> None:
+        """Write centred above a bar."""
+        self._write_centred(text, (left + right) // 2, self.find_row(value) - 5)
+
+    def write_below(self, group: int, groups: int, text: str) -> None:
+        """Write centred below a group, smaller where there is little room."""
+        left, right = self.find_span(group, groups, 0, 1)
+        self._write_centred(text, (left + right) // 2, PANEL_HW[0] - BOTTOM + 20, right - left + 30)
+
+    def write_legend(self, entries: Sequence[tuple[str, tuple[int, int, int]]]) -> None:
+        """Write names beside their colours, below the title."""
+        column = LEFT
+        for text, ink_rgb in entries:
+            cv2.rectangle(self.paper_HWC, (column, 31), (column + 9, 40), ink_rgb, cv2.FILLED)
+            self.write(text, (column + 14, 40))
+            column += 26 + _measure(text, 0.42)
+
+    def write(self, text: str, place: tuple[int, int], scale: float = 0.42) -> None:
+        """Write from this place on."""
+        cv2.putText(self.paper_HWC, text, place, FONT, scale, INK_RGB, 1, cv2.LINE_AA)
+
+    def _write_centred(self, text: str, column: int, row: int, room: int | None = None) -> None:
+        scale = 0.42
+        if room is not None:
+            scale = min(scale, scale * room / max(_measure(text, scale), 1))
+        self.write(text, (column - _measure(text, scale) // 2, row), scale)
+
+
+def find_step(highest: float) -> float:
+    """Return a round step that divides the axis into about five."""
+    rough = max(highest, 1e-9) / TICKS
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999) * power
+
+
+def _measure(text: str, scale: float) -> int:
+    return int(cv2.getTextSize(text, FONT, scale, 1)[0][0])

@@ -1,0 +1,107 @@
+"""One side of a comparison, as a command line has it: `eager`, `backend=torch,threads=1`."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import yaml
+
+from proxia_segmentation_ros.errors import ConfigError
+
+Kind = Literal["model", "pipeline", "eager"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+EAGER_OPTIONS = ("weights", "size", "threads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What is run: the bare model, the core pipeline, or plain PyTorch; and how.
+
+    `loading` goes to `Segmenter.from_weights` with `weights`, `calling` to `Segmenter.segment`.
+    """
+
+    name: str
+    kind: Kind
+    weights: str
+    loading: Mapping[str, Any] = field(default_factory=dict)
+    calling: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields, for the process that runs it."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "weights": self.weights,
+            "loading": dict(self.loading),
+            "calling": dict(self.calling),
+        }
+
+
+def parse_side(text: str, *, kind: Kind, defaults: Mapping[str, Any]) -> Side:
+    """Read `[model|pipeline|eager][,option=value]...`; values are YAML.
+
+    Options are the keyword arguments of `Segmenter.from_weights` and of `Segmenter.segment`, and
+    `weights`. Defaults that plain PyTorch has no use for are left out for it.
+
+    Raises:
+        ConfigError: an option is unknown or has no value.
+    """
+    parts = split_outside_brackets(text)
+    for one in KINDS:
+        if parts[:1] == [one]:
+            kind, parts = one, parts[1:]
+            break
+    loading, calling = list_options()
+    known = EAGER_OPTIONS if kind == "eager" else ("weights", *loading, *calling)
+    values = {name: value for name, value in defaults.items() if name in known}
+    for part in parts:
+        name, value = _read_option(part, known, kind)
+        values[name] = value
+    return Side(
+        name=text or kind,
+        kind=kind,
+        weights=str(values.pop("weights", "default")),
+        loading={name: value for name, value in values.items() if name in loading},
+        calling={name: value for name, value in values.items() if name in calling},
+    )
+
+
+def list_options() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the options that load a model, and those of each call."""
+    from proxia_segmentation_ros.inference import Segmenter
+
+    skipped = {"self", "path_or_name", "image_HWC"}
+    loading, calling = (
+        tuple(name for name in inspect.signature(one).parameters if name not in skipped)
+        for one in (Segmenter.from_weights, Segmenter.segment)
+    )
+    return loading, calling
+
+
+def split_outside_brackets(text: str) -> list[str]:
+    """Split at commas that stand in no brackets: `a=[1,2],b=3` has two parts."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _read_option(part: str, known: tuple[str, ...], kind: Kind) -> tuple[str, Any]:
+    name, equals, value = part.partition("=")
+    if not equals or name not in known:
+        raise ConfigError.from_parts(
+            f"{part!r} is no option of {kind!r}",
+            f"name=value with one of {', '.join(known)}, after {' or '.join(KINDS)}",
+            "correct it",
+        )
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError.from_parts(
+            f"{part!r} holds no YAML value", "name=value", "quote the value"
+        ) from error

@@ -1,0 +1,100 @@
+"""What a benchmark hears of nodes: when labels came in, and how long their stages took."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray, KeyValue
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+
+from proxia_segmentation_ros.ros.diagnostics import DIAGNOSTICS_QOS
+from proxia_segmentation_ros.ros.session import RosSession
+from proxia_segmentation_ros.wire.cdr import read_image
+
+STAGE_PREFIX, STAGE_SUFFIX = "stage_", "_ms"
+# Deep enough that a busy listener loses nothing that the node sent.
+LABELS_QOS = QoSProfile(depth=50)
+
+
+class BenchmarkListener:
+    """Note the arrivals of several label topics by header stamp; pixels are not kept."""
+
+    def __init__(self, session: RosSession, topics: Mapping[str, str]) -> None:
+        """`topics` holds label topics by a name of the caller's."""
+        self._changed = threading.Condition()
+        self._arrived_s: dict[str, dict[int, float]] = {name: {} for name in topics}
+        self._stages_ms: dict[str, dict[str, list[float]]] = {}
+        node = session.node
+        self._subscriptions = [
+            node.create_subscription(Image, topic, self._bind(name), LABELS_QOS, raw=True)
+            for name, topic in topics.items()
+        ]
+        self._subscriptions.append(
+            node.create_subscription(
+                DiagnosticArray, "/diagnostics", self._hear_diagnostics, DIAGNOSTICS_QOS
+            )
+        )
+
+    def clear(self) -> None:
+        """Forget everything that came in before."""
+        with self._changed:
+            for arrived_s in self._arrived_s.values():
+                arrived_s.clear()
+            self._stages_ms.clear()
+
+    def arrivals(self, name: str) -> dict[int, float]:
+        """Return arrivals by stamp in nanoseconds, by the clock of `time.monotonic`."""
+        with self._changed:
+            return dict(self._arrived_s[name])
+
+    def stages_ms(self, node_name: str) -> dict[str, list[float]]:
+        """Return what a node's diagnostics told of each stage; empty for a node without them."""
+        with self._changed:
+            found = self._stages_ms.get(node_name.strip("/"), {})
+            return {stage: list(times_ms) for stage, times_ms in found.items()}
+
+    def wait_for_frame(self, name: str, stamp_ns: int, timeout_s: float) -> bool:
+        """Wait until the labels of that frame are in; False when they still were not."""
+        with self._changed:
+            return self._changed.wait_for(lambda: stamp_ns in self._arrived_s[name], timeout_s)
+
+    def wait_for_count(self, name: str, count: int, timeout_s: float) -> bool:
+        """Wait until so many labels are in; False when they still were not."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._arrived_s[name]) >= count, timeout_s)
+
+    def _bind(self, name: str) -> Callable[[bytes], None]:
+        def hear(buffer: bytes) -> None:
+            arrived_s = time.monotonic()
+            message = read_image(buffer)
+            stamp_ns = message.stamp_sec * 1_000_000_000 + message.stamp_nanosec
+            with self._changed:
+                self._arrived_s[name][stamp_ns] = arrived_s
+                self._changed.notify_all()
+
+        return hear
+
+    def _hear_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            stages_ms = read_stages(status.values)
+            if not stages_ms:
+                continue
+            node_name = status.name.partition(":")[0].strip("/")
+            with self._changed:
+                kept = self._stages_ms.setdefault(node_name, {})
+                for stage, time_ms in stages_ms.items():
+                    kept.setdefault(stage, []).append(time_ms)
+
+
+def read_stages(values: Iterable[KeyValue]) -> dict[str, float]:
+    """Return milliseconds by stage from the values `stage_<name>_ms` of a diagnostic status."""
+    found = {}
+    for value in values:
+        if value.key.startswith(STAGE_PREFIX) and value.key.endswith(STAGE_SUFFIX):
+            time_ms = float(value.value)
+            # A camera without a labelled frame in the last second has none.
+            if not math.isnan(time_ms):
+                found[value.key[len(STAGE_PREFIX) : -len(STAGE_SUFFIX)]] = time_ms
+    return found
