@@ -35,6 +35,7 @@ CONDITIONS = (
     ("settings", "size"),
     ("settings", "source"),
 )
+RATIO = ", ratio"
 # A benchmark itself keeps the cores busy; beyond twice that somebody else worked too.
 BUSY_PER_CORE = 2.0
 
@@ -127,6 +128,8 @@ def list_changes(
 ) -> Iterator[Change]:
     """Yield every figure that both have, phase by phase."""
     old_phases, new_phases = split_phases(old), split_phases(new)
+    if name_yardstick(old) != name_yardstick(new):
+        old_phases = {name: one for name, one in old_phases.items() if not name.endswith(RATIO)}
     for phase in old_phases:
         if phase in new_phases:
             yield from _compare_phase(phase, old_phases[phase], new_phases[phase], allowed)
@@ -140,10 +143,16 @@ def split_phases(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     custom = report.get("custom", {})
     for phase, ratios in custom.get("ratios", {}).items():
         medians = {name: one["median"] for name, one in ratios.items()}
-        phases[f"{phase}, ratio"] = medians
+        phases[f"{phase}{RATIO}"] = medians
     if "memory" in custom:
         phases["memory"] = {GROWTH: custom["memory"][GROWTH]}
     return phases
+
+
+def name_yardstick(report: Mapping[str, Any]) -> str:
+    """Return what a report's subject was measured by; empty without one."""
+    against = report.get("custom", {}).get("against", {})
+    return str(against.get("subject", {}).get("name", ""))
 
 
 def _compare_phase(
@@ -186,21 +195,24 @@ def list_warnings(old: Mapping[str, Any], new: Mapping[str, Any], allowed: float
         machine = custom.get("machine", {})
         if machine.get("load_average", 0.0) > BUSY_PER_CORE * machine.get("cores", 1):
             yield f"the machine was busy {when}: load average {machine['load_average']}"
-    yield from _warn_of_yardstick(old_custom, new_custom, allowed)
+    yield from _warn_of_yardstick(old, new, allowed)
 
 
 def _warn_of_yardstick(
     old: Mapping[str, Any], new: Mapping[str, Any], allowed: float
 ) -> Iterator[str]:
-    """Tell when what both were measured against changed: then it was the machine."""
-    if "against" not in old or "against" not in new:
+    """Tell when what both were measured by changed: then it was the machine."""
+    names = name_yardstick(old), name_yardstick(new)
+    if names[0] != names[1]:
+        yield f"measured by {names[0] or 'nothing'} before, {names[1] or 'nothing'} now: no ratios"
+    if names[0] != names[1] or not names[0]:
         return
-    before, after = split_phases(old["against"]), split_phases(new["against"])
+    before, after = (split_phases(one["custom"]["against"]) for one in (old, new))
     for phase in before:
         rates = [one.get(phase, {}).get(RATE, 0.0) for one in (before, after)]
         if all(rates) and abs(rates[1] / rates[0] - 1) > allowed:
             yield (
-                f"{old['against'].get('subject', {}).get('name', 'the yardstick')} at {phase} runs "
+                f"{names[0]} at {phase} runs "
                 f"{rates[1] / rates[0]:.2f} times as fast as before: compare the ratios instead"
             )
 

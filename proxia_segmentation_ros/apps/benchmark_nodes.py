@@ -59,8 +59,12 @@ def start_node(
         "camera_names": list(cameras),
         **parameters,
         **{
-            f"cameras.{camera}.image_topic": name_camera_topic(node_name, camera)
+            f"cameras.{camera}.{name}": value
             for camera in cameras
+            for name, value in (
+                ("image_topic", name_camera_topic(node_name, camera)),
+                ("transport", "raw"),
+            )
         },
     }
     arguments = make_ros_arguments(NodeLaunch(parameters=chosen, node_name=node_name))

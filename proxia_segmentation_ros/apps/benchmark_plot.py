@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from proxia_segmentation_ros.apps.benchmark_compare import RATE, split_phases
+from proxia_segmentation_ros.apps.benchmark_compare import RATE, RATIO, split_phases
 from proxia_segmentation_ros.apps.benchmark_trace import OURS, STAGE
 from proxia_segmentation_ros.errors import InputError
 
@@ -74,7 +74,7 @@ def _list_sides(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, floa
 
 
 def _drop_ratios(phases: Mapping[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    return {phase: one for phase, one in phases.items() if not phase.endswith("ratio")}
+    return {phase: one for phase, one in phases.items() if not phase.endswith(RATIO)}
 
 
 def _list_latencies() -> list[str]:

@@ -12,6 +12,7 @@ from proxia_segmentation_ros.errors import ConfigError
 Kind = Literal["model", "pipeline", "eager"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 EAGER_OPTIONS = ("weights", "size", "threads")
+PIPELINE_OPTIONS = ("objects",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,9 @@ class Side:
 def parse_side(text: str, *, kind: Kind, defaults: Mapping[str, Any]) -> Side:
     """Read `[model|pipeline|eager][,option=value]...`; values are YAML.
 
-    Options are the keyword arguments of `Segmenter.from_weights` and of `Segmenter.segment`, and
-    `weights`. Defaults that plain PyTorch has no use for are left out for it.
+    Options are the keyword arguments of `Segmenter.from_weights` and of `Segmenter.segment`,
+    `weights`, and for a pipeline whether it finds `objects`. Defaults that plain PyTorch has no
+    use for are left out for it.
 
     Raises:
         ConfigError: an option is unknown or has no value.
@@ -53,6 +55,7 @@ def parse_side(text: str, *, kind: Kind, defaults: Mapping[str, Any]) -> Side:
             kind, parts = one, parts[1:]
             break
     loading, calling = list_options()
+    calling = (*calling, *PIPELINE_OPTIONS) if kind == "pipeline" else calling
     known = EAGER_OPTIONS if kind == "eager" else ("weights", *loading, *calling)
     values = {name: value for name, value in defaults.items() if name in known}
     for part in parts:

@@ -123,7 +123,7 @@ def soak_node(
         label_some(settings.warm_up)
         traces.clear()
         readings = [MemoryReading(frames=0, memory_mib=read_memory_mib(node.pid))]
-        progress.begin("labelling", settings.frames // settings.every)
+        progress.begin("labelling")
         while readings[-1].frames < settings.frames:
             done = readings[-1].frames + label_some(settings.every)
             readings.append(MemoryReading(frames=done, memory_mib=read_memory_mib(node.pid)))

@@ -52,9 +52,10 @@ class CorePipeline:
         calling: Mapping[str, Any],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`calling` are further arguments of `Segmenter.segment`."""
+        """`calling` are further arguments of `Segmenter.segment`, and whether to find `objects`."""
         self._segmenter = segmenter
         self._calling = dict(calling)
+        self._finds_objects = bool(self._calling.pop("objects", True))
         self._clock = clock
         self._settings = NodeSettings()
         self._buffers = [_write_frame(image_HWC) for image_HWC in images]
@@ -160,15 +161,16 @@ class CorePipeline:
         return writer.write(0, 0, labels_HW)
 
     def _follow_up(self, opened: _Opened, segmentation: "Segmentation") -> None:
-        began_s = self._clock()
-        settings = self._settings.objects
-        summarize(
-            segmentation,
-            self._segmenter.label_set,
-            min_area_px=settings.min_area_px,
-            max_per_class=settings.max_per_class,
-        )
-        self._note(objects=self._clock() - began_s)
+        if self._finds_objects:
+            began_s = self._clock()
+            settings = self._settings.objects
+            summarize(
+                segmentation,
+                self._segmenter.label_set,
+                min_area_px=settings.min_area_px,
+                max_per_class=settings.max_per_class,
+            )
+            self._note(objects=self._clock() - began_s)
         with self._changed:
             self._finished = opened.key
             self._changed.notify_all()

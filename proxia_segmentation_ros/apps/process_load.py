@@ -80,6 +80,11 @@ class LoadWatch:
         self._ended_s = time.monotonic()
         self._cpu_s += self._sum_cpu_s()
 
+    @property
+    def samples(self) -> int:
+        """How often the machine was looked at."""
+        return len(self._memory_mib)
+
     def describe(self) -> dict[str, float]:
         """Return the figures under their report names; call it after the block."""
         elapsed_s = max(self._ended_s - self._began_s, 1e-9)

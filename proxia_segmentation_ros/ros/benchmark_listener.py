@@ -65,6 +65,17 @@ class BenchmarkListener:
         with self._changed:
             return self._changed.wait_for(lambda: len(self._arrived_s[name]) >= count, timeout_s)
 
+    def wait_for_stages(self, node_name: str, count: int, timeout_s: float) -> bool:
+        """Wait until a node has told so many times of some stage; False when it had not."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: any(
+                    len(times_ms) >= count
+                    for times_ms in self._stages_ms.get(node_name.strip("/"), {}).values()
+                ),
+                timeout_s,
+            )
+
     def _bind(self, name: str) -> Callable[[bytes], None]:
         def hear(buffer: bytes) -> None:
             arrived_s = time.monotonic()
@@ -86,6 +97,7 @@ class BenchmarkListener:
                 kept = self._stages_ms.setdefault(node_name, {})
                 for stage, time_ms in stages_ms.items():
                     kept.setdefault(stage, []).append(time_ms)
+                self._changed.notify_all()
 
 
 def read_stages(values: Iterable[KeyValue]) -> dict[str, float]:

@@ -4,10 +4,21 @@ import subprocess
 import pytest
 
 from proxia_segmentation_ros.apps.answering_process import AnsweringProcess
-from proxia_segmentation_ros.apps.bare_call import BareCall
-from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.apps.benchmark_local import RoundSettings, run_local_benchmark
+from proxia_segmentation_ros.apps.benchmark_side import Side, parse_side
+from proxia_segmentation_ros.apps.benchmark_worker import BenchmarkImages, BenchmarkWorker
+from proxia_segmentation_ros.errors import BackendError, WeightsError
 
-SETTINGS = {"seed": 1, "size_hw": [64, 64], "weights": "synthetic"}
+IMAGES = BenchmarkImages(size_hw=(48, 64), count=2)
+SIDE = Side(name="synthetic", kind="model", weights="synthetic")
+
+
+class Silent:
+    def begin(self, text: str, total: int | None = None) -> None:
+        pass
+
+    def advance(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -32,7 +43,7 @@ def test_process_is_gone_when_nobody_waits_for_its_network(
 
     monkeypatch.setattr(AnsweringProcess, "ask", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        BareCall(SETTINGS, os.environ)
+        BenchmarkWorker(SIDE, IMAGES, os.environ)
     (process,) = started
     assert process.poll() is not None
     assert process.stdin is not None
@@ -42,8 +53,37 @@ def test_process_is_gone_when_nobody_waits_for_its_network(
 def test_process_that_can_not_load_its_network_is_told(
     started: list[subprocess.Popen[str]],
 ) -> None:
-    with pytest.raises(BackendError, match="the process of the bare call ended with 1"):
-        BareCall({**SETTINGS, "weights": "none"}, os.environ)
+    broken = Side(name="broken side", kind="model", weights="none")
+    with pytest.raises(BackendError, match="the process of broken side ended with 1"):
+        BenchmarkWorker(broken, IMAGES, os.environ)
     (process,) = started
     assert process.stdout is not None
     assert process.stdout.closed
+
+
+def test_two_sides_are_measured_in_one_report() -> None:
+    sides = [
+        parse_side(text, kind="model", defaults={"weights": "synthetic"})
+        for text in ("size=64x48,precision=f32", "eager,size=64x48,threads=1")
+    ]
+    settings = RoundSettings(rates_hz=(0.0, 20.0), rounds=2, seconds=0.1, images=IMAGES)
+    report = run_local_benchmark("model", *sides, settings, Silent())
+    custom = report["custom"]
+    assert custom["subject"]["backend"] == "openvino"
+    assert custom["against"]["subject"]["backend"] == "torch-eager"
+    assert custom["against"]["subject"]["threads"] == 1
+    rates = custom["ratios"]["peak"]["BasicPerformanceMetrics.MEAN_FRAME_RATE"]["rounds"]
+    assert len(rates) == 2
+    for one in (report, custom["against"]):
+        assert one["20.0fps"]["BasicPerformanceMetrics.NUM_FRAMES_SENT"] == 4
+        assert one["ProxiaMetrics.STAGE_INFER"] > 0
+        assert one["ProxiaMetrics.MAX_PROCESS_MEMORY"] > 20
+
+
+def test_missing_weights_are_told_before_anything_starts(
+    started: list[subprocess.Popen[str]],
+) -> None:
+    side = Side(name="a", kind="model", weights="/no/such.safetensors")
+    with pytest.raises(WeightsError):
+        run_local_benchmark("model", side, None, RoundSettings(), Silent())
+    assert started == []

@@ -1,0 +1,148 @@
+"""Benchmarks over DDS, on a fake node that misses frames and on real ones with a tiny input."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxia_segmentation_ros.apps.benchmark_cameras import (
+    CamerasBenchmarkSettings,
+    run_cameras_benchmark,
+)
+from proxia_segmentation_ros.apps.benchmark_local import RoundSettings
+from proxia_segmentation_ros.apps.benchmark_node import NodeBenchmarkSettings, run_node_benchmark
+from proxia_segmentation_ros.apps.benchmark_nodes import make_bare_side, name_labels_topic
+from proxia_segmentation_ros.apps.benchmark_soak import SoakSettings, soak_node
+from proxia_segmentation_ros.apps.benchmark_trace import BASIC, OURS
+from proxia_segmentation_ros.apps.benchmark_worker import BenchmarkImages
+from proxia_segmentation_ros.errors import ConfigError, ProxiaError, WeightsError
+
+IMAGES = BenchmarkImages(size_hw=(48, 64), count=2)
+PARAMETERS = {"model.weights": "synthetic", "inference.size": "64x48"}
+RATE, SENT, MISSED = (
+    f"{BASIC}MEAN_FRAME_RATE",
+    f"{BASIC}NUM_FRAMES_SENT",
+    f"{BASIC}NUM_MISSED_FRAMES",
+)
+
+
+class Silent:
+    def begin(self, text, total=None):
+        pass
+
+    def advance(self):
+        pass
+
+
+@pytest.fixture
+def fake_node(ros_domain, monkeypatch):
+    """Return a function that chooses what goes wrong in the fake node."""
+    here = str(Path(__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, *sys.path]))
+    monkeypatch.setattr("proxia_segmentation_ros.apps.benchmark_nodes.LAST_LABELS_TIMEOUT_S", 1.0)
+    return lambda mode: monkeypatch.setenv("FAKE_NODE", mode)
+
+
+def run_fake(**more):
+    rounds = RoundSettings(rates_hz=(20.0,), rounds=2, seconds=0.5, images=IMAGES)
+    settings = NodeBenchmarkSettings(
+        parameters=PARAMETERS, rounds=rounds, node_module="fake_node", **more
+    )
+    return run_node_benchmark(settings, Silent())
+
+
+def test_frames_that_the_node_does_not_label_are_missed(fake_node):
+    fake_node("lossy")
+    figures = run_fake(saturating_hz=20.0)["20.0fps"]
+    assert (figures[SENT], figures[MISSED]) == (20, 10)
+
+
+def test_silent_node_is_told(fake_node):
+    fake_node("silent")
+    with pytest.raises(ProxiaError, match="no labels came back for 10 frames"):
+        run_fake(saturating_hz=20.0)
+
+
+def test_node_that_does_not_start_is_told(fake_node):
+    fake_node("broken")
+    with pytest.raises(ProxiaError, match="weights 'none' are not shipped"):
+        run_fake(saturating_hz=20.0)
+
+
+def test_real_node_and_bare_model_are_measured_in_turns(ros_domain):
+    rounds = RoundSettings(rates_hz=(0.0, 10.0), rounds=1, seconds=1.0, images=IMAGES)
+    report = run_node_benchmark(
+        NodeBenchmarkSettings(parameters=PARAMETERS, rounds=rounds), Silent()
+    )
+    custom = report["custom"]
+    assert report["10.0fps"][SENT] == custom["against"]["10.0fps"][SENT] == 10
+    assert report["10.0fps"][f"{OURS}P50_LATENCY"] > 0
+    assert report[f"{OURS}MEAN_PROCESS_CPU_UTILIZATION"] > 0
+    assert report[RATE] > 0
+    assert set(custom["ratios"]) == {"peak", "10.0fps"}
+    assert custom["subject"]["weights"] == custom["against"]["subject"]["weights"] == "synthetic"
+    assert isinstance(custom["is_saturated"], bool)
+
+
+def test_real_cameras_share_a_node_and_one_is_killed(ros_domain):
+    rounds = RoundSettings(rates_hz=(5.0,), rounds=1, seconds=1.0, images=IMAGES)
+    settings = CamerasBenchmarkSettings(parameters=PARAMETERS, rounds=rounds, kill_rate_hz=5.0)
+    report = run_cameras_benchmark(settings, Silent())
+    custom = report["custom"]
+    # Both cameras' frames, over either way.
+    assert report["5.0fps"][SENT] == custom["against"]["5.0fps"][SENT] == 10
+    assert report["5.0fps"][RATE] > 0
+    killed = custom["killed_camera"]
+    assert killed["undisturbed"]["sent"] == killed["other_killed"]["sent"] == 10
+    assert killed["other_killed"]["missed"] <= 10
+
+
+def test_node_is_soaked(ros_domain):
+    settings = SoakSettings(frames=6, warm_up=3, every=3, rate_hz=5.0, images=IMAGES)
+    report = soak_node(PARAMETERS, settings, Silent())
+    curve = report["custom"]["memory"]["curve"]
+    assert curve[0][0] == 0
+    assert curve[-1][0] >= 6
+    assert curve[0][1] > 20
+
+
+def test_bare_model_is_called_as_the_node_calls_it():
+    side = make_bare_side(
+        {
+            **PARAMETERS,
+            "inference.threads": 1,
+            "output.size": "network",
+            "output.min_confidence": 0.5,
+            "objects.with_confidence": False,
+        }
+    )
+    assert side.weights == "synthetic"
+    assert side.loading["size"] == "64x48"
+    assert side.loading["threads"] == 1
+    assert "cache_dir" not in side.loading
+    assert side.calling == {
+        "with_confidence": False,
+        "output_size": "network",
+        "min_confidence": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ({"model.weights": "/no/such.safetensors"}, WeightsError),
+        ({"inference.backend": "abacus"}, ConfigError),
+    ],
+)
+def test_mistakes_are_told_before_anything_starts(parameters, error, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", None)
+    with pytest.raises(error):
+        run_node_benchmark(NodeBenchmarkSettings(parameters=parameters), Silent())
+    with pytest.raises(error):
+        run_cameras_benchmark(CamerasBenchmarkSettings(parameters=parameters), Silent())
+
+
+def test_labels_of_several_cameras_lie_below_their_names():
+    assert name_labels_topic("eye", "left", 1) == "/eye/labels"
+    assert name_labels_topic("eye", "left", 2) == "/eye/left/labels"
