@@ -151,7 +151,12 @@ class CamerasBench:
                 if not kills:
                     raise
             trace = self._collect(TOGETHER, CAMERAS[1], sent_s)
-            figures[name] = {"sent": len(trace.sent_s), "missed": trace.missed}
+            others = self._listener.arrivals(_name_stream(TOGETHER, CAMERAS[0]))
+            figures[name] = {
+                "sent": len(trace.sent_s),
+                "missed": trace.missed,
+                "labels_of_other": len(others),
+            }
         self._nodes[JOINT_NODE].check_alive()
         return figures
 

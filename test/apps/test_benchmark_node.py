@@ -95,7 +95,8 @@ def test_real_cameras_share_a_node_and_one_is_killed(ros_domain):
     assert report["5.0fps"][RATE] > 0
     killed = custom["killed_camera"]
     assert killed["undisturbed"]["sent"] == killed["other_killed"]["sent"] == 10
-    assert killed["other_killed"]["missed"] <= 10
+    # Half of its labels came in before it was killed.
+    assert 5 <= killed["other_killed"]["labels_of_other"] < 10
 
 
 def test_node_is_soaked(ros_domain):
