@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import asdict
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from proxia_segmentation_ros.apps.answering_process import (
@@ -87,14 +86,6 @@ class BenchmarkCamera(AnsweringProcess):
         """End the process and the thread that asks it."""
         super().close()
         self._pool.shutdown()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def main() -> None:

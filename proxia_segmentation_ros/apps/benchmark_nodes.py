@@ -105,6 +105,7 @@ def collect_trace(
         sent_s=sent_s,
         received_s={stamp_ns: at_s for stamp_ns, at_s in arrived_s.items() if stamp_ns in sent_s},
         stages_ms=listener.stages_ms(node_name),
+        gauges=listener.gauges(node_name),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark hears of nodes: when labels came in, and how long their stages took."""
+"""What a benchmark hears of nodes: when labels came in, their stages, and how much ran."""
 
 import math
 import threading
@@ -26,6 +26,7 @@ class BenchmarkListener:
         self._changed = threading.Condition()
         self._arrived_s: dict[str, dict[int, float]] = {name: {} for name in topics}
         self._stages_ms: dict[str, dict[str, list[float]]] = {}
+        self._gauges: dict[str, dict[str, list[float]]] = {}
         node = session.node
         self._subscriptions = [
             node.create_subscription(Image, topic, self._bind(name), LABELS_QOS, raw=True)
@@ -43,6 +44,7 @@ class BenchmarkListener:
             for arrived_s in self._arrived_s.values():
                 arrived_s.clear()
             self._stages_ms.clear()
+            self._gauges.clear()
 
     def arrivals(self, name: str) -> dict[int, float]:
         """Return arrivals by stamp in nanoseconds, by the clock of `time.monotonic`."""
@@ -51,9 +53,17 @@ class BenchmarkListener:
 
     def stages_ms(self, node_name: str) -> dict[str, list[float]]:
         """Return what a node's diagnostics told of each stage; empty for a node without them."""
+        return self._copy(self._stages_ms, node_name)
+
+    def gauges(self, node_name: str) -> dict[str, list[float]]:
+        """Return what a node's diagnostics told of tiles and scales; empty without them."""
+        return self._copy(self._gauges, node_name)
+
+    def _copy(
+        self, kept: Mapping[str, Mapping[str, list[float]]], node_name: str
+    ) -> dict[str, list[float]]:
         with self._changed:
-            found = self._stages_ms.get(node_name.strip("/"), {})
-            return {stage: list(times_ms) for stage, times_ms in found.items()}
+            return {name: list(one) for name, one in kept.get(node_name.strip("/"), {}).items()}
 
     def wait_for_frame(self, name: str, stamp_ns: int, timeout_s: float) -> bool:
         """Wait until the labels of that frame are in; False when they still were not."""
@@ -89,14 +99,14 @@ class BenchmarkListener:
 
     def _hear_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            stages_ms = read_stages(status.values)
-            if not stages_ms:
-                continue
             node_name = status.name.partition(":")[0].strip("/")
             with self._changed:
-                kept = self._stages_ms.setdefault(node_name, {})
-                for stage, time_ms in stages_ms.items():
-                    kept.setdefault(stage, []).append(time_ms)
+                for found, kept in (
+                    (read_stages(status.values), self._stages_ms),
+                    (read_gauges(status.values), self._gauges),
+                ):
+                    for name, value in found.items():
+                        kept.setdefault(node_name, {}).setdefault(name, []).append(value)
                 self._changed.notify_all()
 
 
@@ -110,3 +120,15 @@ def read_stages(values: Iterable[KeyValue]) -> dict[str, float]:
             if not math.isnan(time_ms):
                 found[value.key[len(STAGE_PREFIX) : -len(STAGE_SUFFIX)]] = time_ms
     return found
+
+
+def read_gauges(values: Iterable[KeyValue]) -> dict[str, float]:
+    """Return how much ran from the values `tiles` (run/all) and `scales` (a list); {} without."""
+    texts = {value.key: value.value for value in values}
+    gauges: dict[str, float] = {}
+    run, slash, total = texts.get("tiles", "").partition("/")
+    if slash and int(total):
+        gauges |= {"tiles_run": float(run), "tiles_total": float(total)}
+    if texts.get("scales"):
+        gauges["scales"] = float(len(texts["scales"].split()))
+    return gauges

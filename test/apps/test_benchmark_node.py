@@ -2,6 +2,7 @@
 
 import os
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,16 @@ from proxia_segmentation_ros.apps.benchmark_cameras import (
     run_cameras_benchmark,
 )
 from proxia_segmentation_ros.apps.benchmark_local import RoundSettings
-from proxia_segmentation_ros.apps.benchmark_node import NodeBenchmarkSettings, run_node_benchmark
-from proxia_segmentation_ros.apps.benchmark_nodes import make_bare_side, name_labels_topic
+from proxia_segmentation_ros.apps.benchmark_node import (
+    NodeBench,
+    NodeBenchmarkSettings,
+    run_node_benchmark,
+)
+from proxia_segmentation_ros.apps.benchmark_nodes import (
+    collect_trace,
+    make_bare_side,
+    name_labels_topic,
+)
 from proxia_segmentation_ros.apps.benchmark_soak import SoakSettings, soak_node
 from proxia_segmentation_ros.apps.benchmark_trace import BASIC, OURS
 from proxia_segmentation_ros.apps.benchmark_worker import BenchmarkImages
@@ -70,6 +79,88 @@ def test_node_that_does_not_start_is_told(fake_node):
         run_fake(saturating_hz=20.0)
 
 
+class StubListener:
+    """Heard these labels, and once more of a frame of the last stretch."""
+
+    def __init__(self, arrived_s):
+        self.arrived_s, self.waited, self.log = arrived_s, [], []
+
+    def clear(self):
+        self.log.append("clear")
+
+    def wait_for_frame(self, name, stamp_ns, timeout_s):
+        self.waited.append(stamp_ns)
+
+    def arrivals(self, name):
+        return self.arrived_s
+
+    def stages_ms(self, node_name):
+        return {"infer": [5.0]}
+
+    def gauges(self, node_name):
+        return {"scales": [2.0]}
+
+
+def test_late_labels_of_the_stretch_before_do_not_count():
+    listener = StubListener({5: 0.1, 10: 1.1, 30: 3.1})
+    trace = collect_trace(listener, "camera", "node", {10: 1.0, 20: 2.0, 30: 3.0})
+    assert listener.waited == [30]
+    assert (list(trace.received_s), trace.missed) == ([10, 30], 1)
+    assert (trace.stages_ms, trace.gauges) == ({"infer": [5.0]}, {"scales": [2.0]})
+
+
+class StubCamera:
+    def __init__(self, log):
+        self.log = log
+
+    def begin(self, topic, stretch):
+        self.log.append((topic, stretch.rate_hz))
+        future = Future()
+        future.set_result({10: 1.0})
+        return future
+
+    def send(self, topic, stretch):
+        return self.begin(topic, stretch).result()
+
+
+class StubWorker:
+    def __init__(self, log):
+        self.log = log
+
+    def run(self, stretch):
+        self.log.append(("bare", stretch.rate_hz))
+
+
+class StubProcess:
+    pid = os.getpid()
+
+    def check_alive(self):
+        pass
+
+
+def test_camera_publishes_alike_in_both_turns():
+    listener = StubListener({10: 1.1})
+    log = listener.log
+    bench = NodeBench.__new__(NodeBench)
+    bench._settings = NodeBenchmarkSettings()
+    bench.saturating_hz = 77.0
+    bench._camera, bench._listener, bench.bare = StubCamera(log), listener, StubWorker(log)
+    bench._node = bench._null = StubProcess()
+    for rate_hz in (0.0, 5.0):
+        bench.run_node(rate_hz)
+        bench.run_bare(rate_hz)
+    assert log == [
+        "clear",
+        ("node", 77.0),
+        ("null", 77.0),
+        ("bare", 0.0),
+        "clear",
+        ("node", 5.0),
+        ("null", 5.0),
+        ("bare", 5.0),
+    ]
+
+
 def test_real_node_and_bare_model_are_measured_in_turns(ros_domain):
     rounds = RoundSettings(rates_hz=(0.0, 10.0), rounds=1, seconds=1.0, images=IMAGES)
     report = run_node_benchmark(
@@ -93,6 +184,8 @@ def test_real_cameras_share_a_node_and_one_is_killed(ros_domain):
     # Both cameras' frames, over either way.
     assert report["5.0fps"][SENT] == custom["against"]["5.0fps"][SENT] == 10
     assert report["5.0fps"][RATE] > 0
+    memory_mib = [one["5.0fps"][f"{OURS}MAX_PROCESS_MEMORY"] for one in (report, custom["against"])]
+    assert memory_mib[1] > 1.5 * memory_mib[0]
     killed = custom["killed_camera"]
     assert killed["undisturbed"]["sent"] == killed["other_killed"]["sent"] == 10
     # Half of its labels came in before it was killed.

@@ -66,13 +66,30 @@ def test_default_rates_are_those_of_ros2_benchmark(monkeypatch, capsys, stub_nod
     assert tuple(stub_node[0].rounds.rates_hz) == (10.0, 30.0, 60.0)
 
 
+@pytest.mark.parametrize(("command", "yardstick"), [("model", None), ("pipeline", "model")])
+def test_model_and_pipeline_have_sides_and_default_rates(monkeypatch, capsys, command, yardstick):
+    asked = []
+
+    def run(title, main, against, settings, progress):
+        asked.append((main, against, settings))
+        return make_report()
+
+    monkeypatch.setattr("proxia_segmentation_ros.apps.benchmark_local.run_local_benchmark", run)
+    assert call(monkeypatch, capsys, command, "--precision", "f32")[0] == 0
+    ((main, against, settings),) = asked
+    assert tuple(settings.rates_hz) == (0.0, 10.0, 30.0, 60.0)
+    assert (main.kind, main.loading["precision"]) == (command, "f32")
+    assert getattr(against, "kind", None) == yardstick
+
+
 def test_report_is_printed_and_written(monkeypatch, capsys, stub_node, tmp_path):
     path, plot = tmp_path / "deep" / "report.json", tmp_path / "plot.png"
     code, out, _ = call(monkeypatch, capsys, "node", "--out", str(path), "--plot", str(plot))
     assert code == 0
     assert json.loads(path.read_text()) == make_report()
     assert plot.stat().st_size > 1000
-    assert "scales=[a,b]" in out
+    # Twice in the figures, once in the stages, once below.
+    assert out.count("scales=[a,b]") == 4
     assert "35.50" in out
     assert "weights default, precision f32" in out
     code, out, _ = call(monkeypatch, capsys, "node", "--json")

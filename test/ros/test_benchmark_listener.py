@@ -2,7 +2,11 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import Image
 
-from proxia_segmentation_ros.ros.benchmark_listener import BenchmarkListener, read_stages
+from proxia_segmentation_ros.ros.benchmark_listener import (
+    BenchmarkListener,
+    read_gauges,
+    read_stages,
+)
 from proxia_segmentation_ros.ros.diagnostics import DIAGNOSTICS_QOS
 from proxia_segmentation_ros.ros.session import RosSession
 
@@ -34,6 +38,17 @@ def test_stage_that_was_not_measured_is_left_out():
     assert read_stages(make_values(stage_infer_ms="nan", stage_pre_ms="1.0")) == {"pre": 1.0}
 
 
+def test_tiles_and_scales_are_read_where_they_are_told():
+    assert read_gauges(make_values(tiles="3/8", scales="0.5 1", rate_hz="5.0")) == {
+        "tiles_run": 3.0,
+        "tiles_total": 8.0,
+        "scales": 2.0,
+    }
+    # Before the first frame, and of a node without tiles.
+    assert read_gauges(make_values(tiles="0/0", scales="")) == {}
+    assert read_gauges([]) == {}
+
+
 def test_arrivals_are_kept_by_topic_and_stamp(session):
     listener = BenchmarkListener(session, {"left": "/left/labels", "right": "/right/labels"})
     publishers = {
@@ -58,10 +73,14 @@ def test_stages_are_kept_by_node(session):
     labels = node.create_publisher(Image, "/eye/labels", 10)
     for infer_ms, name in (("10.0", "eye"), ("12.0", "eye"), ("99.0", "other")):
         status = DiagnosticStatus(
-            name=f"{name}: camera camera", values=make_values(stage_infer_ms=infer_ms)
+            name=f"{name}: camera camera",
+            values=make_values(stage_infer_ms=infer_ms, tiles="1/2"),
         )
         diagnostics.publish(DiagnosticArray(status=[status]))
     labels.publish(make_image(1, 0))
     assert listener.wait_for_stages("eye", 2, PATIENCE_S)
     assert listener.stages_ms("/eye") == {"infer": [10.0, 12.0]}
+    assert listener.gauges("eye")["tiles_total"] == [2.0, 2.0]
     assert listener.stages_ms("blind") == {}
+    listener.clear()
+    assert listener.stages_ms("eye") == listener.gauges("eye") == {}
