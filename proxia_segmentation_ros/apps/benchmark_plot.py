@@ -25,7 +25,8 @@ STAGES_RGB = {
     "OBJECTS": (200, 70, 80),
 }
 PANEL_HW = (420, 620)
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 56, 44
+LEFT, RIGHT, TOP, BOTTOM = 70, 20, 76, 44
+STRIP_PX = 4
 TICKS = 5
 
 
@@ -55,9 +56,9 @@ def draw_report(report: Mapping[str, Any]) -> np.ndarray:
         draw_bars("frames a second", sides, [RATE]),
         draw_bars("latency in ms: p50, lines to p95 and p99", sides, _list_latencies()),
     ]
-    stages = _list_stages(report)
-    if stages:
-        panels.append(draw_stacks("stages in ms, medians", stages))
+    stages = {side: _list_stages(phases) for side, phases in sides.items()}
+    if any(stages.values()):
+        panels.append(draw_stacks("stages in ms, medians; below each stack its side", stages))
     return np.hstack(panels)
 
 
@@ -81,19 +82,15 @@ def _list_latencies() -> list[str]:
     return [f"{OURS}{name}_LATENCY" for name in ("P50", "P95", "P99")]
 
 
-def _list_stages(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return stage times by what was measured, in the order in which a frame meets them."""
-    stacks = {}
-    for side, phases in _list_sides(report).items():
-        for phase, figures in phases.items():
-            stages = {
-                name: figures[f"{STAGE}{name}"]
-                for name in STAGES_RGB
-                if f"{STAGE}{name}" in figures
-            }
-            if stages:
-                stacks[f"{side} {phase}"] = stages
-    return stacks
+def _list_stages(phases: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Return stage times by phase, in the order in which a frame meets them."""
+    found = {
+        phase: {
+            name: figures[f"{STAGE}{name}"] for name in STAGES_RGB if f"{STAGE}{name}" in figures
+        }
+        for phase, figures in phases.items()
+    }
+    return {phase: stages for phase, stages in found.items() if stages}
 
 
 def draw_bars(
@@ -109,7 +106,7 @@ def draw_bars(
         if metric in one[phase]
     ]
     panel = Panel(title, max(shown, default=1.0))
-    panel.write_legend([(name, SIDES_RGB[i]) for i, name in enumerate(sides)])
+    panel.write_legend([[(name, SIDES_RGB[i])] for i, name in enumerate(sides)])
     for group, phase in enumerate(phases):
         panel.write_below(group, len(phases), phase)
         for place, (_, one) in enumerate(sides.items()):
@@ -119,19 +116,19 @@ def draw_bars(
     return panel.paper_HWC
 
 
-def draw_stacks(title: str, stacks: Mapping[str, Mapping[str, float]]) -> np.ndarray:
-    """Draw one stack of stages for each thing that was measured."""
-    panel = Panel(title, max(sum(one.values()) for one in stacks.values()))
-    used = [name for name in STAGES_RGB if any(name in one for one in stacks.values())]
-    panel.write_legend([(name.lower(), STAGES_RGB[name]) for name in used])
-    for place, (name, stages) in enumerate(stacks.items()):
-        panel.write_below(place, len(stacks), name)
-        left, right = panel.find_span(place, len(stacks), 0, 1)
-        floor = 0.0
-        for stage, time_ms in stages.items():
-            panel.fill(left, right, floor, floor + time_ms, STAGES_RGB[stage])
-            floor += time_ms
-        panel.write_above(left, right, floor, f"{floor:.1f}")
+def draw_stacks(title: str, sides: Mapping[str, Mapping[str, Mapping[str, float]]]) -> np.ndarray:
+    """Draw a stack of stages for each side in groups by phase, the side's colour below it."""
+    phases = list(dict.fromkeys(phase for one in sides.values() for phase in one))
+    stacks = [stages for one in sides.values() for stages in one.values()]
+    panel = Panel(title, max(sum(stages.values()) for stages in stacks))
+    used = [name for name in STAGES_RGB if any(name in stages for stages in stacks)]
+    panel.write_legend([[(name.lower(), STAGES_RGB[name]) for name in used]])
+    for group, phase in enumerate(phases):
+        panel.write_below(group, len(phases), phase)
+        for place, one in enumerate(sides.values()):
+            if phase in one:
+                span = panel.find_span(group, len(phases), place, len(sides))
+                panel.draw_stack(span, one[phase], SIDES_RGB[place])
     return panel.paper_HWC
 
 
@@ -187,6 +184,19 @@ class Panel:
             cv2.line(self.paper_HWC, (middle - 5, row), (middle + 5, row), INK_RGB, 1)
         self.write_above(left, right, max(values), f"{values[0]:.3g}")
 
+    def draw_stack(
+        self, span: tuple[int, int], stages: Mapping[str, float], side_rgb: tuple[int, int, int]
+    ) -> None:
+        """Draw stages on top of each other, and a strip of the side's colour below them."""
+        floor = 0.0
+        for name, time_ms in stages.items():
+            self.fill(*span, floor, floor + time_ms, STAGES_RGB[name])
+            floor += time_ms
+        self.write_above(*span, floor, f"{floor:.3g}")
+        row = self.find_row(0.0)
+        corners = (span[0], row + 2), (span[1], row + 2 + STRIP_PX)
+        cv2.rectangle(self.paper_HWC, *corners, side_rgb, cv2.FILLED)
+
     def fill(
         self, left: int, right: int, low: float, high: float, ink_rgb: tuple[int, int, int]
     ) -> None:
@@ -199,27 +209,28 @@ class Panel:
         self._write_centred(text, (left + right) // 2, self.find_row(value) - 5)
 
     def write_below(self, group: int, groups: int, text: str) -> None:
-        """Write centred below a group, smaller where there is little room."""
+        """Write centred below a group."""
         left, right = self.find_span(group, groups, 0, 1)
-        self._write_centred(text, (left + right) // 2, PANEL_HW[0] - BOTTOM + 20, right - left + 30)
+        self._write_centred(text, (left + right) // 2, PANEL_HW[0] - BOTTOM + 24)
 
-    def write_legend(self, entries: Sequence[tuple[str, tuple[int, int, int]]]) -> None:
-        """Write names beside their colours, below the title."""
-        column = LEFT
-        for text, ink_rgb in entries:
-            cv2.rectangle(self.paper_HWC, (column, 31), (column + 9, 40), ink_rgb, cv2.FILLED)
-            self.write(text, (column + 14, 40))
-            column += 26 + _measure(text, 0.42)
+    def write_legend(self, lines: Sequence[Sequence[tuple[str, tuple[int, int, int]]]]) -> None:
+        """Write lines of names beside their colours, below the title."""
+        for number, entries in enumerate(lines):
+            column, row = LEFT, 40 + 18 * number
+            room = (PANEL_HW[1] - LEFT - RIGHT) // len(entries) - 14
+            for text, ink_rgb in entries:
+                corners = (column, row - 9), (column + 9, row)
+                cv2.rectangle(self.paper_HWC, *corners, ink_rgb, cv2.FILLED)
+                scale = min(0.42, 0.42 * room / max(_measure(text, 0.42), 1))
+                self.write(text, (column + 14, row), scale)
+                column += 26 + _measure(text, scale)
 
     def write(self, text: str, place: tuple[int, int], scale: float = 0.42) -> None:
         """Write from this place on."""
         cv2.putText(self.paper_HWC, text, place, FONT, scale, INK_RGB, 1, cv2.LINE_AA)
 
-    def _write_centred(self, text: str, column: int, row: int, room: int | None = None) -> None:
-        scale = 0.42
-        if room is not None:
-            scale = min(scale, scale * room / max(_measure(text, scale), 1))
-        self.write(text, (column - _measure(text, scale) // 2, row), scale)
+    def _write_centred(self, text: str, column: int, row: int) -> None:
+        self.write(text, (column - _measure(text, 0.42) // 2, row))
 
 
 def find_step(highest: float) -> float:

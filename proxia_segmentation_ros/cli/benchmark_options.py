@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 DEFAULT_RATES_HZ = (10.0, 30.0, 60.0)
 PEAK_HZ = 0.0
 
+
+def check_plot(path: Path | None) -> Path | None:
+    """Return the path of a plot, refused before minutes are spent on what it would show.
+
+    Raises:
+        ConfigError: it does not end in .png.
+    """
+    if path is not None and path.suffix.lower() != ".png":
+        raise ConfigError.from_parts(
+            f"--plot is {str(path)!r}", "a file that ends in .png", "rename it"
+        )
+    return path
+
+
 Rates = Annotated[
     list[float] | None,
     typer.Option("--rate", help="Frames a second; may be given often.", min=0.1, max=1000),
@@ -31,7 +45,7 @@ ImageCount = Annotated[
     int, typer.Option("--images", help="How many of the source's images are used.", min=1)
 ]
 Out = Annotated[Path | None, typer.Option(help="JSON file to write.")]
-Plot = Annotated[Path | None, typer.Option(help="PNG file to draw.")]
+Plot = Annotated[Path | None, typer.Option(help="PNG file to draw.", callback=check_plot)]
 PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 

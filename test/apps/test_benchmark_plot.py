@@ -29,7 +29,7 @@ def count(picture_HWC, ink_rgb):
 
 
 def test_twice_as_many_frames_make_a_bar_twice_as_high():
-    rates_HWC = draw_report(make_report())[60:, : PANEL_HW[1]]
+    rates_HWC = draw_report(make_report())[80:, : PANEL_HW[1]]
     assert count(rates_HWC, SIDES_RGB[0]) / count(rates_HWC, SIDES_RGB[1]) == pytest.approx(
         2, rel=0.03
     )
@@ -39,15 +39,29 @@ def test_stages_are_stacked_where_they_were_measured():
     assert draw_report(make_report()).shape[1] == 2 * PANEL_HW[1]
     picture_HWC = draw_report(make_report(stages=True))
     assert picture_HWC.shape[1] == 3 * PANEL_HW[1]
-    stages_HWC = picture_HWC[60:, 2 * PANEL_HW[1] :]
+    stages_HWC = picture_HWC[80:, 2 * PANEL_HW[1] :]
     shares = count(stages_HWC, STAGES_RGB["INFER"]) / count(stages_HWC, STAGES_RGB["PRE"])
     assert shares == pytest.approx(3, rel=0.05)
+
+
+def test_stack_stands_on_the_colour_of_its_side():
+    stages_HWC = draw_report(make_report(stages=True))[:, 2 * PANEL_HW[1] :]
+    below_HWC = stages_HWC[PANEL_HW[0] - 42 : PANEL_HW[0] - 38]
+    assert count(below_HWC, SIDES_RGB[0]) > 100
+    assert count(below_HWC, SIDES_RGB[1]) == 0
+
+
+def test_long_names_stay_in_their_panel():
+    report = make_report()
+    report["custom"]["subject"]["name"] = 12 * "tile_budget=0.5,"
+    margin_HWC = draw_report(report)[:60, PANEL_HW[1] - 15 : PANEL_HW[1]]
+    assert (margin_HWC == 255).all()
 
 
 def test_memory_is_a_line_over_frames():
     memory = {"curve": [[0, 100.0], [500, 100.0], [1000, 200.0]]}
     picture_HWC = draw_report({"custom": {"memory": memory}})
-    rows = np.argwhere((picture_HWC[60:] == np.array(SIDES_RGB[0])).all(-1))
+    rows = np.argwhere((picture_HWC[80:] == np.array(SIDES_RGB[0])).all(-1))
     leftmost, rightmost = rows[rows[:, 1].argmin()], rows[rows[:, 1].argmax()]
     assert leftmost[0] > rightmost[0] + 50
 

@@ -142,6 +142,7 @@ def test_comparison_fails_where_a_figure_became_worse(monkeypatch, capsys, tmp_p
         (["model", "--a", "colour=red"], 2, "'colour=red' is no option of 'model'"),
         (["model", "--no-peak", "--rate", "5", "--weights", "/no/such"], 4, "'/no/such'"),
         (["pipeline", "--size", "large"], 2, "--size is 'large'"),
+        (["node", "--plot", "plot.svg"], 2, "--plot is 'plot.svg'"),
         (["cameras", "--no-peak"], 2, "there is no --rate and no --peak"),
         (["soak", "abacus=1"], 2, "is no option of 'pipeline'"),
         (["compare", "/no/old.json", "/no/new.json"], 3, "'/no/old.json' can't be read"),
