@@ -27,6 +27,7 @@ from proxia_segmentation_ros.errors import ConfigError
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.benchmark_local import RoundSettings
+    from proxia_segmentation_ros.apps.benchmark_soak import SoakSettings
 
 DEFAULT_RATE_HZ = 5.0
 REGRESSED = 1
@@ -196,6 +197,7 @@ def soak(
     weights: Weights = "default",
     backend: Backend = "auto",
     precision: Precision = "auto",
+    assignments: Set = None,
     size: ImageSize = "480x360",
     source: ImageSource = "synthetic",
     images: ImageCount = 8,
@@ -207,10 +209,8 @@ def soak(
     plot: Plot = None,
     as_json: PrintJson = False,
 ) -> None:
-    """Label many frames and tell how much memory grows."""
-    from proxia_segmentation_ros.apps.benchmark_side import parse_side
-    from proxia_segmentation_ros.apps.benchmark_soak import SoakSettings, soak_node, soak_side
-    from proxia_segmentation_ros.cli.progress import show_progress
+    """Label many frames and tell how much memory grows; --set takes parameters of a node."""
+    from proxia_segmentation_ros.apps.benchmark_soak import SoakSettings
 
     settings = SoakSettings(
         frames=frames,
@@ -219,15 +219,8 @@ def soak(
         rate_hz=rate,
         images=make_images(size, source, images),
     )
-    with show_progress() as progress:
-        if of == "node":
-            parameters = _name_parameters(None, weights, backend, precision)
-            report = soak_node(parameters, settings, progress)
-        else:
-            defaults = {"weights": weights, "backend": backend, "precision": precision}
-            side = parse_side(of, kind="pipeline", defaults=defaults)
-            report = soak_side(side, settings, progress)
-    _report(report, out, plot, as_json)
+    defaults = {"weights": weights, "backend": backend, "precision": precision}
+    _report(_run_soak(of, defaults, assignments, settings), out, plot, as_json)
 
 
 @app.command("compare")
@@ -305,6 +298,27 @@ def _run_node(
     )
     with show_progress() as progress:
         return run_node_benchmark(chosen, progress)
+
+
+def _run_soak(
+    of: str,
+    defaults: Mapping[str, Any],
+    assignments: Sequence[str] | None,
+    settings: "SoakSettings",
+) -> dict[str, Any]:
+    from proxia_segmentation_ros.apps.benchmark_side import parse_side
+    from proxia_segmentation_ros.apps.benchmark_soak import soak_node, soak_side
+    from proxia_segmentation_ros.cli.progress import show_progress
+
+    if assignments and of != "node":
+        raise ConfigError.from_parts(
+            f"--set is given for {of!r}", "it with `soak node` alone", f"write {of},OPTION=VALUE"
+        )
+    with show_progress() as progress:
+        if of == "node":
+            return soak_node(_name_parameters(assignments, **defaults), settings, progress)
+        side = parse_side(of, kind="pipeline", defaults=defaults)
+        return soak_side(side, settings, progress)
 
 
 def _name_parameters(

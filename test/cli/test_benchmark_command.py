@@ -144,6 +144,7 @@ def test_comparison_fails_where_a_figure_became_worse(monkeypatch, capsys, tmp_p
         (["pipeline", "--size", "large"], 2, "--size is 'large'"),
         (["node", "--plot", "plot.svg"], 2, "--plot is 'plot.svg'"),
         (["cameras", "--no-peak"], 2, "there is no --rate and no --peak"),
+        (["soak", "model", "--set", "output.size=network"], 2, "--set is given for 'model'"),
         (["soak", "abacus=1"], 2, "is no option of 'pipeline'"),
         (["compare", "/no/old.json", "/no/new.json"], 3, "'/no/old.json' can't be read"),
         (["--rounds", "9", "node"], 2, "--rounds stands before 'node'"),
