@@ -10,6 +10,7 @@ from proxia_segmentation_ros.apps.benchmark_camera import BenchmarkCamera
 from proxia_segmentation_ros.apps.benchmark_local import RoundSettings
 from proxia_segmentation_ros.apps.benchmark_node import open_listener
 from proxia_segmentation_ros.apps.benchmark_nodes import (
+    MATCH_TIMEOUT_S,
     collect_trace,
     make_bare_side,
     name_camera_topic,
@@ -110,6 +111,7 @@ class CamerasBench:
         """Wait for all processes, warm the nodes up and find out what saturates them."""
         for camera in self._cameras.values():
             camera.wait_until_ready(*self._nodes.values())
+        self._listener.wait_until_matched(MATCH_TIMEOUT_S)
         self.saturating_hz = PROBING_HZ
         probes = [self.run(how, PEAK_HZ) for how in (TOGETHER, APART)]
         # Each camera alone could keep the faster of them busy: both always have a frame waiting.

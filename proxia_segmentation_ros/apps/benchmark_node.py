@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from proxia_segmentation_ros.apps.benchmark_camera import BenchmarkCamera
 from proxia_segmentation_ros.apps.benchmark_local import RoundSettings
 from proxia_segmentation_ros.apps.benchmark_nodes import (
+    MATCH_TIMEOUT_S,
     NULL_MODULE,
     NULL_TOPIC,
     collect_trace,
@@ -116,6 +117,7 @@ class NodeBench:
     def wait_until_ready(self) -> None:
         """Wait for all processes, warm the node up and find out what saturates it."""
         self._camera.wait_until_ready(self._node, self._null)
+        self._listener.wait_until_matched(MATCH_TIMEOUT_S)
         if not self.saturating_hz:
             trace = self.bare.run(Stretch(seconds=self._settings.rounds.seconds))
             rate_hz = measure_performance(trace)["BasicPerformanceMetrics.MEAN_FRAME_RATE"]

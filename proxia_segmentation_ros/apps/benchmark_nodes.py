@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NULL_TOPIC = "/benchmark/null/image"
 NULL_MODULE = "proxia_segmentation_ros.ros.null_subscriber"
 LAST_LABELS_TIMEOUT_S = 3.0
+MATCH_TIMEOUT_S = 20.0
 
 
 def prepare_domain() -> None:

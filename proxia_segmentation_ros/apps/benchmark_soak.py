@@ -10,6 +10,7 @@ from typing import Any
 from proxia_segmentation_ros.apps.benchmark_camera import BenchmarkCamera
 from proxia_segmentation_ros.apps.benchmark_node import CAMERA, NODE_NAME, TO_NODE, open_listener
 from proxia_segmentation_ros.apps.benchmark_nodes import (
+    MATCH_TIMEOUT_S,
     collect_trace,
     count_labels,
     name_camera_topic,
@@ -112,6 +113,7 @@ def soak_node(
         camera = stack.enter_context(BenchmarkCamera(CAMERA, topics, settings.images, os.environ))
         listener = open_listener({CAMERA: name_labels_topic(NODE_NAME, CAMERA, 1)}, stack)
         camera.wait_until_ready(node)
+        listener.wait_until_matched(MATCH_TIMEOUT_S)
 
         def label_some(frames: int) -> int:
             listener.clear()

@@ -9,10 +9,12 @@ from diagnostic_msgs.msg import DiagnosticArray, KeyValue
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
+from proxia_segmentation_ros.errors import ProxiaError
 from proxia_segmentation_ros.ros.diagnostics import DIAGNOSTICS_QOS
 from proxia_segmentation_ros.ros.session import RosSession
 from proxia_segmentation_ros.wire.cdr import read_image
 
+MATCH_POLL_S = 0.02
 STAGE_PREFIX, STAGE_SUFFIX = "stage_", "_ms"
 # Deep enough that a busy listener loses nothing that the node sent.
 LABELS_QOS = QoSProfile(depth=50)
@@ -27,7 +29,8 @@ class BenchmarkListener:
         self._arrived_s: dict[str, dict[int, float]] = {name: {} for name in topics}
         self._stages_ms: dict[str, dict[str, list[float]]] = {}
         self._gauges: dict[str, dict[str, list[float]]] = {}
-        node = session.node
+        self._node = node = session.node
+        self._topics = tuple(topics.values())
         self._subscriptions = [
             node.create_subscription(Image, topic, self._bind(name), LABELS_QOS, raw=True)
             for name, topic in topics.items()
@@ -37,6 +40,23 @@ class BenchmarkListener:
                 DiagnosticArray, "/diagnostics", self._hear_diagnostics, DIAGNOSTICS_QOS
             )
         )
+
+    def wait_until_matched(self, timeout_s: float) -> None:
+        """Wait until somebody publishes each topic.
+
+        Raises:
+            ProxiaError: nobody did within that time.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        for topic in self._topics:
+            while not self._node.count_publishers(topic):
+                if time.monotonic() > deadline_s:
+                    raise ProxiaError.from_parts(
+                        f"nobody publishes {topic!r} after {timeout_s:g} s",
+                        "a node whose announcement arrives",
+                        "run it again, or compare ROS_DOMAIN_ID",
+                    )
+                time.sleep(MATCH_POLL_S)
 
     def clear(self) -> None:
         """Forget everything that came in before."""

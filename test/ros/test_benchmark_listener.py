@@ -2,6 +2,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import Image
 
+from proxia_segmentation_ros.errors import ProxiaError
 from proxia_segmentation_ros.ros.benchmark_listener import (
     BenchmarkListener,
     read_gauges,
@@ -55,6 +56,7 @@ def test_arrivals_are_kept_by_topic_and_stamp(session):
         name: session.node.create_publisher(Image, f"/{name}/labels", 10)
         for name in ("left", "right")
     }
+    listener.wait_until_matched(PATIENCE_S)
     publishers["left"].publish(make_image(3, 5))
     publishers["right"].publish(make_image(4, 0))
     assert listener.wait_for_frame("left", 3_000_000_005, PATIENCE_S)
@@ -64,6 +66,12 @@ def test_arrivals_are_kept_by_topic_and_stamp(session):
     assert not listener.wait_for_frame("left", 4_000_000_000, 0.0)
     listener.clear()
     assert listener.arrivals("left") == {}
+
+
+def test_topic_that_nobody_publishes_is_told(session):
+    listener = BenchmarkListener(session, {"camera": "/nobody/labels"})
+    with pytest.raises(ProxiaError, match="nobody publishes '/nobody/labels' after 0 s"):
+        listener.wait_until_matched(0.0)
 
 
 def test_stages_are_kept_by_node(session):
