@@ -8,6 +8,7 @@ from proxia_segmentation_ros.cli import (
     benchmark,
     convert,
     demo,
+    engines,
     evaluate,
     play,
     quantise,
@@ -38,6 +39,7 @@ app.command("train")(train.train)
 app.command("convert")(convert.convert)
 app.command("quantise")(quantise.quantise)
 app.add_typer(weights.app, name="weights")
+app.add_typer(engines.app, name="engines")
 app.add_typer(benchmark.app, name="benchmark")
 
 

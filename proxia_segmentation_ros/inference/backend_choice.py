@@ -1,9 +1,12 @@
 """Which backend runs a network, and at which scales. Imports neither torch nor OpenVINO."""
 
 import importlib.util
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError, ConfigError
 from proxia_segmentation_ros.inference.compiled_cache import CompiledCache, find_cache_folder
 from proxia_segmentation_ros.inference.frame_plan import Backend
@@ -11,7 +14,13 @@ from proxia_segmentation_ros.inference.network_source import NetworkSource
 from proxia_segmentation_ros.inference.precision import choose_precision, read_cpu_flags
 from proxia_segmentation_ros.model.card import ModelCard
 
-BACKENDS = ("openvino", "torch")
+if TYPE_CHECKING:
+    # Imports torch.
+    from proxia_segmentation_ros.inference.tensorrt_backend import TensorRtBackend
+
+logger = logging.getLogger(__name__)
+
+BACKENDS = ("openvino", "tensorrt", "torch")
 MULTI_SCALE_SUFFIX = "_mscale"
 
 
@@ -37,21 +46,118 @@ def choose_scales(scales: Sequence[float], card: ModelCard) -> tuple[float, ...]
     return tuple(sorted(set(chosen)))
 
 
-def make_backend(
+def open_backend(
     source: NetworkSource,
     requested: str,
     precision: str,
     scales: tuple[float, ...],
     threads: int,
     cache_dir: str | Path | None,
+    network_hw: SizeHW | None,
 ) -> Backend:
-    """Return the backend that was asked for, or the best one that is there.
+    """Return the backend that was asked for, or the best one that is there, its network loaded.
+
+    `auto` goes on to the next best, loudly, where a GPU can't take the network. None as
+    `network_hw` leaves the network for later.
 
     Raises:
         BackendError: it is missing, or can't do the precision or the network.
         WeightsError: the weights can't be loaded.
     """
-    name = _choose_backend(requested)
+    name = choose_backend(requested)
+    try:
+        backend = _make_backend(source, name, precision, scales, threads, cache_dir)
+        if network_hw is not None:
+            backend.load_network(network_hw)
+    except BackendError as error:
+        if requested != "auto" or name != "tensorrt":
+            raise
+        name = choose_cpu_backend()
+        logger.warning("the GPU stays unused: %s. Going on with %s", error, name)
+        precision = "auto" if precision == "f16" else precision
+        backend = _make_backend(source, name, precision, scales, threads, cache_dir)
+        if network_hw is not None:
+            backend.load_network(network_hw)
+    return backend
+
+
+def choose_backend(requested: str) -> str:
+    """Return the backend for a request; `auto` is the fastest one that can run here.
+
+    Raises:
+        BackendError: it is unknown or can't run here.
+    """
+    if requested == "auto":
+        return "tensorrt" if explain_gpu_absence() is None else choose_cpu_backend()
+    if requested not in BACKENDS:
+        raise BackendError.from_parts(
+            f"backend {requested!r} is unknown",
+            f"one of auto, {', '.join(BACKENDS)}",
+            "set inference.backend to auto",
+        )
+    if requested == "openvino" and importlib.util.find_spec("openvino") is None:
+        raise BackendError.from_parts(
+            "backend is 'openvino' but OpenVINO is not installed",
+            "an installed backend",
+            "run `pip install openvino`, or set inference.backend to torch",
+        )
+    absence = explain_gpu_absence() if requested == "tensorrt" else None
+    if absence is not None:
+        raise BackendError.from_parts(
+            f"backend is 'tensorrt' but {absence}",
+            "an NVIDIA GPU and torch-tensorrt",
+            "install the extra `tensorrt` on a machine with a GPU, "
+            "or set inference.backend to auto",
+        )
+    return requested
+
+
+def choose_cpu_backend() -> str:
+    """Return the fastest backend that needs no GPU."""
+    return "openvino" if importlib.util.find_spec("openvino") is not None else "torch"
+
+
+def explain_gpu_absence() -> str | None:
+    """Return why TensorRT can't run here; None where it can. Imports torch only if it might."""
+    if importlib.util.find_spec("torch_tensorrt") is None:
+        return "torch-tensorrt is not installed"
+    from proxia_segmentation_ros.inference.tensorrt_device import explain_absence
+
+    return explain_absence()
+
+
+def make_tensorrt_backend(
+    source: NetworkSource,
+    precision: str,
+    scales: tuple[float, ...],
+    cache_dir: str | Path | None,
+) -> "TensorRtBackend":
+    """Return the `tensorrt` backend; its cache is `cache_dir`, else the user's.
+
+    Raises:
+        BackendError: it can't do the precision, or TensorRT can't run here.
+    """
+    from proxia_segmentation_ros.inference.tensorrt_backend import TensorRtBackend
+
+    folder = Path(cache_dir) if cache_dir is not None else find_cache_folder("tensorrt")
+    return TensorRtBackend(
+        source,
+        precision=choose_precision(precision, "tensorrt", frozenset()),
+        scales=scales,
+        cache=CompiledCache(folder),
+    )
+
+
+def _make_backend(
+    source: NetworkSource,
+    name: str,
+    precision: str,
+    scales: tuple[float, ...],
+    threads: int,
+    cache_dir: str | Path | None,
+) -> Backend:
+    if name == "tensorrt":
+        return make_tensorrt_backend(source, precision, scales, cache_dir)
     precision = choose_precision(precision, name, read_cpu_flags(), source.quantisation)
     if name == "torch":
         from proxia_segmentation_ros.inference.torch_backend import TorchBackend
@@ -67,23 +173,3 @@ def make_backend(
         threads=threads,
         cache=CompiledCache(folder),
     )
-
-
-def _choose_backend(requested: str) -> str:
-    has_openvino = importlib.util.find_spec("openvino") is not None
-    if requested == "auto":
-        return "openvino" if has_openvino else "torch"
-    if requested == "openvino" and not has_openvino:
-        raise BackendError.from_parts(
-            "backend is 'openvino' but OpenVINO is not installed",
-            "an installed backend",
-            "run `pip install openvino`, or set inference.backend to torch",
-        )
-    if requested not in BACKENDS:
-        reason = "is not part of this version" if requested == "tensorrt" else "is unknown"
-        raise BackendError.from_parts(
-            f"backend {requested!r} {reason}",
-            f"one of auto, {', '.join(BACKENDS)}",
-            "set inference.backend to auto",
-        )
-    return requested

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from proxia_segmentation_ros.model.whole_file import write_whole_file
 
@@ -15,6 +15,21 @@ logger = logging.getLogger(__name__)
 
 CacheKey: TypeAlias = Mapping[str, str | int | float | list[int] | list[float]]
 PACKAGE = "proxia_segmentation_ros"
+# What somebody asked for; all other fields say where and with what it was made.
+REQUEST_FIELDS = frozenset(
+    {
+        "backend",
+        "part",
+        "weights",
+        "network_hw",
+        "output_hw",
+        "logits_shape",
+        "batch",
+        "scales",
+        "precision",
+        "threads",
+    }
+)
 
 
 def find_cache_folder(kind: str) -> Path:
@@ -45,12 +60,17 @@ class CompiledCache:
             sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
             blob = blob_path.read_bytes()
         except FileNotFoundError:
+            self._explain_miss(key)
             return None
         except (OSError, ValueError) as error:
             logger.warning("cache entry %s can't be read (%s); building anew", blob_path, error)
             return None
-        if not isinstance(sidecar, dict) or sidecar.get("key") != json.loads(_to_json(key)):
-            logger.warning("cache entry %s was made of something else; building anew", blob_path)
+        made_of = sidecar.get("key") if isinstance(sidecar, dict) else None
+        if made_of != json.loads(_to_json(key)):
+            found = describe_changes(made_of if isinstance(made_of, dict) else {}, key)
+            logger.warning(
+                "cache entry %s was made of something else (%s); building anew", blob_path, found
+            )
             return None
         if sidecar.get("sha256") != hashlib.sha256(blob).hexdigest():
             logger.warning("cache entry %s is corrupt; building anew", blob_path)
@@ -83,9 +103,55 @@ class CompiledCache:
             except OSError as error:
                 logger.warning("cache entry %s can't be removed (%s)", path, error.strerror)
 
+    def _explain_miss(self, key: CacheKey) -> None:
+        """Say what changed since the same network was compiled for something else."""
+        wanted = json.loads(_to_json(key))
+        nearest: list[str] = []
+        for path in self.folder.glob("*.json"):
+            made_of = read_key(path)
+            if made_of is None or any(made_of.get(n) != wanted.get(n) for n in REQUEST_FIELDS):
+                continue
+            changes = find_changes(made_of, wanted)
+            if not nearest or len(changes) < len(nearest):
+                nearest = changes
+        if nearest:
+            logger.info("the cached network does not fit: %s; building anew", ", ".join(nearest))
+
     def _find_paths(self, key: CacheKey) -> tuple[Path, Path]:
         name = hashlib.sha256(_to_json(key).encode()).hexdigest()[:32]
         return self.folder / f"{name}.blob", self.folder / f"{name}.json"
+
+
+def read_key(sidecar_path: Path) -> dict[str, Any] | None:
+    """Return what an entry was made of; None for a file that is no sidecar of ours."""
+    try:
+        sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(sidecar, dict) or not isinstance(sidecar.get("sha256"), str):
+        return None
+    made_of = sidecar.get("key")
+    is_ours = isinstance(made_of, dict) and {"backend", "format"} <= made_of.keys()
+    return made_of if is_ours else None
+
+
+def find_changes(made_of: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return the fields that differ, in words."""
+    return [
+        f"{name} was {_shorten(name, made_of.get(name))}, is {_shorten(name, wanted.get(name))}"
+        for name in sorted(made_of.keys() | wanted.keys())
+        if made_of.get(name) != wanted.get(name)
+    ]
+
+
+def describe_changes(made_of: Mapping[str, Any], wanted: CacheKey) -> str:
+    """Return the fields that differ as one phrase."""
+    return ", ".join(find_changes(made_of, json.loads(_to_json(wanted)))) or "nothing readable"
+
+
+def _shorten(name: str, value: object) -> object:
+    """Hashes are told apart by their beginning."""
+    return str(value)[:12] if name in ("weights", "code") else value
 
 
 def _to_json(key: CacheKey) -> str:

@@ -18,6 +18,7 @@ GRAPH_MODULES = (
     "openvino_convert.py",
     "quantised_graph.py",
     "resize_node.py",
+    "tensorrt_graph.py",
     "torch_graph.py",
     "upsampled_convolution.py",
 )

@@ -32,7 +32,7 @@ def choose_precision(
     flags: frozenset[str],
     quantisation: Quantisation | None = None,
 ) -> str:
-    """Return `f32`, `bf16` or `int8`: the request, or what `auto` means on such a CPU.
+    """Return the request, or what `auto` means on such a CPU, or for a GPU.
 
     torch computes bf16 on every CPU, if slowly. OpenVINO silently runs f32 where the CPU has
     no bf16, so asking it for bf16 there is refused. `auto` takes int8 where it was found to pay
@@ -41,6 +41,8 @@ def choose_precision(
     Raises:
         BackendError: the backend can't compute that precision on this CPU, or these weights.
     """
+    if backend == "tensorrt":
+        return _choose_gpu_precision(requested)
     has_bf16 = bool(flags & BF16_FLAGS)
     if requested == "auto":
         return _choose_freely(backend, flags, quantisation)
@@ -70,6 +72,21 @@ def _choose_freely(backend: str, flags: frozenset[str], quantisation: Quantisati
         return "bf16"
     pays = quantisation is not None and quantisation.is_worthwhile
     return "int8" if backend == "openvino" and pays and INT8_FLAG in flags else "f32"
+
+
+def _choose_gpu_precision(requested: str) -> str:
+    if requested in ("auto", "f16"):
+        return "f16"
+    if requested == "f32":
+        return requested
+    reason = "which this backend has no engines for"
+    if requested == "int8":
+        reason = "which needs activation ranges in the weights that tensorrt can't use yet"
+    raise BackendError.from_parts(
+        f"inference.precision is {requested!r} for backend 'tensorrt', {reason}",
+        "one of auto, f16, f32",
+        "set inference.precision to f16; int8 on the CPU is `proxia quantise`",
+    )
 
 
 def _read_cpuinfo_field(name: str) -> str:

@@ -20,7 +20,7 @@ from proxia_segmentation_ros.config import (
     parse_size,
 )
 from proxia_segmentation_ros.errors import BackendError, ConfigError
-from proxia_segmentation_ros.inference.backend_choice import choose_scales, make_backend
+from proxia_segmentation_ros.inference.backend_choice import choose_scales, open_backend
 from proxia_segmentation_ros.inference.frame_plan import (
     Backend,
     FramePlan,
@@ -133,22 +133,22 @@ class Segmenter:
             )
         self.scales = choose_scales(scales, self.card)
         self._backend: Backend | None = None
-        loaded = make_backend(source, backend, precision, self.scales, threads, cache_dir)
-        if size != "input":
-            loaded.load_network(network_hw)
-        self._backend = loaded
+        wanted_hw = None if size == "input" else network_hw
+        self._backend = open_backend(
+            source, backend, precision, self.scales, threads, cache_dir, wanted_hw
+        )
         logger.info(
             "backend %s, precision %s, on %s", self.backend, self.precision, self.device_name
         )
 
     @property
     def backend(self) -> str:
-        """`openvino` or `torch`."""
+        """`openvino`, `tensorrt` or `torch`."""
         return self._require_backend().name
 
     @property
     def precision(self) -> str:
-        """Arithmetic that the network really runs in: `f32` or `bf16`."""
+        """Arithmetic that the network really runs in: `f32`, `bf16` or `f16`."""
         return self._require_backend().precision
 
     @property

@@ -42,7 +42,10 @@ class NetworkGraph(nn.Module):
         image_NCHW = image_NHWC.permute(0, 3, 1, 2).float()
         if self.is_bgr:
             image_NCHW = image_NCHW.flip(1)
-        image_NCHW = (image_NCHW - self.mean_NCHW) * self.gain_NCHW
+        return self.run_network((image_NCHW - self.mean_NCHW) * self.gain_NCHW)
+
+    def run_network(self, image_NCHW: Tensor) -> Tensor:
+        """Return logits_NKHW of normalised images."""
         if isinstance(self.network, HRNetOcr):
             return self.network.forward_quarter(image_NCHW).logits_NKHW
         logits_NKHW: Tensor = self.network(image_NCHW, self.scales)

@@ -95,3 +95,13 @@ def test_cpu_without_cpuinfo_gets_f32(tmp_path: Path, monkeypatch: pytest.Monkey
     flags = precision.read_cpu_flags.__wrapped__()
     assert choose_precision("auto", "openvino", flags) == "f32"
     assert precision.describe_cpu.__wrapped__()
+
+
+def test_gpu_gets_half_precision_unless_told_otherwise() -> None:
+    assert choose_precision("auto", "tensorrt", AMX) == "f16"
+    assert choose_precision("f16", "tensorrt", PLAIN) == "f16"
+    assert choose_precision("f32", "tensorrt", PLAIN) == "f32"
+    with pytest.raises(BackendError, match=r"activation ranges.*; expected one of auto, f16, f32"):
+        choose_precision("int8", "tensorrt", PLAIN)
+    with pytest.raises(BackendError, match="'bf16'"):
+        choose_precision("bf16", "tensorrt", AMX)

@@ -1,0 +1,210 @@
+"""Compiled networks on disk: list them, build them ahead of time, delete what is of no use."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proxia_segmentation_ros.apps.weights import list_weights
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.inference import Segmenter
+from proxia_segmentation_ros.inference.engine_cache import (
+    CacheEntry,
+    describe_environments,
+    find_folders,
+    list_entries,
+    list_leftovers,
+)
+
+DAY_S = 86400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRow:
+    """One entry; `problems` say why this machine can't use it. `weights` is a name or a hash."""
+
+    entry: CacheEntry
+    weights: str
+    problems: tuple[str, ...]
+
+    @property
+    def what(self) -> str:
+        """`network` or `labels`."""
+        return str(self.entry.made_of.get("part", "network"))
+
+    @property
+    def shapes(self) -> str:
+        """Batch and size of a network, the output's size of a label rule."""
+        made_of = self.entry.made_of
+        height, width = made_of.get("network_hw") or made_of.get("output_hw") or (0, 0)
+        return f"{made_of.get('batch', 1)} x {width}x{height}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, ready for JSON."""
+        return {
+            "what": self.what,
+            "backend": self.entry.backend,
+            "weights": self.weights,
+            "precision": self.entry.made_of.get("precision"),
+            "shapes": self.shapes,
+            "size_bytes": self.entry.size_bytes,
+            "age_s": round(self.entry.age_s, 1),
+            "usable": not self.problems,
+            "problems": list(self.problems),
+            "path": str(self.entry.blob_path),
+            "made_of": self.entry.made_of,
+        }
+
+
+def list_engines(folders: Sequence[Path] | None = None) -> list[EngineRow]:
+    """Return the entries of the caches, newest first."""
+    environments = describe_environments()
+    names = _name_weights()
+    rows = []
+    for entry in list_entries(find_folders() if folders is None else folders):
+        digest = str(entry.made_of.get("weights", ""))
+        rows.append(
+            EngineRow(
+                entry=entry,
+                weights=names.get(digest, digest[:12]),
+                problems=tuple(entry.explain_unfit(environments)),
+            )
+        )
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """What to delete besides what this machine can't use: entries this old, or all."""
+
+    older_than_days: float | None = None
+    everything: bool = False
+    is_rehearsal: bool = False
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A file or entry that went, or would: why, and how much room it gives."""
+
+    path: Path
+    reason: str
+    size_bytes: int
+
+
+def prune_engines(
+    wanted: Pruning,
+    tell: Callable[[Pruned], None],
+    folders: Sequence[Path] | None = None,
+) -> list[Pruned]:
+    """Delete entries, each told as it goes; files that are not ours stay whatever is asked.
+
+    Raises:
+        OSError: a file can't be removed.
+    """
+    folders = find_folders() if folders is None else folders
+    gone = []
+    for row in list_engines(folders):
+        reason = _find_reason(row, wanted)
+        if reason is not None:
+            if not wanted.is_rehearsal:
+                row.entry.remove()
+            gone.append(Pruned(row.entry.blob_path, reason, row.entry.size_bytes))
+            tell(gone[-1])
+    for path in list_leftovers(folders):
+        size_bytes = path.stat().st_size
+        if not wanted.is_rehearsal:
+            path.unlink(missing_ok=True)
+        gone.append(Pruned(path, "was left by a writer that died", size_bytes))
+        tell(gone[-1])
+    return gone
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOrder:
+    """What to build; the options mean what they mean for `Segmenter`.
+
+    `image_sizes_hw` are those of the cameras; none stands for the network's own.
+    """
+
+    weights: str = "default"
+    backend: str = "auto"
+    precision: str = "auto"
+    size: str = "card"
+    scales: tuple[float, ...] = ()
+    threads: int = 0
+    batch: int = 1
+    image_sizes_hw: tuple[SizeHW, ...] = ()
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came of an order."""
+
+    backend: str
+    precision: str
+    device_name: str
+    elapsed_s: float
+
+
+def build_engines(order: BuildOrder, tell: Callable[[str], None]) -> Built:
+    """Compile into the cache what a node with these settings would need; tell each step.
+
+    Raises:
+        ProxiaError: as `Segmenter.from_weights`.
+    """
+    started_s = time.monotonic()
+    room = logging.getLogger("proxia_segmentation_ros.inference")
+    teller = _Teller(tell)
+    before = room.level
+    room.addHandler(teller)
+    room.setLevel(logging.INFO)
+    try:
+        segmenter = Segmenter.from_weights(
+            order.weights,
+            backend=order.backend,
+            precision=order.precision,
+            size=order.size,
+            scales=order.scales,
+            threads=order.threads,
+        )
+        for size_hw in order.image_sizes_hw or (segmenter.card.size_hw,):
+            segmenter.warm_up(size_hw, order.batch)
+        built = segmenter.backend, segmenter.precision, segmenter.device_name
+        segmenter.close()
+    finally:
+        room.removeHandler(teller)
+        room.setLevel(before)
+    return Built(*built, time.monotonic() - started_s)
+
+
+class _Teller(logging.Handler):
+    """Pass what the backends log on, as text."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(record.getMessage())
+
+
+def _find_reason(row: EngineRow, wanted: Pruning) -> str | None:
+    if row.problems:
+        return f"can't be used here: {'; '.join(row.problems)}"
+    days = row.entry.age_s / DAY_S
+    if wanted.older_than_days is not None and days > wanted.older_than_days:
+        return f"is {days:.1f} days old"
+    return "all were asked for" if wanted.everything else None
+
+
+def _name_weights() -> dict[str, str]:
+    """Return the names of weights that are on this machine, by the hash that entries hold."""
+    names = {}
+    for row in list_weights():
+        if row.path is not None:
+            digest = hashlib.sha256(row.path.read_bytes()).hexdigest()
+            names[digest] = row.name
+    return names

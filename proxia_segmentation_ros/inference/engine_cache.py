@@ -1,0 +1,147 @@
+"""What lies in the caches of compiled networks: which entries there are and what they fit."""
+
+import hashlib
+import importlib.util
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proxia_segmentation_ros.inference.compiled_cache import (
+    find_cache_folder,
+    find_changes,
+    read_key,
+)
+from proxia_segmentation_ros.inference.network_source import hash_network_code
+from proxia_segmentation_ros.inference.precision import describe_cpu, read_cpu_flags
+
+KINDS = ("openvino", "tensorrt")
+ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
+LEFTOVER_NAME = re.compile(r"\.[0-9a-f]{32}\.(blob|json)\.\d+\.partial|[0-9a-f]{32}\.blob")
+# A writer may be between the blob and its sidecar, or in the middle of either.
+LEFTOVER_AGE_S = 600.0
+
+Environments = Mapping[str, "Mapping[str, object] | str"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheEntry:
+    """One compiled network on disk; `made_of` is its key."""
+
+    blob_path: Path
+    sidecar_path: Path
+    made_of: dict[str, Any]
+    size_bytes: int
+    age_s: float
+
+    @property
+    def backend(self) -> str:
+        """`openvino` or `tensorrt`."""
+        return str(self.made_of["backend"])
+
+    def explain_unfit(self, environments: Environments) -> list[str]:
+        """Return why this machine can't use the entry; empty where it can."""
+        environment = environments.get(self.backend, f"backend {self.backend} is unknown")
+        if isinstance(environment, str):
+            return [environment]
+        # A field that is not known here, of another version's key, is told by `format` or `code`.
+        made_with = {name: self.made_of.get(name) for name in environment}
+        problems = find_changes(made_with, json.loads(json.dumps(dict(environment))))
+        return problems or self._find_damage()
+
+    def remove(self) -> None:
+        """Delete both files, the sidecar first: a blob alone is never used.
+
+        Raises:
+            OSError: a file can't be removed.
+        """
+        self.sidecar_path.unlink(missing_ok=True)
+        self.blob_path.unlink(missing_ok=True)
+
+    def _find_damage(self) -> list[str]:
+        try:
+            digest = hashlib.sha256(self.blob_path.read_bytes()).hexdigest()
+            is_whole = json.loads(self.sidecar_path.read_text())["sha256"] == digest
+        except (OSError, ValueError) as error:
+            return [f"can't be read ({error})"]
+        return [] if is_whole else ["is corrupt"]
+
+
+def find_folders() -> list[Path]:
+    """Return the cache folders; one where PROXIA_CACHE_DIR names it."""
+    return list(dict.fromkeys(find_cache_folder(kind) for kind in KINDS))
+
+
+def list_entries(folders: Sequence[Path]) -> list[CacheEntry]:
+    """Return the entries of these folders, newest first; files that are not ours are left out."""
+    entries = []
+    for folder in folders:
+        for sidecar_path in folder.glob("*.json"):
+            made_of = read_key(sidecar_path)
+            if made_of is None or not ENTRY_NAME.fullmatch(sidecar_path.stem):
+                continue
+            blob_path = sidecar_path.with_suffix(".blob")
+            # A pruning of somebody else may be under way.
+            with suppress(FileNotFoundError):
+                age_s = time.time() - sidecar_path.stat().st_mtime
+                size_bytes = blob_path.stat().st_size if blob_path.exists() else 0
+                entries.append(
+                    CacheEntry(
+                        blob_path=blob_path,
+                        sidecar_path=sidecar_path,
+                        made_of=made_of,
+                        size_bytes=size_bytes,
+                        age_s=max(0.0, age_s),
+                    )
+                )
+    return sorted(entries, key=lambda entry: entry.age_s)
+
+
+def list_leftovers(folders: Sequence[Path]) -> list[Path]:
+    """Return what writers that died left behind: parts of files, blobs without a sidecar."""
+    found = []
+    for folder in folders:
+        for path in folder.glob("*"):
+            if not LEFTOVER_NAME.fullmatch(path.name) or path.with_suffix(".json").exists():
+                continue
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > LEFTOVER_AGE_S:
+                    found.append(path)
+    return sorted(found)
+
+
+def describe_environments() -> dict[str, Mapping[str, object] | str]:
+    """Return what entries must have been made with, by backend; a sentence where it is absent."""
+    return {"openvino": _describe_openvino(), "tensorrt": _describe_tensorrt()}
+
+
+def _describe_openvino() -> Mapping[str, object] | str:
+    if importlib.util.find_spec("openvino") is None:
+        return "OpenVINO is not installed"
+    import openvino
+
+    from proxia_segmentation_ros.inference.openvino_backend import CACHE_FORMAT
+
+    return {
+        "format": CACHE_FORMAT,
+        "openvino": openvino.get_version(),
+        "cpu": describe_cpu(),
+        "cpu_flags": " ".join(sorted(read_cpu_flags())),
+        "code": hash_network_code(),
+    }
+
+
+def _describe_tensorrt() -> Mapping[str, object] | str:
+    if importlib.util.find_spec("torch_tensorrt") is None:
+        return "torch-tensorrt is not installed"
+    from proxia_segmentation_ros.inference.tensorrt_backend import CACHE_FORMAT
+    from proxia_segmentation_ros.inference.tensorrt_device import CudaDevice, explain_absence
+
+    absence = explain_absence()
+    if absence is not None:
+        return absence
+    return {"format": CACHE_FORMAT, **CudaDevice().facts, "code": hash_network_code()}

@@ -1,0 +1,121 @@
+"""`proxia engines` from the command line, in a cache of its own."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from proxia_segmentation_ros.cli import main
+from proxia_segmentation_ros.inference.compiled_cache import CompiledCache
+
+OLD = {
+    "format": 1,
+    "backend": "tensorrt",
+    "part": "labels",
+    "output_hw": [480, 640],
+    "weights": "f" * 64,
+    "precision": "f16",
+    "tensorrt": "9.0",
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("PROXIA_CACHE_DIR", str(folder))
+    monkeypatch.setenv("PROXIA_WEIGHTS_DIR", str(tmp_path / "weights"))
+    return folder
+
+
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["proxia", "engines", *arguments])
+    code = main()
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+def test_build_list_and_prune_belong_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    arguments = ("--backend", "openvino", "--size", "64x48", "--image-size", "80x60")
+    code, out, _ = call(monkeypatch, capsys, "build", *arguments, "--batch", "2")
+    assert code == 0
+    assert "compiled anew" in out
+    assert re.search(r"^openvino, \w+, on .*: [\d.]+ s$", out, re.MULTILINE)
+    _, out, _ = call(monkeypatch, capsys, "list")
+    assert out.splitlines()[0].split()[:4] == ["backend", "what", "weights", "precision"]
+    shapes = {re.split(r" {2,}", line)[4] for line in out.splitlines()[1:]}
+    assert shapes == {"1 x 64x48", "2 x 64x48"}
+    assert all(re.search(r" default .* yes$", line) for line in out.splitlines()[1:])
+    _, out, _ = call(monkeypatch, capsys, "build", *arguments, "--batch", "2")
+    assert "compiled anew" not in out
+    _, out, _ = call(monkeypatch, capsys, "prune")
+    assert out == "0 deleted, 0.0 MiB\n"
+    _, out, _ = call(monkeypatch, capsys, "prune", "--all")
+    assert out.splitlines()[-1].startswith("2 deleted, ")
+    assert list(cache.iterdir()) == []
+
+
+def test_what_this_machine_can_not_use_is_listed_with_its_reason_and_pruned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    CompiledCache(cache).store(OLD, b"engine")
+    foreign = cache / "notes.json"
+    foreign.write_text('{"mine": true}')
+    _, out, _ = call(monkeypatch, capsys, "list", "--json")
+    (row,) = json.loads(out)
+    assert (row["what"], row["shapes"], row["weights"]) == ("labels", "1 x 640x480", "f" * 12)
+    assert not row["usable"]
+    assert row["problems"]
+    _, out, _ = call(monkeypatch, capsys, "prune", "--dry-run")
+    assert "can't be used here: " in out
+    assert out.endswith("1 would go, 0.0 MiB\n")
+    assert len(list(cache.iterdir())) == 3
+    call(monkeypatch, capsys, "prune")
+    assert list(cache.iterdir()) == [foreign]
+
+
+def test_old_ones_go_by_their_age(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    call(monkeypatch, capsys, "build", "--backend", "openvino", "--size", "64x48")
+    _, out, _ = call(monkeypatch, capsys, "prune", "--older-than", "1")
+    assert out.startswith("0 deleted")
+    _, out, _ = call(monkeypatch, capsys, "prune", "--older-than", "0")
+    assert "days old" in out
+    assert list(cache.iterdir()) == []
+
+
+def test_empty_cache_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    code, out, _ = call(monkeypatch, capsys, "list")
+    assert (code, out) == (0, f"none in {cache}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("--backend", "tensorrt"), 5, "expected an NVIDIA GPU and torch-tensorrt"),
+        (("--image-size", "wide"), 2, "image size is 'wide'"),
+        (("--scales", "0.5,x"), 2, "scales are '0.5,x'"),
+        (("--weights", "nothing"), 4, "nothing"),
+    ],
+)
+def test_orders_that_can_not_be_built_end_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    code: int,
+    sentence: str,
+) -> None:
+    if "tensorrt" in arguments and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    found, _, err = call(monkeypatch, capsys, "build", *arguments)
+    assert found == code
+    assert sentence in err
