@@ -1,16 +1,12 @@
-"""Compiled networks on disk: list them, build them ahead of time, delete what is of no use."""
+"""Compiled networks on disk: list them, delete what is of no use."""
 
 import hashlib
-import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from proxia_segmentation_ros.apps.weights import list_weights
-from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.inference.engine_cache import (
     CacheEntry,
     describe_environments,
@@ -120,75 +116,6 @@ def prune_engines(
         gone.append(Pruned(path, "was left by a writer that died", size_bytes))
         tell(gone[-1])
     return gone
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildOrder:
-    """What to build; the options mean what they mean for `Segmenter`.
-
-    `image_sizes_hw` are those of the cameras; none stands for the network's own.
-    """
-
-    weights: str = "default"
-    backend: str = "auto"
-    precision: str = "auto"
-    size: str = "card"
-    scales: tuple[float, ...] = ()
-    threads: int = 0
-    batch: int = 1
-    image_sizes_hw: tuple[SizeHW, ...] = ()
-
-
-@dataclass(frozen=True)
-class Built:
-    """What came of an order."""
-
-    backend: str
-    precision: str
-    device_name: str
-    elapsed_s: float
-
-
-def build_engines(order: BuildOrder, tell: Callable[[str], None]) -> Built:
-    """Compile into the cache what a node with these settings would need; tell each step.
-
-    Raises:
-        ProxiaError: as `Segmenter.from_weights`.
-    """
-    started_s = time.monotonic()
-    room = logging.getLogger("proxia_segmentation_ros.inference")
-    teller = _Teller(tell)
-    before = room.level
-    room.addHandler(teller)
-    room.setLevel(logging.INFO)
-    try:
-        segmenter = Segmenter.from_weights(
-            order.weights,
-            backend=order.backend,
-            precision=order.precision,
-            size=order.size,
-            scales=order.scales,
-            threads=order.threads,
-        )
-        for size_hw in order.image_sizes_hw or (segmenter.card.size_hw,):
-            segmenter.warm_up(size_hw, order.batch)
-        built = segmenter.backend, segmenter.precision, segmenter.device_name
-        segmenter.close()
-    finally:
-        room.removeHandler(teller)
-        room.setLevel(before)
-    return Built(*built, time.monotonic() - started_s)
-
-
-class _Teller(logging.Handler):
-    """Pass what the backends log on, as text."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        super().__init__(logging.INFO)
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._tell(record.getMessage())
 
 
 def _find_reason(row: EngineRow, wanted: Pruning) -> str | None:

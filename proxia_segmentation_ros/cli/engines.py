@@ -60,7 +60,7 @@ def build(
     ] = None,
 ) -> None:
     """Compile ahead of time what a node with these settings needs."""
-    from proxia_segmentation_ros.apps.engines import BuildOrder, build_engines
+    from proxia_segmentation_ros.inference.engine_build import BuildOrder, build_engines
 
     order = BuildOrder(
         weights=weights,

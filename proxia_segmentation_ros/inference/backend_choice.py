@@ -66,6 +66,12 @@ def open_backend(
     """
     name = choose_backend(requested)
     try:
+        if name == "tensorrt" and network_hw is None:
+            raise BackendError.from_parts(
+                "size is 'input' for backend 'tensorrt', which takes minutes for each size",
+                "card or WxH",
+                "set inference.size to one of them",
+            )
         backend = _make_backend(source, name, precision, scales, threads, cache_dir)
         if network_hw is not None:
             backend.load_network(network_hw)

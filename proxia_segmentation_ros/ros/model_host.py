@@ -2,13 +2,24 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, wait
 from typing import Any, TypeVar
 
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import ProxiaError
 from proxia_segmentation_ros.inference.pipeline import Pipeline
-from proxia_segmentation_ros.ros.segmenting import FrameSegmenter, SegmenterFactory
+from proxia_segmentation_ros.ros.engine_upgrade import (
+    EngineUpgrade,
+    UpgradeStatus,
+    UpgradeStopped,
+)
+from proxia_segmentation_ros.ros.segmenting import (
+    EngineFinder,
+    EngineOrder,
+    FrameSegmenter,
+    SegmenterFactory,
+)
+from proxia_segmentation_ros.ros.swappable_segmenter import SwappableSegmenter
 
 Result = TypeVar("Result")
 
@@ -23,7 +34,8 @@ class LoadingStopped(ProxiaError):  # noqa: N818 - not a fault
 class ModelHost:
     """Load, lend and free one model; its thread runs everything that touches it.
 
-    `keep_waiting` is called while a task runs in that thread; it may raise to give up.
+    `keep_waiting` is called while a task runs in that thread; it may raise to give up. Where
+    `find_engines` finds some missing, another model serves until they are built and loaded.
     """
 
     def __init__(
@@ -31,33 +43,71 @@ class ModelHost:
         factory: SegmenterFactory,
         settings: NodeSettings,
         keep_waiting: Callable[[], None],
+        find_engines: EngineFinder,
     ) -> None:
         self._keep_waiting = keep_waiting
+        self._factory = factory
+        self._settings = settings
+        self._upgrade: EngineUpgrade | None = None
         self.pipeline = Pipeline()
         started_s = time.monotonic()
         try:
-            self.segmenter = self._wait(self.pipeline.run(lambda: _load(factory, settings)))
+            self._order, first = self._wait(self.pipeline.run(lambda: self._load(find_engines)))
         except BaseException:
             self.pipeline.close(0.0)
             raise
+        self.segmenter = SwappableSegmenter(first)
         self.load_time_s = time.monotonic() - started_s
 
+    @property
+    def upgrade_status(self) -> UpgradeStatus | None:
+        """How far the engines are; None where none were missing."""
+        return None if self._upgrade is None else self._upgrade.status
+
+    def start_upgrade(self, tell: Callable[[UpgradeStatus], None]) -> None:
+        """Start to build what was missing; `tell` hears of it from another thread."""
+        if self._order is not None:
+            command, then = self._order.command, self._order.then
+            self._upgrade = EngineUpgrade(
+                command, lambda: self._load_better(then), self._hand_over, tell
+            )
+
     def close(self) -> bool:
-        """Free the model; False when its thread is still busy and was left to itself."""
+        """Free the model; False when a thread is still busy and was left to itself."""
         closing = self.pipeline.run(self.segmenter.close)
+        has_stopped = self._upgrade is None or self._upgrade.close()
         wait([closing], CLOSE_TIMEOUT_S)
-        return self.pipeline.close(CLOSE_TIMEOUT_S if closing.done() else 0.0)
+        has_closed = self.pipeline.close(CLOSE_TIMEOUT_S if closing.done() else 0.0)
+        return has_stopped and has_closed
+
+    def _load(self, find_engines: EngineFinder) -> tuple[EngineOrder | None, FrameSegmenter]:
+        order = find_engines(self._settings)
+        segmenter = self._factory(self._settings if order is None else order.first)
+        segmenter.warm_up(segmenter.card.size_hw, len(self._settings.camera_names))
+        return order, segmenter
+
+    def _load_better(self, settings: NodeSettings) -> FrameSegmenter:
+        """Run in the upgrade's thread: frames go on meanwhile."""
+        better = self._factory(settings)
+        for size_hw in (better.card.size_hw, *self.segmenter.sizes_hw):
+            better.warm_up(size_hw, len(self._settings.camera_names))
+        return better
+
+    def _hand_over(self, better: FrameSegmenter) -> None:
+        """Swap in the model's thread, between two frames."""
+        try:
+            self.pipeline.run(lambda: self.segmenter.swap(better)).result()
+        except CancelledError:
+            better.close()
+            raise UpgradeStopped from None
+        except BaseException:
+            better.close()
+            raise
 
     def _wait(self, future: "Future[Result]") -> Result:
         while not wait([future], POLL_PERIOD_S).done:
             self._keep_waiting()
         return future.result()
-
-
-def _load(factory: SegmenterFactory, settings: NodeSettings) -> FrameSegmenter:
-    segmenter = factory(settings)
-    segmenter.warm_up(segmenter.card.size_hw)
-    return segmenter
 
 
 def describe_model(segmenter: FrameSegmenter, settings: NodeSettings) -> dict[str, Any]:

@@ -17,11 +17,17 @@ from proxia_segmentation_ros.errors import BackendError, ConfigError, ProxiaErro
 from proxia_segmentation_ros.ros.camera import Camera
 from proxia_segmentation_ros.ros.camera_input import check_topics
 from proxia_segmentation_ros.ros.camera_stream import SharedSettings
-from proxia_segmentation_ros.ros.diagnostics import ERROR, OK, DiagnosticsBoard, Finding
+from proxia_segmentation_ros.ros.diagnostics import ERROR, OK, WARN, DiagnosticsBoard, Finding
+from proxia_segmentation_ros.ros.engine_upgrade import UpgradeStatus
 from proxia_segmentation_ros.ros.model_host import LoadingStopped, ModelHost, describe_model
 from proxia_segmentation_ros.ros.parameters import NodeParameters
 from proxia_segmentation_ros.ros.process import run_node
-from proxia_segmentation_ros.ros.segmenting import SegmenterFactory, load_segmenter
+from proxia_segmentation_ros.ros.segmenting import (
+    EngineFinder,
+    SegmenterFactory,
+    find_missing_engines,
+    load_segmenter,
+)
 
 REPORT_PERIOD_S = 1.0
 HEARTBEAT_PERIOD_S = 0.1
@@ -40,10 +46,12 @@ class SegmentationNode(LifecycleNode):
         node_name: str = "proxia",
         *,
         segmenter_factory: SegmenterFactory = load_segmenter,
+        engine_finder: EngineFinder = find_missing_engines,
         **node_options: Any,
     ) -> None:
         super().__init__(node_name, **node_options)
         self._segmenter_factory = segmenter_factory
+        self._engine_finder = engine_finder
         self._stopping = Event()
         self._phase = "unconfigured"
         self._failure: str | None = None
@@ -183,7 +191,9 @@ class SegmentationNode(LifecycleNode):
             check_topics(self, name, settings.camera(name))
         self._phase = f"loading {settings.model.weights}"
         self._publish_report()
-        self._host = ModelHost(self._segmenter_factory, settings, self._wait_for_model)
+        self._host = ModelHost(
+            self._segmenter_factory, settings, self._wait_for_model, self._engine_finder
+        )
         self._settings = SharedSettings(settings)
         self._host.pipeline.limit_rate(settings.inference.max_rate_hz)
         for name in settings.camera_names:
@@ -193,6 +203,7 @@ class SegmentationNode(LifecycleNode):
             )
         self._phase = "inactive"
         self._tell_model(self._host, settings)
+        self._host.start_upgrade(self._tell_engine)
 
     def _activate(self, state: LifecycleState) -> None:
         host = self._host
@@ -260,6 +271,15 @@ class SegmentationNode(LifecycleNode):
             self._terms_told.add(terms)
             self.get_logger().info(f"terms of the weights {host.segmenter.card.name}: {terms}")
 
+    def _tell_engine(self, status: UpgradeStatus) -> None:
+        """Run in the thread that has the engine built."""
+        text = f"engine {status.state} after {status.elapsed_s:.1f} s: {status.step}"
+        if status.state == "failed":
+            self.get_logger().error(f"{text}; serving on without it")
+        else:
+            self.get_logger().info(text)
+        self._news.trigger()
+
     # Reports
 
     def _publish_heartbeats(self) -> None:
@@ -285,12 +305,15 @@ class SegmentationNode(LifecycleNode):
         values: dict[str, object] = {"state": self._phase}
         if self._host is not None and self._settings is not None:
             values.update(describe_model(self._host.segmenter, self._settings.value))
-        model = Finding(
-            part="model",
-            level=OK if self._failure is None else ERROR,
-            message=self._failure or self._phase,
-            values=values,
-        )
+        level, message = (OK, self._phase) if self._failure is None else (ERROR, self._failure)
+        status = None if self._host is None else self._host.upgrade_status
+        if status is not None:
+            values.update(status.to_values())
+            if status.state == "failed" and level == OK:
+                level, message = WARN, f"{message}; no engine: {status.step}"
+            elif status.state in ("building", "loading"):
+                message = f"{message}; {status.state} an engine"
+        model = Finding(part="model", level=level, message=message, values=values)
         return [model, *(camera.find() for camera in self.cameras)]
 
 

@@ -1,11 +1,14 @@
-"""What the node asks of a segmenter, and how it gets one."""
+"""What the node asks of a segmenter, how it gets one, and how it changes to a better one."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from proxia_segmentation_ros.config import NodeSettings, SizeHW
+from proxia_segmentation_ros.config import NodeSettings, SizeHW, parse_size
+from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -42,6 +45,16 @@ class FrameSegmenter(Protocol):
     ) -> "Segmentation":
         """Label one RGB image."""
 
+    def segment_many(
+        self,
+        images_HWC: Sequence[np.ndarray],
+        with_confidence: Sequence[bool],
+        *,
+        output_size: str = "input",
+        min_confidence: float = 0.0,
+    ) -> "list[Segmentation]":
+        """Label several RGB images."""
+
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
         """Get the first frame's slow work done, for up to `batch` cameras at once."""
 
@@ -50,6 +63,21 @@ class FrameSegmenter(Protocol):
 
 
 SegmenterFactory = Callable[[NodeSettings], FrameSegmenter]
+
+
+@dataclass(frozen=True)
+class EngineOrder:
+    """Engines that are missing: `command` builds them; `first` serves until then, `then` after.
+
+    `then` names its backend: whatever replaces it quietly must not pass for it.
+    """
+
+    first: NodeSettings
+    command: tuple[str, ...]
+    then: NodeSettings
+
+
+EngineFinder = Callable[[NodeSettings], EngineOrder | None]
 
 
 def load_segmenter(settings: NodeSettings) -> FrameSegmenter:
@@ -70,3 +98,55 @@ def load_segmenter(settings: NodeSettings) -> FrameSegmenter:
         scales=tuple(settings.inference.scales),
         threads=settings.inference.threads,
     )
+
+
+def find_missing_engines(settings: NodeSettings) -> EngineOrder | None:
+    """Return what must be built, for minutes, before the settings' backend can serve; or None.
+
+    Raises:
+        BackendError: the backend can't run here, or not with these settings.
+        WeightsError: the weights are missing or broken.
+    """
+    from proxia_segmentation_ros.inference.backend_choice import (
+        choose_backend,
+        choose_cpu_backend,
+        choose_scales,
+        make_tensorrt_backend,
+    )
+    from proxia_segmentation_ros.inference.engine_build import BuildOrder
+    from proxia_segmentation_ros.inference.network_source import WeightFile
+
+    wanted = settings.inference
+    if choose_backend(wanted.backend) != "tensorrt" or wanted.size == "input":
+        return None
+    source = WeightFile(settings.model.weights)
+    scales = choose_scales(wanted.scales, source.card)
+    batch = len(settings.camera_names)
+    network_hw = parse_size(wanted.size) or source.card.size_hw
+    try:
+        backend = make_tensorrt_backend(source, wanted.precision, scales, None)
+    except BackendError:
+        if wanted.backend == "auto":
+            return None
+        raise
+    needed = [size for size in backend.batch_sizes if size <= batch]
+    if all(backend.has_engine(network_hw, size) for size in needed):
+        return None
+    order = BuildOrder(
+        weights=settings.model.weights,
+        backend="tensorrt",
+        precision=wanted.precision,
+        size=wanted.size,
+        scales=scales,
+        batch=batch,
+    )
+    precision = "auto" if wanted.precision == "f16" else wanted.precision
+    first = _change(settings, backend=choose_cpu_backend(), precision=precision)
+    module = "proxia_segmentation_ros.inference.engine_build"
+    command = (sys.executable, "-m", module, order.to_json())
+    return EngineOrder(first, command, _change(settings, backend="tensorrt"))
+
+
+def _change(settings: NodeSettings, **changes: str) -> NodeSettings:
+    inference = settings.inference.model_copy(update=changes)
+    return settings.model_copy(update={"inference": inference})

@@ -13,12 +13,15 @@ from proxia_segmentation_ros.ros.node import SegmentationNode
 class NodeUnderTest:
     """A node with a fake segmenter, spun by a thread of its own."""
 
-    def __init__(self, parameters: dict[str, Any], factory: Any, args: list[str]) -> None:
+    def __init__(
+        self, parameters: dict[str, Any], factory: Any, args: list[str], finder: Any = None
+    ) -> None:
         self.segmenter = FakeSegmenter()
         flags = [flag for name, value in parameters.items() for flag in ("-p", f"{name}:={value}")]
         self._spinner = Spinner(["--ros-args", *flags, *args])
         self.node = SegmentationNode(
             segmenter_factory=factory or (lambda settings: self.segmenter),
+            engine_finder=finder or (lambda settings: None),
             context=self._spinner.context,
         )
         self._spinner.start(self.node)
@@ -62,8 +65,9 @@ def start_node(ros_domain: int) -> Iterator[Callable[..., NodeUnderTest]]:
         *,
         factory: Any = None,
         args: list[str] | None = None,
+        finder: Any = None,
     ) -> NodeUnderTest:
-        started.append(NodeUnderTest(parameters or {}, factory, args or []))
+        started.append(NodeUnderTest(parameters or {}, factory, args or [], finder))
         return started[-1]
 
     yield start

@@ -67,6 +67,12 @@ class FakeSegmenter:
         confidence = np.full(labels.shape, 200, np.uint8) if with_confidence else None
         return FakeSegmentation(labels, confidence)
 
+    def segment_many(self, images_HWC, with_confidence, **options):
+        return [
+            self.segment(image_HWC, wants, **options)
+            for image_HWC, wants in zip(images_HWC, with_confidence, strict=True)
+        ]
+
     def warm_up(self, size_hw: tuple[int, int], batch: int = 1) -> None:
         self.warmed.append(size_hw)
 

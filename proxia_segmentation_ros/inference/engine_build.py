@@ -1,0 +1,139 @@
+"""Compile networks into the cache ahead of time; run as a module, it is a process that reports.
+
+`python -m proxia_segmentation_ros.inference.engine_build ORDER` takes a `BuildOrder` as JSON and
+writes a JSON object a line: `{"step": TEXT}` as it goes, at last `{"done": ...}` or
+`{"error": SENTENCE}`. The result is in the cache. It ends when its standard input does: whoever
+started it died or has no more use for it.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.errors import ProxiaError
+from proxia_segmentation_ros.inference.segmenter import Segmenter
+
+# Whoever serves meanwhile goes first.
+NICENESS = 10
+ABANDONED = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOrder:
+    """What to build; the options mean what they mean for `Segmenter`.
+
+    `image_sizes_hw` are those of the cameras; none stands for the network's own.
+    """
+
+    weights: str = "default"
+    backend: str = "auto"
+    precision: str = "auto"
+    size: str = "card"
+    scales: tuple[float, ...] = ()
+    threads: int = 0
+    batch: int = 1
+    image_sizes_hw: tuple[SizeHW, ...] = ()
+
+    def to_json(self) -> str:
+        """Return the order as the process takes it."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "BuildOrder":
+        """Return the order of a text that `to_json` made."""
+        values: dict[str, Any] = json.loads(text)
+        values["scales"] = tuple(values["scales"])
+        height_first = values["image_sizes_hw"]
+        values["image_sizes_hw"] = tuple((height, width) for height, width in height_first)
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came of an order."""
+
+    backend: str
+    precision: str
+    device_name: str
+    elapsed_s: float
+
+
+def build_engines(order: BuildOrder, tell: Callable[[str], None]) -> Built:
+    """Compile into the cache what a node with these settings would need; tell each step.
+
+    Raises:
+        ProxiaError: as `Segmenter.from_weights`.
+    """
+    started_s = time.monotonic()
+    room = logging.getLogger("proxia_segmentation_ros.inference")
+    teller = _Teller(tell)
+    before = room.level
+    room.addHandler(teller)
+    room.setLevel(logging.INFO)
+    try:
+        segmenter = Segmenter.from_weights(
+            order.weights,
+            backend=order.backend,
+            precision=order.precision,
+            size=order.size,
+            scales=order.scales,
+            threads=order.threads,
+        )
+        for size_hw in order.image_sizes_hw or (segmenter.card.size_hw,):
+            segmenter.warm_up(size_hw, order.batch)
+        built = segmenter.backend, segmenter.precision, segmenter.device_name
+        segmenter.close()
+    finally:
+        room.removeHandler(teller)
+        room.setLevel(before)
+    return Built(*built, time.monotonic() - started_s)
+
+
+class _Teller(logging.Handler):
+    """Pass what the backends log on, as text."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(record.getMessage())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Build what the one argument orders; return the exit code."""
+    os.nice(NICENESS)
+    threading.Thread(target=_end_with_input, name="watch", daemon=True).start()
+    try:
+        order = BuildOrder.from_json(arguments[0])
+        built = build_engines(order, lambda text: _report({"step": text}))
+    except ProxiaError as error:
+        _report({"error": str(error)})
+        return error.exit_code
+    _report({"done": dataclasses.asdict(built)})
+    return 0
+
+
+def _end_with_input() -> None:
+    # The descriptor, not sys.stdin: its lock would be held when the interpreter ends.
+    while os.read(0, 1024):
+        pass
+    # A compiler in native code hears nothing else.
+    os._exit(ABANDONED)
+
+
+def _report(line: Mapping[str, object]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
