@@ -13,9 +13,11 @@ from proxia_segmentation_ros.inference.engine_cache import (
     find_folders,
     list_entries,
     list_leftovers,
+    list_measurements,
 )
 
 DAY_S = 86400.0
+ALL_ASKED = "all were asked for"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +111,14 @@ def prune_engines(
                 row.entry.remove()
             gone.append(Pruned(row.entry.blob_path, reason, row.entry.size_bytes))
             tell(gone[-1])
-    for path in list_leftovers(folders):
+    files = [(path, "was left by a writer that died") for path in list_leftovers(folders)]
+    if wanted.everything:
+        files += [(path, ALL_ASKED) for path in list_measurements(folders)]
+    for path, reason in files:
         size_bytes = path.stat().st_size
         if not wanted.is_rehearsal:
             path.unlink(missing_ok=True)
-        gone.append(Pruned(path, "was left by a writer that died", size_bytes))
+        gone.append(Pruned(path, reason, size_bytes))
         tell(gone[-1])
     return gone
 
@@ -124,7 +129,7 @@ def _find_reason(row: EngineRow, wanted: Pruning) -> str | None:
     days = row.entry.age_s / DAY_S
     if wanted.older_than_days is not None and days > wanted.older_than_days:
         return f"is {days:.1f} days old"
-    return "all were asked for" if wanted.everything else None
+    return ALL_ASKED if wanted.everything else None
 
 
 def _name_weights() -> dict[str, str]:

@@ -24,6 +24,8 @@ ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
 LEFTOVER_NAME = re.compile(r"\.[0-9a-f]{32}\.(blob|json)\.\d+\.partial|[0-9a-f]{32}\.blob")
 # A writer may be between the blob and its sidecar, or in the middle of either.
 LEFTOVER_AGE_S = 600.0
+# What TensorRT measured of its kernels: never wrong, only of use for the next build.
+MEASUREMENTS = "kernels_*_sm*.timing"
 
 Environments = Mapping[str, "Mapping[str, object] | str"]
 
@@ -112,6 +114,11 @@ def list_leftovers(folders: Sequence[Path]) -> list[Path]:
                 if time.time() - path.stat().st_mtime > LEFTOVER_AGE_S:
                     found.append(path)
     return sorted(found)
+
+
+def list_measurements(folders: Sequence[Path]) -> list[Path]:
+    """Return the files in which TensorRT keeps how fast its kernels are."""
+    return sorted(path for folder in folders for path in folder.glob(MEASUREMENTS))
 
 
 def describe_environments() -> dict[str, Mapping[str, object] | str]:

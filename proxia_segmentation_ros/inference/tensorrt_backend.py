@@ -32,7 +32,6 @@ Value = TypeVar("Value")
 CACHE_FORMAT = 1
 KEPT_NETWORKS = 4
 KEPT_LABEL_ENGINES = 8
-TIMING_CACHE = "tensorrt_kernels.timing"
 
 
 class TensorRtBackend:
@@ -58,7 +57,7 @@ class TensorRtBackend:
         """Take the current GPU; tests bring a `device` and a `build` of their own."""
         self.precision = precision
         self._device = device or CudaDevice()
-        self._build = build or EngineBuilder(cache.folder / TIMING_CACHE, precision)
+        self._build = build or EngineBuilder(cache.folder, self._device.facts, precision)
         self.device_name = self._device.name
         self._source = source
         self._scales = scales

@@ -2,7 +2,9 @@
 
 import importlib
 import logging
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ EngineBuild = Callable[[nn.Module, tuple[Tensor, ...], str], bytes]
 class EngineBuilder:
     """Builds engines on the current GPU; what TensorRT measured of its kernels is kept."""
 
-    def __init__(self, timing_cache: Path, precision: str) -> None:
-        self._timing_cache = timing_cache
+    def __init__(self, folder: Path, facts: Mapping[str, str], precision: str) -> None:
+        name = f"kernels_{facts['tensorrt']}_sm{facts['sm']}.timing"
+        self._timing_cache = find_writable_folder(folder) / name
         self._precision = precision
 
     def __call__(self, module: nn.Module, examples: tuple[Tensor, ...], name: str) -> bytes:
@@ -58,6 +61,20 @@ class EngineBuilder:
             timing_cache_path=str(self._timing_cache),
         )
         return bytes(engine)
+
+
+def find_writable_folder(folder: Path) -> Path:
+    """Return the folder, made if need be, or another for this run where it can't be written.
+
+    torch_tensorrt writes its measurements after the build: it must not fail then.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="proxia_kernels_"))
+    if os.access(folder, os.W_OK):
+        return folder
+    return Path(tempfile.mkdtemp(prefix="proxia_kernels_"))
 
 
 def find_unconverted(exported: torch.export.ExportedProgram) -> list[str]:

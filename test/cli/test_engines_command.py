@@ -56,8 +56,11 @@ def test_build_list_and_prune_belong_together(
     assert "compiled anew" not in out
     _, out, _ = call(monkeypatch, capsys, "prune")
     assert out == "0 deleted, 0.0 MiB\n"
+    (cache / "kernels_11.0.0_sm8.7.timing").write_bytes(b"x")
+    _, out, _ = call(monkeypatch, capsys, "prune")
+    assert out == "0 deleted, 0.0 MiB\n"
     _, out, _ = call(monkeypatch, capsys, "prune", "--all")
-    assert out.splitlines()[-1].startswith("2 deleted, ")
+    assert out.splitlines()[-1].startswith("3 deleted, ")
     assert list(cache.iterdir()) == []
 
 

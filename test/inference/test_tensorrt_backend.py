@@ -18,6 +18,7 @@ from proxia_segmentation_ros.inference.tensorrt_backend import TensorRtBackend
 from proxia_segmentation_ros.inference.tensorrt_build import (
     WORKSPACES,
     build_within_memory,
+    find_writable_folder,
     refuse_partial,
 )
 from proxia_segmentation_ros.inference.timing import StageClock
@@ -259,3 +260,20 @@ def test_tensorrt_without_a_gpu_says_what_is_missing(
     with pytest.raises(BackendError, match="torch finds no GPU; expected an NVIDIA GPU"):
         Segmenter.from_weights(tiny_weights, backend="tensorrt")
     assert Segmenter.from_weights(tiny_weights, size="input").backend == "openvino"
+
+
+def test_measurements_of_kernels_find_a_place_where_the_cache_has_none(tmp_path: Path) -> None:
+    assert find_writable_folder(tmp_path / "deep" / "cache") == tmp_path / "deep" / "cache"
+    (tmp_path / "file").write_text("in the way")
+    elsewhere = find_writable_folder(tmp_path / "file" / "cache")
+    assert elsewhere.is_dir()
+    elsewhere.rmdir()
+
+
+def test_size_of_the_input_is_refused_before_it_costs_minutes(
+    gpu: FakeBuild, tiny_weights: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(BackendError, match="takes minutes for each size; expected card or WxH"):
+        Segmenter.from_weights(tiny_weights, backend="tensorrt", size="input")
+    assert Segmenter.from_weights(tiny_weights, size="input").backend == "openvino"
+    assert "the GPU stays unused" in caplog.text
