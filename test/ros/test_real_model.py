@@ -1,5 +1,6 @@
 """The node with the real segmenter on small random weights."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from sensor_msgs.msg import Image
 
+from proxia_segmentation_ros.inference.engine_build import BuildOrder
 from proxia_segmentation_ros.inference.segmenter import Segmenter
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.checkpoint import save_weights
 from proxia_segmentation_ros.model.networks import build_model
-from proxia_segmentation_ros.ros.segmenting import load_segmenter
+from proxia_segmentation_ros.ros.segmenting import EngineOrder, load_segmenter
 
 ARCHITECTURE = "hrnet_w18_small_v1_ocr"
 
@@ -42,6 +44,38 @@ def weights(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_weights(path, network.eval(), card)
     return path
+
+
+def test_node_changes_to_what_another_process_compiled(
+    robot, start_node, weights, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PROXIA_CACHE_DIR", str(tmp_path))
+    order = BuildOrder(weights=str(weights), backend="openvino", precision="f32")
+    module = "proxia_segmentation_ros.inference.engine_build"
+
+    def find(settings):
+        def change(backend):
+            inference = settings.inference.model_copy(update={"backend": backend})
+            return settings.model_copy(update={"inference": inference})
+
+        command = (sys.executable, "-m", module, order.to_json())
+        return EngineOrder(change("torch"), command, change("openvino"))
+
+    parameters = {"model.weights": str(weights), "inference.precision": "f32"}
+    start_node(parameters, factory=load_segmenter, finder=find)
+    robot.listen("/proxia/labels", Image)
+    image_HWC = np.random.default_rng(5).integers(0, 256, (72, 120, 3), np.uint8)
+    before = read_pixels(robot.show(make_image(image_HWC, sec=1)))
+
+    def read_model():
+        status = robot.find_diagnostic("model")
+        return {pair.key: pair.value for pair in status.values} if status else {}
+
+    robot.wait_for(lambda: read_model().get("engine_state") == "ready", "the other model")
+    assert read_model()["backend"] == "openvino"
+    assert list(tmp_path.glob("*.blob"))
+    after = read_pixels(robot.show(make_image(image_HWC, sec=2)))
+    assert (before != after).mean() < 0.01
 
 
 def test_labels_over_dds_are_those_of_a_bare_segmenter(robot, start_node, weights, capfd):
