@@ -119,26 +119,33 @@ def build_within_memory(build: Callable[[int], bytes], name: str) -> bytes:
         except (RuntimeError, AssertionError, ValueError) as error:
             if not is_memory_short(error):
                 raise BackendError.from_parts(
-                    f"TensorRT can't build {name} ({error})",
+                    f"TensorRT can't build {name} ({explain(error)})",
                     "a network that it supports",
                     "set inference.backend to openvino, and report it",
                 ) from error
             if smaller is None:
                 raise BackendError.from_parts(
-                    f"TensorRT can't build {name} ({error or 'no engine came of it'}), not even "
-                    f"with a workspace of {workspace // MIB} MiB",
+                    f"TensorRT can't build {name} ({explain(error)}), not even with a workspace of "
+                    f"{workspace // MIB} MiB",
                     "enough free memory on the GPU",
                     "end what else runs there, take a smaller inference.size, or set "
                     "inference.backend to openvino",
                 ) from error
             logger.warning(
-                "%s: the GPU's memory does not suffice (%s); trying a workspace of %d MiB",
+                "%s: memory may not suffice (%s); trying a workspace of %d MiB",
                 name,
-                error,
+                explain(error),
                 smaller // MIB,
             )
         torch.cuda.empty_cache()
     raise AssertionError("unreachable")
+
+
+def explain(error: BaseException) -> str:
+    """Return the first cause: torch_tensorrt puts the whole graph into what it raises after."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or "no engine came of it: TensorRT's own messages say why"
 
 
 def is_memory_short(error: BaseException | None) -> bool:

@@ -25,6 +25,10 @@ TYPES = {
 }
 
 
+# The engine itself, and what it computes in.
+ROOM_FOR_ENGINE = 2
+
+
 class EngineRefused(BackendError):  # noqa: N818 - not a fault
     """A stored engine can't be loaded: made for another GPU or version, or damaged."""
 
@@ -118,8 +122,15 @@ class CudaDevice:
             yield
 
     def allocate(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Return memory of the GPU."""
-        return torch.zeros(tuple(shape), dtype=dtype, device="cuda")
+        """Return memory of the GPU.
+
+        Raises:
+            BackendError: there is not enough.
+        """
+        try:
+            return torch.zeros(tuple(shape), dtype=dtype, device="cuda")
+        except torch.OutOfMemoryError as error:
+            raise _lack_memory(f"{list(shape)} numbers ({error})") from error
 
     def allocate_host(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Return pinned memory."""
@@ -130,12 +141,16 @@ class CudaDevice:
 
         Raises:
             EngineRefused: TensorRT can't read it.
+            BackendError: memory is what it lacks.
         """
         trt: Any = importlib.import_module("tensorrt")
         if self._runtime is None:
             self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
         engine = self._runtime.deserialize_cuda_engine(blob)
         if engine is None:
+            # Only its log tells why. Without memory another build would be of no use.
+            if torch.cuda.mem_get_info()[0] < ROOM_FOR_ENGINE * len(blob):
+                raise _lack_memory(f"an engine of {len(blob) >> 20} MiB")
             raise EngineRefused.from_parts(
                 f"TensorRT {trt.__version__} can't read the engine on {self.name}",
                 "one that was built here",
@@ -187,11 +202,7 @@ class CudaEngine:
         outputs = [self._allocate(name) for name in self._outputs]
         context = self._engine.create_execution_context()
         if context is None:
-            raise BackendError.from_parts(
-                "TensorRT can't make an execution context",
-                "enough memory on the GPU",
-                "end what else runs there, or take a smaller inference.size",
-            )
+            raise _lack_memory("an execution context of TensorRT")
         names = (*self._inputs, *self._outputs)
         for name, tensor in zip(names, (*inputs, *outputs), strict=True):
             context.set_tensor_address(name, tensor.data_ptr())
@@ -221,3 +232,11 @@ class BoundCudaEngine:
                 "a GPU that works",
                 "see the log, or set inference.backend to openvino",
             )
+
+
+def _lack_memory(what: str) -> BackendError:
+    return BackendError.from_parts(
+        f"the GPU has no memory for {what}",
+        "enough of it",
+        "end what else runs there, or take a smaller inference.size",
+    )

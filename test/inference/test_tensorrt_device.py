@@ -100,7 +100,7 @@ def test_run_that_does_not_start_is_an_error() -> None:
 
 
 def test_context_without_memory_is_an_error() -> None:
-    with pytest.raises(BackendError, match="can't make an execution context"):
+    with pytest.raises(BackendError, match="no memory for an execution context"):
         bind(None)
 
 
@@ -158,7 +158,16 @@ def test_capture_that_fails_is_told_and_work_goes_on_without(
     assert len(runs) == 2
 
 
-def test_engine_that_tensorrt_can_not_read_is_refused(cuda: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("free_bytes", "kind", "sentence"),
+    [
+        (1 << 30, EngineRefused, r"TensorRT 11\.0\.0 can't read the engine on Test GPU"),
+        (7, BackendError, "no memory for an engine of 0 MiB"),
+    ],
+)
+def test_engine_that_tensorrt_can_not_read_is_refused(
+    cuda: pytest.MonkeyPatch, free_bytes: int, kind: type[BackendError], sentence: str
+) -> None:
     trt = types.SimpleNamespace(
         __version__="11.0.0",
         Logger=type("Logger", (), {"WARNING": 2, "__init__": lambda self, _level: None}),
@@ -170,8 +179,21 @@ def test_engine_that_tensorrt_can_not_read_is_refused(cuda: pytest.MonkeyPatch) 
         "import_module",
         lambda name: trt if name == "tensorrt" else real(name),
     )
-    with pytest.raises(EngineRefused, match=r"TensorRT 11\.0\.0 can't read the engine on Test GPU"):
-        CudaDevice().load(b"old")
+    cuda.setattr(torch.cuda, "mem_get_info", lambda: (free_bytes, 1 << 33))
+    with pytest.raises(BackendError, match=sentence) as caught:
+        CudaDevice().load(b"old engine")
+    assert type(caught.value) is kind
+
+
+def test_memory_that_runs_out_is_an_error_that_others_can_answer(
+    cuda: pytest.MonkeyPatch,
+) -> None:
+    def run_out(*_shape: object, **_options: object) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+
+    cuda.setattr(torch, "zeros", run_out)
+    with pytest.raises(BackendError, match=r"no memory for .* numbers .*2 GiB"):
+        CudaDevice().allocate((4, 5), torch.float32)
 
 
 def test_absence_is_explained_in_the_order_of_what_is_missing(
