@@ -19,6 +19,17 @@ class _Slot:
     letter: Letter | None = None
     due_s: float = float("-inf")
 
+    def is_due(self, now_s: float) -> bool:
+        return self.letter is not None and self.due_s <= now_s
+
+    def empty(self, now_s: float, period_s: float) -> list[Letter]:
+        letters = [] if self.letter is None else [self.letter]
+        self.letter = None
+        # A slot that fell behind starts a new beat instead of catching up in a burst.
+        on_beat_s = self.due_s + period_s
+        self.due_s = on_beat_s if on_beat_s > now_s else now_s + period_s
+        return letters
+
 
 class Mailbox:
     """Hold at most one letter for each camera and hand them out in turn.
@@ -36,20 +47,21 @@ class Mailbox:
         replaced, slot.letter = slot.letter, letter
         return replaced
 
-    def take(self, now_s: float, period_s: float) -> Letter | None:
-        """Return a letter that is due, cameras in turn; the same camera's next waits `period_s`."""
-        for camera in self._turns:
-            slot = self._slots[camera]
-            if slot.letter is None or slot.due_s > now_s:
-                continue
-            letter, slot.letter = slot.letter, None
-            # A slot that fell behind starts a new beat instead of catching up in a burst.
-            on_beat_s = slot.due_s + period_s
-            slot.due_s = on_beat_s if on_beat_s > now_s else now_s + period_s
-            self._turns.remove(camera)
-            self._turns.append(camera)
-            return letter
-        return None
+    def take_due(self, now_s: float, period_s: float, most: int = 1) -> list[Letter]:
+        """Return up to `most` letters that are due, one for each camera whose turn it is.
+
+        They come in the cameras' order, whoever's turn was first. The same camera's next letter
+        waits `period_s`.
+        """
+        waiting = [name for name in self._turns if self._slots[name].is_due(now_s)]
+        chosen = waiting[:most]
+        self._turns = [name for name in self._turns if name not in chosen] + chosen
+        return [
+            letter
+            for name, slot in self._slots.items()
+            if name in chosen
+            for letter in slot.empty(now_s, period_s)
+        ]
 
     def is_held(self, camera: str, now_s: float) -> bool:
         """Tell whether the camera's letter waits for its period and not for the worker."""

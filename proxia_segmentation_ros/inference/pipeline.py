@@ -1,45 +1,17 @@
-"""The worker thread that owns the model: takes the newest frame of each camera in turn.
+"""The worker thread that owns the model: takes the newest frame of each camera in turn."""
 
-Payloads are opaque here. Whoever opens a stream supplies how to decode, label and publish them.
-"""
-
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
+from proxia_segmentation_ros.inference.frame_round import FrameRound, Label, Stream
 from proxia_segmentation_ros.inference.mailbox import Letter, Mailbox
-from proxia_segmentation_ros.inference.timing import FrameLedger, Outcome, StreamMeter
 
-logger = logging.getLogger(__name__)
-
-Payload = TypeVar("Payload")
-Decoded = TypeVar("Decoded")
-Labelled = TypeVar("Labelled")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stream(Generic[Payload, Decoded, Labelled]):
-    """One camera's steps, all called by the worker, and its bookkeeping.
-
-    `publish` sends the labels, `follow_up` what can wait until they are out. A step that raises
-    ends the frame; `reject` reports the error and says how the frame counts.
-    """
-
-    camera: str
-    decode: Callable[[Payload], Decoded]
-    label: Callable[[Decoded], Labelled]
-    publish: Callable[[Decoded, Labelled], None]
-    follow_up: Callable[[Decoded, Labelled], None]
-    reject: Callable[[Exception], Outcome]
-    age_ms: Callable[[Decoded], float]
-    ledger: FrameLedger = field(default_factory=FrameLedger)
-    meter: StreamMeter = field(default_factory=StreamMeter)
 
 
 class Pipeline:
@@ -51,6 +23,8 @@ class Pipeline:
         self._tasks: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._streams: dict[str, Stream[Any, Any, Any]] = {}
         self._mailbox = Mailbox(())
+        self._round = FrameRound(list, clock)
+        self._most_together = 1
         self._period_s = 0.0
         self._is_busy = False
         self._is_closing = False
@@ -68,11 +42,19 @@ class Pipeline:
             self._changed.notify_all()
         return future
 
-    def open(self, streams: Sequence[Stream[Any, Any, Any]]) -> None:
-        """Start to take frames for these streams."""
+    def open(
+        self, streams: Sequence[Stream[Any, Any, Any]], label: Label, most_together: int = 1
+    ) -> None:
+        """Start to take frames for these streams.
+
+        `label` gets the frames that are ready at one time, `most_together` at most and never two
+        of one camera.
+        """
         with self._changed:
             self._streams = {stream.camera: stream for stream in streams}
             self._mailbox = Mailbox(self._streams)
+            self._round = FrameRound(label, self._clock)
+            self._most_together = most_together
 
     def put(self, camera: str, payload: Any) -> None:
         """Swap the newest frame into the camera's slot; never blocks on the model."""
@@ -138,46 +120,13 @@ class Pipeline:
                 future, task = self._tasks.popleft()
                 return lambda: _fulfil(future, task)
             now_s = self._clock()
-            letter = self._mailbox.take(now_s, self._period_s)
-            if letter is not None:
-                taken, stream = letter, self._streams[letter.camera]
-                return lambda: self._process(stream, taken)
+            letters = self._mailbox.take_due(now_s, self._period_s, self._most_together)
+            if letters:
+                taken = [(self._streams[letter.camera], letter) for letter in letters]
+                return partial(self._round.process, taken)
             due_s = self._mailbox.next_due_s()
             self._changed.wait(None if due_s is None else max(0.0, due_s - now_s))
         return None
-
-    def _process(self, stream: Stream[Any, Any, Any], letter: Letter) -> None:
-        try:
-            decoded = stream.decode(letter.payload)
-            started_s = self._clock()
-            labelled = stream.label(decoded)
-            inference_ms = 1e3 * (self._clock() - started_s)
-            stream.publish(decoded, labelled)
-            age_ms = stream.age_ms(decoded)
-        except Exception as error:  # noqa: BLE001 - whatever a frame holds, the worker lives on
-            stream.ledger.finish(_reject(stream, error))
-            return
-        now_s = self._clock()
-        stream.ledger.finish("labelled")
-        stream.meter.add(
-            latency_ms=1e3 * (now_s - letter.received_s),
-            age_ms=age_ms,
-            inference_ms=inference_ms,
-            now_s=now_s,
-        )
-        try:
-            stream.follow_up(decoded, labelled)
-        except Exception as error:  # noqa: BLE001 - the labels are out: the frame counts as labelled
-            _reject(stream, error)
-
-
-def _reject(stream: Stream[Any, Any, Any], error: Exception) -> Outcome:
-    """Report a frame's error; a report that fails itself must not end the worker."""
-    try:
-        return stream.reject(error)
-    except Exception:
-        logger.exception("camera %s can't report %r", stream.camera, error)
-        return "dropped_refused"
 
 
 def _fulfil(future: "Future[Any]", task: Callable[[], Any]) -> None:

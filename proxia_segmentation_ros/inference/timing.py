@@ -3,8 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,9 @@ Outcome = Literal[
     "dropped_paused",
 ]
 Percentiles = tuple[float, float, float]
+# What a frame goes through, in this order: waiting for the worker, bytes to pixels, the model's
+# three, the labels' way out, and the summary, which is made after that.
+STAGES = ("receive", "decode", "pre", "infer", "post", "publish", "objects")
 
 NO_PERCENTILES: Percentiles = (float("nan"), float("nan"), float("nan"))
 
@@ -93,9 +96,12 @@ class StageClock:
     def mark(self, stage: str) -> None:
         """Add the time since the last mark to this stage."""
         now_s = self._clock()
-        spent_ms = 1e3 * (now_s - self._marked_s)
-        self._stages_ms[stage] = self._stages_ms.get(stage, 0.0) + spent_ms
+        self.add(stage, 1e3 * (now_s - self._marked_s))
         self._marked_s = now_s
+
+    def add(self, stage: str, spent_ms: float) -> None:
+        """Add a time that was measured elsewhere to this stage."""
+        self._stages_ms[stage] = self._stages_ms.get(stage, 0.0) + spent_ms
 
     def skip(self) -> None:
         """Let the time since the last mark belong to no stage."""
@@ -138,12 +144,13 @@ class RollingTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamTimes:
-    """One camera's last second."""
+    """One camera's last second; `stages_ms` are medians, NaN for a stage that nothing took."""
 
     rate_hz: float
     latency_ms: Percentiles
     age_ms: Percentiles
     inference_ms: float
+    stages_ms: dict[str, float] = field(default_factory=dict)
 
 
 class StreamMeter:
@@ -154,6 +161,7 @@ class StreamMeter:
         self._latency = RollingTimes(window_s)
         self._age = RollingTimes(window_s)
         self._inference = RollingTimes(window_s)
+        self._stages = {stage: RollingTimes(window_s) for stage in STAGES}
 
     def add(self, *, latency_ms: float, age_ms: float, inference_ms: float, now_s: float) -> None:
         """Remember one labelled frame: received to published, stamp to published, model alone."""
@@ -162,12 +170,22 @@ class StreamMeter:
             self._age.add(age_ms, now_s)
             self._inference.add(inference_ms, now_s)
 
+    def add_stages(self, stages_ms: Mapping[str, float], now_s: float) -> None:
+        """Remember what one labelled frame took stage by stage; only `STAGES` are kept."""
+        with self._lock:
+            for stage, times in self._stages.items():
+                if stage in stages_ms:
+                    times.add(stages_ms[stage], now_s)
+
     def times(self, now_s: float) -> StreamTimes:
-        """Return the rate and percentiles as of `now_s`."""
+        """Return the rate, percentiles and medians as of `now_s`."""
         with self._lock:
             return StreamTimes(
                 rate_hz=self._latency.rate_hz(now_s),
                 latency_ms=self._latency.percentiles(now_s),
                 age_ms=self._age.percentiles(now_s),
                 inference_ms=self._inference.percentiles(now_s)[0],
+                stages_ms={
+                    stage: times.percentiles(now_s)[0] for stage, times in self._stages.items()
+                },
             )

@@ -8,7 +8,8 @@ from builtin_interfaces.msg import Time
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
-from proxia_segmentation_ros.inference.pipeline import Pipeline, Stream
+from proxia_segmentation_ros.inference.frame_round import Stream
+from proxia_segmentation_ros.inference.pipeline import Pipeline
 from proxia_segmentation_ros.inference.timing import LedgerCounts
 from proxia_segmentation_ros.ros.camera_input import CameraInput
 from proxia_segmentation_ros.ros.camera_output import CameraOutput
@@ -72,7 +73,7 @@ class Camera:
         self._stream = CameraStream(
             name,
             self._settings,
-            self._segmenter,
+            self._segmenter.label_set,
             self._input,
             self._output,
             self._report_frame,
@@ -110,15 +111,17 @@ class Camera:
                 stream.meter.times(time.monotonic()),
                 self._segmenter.backend,
                 self._segmenter.precision,
+                self._stream.newest_run.tiles,
             )
         )
 
     def find(self) -> Finding:
         """Say how the camera fares."""
         part = f"camera {self.name}"
-        source, stream = self._input, self.stream
-        if source is None or stream is None:
+        source, camera_stream = self._input, self._stream
+        if source is None or camera_stream is None:
             return Finding(part=part, level=OK, message="not subscribed")
+        stream, run = camera_stream.stream, camera_stream.newest_run
         counts = stream.ledger.counts()
         times = stream.meter.times(time.monotonic())
         problem = self._find_problem(source)
@@ -130,6 +133,9 @@ class Camera:
                 "latency_ms_p50": times.latency_ms[0],
                 "latency_ms_p99": times.latency_ms[2],
                 "inference_ms": times.inference_ms,
+                **{f"stage_{name}_ms": spent_ms for name, spent_ms in times.stages_ms.items()},
+                "tiles": f"{run.tiles[0]}/{run.tiles[1]}",
+                "scales": " ".join(f"{scale:g}" for scale in run.scales),
                 "complaints": self._frame_problems.count + self._link_problems.count,
                 "last_complaint": self._frame_problems.last or self._link_problems.last or "",
             }

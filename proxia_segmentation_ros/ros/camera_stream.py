@@ -14,16 +14,16 @@ from std_msgs.msg import Header
 
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import InputError, ProxiaError
+from proxia_segmentation_ros.inference.frame_round import Stream
 from proxia_segmentation_ros.inference.objects import Scene, summarize
-from proxia_segmentation_ros.inference.pipeline import Stream
-from proxia_segmentation_ros.inference.timing import Outcome
+from proxia_segmentation_ros.inference.timing import Outcome, StageClock
+from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.render import colorize, draw_overlay
 from proxia_segmentation_ros.ros.camera_info import read_camera_matrix, scale_camera_info
 from proxia_segmentation_ros.ros.camera_input import CameraInput
 from proxia_segmentation_ros.ros.camera_output import CameraOutput
 from proxia_segmentation_ros.ros.cv_bridge_fallback import convert_with_cv_bridge
 from proxia_segmentation_ros.ros.messages import make_header, make_image, make_summary
-from proxia_segmentation_ros.ros.segmenting import FrameSegmenter
 from proxia_segmentation_ros.wire.cdr import read_compressed_image, read_image
 from proxia_segmentation_ros.wire.encodings import decode_compressed, decode_depth, decode_image
 from proxia_segmentation_ros.wire.limits import RefusedImage
@@ -35,10 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CameraFrame:
-    """A decoded image with the header that all its outputs carry."""
+    """A decoded image with the header that all its outputs carry.
+
+    `wants_confidence` is whether anybody asked for it when the image was decoded.
+    """
 
     header: Header
     image_HWC: np.ndarray
+    wants_confidence: bool
 
     @property
     def stamp(self) -> tuple[int, int]:
@@ -53,14 +57,28 @@ class SharedSettings:
     value: NodeSettings
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelRun:
+    """How much of the network ran for one frame; `tiles` are those run and all there are."""
+
+    tiles: tuple[int, int] = (0, 0)
+    scales: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, segmentation: "Segmentation") -> "ModelRun":
+        """Read it off a result."""
+        tiles = segmentation.tiles_run, segmentation.tiles_total
+        return cls(tiles=tiles, scales=segmentation.scales)
+
+
 class CameraStream:
-    """Decode, label and publish the frames of one camera."""
+    """Decode and publish the frames of one camera; what labels them is shared by all cameras."""
 
     def __init__(
         self,
         camera: str,
         settings: SharedSettings,
-        segmenter: FrameSegmenter,
+        label_set: LabelSet,
         source: CameraInput,
         sink: CameraOutput,
         complain: Callable[[str], None],
@@ -68,7 +86,7 @@ class CameraStream:
     ) -> None:
         self._camera = camera
         self._settings = settings
-        self._segmenter = segmenter
+        self._label_set = label_set
         self._source = source
         self._sink = sink
         self._complain = complain
@@ -76,14 +94,15 @@ class CameraStream:
         self._is_compressed = settings.value.camera(camera).transport == "compressed"
         self._newest_stamp: tuple[int, int] | None = None
         self.newest_header = Header()
+        self.newest_run = ModelRun()
         self.stream: Stream[bytes, CameraFrame, Segmentation] = Stream(
             camera=camera,
             decode=self.decode,
-            label=self.label,
             publish=self.publish,
             follow_up=self.follow_up,
             reject=self.reject,
             age_ms=self.measure_age_ms,
+            stages_ms=lambda segmentation: segmentation.stages_ms,
         )
 
     def decode(self, buffer: bytes) -> CameraFrame:
@@ -103,29 +122,21 @@ class CameraStream:
             image_HWC = decode_image(
                 message, max_pixels=max_pixels, fallback=convert_with_cv_bridge
             )
-        frame = CameraFrame(header=header, image_HWC=image_HWC)
+        frame = CameraFrame(
+            header=header, image_HWC=image_HWC, wants_confidence=self._wants_confidence()
+        )
         self._notice_time_jump(frame)
         return frame
-
-    def label(self, frame: CameraFrame) -> "Segmentation":
-        """Run the network."""
-        settings = self._settings.value
-        wants_confidence = (
-            settings.objects.with_confidence or self._sink.confidence.get_subscription_count() > 0
-        )
-        return self._segmenter.segment(
-            frame.image_HWC,
-            wants_confidence,
-            output_size=settings.output.size,
-            min_confidence=settings.output.min_confidence,
-        )
 
     def publish(self, frame: CameraFrame, segmentation: "Segmentation") -> None:
         """Send the labels."""
         self._sink.labels.publish(make_image(frame.header, segmentation.labels))
         self.newest_header = frame.header
+        self.newest_run = ModelRun.of(segmentation)
 
-    def follow_up(self, frame: CameraFrame, segmentation: "Segmentation") -> None:
+    def follow_up(
+        self, frame: CameraFrame, segmentation: "Segmentation", stages: StageClock
+    ) -> None:
         """Send the calibration, the summary and the pictures that somebody looks at."""
         sink = self._sink
         if segmentation.confidence is not None and sink.confidence.get_subscription_count() > 0:
@@ -133,9 +144,11 @@ class CameraStream:
         info = self._find_info(frame, segmentation)
         if info is not None:
             sink.camera_info.publish(info)
-        label_set = self._segmenter.label_set
+        label_set = self._label_set
+        stages.skip()
         scene = self._summarize(frame, segmentation, info)
         sink.objects.publish(make_summary(frame.header, self._camera, label_set, scene))
+        stages.mark("objects")
         if sink.colored.get_subscription_count() > 0:
             colored_HWC = colorize(segmentation.labels, label_set)
             sink.colored.publish(make_image(frame.header, colored_HWC))
@@ -157,6 +170,12 @@ class CameraStream:
         """Return the time from the image's stamp until now, by the node's clock."""
         seconds, nanoseconds = frame.stamp
         return float(self._clock.now().nanoseconds - nanoseconds - seconds * 10**9) / 1e6
+
+    def _wants_confidence(self) -> bool:
+        return (
+            self._settings.value.objects.with_confidence
+            or self._sink.confidence.get_subscription_count() > 0
+        )
 
     def _notice_time_jump(self, frame: CameraFrame) -> None:
         previous, self._newest_stamp = self._newest_stamp, frame.stamp
@@ -185,7 +204,7 @@ class CameraStream:
         settings = self._settings.value.objects
         return summarize(
             segmentation,
-            self._segmenter.label_set,
+            self._label_set,
             min_area_px=settings.min_area_px,
             max_per_class=settings.max_per_class if settings.enabled else 0,
             depth_m_HW=self._find_depth(frame) if settings.enabled else None,
@@ -217,7 +236,7 @@ class CameraStream:
         return draw_overlay(
             frame.image_HWC,
             segmentation.labels,
-            self._segmenter.label_set,
+            self._label_set,
             alpha=settings.alpha,
             boxes=boxes,
             max_width=settings.max_width,

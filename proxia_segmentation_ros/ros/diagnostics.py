@@ -59,4 +59,4 @@ class DiagnosticsBoard:
 
 
 def _to_text(value: object) -> str:
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -102,8 +102,9 @@ def make_stats(
     times: StreamTimes,
     backend: str,
     precision: str,
+    tiles: tuple[int, int],
 ) -> StreamStats:
-    """Report one camera's counters and last second."""
+    """Report one camera's counters and last second; `tiles` are those run and all there are."""
     return StreamStats(
         header=header,
         camera=camera,
@@ -120,6 +121,6 @@ def make_stats(
         inference_ms=times.inference_ms,
         backend=backend,
         precision=precision,
-        tiles_run=1,
-        tiles_total=1,
+        tiles_run=tiles[0],
+        tiles_total=tiles[1],
     )

@@ -19,6 +19,7 @@ from proxia_segmentation_ros.ros.camera_input import check_topics
 from proxia_segmentation_ros.ros.camera_stream import SharedSettings
 from proxia_segmentation_ros.ros.diagnostics import ERROR, OK, WARN, DiagnosticsBoard, Finding
 from proxia_segmentation_ros.ros.engine_upgrade import UpgradeStatus
+from proxia_segmentation_ros.ros.frame_labeller import FrameLabeller
 from proxia_segmentation_ros.ros.model_host import LoadingStopped, ModelHost, describe_model
 from proxia_segmentation_ros.ros.parameters import NodeParameters
 from proxia_segmentation_ros.ros.process import run_node
@@ -206,15 +207,17 @@ class SegmentationNode(LifecycleNode):
         self._host.start_upgrade(self._tell_engine)
 
     def _activate(self, state: LifecycleState) -> None:
-        host = self._host
-        if host is None:
+        host, settings = self._host, self._settings
+        if host is None or settings is None:
             raise BackendError.from_parts(
                 "there is no model", "a configured node", "clean up and configure again"
             )
         super().on_activate(state)
         for camera in self.cameras:
             camera.publish_label_info()
-        host.pipeline.open([camera.subscribe(host.pipeline).stream for camera in self.cameras])
+        streams = [camera.subscribe(host.pipeline).stream for camera in self.cameras]
+        labeller = FrameLabeller(host.segmenter, settings)
+        host.pipeline.open(streams, labeller.label, labeller.most_together)
         for name in self._declared.unused_qos_overrides():
             self.get_logger().warning(f"{name} is for a topic that this node does not have")
         self._phase = "active"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from proxia_segmentation_ros.inference.pipeline import Pipeline, Stream
+from proxia_segmentation_ros.inference.frame_round import Stream
+from proxia_segmentation_ros.inference.pipeline import Pipeline
 
 TIMEOUT_S = 10.0
 
@@ -28,7 +29,6 @@ class Worksite:
         return Stream(
             camera=self.camera,
             decode=self.decode,
-            label=self.label,
             publish=lambda decoded, labelled: self.labelled.append(labelled),
             follow_up=self.follow_up,
             reject=self.reject,
@@ -45,9 +45,9 @@ class Worksite:
         self.threads.add(threading.current_thread().name)
         self.entered.release()
         assert self.gate.wait(TIMEOUT_S)
-        return decoded
+        return list(decoded)
 
-    def follow_up(self, decoded, labelled):
+    def follow_up(self, decoded, labelled, stages):
         self.left.release()
         if decoded == "no follow-up":
             raise ValueError(decoded)
@@ -78,7 +78,7 @@ def finish(pipeline: Pipeline) -> None:
 
 def test_frames_pass_through_every_step_in_one_thread(pipeline, site):
     stream = site.make_stream()
-    pipeline.open([stream])
+    pipeline.open([stream], site.label)
     for payload in "xyz":
         pipeline.put("a", payload)
         assert site.left.acquire(timeout=TIMEOUT_S)
@@ -92,7 +92,7 @@ def test_frames_pass_through_every_step_in_one_thread(pipeline, site):
 def test_newest_frame_replaces_waiting_frame(pipeline, site):
     stream = site.make_stream()
     site.gate.clear()
-    pipeline.open([stream])
+    pipeline.open([stream], site.label)
     pipeline.put("a", 1)
     assert site.entered.acquire(timeout=TIMEOUT_S)
     for payload in (2, 3, 4):
@@ -110,7 +110,7 @@ def test_newest_frame_replaces_waiting_frame(pipeline, site):
 
 def test_dead_camera_does_not_hold_up_the_others(pipeline, site):
     dead = Worksite(camera="dead")
-    pipeline.open([dead.make_stream(), site.make_stream()])
+    pipeline.open([dead.make_stream(), site.make_stream()], site.label, 2)
     for payload in (1, 2):
         pipeline.put("a", payload)
         assert site.left.acquire(timeout=TIMEOUT_S)
@@ -120,7 +120,7 @@ def test_dead_camera_does_not_hold_up_the_others(pipeline, site):
 
 def test_broken_frame_is_rejected_and_the_next_one_labelled(pipeline, site):
     stream = site.make_stream()
-    pipeline.open([stream])
+    pipeline.open([stream], site.label)
     for payload in ("broken", "good"):
         pipeline.put("a", payload)
         assert site.left.acquire(timeout=TIMEOUT_S)
@@ -135,7 +135,7 @@ def test_report_that_fails_itself_leaves_the_worker_alive(pipeline, site):
         raise RuntimeError("the log is gone")
 
     stream = replace(site.make_stream(), reject=fail)
-    pipeline.open([stream])
+    pipeline.open([stream], site.label)
     for payload in ("broken", "good"):
         pipeline.put("a", payload)
         assert site.left.acquire(timeout=TIMEOUT_S)
@@ -155,7 +155,7 @@ def test_task_that_exits_is_an_error_of_who_waits(pipeline):
 
 def test_frame_counts_as_labelled_once_its_labels_are_out(pipeline, site):
     stream = site.make_stream()
-    pipeline.open([stream])
+    pipeline.open([stream], site.label)
     pipeline.put("a", "no follow-up")
     assert site.left.acquire(timeout=TIMEOUT_S)
     finish(pipeline)
@@ -165,7 +165,7 @@ def test_frame_counts_as_labelled_once_its_labels_are_out(pipeline, site):
 
 def test_task_runs_between_two_frames(pipeline, site):
     site.gate.clear()
-    pipeline.open([site.make_stream()])
+    pipeline.open([site.make_stream()], site.label)
     pipeline.put("a", 1)
     assert site.entered.acquire(timeout=TIMEOUT_S)
     pipeline.put("a", 2)
@@ -185,7 +185,7 @@ def test_failing_task_hands_its_error_to_who_waits(pipeline):
 def test_pause_counts_the_waiting_frame_and_waits_for_the_one_in_the_model(pipeline, site):
     stream = site.make_stream()
     site.gate.clear()
-    pipeline.open([stream])
+    pipeline.open([stream], site.label)
     pipeline.put("a", 1)
     assert site.entered.acquire(timeout=TIMEOUT_S)
     pipeline.put("a", 2)
@@ -198,7 +198,7 @@ def test_pause_counts_the_waiting_frame_and_waits_for_the_one_in_the_model(pipel
 
 def test_paused_pipeline_takes_no_frame(pipeline, site):
     stream = site.make_stream()
-    pipeline.open([stream])
+    pipeline.open([stream], site.label)
     assert pipeline.pause(TIMEOUT_S)
     pipeline.put("a", 1)
     finish(pipeline)
@@ -207,7 +207,7 @@ def test_paused_pipeline_takes_no_frame(pipeline, site):
 
 def test_rate_limit_lets_the_newest_frame_through_when_it_is_lifted(pipeline, site):
     stream = site.make_stream()
-    pipeline.open([stream])
+    pipeline.open([stream], site.label)
     pipeline.limit_rate(0.001)
     pipeline.put("a", 1)
     assert site.left.acquire(timeout=TIMEOUT_S)
@@ -229,7 +229,7 @@ def test_closed_pipeline_cancels_what_comes_late():
 def test_close_does_not_wait_for_a_busy_model(site):
     pipeline = Pipeline()
     site.gate.clear()
-    pipeline.open([site.make_stream()])
+    pipeline.open([site.make_stream()], site.label)
     pipeline.put("a", 1)
     assert site.entered.acquire(timeout=TIMEOUT_S)
     assert not pipeline.close(0.01)

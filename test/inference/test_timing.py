@@ -5,6 +5,7 @@ import math
 import pytest
 
 from proxia_segmentation_ros.inference.timing import (
+    STAGES,
     FrameLedger,
     RollingTimes,
     StageClock,
@@ -53,6 +54,17 @@ def test_meter_keeps_its_three_times_apart():
     assert (times.latency_ms[0], times.age_ms[2], times.inference_ms) == (30.0, 40.0, 20.0)
 
 
+def test_meter_gives_the_median_of_each_stage_and_nan_where_none_took_it() -> None:
+    meter = StreamMeter()
+    for spent_ms in (1.0, 9.0, 2.0):
+        meter.add_stages({"decode": spent_ms, "infer": 10 * spent_ms, "tea": 5.0}, now_s=1.0)
+    stages_ms = meter.times(now_s=1.1).stages_ms
+    assert tuple(stages_ms) == STAGES
+    assert (stages_ms["decode"], stages_ms["infer"]) == (2.0, 20.0)
+    assert math.isnan(stages_ms["objects"])
+    assert math.isnan(meter.times(now_s=2.1).stages_ms["decode"])
+
+
 def test_stage_clock_gives_each_stage_the_time_since_the_last_mark() -> None:
     times = iter([10.0, 10.25, 11.0, 11.5, 13.5])
     clock = StageClock(lambda: next(times))
@@ -61,3 +73,11 @@ def test_stage_clock_gives_each_stage_the_time_since_the_last_mark() -> None:
     clock.mark("infer")
     clock.mark("pre")
     assert clock.stages_ms == {"pre": 2250.0, "infer": 500.0}
+
+
+def test_stage_clock_takes_times_from_elsewhere() -> None:
+    clock = StageClock(lambda: 1.0)
+    clock.add("pre", 2.0)
+    clock.add("pre", 0.5)
+    clock.mark("pre")
+    assert clock.stages_ms == {"pre": 2.5}

@@ -19,6 +19,12 @@ class FakeSegmentation:
     labels: np.ndarray
     confidence: np.ndarray | None
     network_size_hw: tuple[int, int] = (96, 128)
+    tiles_run: int = 3
+    tiles_total: int = 8
+    scales: tuple[float, ...] = (0.5, 1.0)
+    stages_ms: dict[str, float] = field(
+        default_factory=lambda: {"pre": 1.0, "infer": 20.0, "post": 3.0}
+    )
 
 
 def expect_labels(image_HWC: np.ndarray) -> np.ndarray:
@@ -28,12 +34,13 @@ def expect_labels(image_HWC: np.ndarray) -> np.ndarray:
 
 @dataclass
 class FakeSegmenter:
-    """`gate` blocks `segment` while cleared; `calls` records what was asked."""
+    """`gate` blocks labelling while cleared; `calls` records what was asked, `batches` how many."""
 
     gate: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
     calls: list[dict[str, Any]] = field(default_factory=list)
-    warmed: list[tuple[int, int]] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    warmed: list[tuple[tuple[int, int], int]] = field(default_factory=list)
     is_closed: bool = False
     backend: str = "fake"
     precision: str = "f32"
@@ -45,6 +52,13 @@ class FakeSegmenter:
         self.card = SimpleNamespace(
             name="fake", architecture="fake_net", size_hw=(96, 128), terms="free for tests"
         )
+
+    def segment_many(self, images_HWC, with_confidence, *, output_size="input", min_confidence=0.0):
+        self.batches.append(len(images_HWC))
+        return [
+            self.segment(image, wants, output_size=output_size, min_confidence=min_confidence)
+            for image, wants in zip(images_HWC, with_confidence, strict=True)
+        ]
 
     def segment(self, image_HWC, with_confidence=False, *, output_size="input", min_confidence=0.0):
         self.entered.set()
@@ -74,7 +88,7 @@ class FakeSegmenter:
         ]
 
     def warm_up(self, size_hw: tuple[int, int], batch: int = 1) -> None:
-        self.warmed.append(size_hw)
+        self.warmed.append((size_hw, batch))
 
     def close(self) -> None:
         self.is_closed = True

@@ -125,6 +125,10 @@ class Robot:
             self.wait_for(self._publishers[topic].get_subscription_count, f"a listener of {topic}")
         self._publishers[topic].publish(message)
 
+    def hang_up(self, topic: str) -> None:
+        """Take this topic's publisher away."""
+        self.node.destroy_publisher(self._publishers.pop(topic))
+
     def show(self, image: Any, topic: str = "/image", answer: str = "/proxia/labels") -> Any:
         """Publish an image until its labels come back; return them.
 

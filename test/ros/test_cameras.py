@@ -262,3 +262,72 @@ def test_stats_name_the_camera_and_its_times(robot, start_node):
     assert stats[-1].camera == "camera"
     assert not any(math.isnan(one) for one in stats[-1].latency_ms)
     assert stats[-1].header.frame_id == "cam"
+
+
+def hold_model_with(under_test, robot, topic: str) -> None:
+    """Send frames until one of them is in the model and stays there."""
+    under_test.segmenter.gate.clear()
+    under_test.segmenter.entered.clear()
+
+    def is_held() -> bool:
+        robot.publish(topic, make_image(make_scene(), sec=50))
+        return robot.wait_briefly(under_test.segmenter.entered.is_set)
+
+    robot.wait_for(is_held, "a frame in the model")
+
+
+def test_frames_of_two_cameras_that_are_ready_together_share_a_call(robot, start_node):
+    under_test = start_node(TWO_CAMERAS)
+    scenes = {"left": make_scene(3), "right": make_scene(5, (120, 200))}
+    for side, image_HWC in scenes.items():
+        robot.listen(f"/proxia/{side}/labels", Image)
+        robot.show(make_image(image_HWC), f"/{side}/image", f"/proxia/{side}/labels")
+    assert under_test.segmenter.warmed == [((96, 128), 2)]
+    hold_model_with(under_test, robot, "/left/image")
+    before = [under_test.count("received", camera) for camera in (0, 1)]
+    for side, image_HWC in scenes.items():
+        robot.publish(f"/{side}/image", make_image(image_HWC, sec=60))
+    robot.wait_for(
+        lambda: all(under_test.count("received", i) > before[i] for i in (0, 1)), "both frames"
+    )
+    under_test.segmenter.gate.set()
+    for side, image_HWC in scenes.items():
+        labels = robot.wait_for_stamp(f"/proxia/{side}/labels", 60)
+        np.testing.assert_array_equal(read_pixels(labels), expect_labels(image_HWC))
+    assert under_test.segmenter.batches[-1] == 2
+
+
+def test_camera_that_is_killed_loses_no_frame_of_the_other(robot, start_node):
+    under_test = start_node(TWO_CAMERAS)
+    for side in ("left", "right"):
+        robot.listen(f"/proxia/{side}/labels", Image)
+        robot.show(make_image(make_scene()), f"/{side}/image", f"/proxia/{side}/labels")
+    dropped = under_test.count("dropped", 1)
+    for sec in range(101, 111):
+        if sec < 104:
+            robot.publish("/left/image", make_image(make_scene(), sec=sec))
+        if sec == 104:
+            robot.hang_up("/left/image")
+        robot.publish("/right/image", make_image(make_scene(), sec=sec))
+        robot.wait_for_stamp("/proxia/right/labels", sec)
+    robot.wait_for_diagnostic("camera left", "waiting for images on /left/image (0 publishers)")
+    assert under_test.count("dropped", 1) == dropped
+
+
+def test_times_of_each_stage_and_what_ran_are_in_the_diagnostics(robot, start_node):
+    start_node()
+    robot.listen("/proxia/labels", Image)
+    stats = robot.listen("/proxia/stats", StreamStats, RELIABLE)
+
+    def find():
+        robot.show(make_image(make_scene()))
+        status = robot.find_diagnostic("camera camera")
+        values = {} if status is None else {one.key: one.value for one in status.values}
+        return values if values.get("stage_infer_ms") == "20.00" and stats else None
+
+    values = robot.wait_for(find, "stage times")
+    stages = ("receive", "decode", "pre", "infer", "post", "publish", "objects")
+    assert all(float(values[f"stage_{name}_ms"]) >= 0 for name in stages)
+    assert (values["tiles"], values["scales"]) == ("3/8", "0.5 1")
+    robot.wait_for(lambda: stats[-1].tiles_total == 8, "stats with tiles")
+    assert stats[-1].tiles_run == 3

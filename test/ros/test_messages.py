@@ -86,8 +86,9 @@ def test_stats_hold_each_counter_under_its_own_name():
     times = StreamTimes(
         rate_hz=15.0, latency_ms=(1.0, 2.0, 3.0), age_ms=NO_PERCENTILES, inference_ms=0.5
     )
-    stats = make_stats(Header(), "left", counts, times, "openvino", "f32")
+    stats = make_stats(Header(), "left", counts, times, "openvino", "f32", (3, 12))
     for name, value in vars(counts).items():
         assert getattr(stats, name) == value
     assert stats.latency_ms.tolist() == [1.0, 2.0, 3.0]
     assert (stats.rate_hz, stats.inference_ms, stats.backend) == (15.0, 0.5, "openvino")
+    assert (stats.tiles_run, stats.tiles_total) == (3, 12)

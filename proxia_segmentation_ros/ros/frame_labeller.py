@@ -1,0 +1,37 @@
+"""The step that all cameras share: their frames of one moment, labelled in one call."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from proxia_segmentation_ros.ros.camera_stream import CameraFrame, SharedSettings
+from proxia_segmentation_ros.ros.segmenting import FrameSegmenter
+
+if TYPE_CHECKING:
+    # Importing the segmenter imports torch.
+    from proxia_segmentation_ros.inference.segmenter import Segmentation
+
+# More would share no pass: it is the largest batch that a backend compiles.
+LARGEST_BATCH = 4
+
+
+class FrameLabeller:
+    """Label frames with the settings in force; called by the worker alone."""
+
+    def __init__(self, segmenter: FrameSegmenter, settings: SharedSettings) -> None:
+        self._segmenter = segmenter
+        self._settings = settings
+
+    @property
+    def most_together(self) -> int:
+        """Frames worth a single call: without a common network size there is no common pass."""
+        return 1 if self._settings.value.inference.size == "input" else LARGEST_BATCH
+
+    def label(self, frames: Sequence[CameraFrame]) -> "list[Segmentation]":
+        """Run the network; images may differ in size."""
+        output = self._settings.value.output
+        return self._segmenter.segment_many(
+            [frame.image_HWC for frame in frames],
+            [frame.wants_confidence for frame in frames],
+            output_size=output.size,
+            min_confidence=output.min_confidence,
+        )
