@@ -1,6 +1,6 @@
 """Object summaries: the connected regions of every class, found in one pass.
 
-Statistics come from sums over region ids, never from a loop over classes or pixels.
+Statistics come from sums over runs of equal pixels, never from a loop over classes or pixels.
 Shape legend: H rows, W columns; R regions, region 0 being every pixel without a class.
 """
 
@@ -168,23 +168,76 @@ class _Regions:
     def find(cls, labels_HW: np.ndarray, confidence_HW: np.ndarray | None) -> "_Regions":
         # cc3d drops id 0: moved up by one, the unlabeled id wraps around to just that.
         ids_HW = cc3d.connected_components(labels_HW + labels_HW.dtype.type(1), connectivity=8)
-        statistics = cc3d.statistics(ids_HW, no_slice_conversion=True)
-        counts = statistics["voxel_counts"].astype(np.int64)
-        counts[0] = 0
-        classes = np.zeros(len(counts), labels_HW.dtype)
-        classes[ids_HW.ravel()] = labels_HW.ravel()
+        runs = _Runs.split(ids_HW)
         sums = None
         if confidence_HW is not None:
-            sums = np.bincount(ids_HW.ravel(), confidence_HW.ravel(), minlength=len(counts))
-            sums[0] = 0
+            # A sum up to every pixel; what a run adds is the difference of two of them.
+            up_to = np.cumsum(confidence_HW.reshape(-1), dtype=np.int64)
+            of_runs = up_to[runs.starts + runs.lengths - 1] - up_to[runs.starts]
+            sums = runs.add_up(of_runs + confidence_HW.reshape(-1)[runs.starts])
+        counts = runs.add_up(runs.lengths)
+        middles_yx = runs.rows, runs.columns + (runs.lengths - 1) / 2
+        with np.errstate(invalid="ignore"):
+            centroids = [runs.add_up(runs.lengths * middle) / counts for middle in middles_yx]
         return cls(
             ids_HW,
-            classes,
+            runs.give_each(labels_HW.reshape(-1)[runs.starts[runs.firsts]]),
             counts,
-            np.asarray(statistics["bounding_boxes"]).reshape(len(counts), -1)[:, :4],
-            statistics["centroids"][:, :2],
+            np.stack(
+                [
+                    runs.apply(np.minimum, runs.rows),
+                    runs.apply(np.maximum, runs.rows),
+                    runs.apply(np.minimum, runs.columns),
+                    runs.apply(np.maximum, runs.columns + runs.lengths - 1),
+                ],
+                axis=1,
+            ),
+            np.stack(centroids, axis=1),
             sums,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Stretches of one region within a row, region by region, in the image's order within each.
+
+    There are far fewer of them than pixels. Id 0 has none. `firsts` is each region's first run.
+    """
+
+    starts: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    lengths: np.ndarray
+    firsts: np.ndarray
+
+    @classmethod
+    def split(cls, ids_HW: np.ndarray) -> "_Runs":
+        width = ids_HW.shape[1]
+        ids = ids_HW.reshape(-1)
+        is_start = np.ones(ids.size, bool)
+        np.not_equal(ids[1:], ids[:-1], out=is_start[1:])
+        is_start[::width] = True
+        starts = np.flatnonzero(is_start)
+        lengths = np.diff(starts, append=ids.size)
+        of_runs = ids[starts]
+        order = np.argsort(of_runs, kind="stable")
+        order = order[np.searchsorted(of_runs, 1, sorter=order) :]
+        of_runs = of_runs[order]
+        firsts = np.flatnonzero(np.diff(of_runs, prepend=of_runs.dtype.type(0)))
+        rows, columns = np.divmod(starts[order], width)
+        return cls(starts[order], rows, columns, lengths[order], firsts)
+
+    def add_up(self, values: np.ndarray) -> np.ndarray:
+        """Return the sum over each region's runs, by its id."""
+        return self.apply(np.add, values)
+
+    def apply(self, reduce: np.ufunc, values: np.ndarray) -> np.ndarray:
+        """Return the ufunc's reduction over each region's runs, by its id."""
+        return self.give_each(reduce.reduceat(values, self.firsts) if len(values) else values)
+
+    def give_each(self, values: np.ndarray) -> np.ndarray:
+        """Return values by the regions' ids: with one for id 0, which is 0, in front."""
+        return np.concatenate((np.zeros(1, values.dtype), values))
 
 
 def _describe_objects(

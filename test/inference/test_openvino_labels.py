@@ -5,6 +5,7 @@ import openvino as ov
 import pytest
 import torch
 
+from proxia_segmentation_ros.inference import openvino_labels
 from proxia_segmentation_ros.inference.openvino_labels import build_label_graph, list_row_blends
 from proxia_segmentation_ros.inference.torch_graph import label_pixels, label_pixels_surely
 from proxia_segmentation_ros.model.blocks import resize_bilinear
@@ -59,3 +60,23 @@ def test_row_blends_are_those_of_a_bilinear_resize(rows: int, height: int) -> No
     np.testing.assert_allclose(
         ramp[upper] * (1 - weight) + ramp[lower] * weight, wanted.numpy(), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("output_hw", [(361, 480), (72, 4000)])
+def test_bands_of_rows_give_what_the_whole_image_gives(
+    output_hw: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = draw_logits(11, 72, 96)
+
+    def label() -> list[np.ndarray]:
+        graph = build_label_graph(
+            logits.shape, output_hw, with_confidence=True, temperature=1.3, unlabeled_id=255
+        )
+        bands = sum(node.get_type_name() == "TopK" for node in graph.get_ordered_ops())
+        assert bands == (1 if openvino_labels.MOST_BANDS == 1 else pytest.approx(15, abs=9))
+        return run(graph, logits, np.float32([0.4]))
+
+    in_bands = label()
+    monkeypatch.setattr(openvino_labels, "MOST_BANDS", 1)
+    for one, other in zip(in_bands, label(), strict=True):
+        np.testing.assert_array_equal(one, other)
