@@ -1,7 +1,8 @@
 """One round of frames of several cameras: together where it can be, each on its own else."""
 
+import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -139,6 +140,30 @@ def test_every_camera_gets_its_own_times_and_the_pass_counts_for_each(studio: St
         assert times.stages_ms["decode"] == pytest.approx(2.0)
         assert times.stages_ms["infer"] == 20.0
         assert times.stages_ms["objects"] == pytest.approx(4.0)
+
+
+def test_no_frame_is_kept_once_its_round_is_over() -> None:
+    class Pixels:
+        pass
+
+    kept: list[weakref.ref[Pixels]] = []
+
+    def decode(_payload: str) -> Pixels:
+        pixels = Pixels()
+        kept.append(weakref.ref(pixels))
+        return pixels
+
+    studio = Studio()
+    pipeline = Pipeline()
+    stream = replace(studio.make_stream("a"), decode=decode, publish=lambda *_: None)
+    stream = replace(stream, follow_up=lambda *_: None)
+    pipeline.open([stream], list)
+    pipeline.put("a", "1")
+    while stream.ledger.counts().labelled == 0:
+        pipeline.run(lambda: None).result(10.0)
+    pipeline.run(lambda: None).result(10.0)
+    assert [one() for one in kept] == [None]
+    assert pipeline.close(10.0)
 
 
 def test_cameras_beyond_the_largest_batch_are_served_as_often_as_the_others() -> None:
