@@ -165,6 +165,19 @@ def list_sizes(scene: Scene, class_id: int) -> list[int]:
     ]
 
 
+def test_region_that_goes_on_from_one_row_to_the_next_is_measured_row_by_row() -> None:
+    labels_HW = np.full((6, 8), 2, np.uint8)
+    labels_HW[1:4] = 1
+    confidence_HW = np.zeros((6, 8), np.uint8)
+    confidence_HW[1:4] = 51
+    confidence_HW[1, 0] = 255
+    scene = summarize(make_segmentation(labels_HW, confidence_HW), LABEL_SET, min_area_px=1)
+    band = next(one for one in scene.classes if one.class_id == 1).objects[0]
+    assert (band.box_xywh, band.centroid_xy) == ((0, 1, 8, 3), (3.5, 2.0))
+    assert band.pixel_count == 24
+    assert band.mean_confidence == pytest.approx((23 * 51 + 255) / 24 / 255)
+
+
 def test_small_regions_and_those_beyond_the_number_are_left_out() -> None:
     segmentation = make_segmentation(make_row_of_squares())
     assert list_sizes(summarize(segmentation, LABEL_SET, min_area_px=1), 2) == [25, 16, 9, 4, 1]
