@@ -122,6 +122,8 @@ class RollingTimes:
 
     def add(self, value_ms: float, now_s: float) -> None:
         """Remember one time, measured at `now_s` of a monotonic clock."""
+        # Here too: nobody may ever ask, and memory is to stay flat.
+        self._forget(now_s)
         self._entries.append((now_s, value_ms))
 
     def percentiles(self, now_s: float) -> Percentiles:
@@ -137,9 +139,12 @@ class RollingTimes:
         return len(self._recent(now_s)) / self._window_s
 
     def _recent(self, now_s: float) -> list[float]:
+        self._forget(now_s)
+        return [value_ms for _, value_ms in self._entries]
+
+    def _forget(self, now_s: float) -> None:
         while self._entries and self._entries[0][0] <= now_s - self._window_s:
             self._entries.popleft()
-        return [value_ms for _, value_ms in self._entries]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,13 @@ def test_times_older_than_the_window_are_forgotten():
     assert times.rate_hz(now_s=1.2) == 100.0
 
 
+def test_times_that_nobody_asks_for_do_not_pile_up():
+    times = RollingTimes(window_s=1.0)
+    for second in range(50):
+        times.add(1.0, now_s=float(second))
+    assert len(times._entries) == 1
+
+
 def test_no_times_are_nan_and_a_rate_of_zero():
     times = StreamMeter().times(now_s=5.0)
     assert times.rate_hz == 0.0
