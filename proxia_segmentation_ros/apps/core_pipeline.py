@@ -12,9 +12,10 @@ from proxia_segmentation_ros.apps.benchmark_stretch import FrameNotes, Stretch, 
 from proxia_segmentation_ros.apps.benchmark_trace import MS, Trace
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.inference.frame_round import Stream
 from proxia_segmentation_ros.inference.objects import summarize
-from proxia_segmentation_ros.inference.pipeline import Pipeline, Stream
-from proxia_segmentation_ros.inference.timing import Outcome
+from proxia_segmentation_ros.inference.pipeline import Pipeline
+from proxia_segmentation_ros.inference.timing import Outcome, StageClock
 from proxia_segmentation_ros.wire.cdr import ImageMessage, ImageWriter, read_image, write_image
 from proxia_segmentation_ros.wire.encodings import decode_image
 
@@ -65,7 +66,7 @@ class CorePipeline:
         self._taken = self._finished = -1
         self._error: Exception | None = None
         self._pipeline = Pipeline()
-        self._pipeline.open([self._make_stream()])
+        self._pipeline.open([self._make_stream()], self._label)
 
     def run(self, stretch: Stretch) -> Trace:
         """Put frames at the stretch's rate; without one the next waits while one is labelled.
@@ -123,7 +124,6 @@ class CorePipeline:
         return Stream(
             camera=CAMERA,
             decode=self._decode,
-            label=self._label,
             publish=self._publish,
             follow_up=self._follow_up,
             reject=self._reject,
@@ -140,10 +140,11 @@ class CorePipeline:
         self._note(receive=began_s - parcel.put_s, decode=self._clock() - began_s)
         return _Opened(key=parcel.key, image_HWC=image_HWC)
 
-    def _label(self, opened: _Opened) -> "Segmentation":
+    def _label(self, frames: Sequence[_Opened]) -> "list[Segmentation]":
+        (opened,) = frames
         segmentation = self._segmenter.segment(opened.image_HWC, **self._calling)
         self._keeper.add(note_segmentation(segmentation))
-        return segmentation
+        return [segmentation]
 
     def _publish(self, opened: _Opened, segmentation: "Segmentation") -> None:
         began_s = self._clock()
@@ -160,7 +161,9 @@ class CorePipeline:
             self._writers[labels_HW.shape] = writer
         return writer.write(0, 0, labels_HW)
 
-    def _follow_up(self, opened: _Opened, segmentation: "Segmentation") -> None:
+    def _follow_up(
+        self, opened: _Opened, segmentation: "Segmentation", _stages: StageClock
+    ) -> None:
         if self._finds_objects:
             began_s = self._clock()
             settings = self._settings.objects
