@@ -40,7 +40,8 @@ class FakeSegmenter:
     entered: threading.Event = field(default_factory=threading.Event)
     calls: list[dict[str, Any]] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
-    warmed: list[tuple[tuple[int, int], int]] = field(default_factory=list)
+    warmed: list[tuple[int, int]] = field(default_factory=list)
+    largest_batch: int = 0
     is_closed: bool = False
     backend: str = "fake"
     precision: str = "f32"
@@ -81,14 +82,9 @@ class FakeSegmenter:
         confidence = np.full(labels.shape, 200, np.uint8) if with_confidence else None
         return FakeSegmentation(labels, confidence)
 
-    def segment_many(self, images_HWC, with_confidence, **options):
-        return [
-            self.segment(image_HWC, wants, **options)
-            for image_HWC, wants in zip(images_HWC, with_confidence, strict=True)
-        ]
-
     def warm_up(self, size_hw: tuple[int, int], batch: int = 1) -> None:
-        self.warmed.append((size_hw, batch))
+        self.warmed.append(size_hw)
+        self.largest_batch = batch
 
     def close(self) -> None:
         self.is_closed = True
