@@ -1,0 +1,142 @@
+"""Tiles of an image at one scale: a grid of cells, each seen through a window with a halo.
+
+All windows of a grid have one size, so that one compiled network serves them all; at the
+image's edges they are moved inwards, where the halo is of real pixels too. Cells and windows
+begin at multiples of the network's stride: a tile's pixels meet the same strided convolutions
+as they do in the whole image. Shape legend: H, W rows and columns of an image in pixels;
+h, w those of a map at 1/4 resolution; G, L rows and columns of the grid; T tiles.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.config import SizeHW
+
+STRIDE_PX = 32
+QUARTER = 4
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Places in pixels of the padded image: rows and columns of the cell, corner of its window."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    window_top: int
+    window_left: int
+
+    @property
+    def in_map(self) -> tuple[slice, slice]:
+        """Rows and columns of the cell in a map at 1/4 resolution."""
+        return (
+            slice(self.top // QUARTER, self.bottom // QUARTER),
+            slice(self.left // QUARTER, self.right // QUARTER),
+        )
+
+    @property
+    def in_window_map(self) -> tuple[slice, slice]:
+        """Rows and columns of the cell in the map of its window."""
+        down, right = self.window_top, self.window_left
+        return (
+            slice((self.top - down) // QUARTER, (self.bottom - down) // QUARTER),
+            slice((self.left - right) // QUARTER, (self.right - right) // QUARTER),
+        )
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """Cells that cover an image of this size, row by row."""
+
+    size_hw: SizeHW
+    window_hw: SizeHW
+    grid_hw: SizeHW
+    tiles: tuple[Tile, ...]
+
+    @cached_property
+    def padded_hw(self) -> SizeHW:
+        """The image's size rounded up to whole pixels of its map."""
+        return _round_up(self.size_hw[0], QUARTER), _round_up(self.size_hw[1], QUARTER)
+
+    @property
+    def window_share(self) -> float:
+        """Pixels of one window, halo included, against those of the whole image."""
+        return self.window_hw[0] * self.window_hw[1] / (self.size_hw[0] * self.size_hw[1])
+
+    def cut(self, image_HWC: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
+        """Return windows_THWC of the chosen tiles of an image of the grid's size."""
+        below, beside = (p - s for p, s in zip(self.padded_hw, self.size_hw, strict=True))
+        if below or beside:
+            image_HWC = cv2.copyMakeBorder(image_HWC, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+        height, width = self.window_hw
+        windows = np.empty((len(chosen), height, width, 3), np.uint8)
+        for window_HWC, index in zip(windows, chosen, strict=True):
+            top, left = self.tiles[index].window_top, self.tiles[index].window_left
+            window_HWC[:] = image_HWC[top : top + height, left : left + width]
+        return windows
+
+    def average(self, map_hw: np.ndarray) -> np.ndarray:
+        """Return the mean of a map, of any size, over each tile's cell, as (T,)."""
+        rows, columns = (edges // QUARTER for edges in self._edges)
+        size = (int(columns[-1]), int(rows[-1]))
+        if map_hw.shape != size[::-1]:
+            map_hw = cv2.resize(map_hw, size, interpolation=cv2.INTER_LINEAR)
+        sums = np.add.reduceat(np.add.reduceat(map_hw, rows[:-1], 0), columns[:-1], 1)
+        areas = np.outer(np.diff(rows), np.diff(columns))
+        return np.asarray((sums / areas).ravel(), np.float32)
+
+    @cached_property
+    def _edges(self) -> tuple[np.ndarray, np.ndarray]:
+        across = self.grid_hw[1]
+        rows = [*(tile.top for tile in self.tiles[::across]), self.tiles[-1].bottom]
+        columns = [*(tile.left for tile in self.tiles[:across]), self.tiles[-1].right]
+        return np.array(rows), np.array(columns)
+
+
+def make_grid(size_hw: SizeHW, cell_px: int, halo_px: int) -> TileGrid:
+    """Return cells of about `cell_px` a side, each with a halo of about `halo_px` around it."""
+    rows = _split(size_hw[0], cell_px)
+    columns = _split(size_hw[1], cell_px)
+    window_hw = _find_window(rows, halo_px), _find_window(columns, halo_px)
+    tiles = tuple(
+        Tile(
+            top,
+            bottom,
+            left,
+            right,
+            _place_window(top, bottom, window_hw[0], rows[-1]),
+            _place_window(left, right, window_hw[1], columns[-1]),
+        )
+        for top, bottom in zip(rows[:-1], rows[1:], strict=True)
+        for left, right in zip(columns[:-1], columns[1:], strict=True)
+    )
+    return TileGrid(size_hw, window_hw, (len(rows) - 1, len(columns) - 1), tiles)
+
+
+def _split(length: int, cell_px: int) -> list[int]:
+    """Return the edges of even cells, at multiples of the stride but for the last."""
+    padded = _round_up(length, QUARTER)
+    count = max(1, round(length / cell_px))
+    steps = padded / count / STRIDE_PX
+    inner = {round(index * steps) * STRIDE_PX for index in range(1, count)}
+    return sorted({0, *(edge for edge in inner if 0 < edge < padded), padded})
+
+
+def _find_window(edges: list[int], halo_px: int) -> int:
+    longest = max(right - left for left, right in zip(edges[:-1], edges[1:], strict=True))
+    return min(_round_up(longest + 2 * halo_px, STRIDE_PX), edges[-1])
+
+
+def _place_window(start: int, end: int, window: int, length: int) -> int:
+    """Centre the window on the cell as far as stride and image allow."""
+    before = (window - (end - start)) // 2 // STRIDE_PX * STRIDE_PX
+    return min(max(0, start - before), length - window)
+
+
+def _round_up(length: int, step: int) -> int:
+    return -(-length // step) * step
