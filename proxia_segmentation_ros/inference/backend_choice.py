@@ -1,6 +1,7 @@
 """Which backend runs a network, and at which scales. Imports neither torch nor OpenVINO."""
 
 import importlib.util
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from proxia_segmentation_ros.inference.compiled_cache import CompiledCache, find
 from proxia_segmentation_ros.inference.frame_plan import Backend
 from proxia_segmentation_ros.inference.network_source import NetworkSource
 from proxia_segmentation_ros.inference.precision import choose_precision, read_cpu_flags
+from proxia_segmentation_ros.inference.tile_choice import PLAIN, Pruning
 from proxia_segmentation_ros.model.card import ModelCard
+
+logger = logging.getLogger(__name__)
 
 BACKENDS = ("openvino", "torch")
 MULTI_SCALE_SUFFIX = "_mscale"
@@ -35,6 +39,47 @@ def choose_scales(scales: Sequence[float], card: ModelCard) -> tuple[float, ...]
             f"{MULTI_SCALE_SUFFIX}",
         )
     return tuple(sorted(set(chosen)))
+
+
+def choose_pruning(pruning: Pruning, scales: tuple[float, ...]) -> Pruning:
+    """Return what is left out at these scales: of a single one nothing.
+
+    Raises:
+        ConfigError: a setting is out of its range, or a single scale has a latency budget.
+    """
+    pruning.check()
+    if len(scales) > 1:
+        return pruning
+    if pruning.latency_budget_ms:
+        raise ConfigError.from_parts(
+            f"latency_budget_ms is {pruning.latency_budget_ms:g} with the one scale {scales[0]:g}",
+            "0, or a network of several scales, of which some can be left out",
+            "set it to 0, or take weights such as 'attention'",
+        )
+    return PLAIN
+
+
+def make_pruned_backend(inner: Backend, scales: tuple[float, ...], pruning: Pruning) -> Backend:
+    """Return the backend itself where nothing is to be left out, else one around it.
+
+    Raises:
+        BackendError: there is a latency budget and it can't run scales one by one.
+    """
+    if pruning.is_off:
+        return inner
+    from proxia_segmentation_ros.inference.pruned_backend import PrunedBackend, SplitBackend
+
+    if isinstance(inner, SplitBackend):
+        return PrunedBackend(inner, scales, pruning)
+    if pruning.latency_budget_ms:
+        raise BackendError.from_parts(
+            f"latency_budget_ms is {pruning.latency_budget_ms:g} with backend {inner.name!r}, "
+            "which runs all scales at once",
+            "0, or backend openvino or torch",
+            "set one of them",
+        )
+    logger.warning("backend %s runs all scales whole: tile settings do nothing", inner.name)
+    return inner
 
 
 def make_backend(

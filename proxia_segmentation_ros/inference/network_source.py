@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 GRAPH_MODULES = (
     "graph_recorder.py",
     "openvino_convert.py",
+    "openvino_passes.py",
+    "pass_graphs.py",
     "resize_node.py",
     "torch_graph.py",
     "upsampled_convolution.py",

@@ -31,23 +31,34 @@ def convert_network(
     """
     graph = NetworkGraph(model, card, scales).eval()
     example_NHWC = torch.zeros((batch, *network_hw, 3), dtype=torch.uint8)
+    return convert_module(graph, (example_NHWC,), f"{card.architecture} at {network_hw}")
+
+
+def convert_module(
+    module: nn.Module, examples: tuple[torch.Tensor, ...], description: str
+) -> ov.Model:
+    """Return the graph of a module in eval mode; `description` names it in errors.
+
+    Raises:
+        BackendError: torch or OpenVINO can't convert it.
+    """
     try:
-        return record_graph(graph, example_NHWC)
+        return record_graph(module, *examples)
     except UnknownOperation as unknown:
         logger.info("no translation for %s; exporting with torch.export, which is slow", unknown)
     try:
-        return export_graph(graph, example_NHWC)
+        return export_graph(module, *examples)
     except RuntimeError as error:
         raise BackendError.from_parts(
-            f"{card.architecture} at {network_hw[1]}x{network_hw[0]} can't be converted ({error})",
+            f"{description} can't be converted ({error})",
             "a network that OpenVINO supports",
             "set inference.backend to torch",
         ) from error
 
 
-def export_graph(module: nn.Module, example: torch.Tensor) -> ov.Model:
+def export_graph(module: nn.Module, *examples: torch.Tensor) -> ov.Model:
     """Return the graph by way of torch.export, which knows every operation."""
     with warnings.catch_warnings(), torch.no_grad():
         # Notes of torch to itself about its own deprecations.
         warnings.simplefilter("ignore")
-        return ov.convert_model(torch.export.export(module, (example,)))
+        return ov.convert_model(torch.export.export(module, examples))

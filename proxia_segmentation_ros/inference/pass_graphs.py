@@ -6,7 +6,6 @@ W columns, C colour channels, K classes.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from proxia_segmentation_ros.config import SizeHW
@@ -29,11 +28,14 @@ class WholePassGraph(NetworkGraph):
         image_NCHW = resize_bilinear(self.normalise(image_NHWC), size_hw)
         return self._see(image_NCHW, None)
 
-    def _see(self, image_NCHW: Tensor, context_NCK1: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _see(
+        self, image_NCHW: Tensor, context_NCK1: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         network = self.network
         if not isinstance(network, HRNetOcrMultiScale):
             raise TypeError(f"a network without scale attention: {type(network).__name__}")
-        return tuple(network.forward_part(image_NCHW, context_NCK1))
+        found = network.forward_part(image_NCHW, context_NCK1)
+        return found.logits_NKHW, found.attention_N1HW, found.context_NCK1
 
 
 class TilePassGraph(WholePassGraph):
@@ -68,31 +70,47 @@ class ExactFusing(nn.Module):
         return fuse_maps(logits, attention)
 
 
-class QuickFusing(nn.Module):
-    """Passes fused on the map of the largest scale; logits_NKHW of that map's size out.
+class Demand(nn.Module):
+    """Logits and attention of a scale in; `weight` and `demand` of all that is larger out.
 
-    The maps come as logits and `keep` of each scale, from the smallest scale up. `keep` has the
-    size of the next larger scale's map: the weight there of all that is larger. The largest
-    scale has none.
+    `weight` is the share of the fused logits that larger scales would have. `demand` is that
+    weight times the doubt about the best class so far: where one is sure, more weight for
+    another scale changes nothing.
     """
 
-    def forward(self, *maps: Tensor) -> Tensor:
-        *lower, fused = maps
-        size_hw = (fused.shape[-2], fused.shape[-1])
-        for index in range(len(lower) - 2, -1, -2):
-            own = resize_bilinear(lower[index], size_hw)
-            fused = own + resize_bilinear(lower[index + 1], size_hw) * (fused - own)
-        return fused
+    def forward(self, logits_NKHW: Tensor, attention_N1HW: Tensor) -> tuple[Tensor, Tensor]:
+        weight_N1HW = 1 - attention_N1HW
+        return weight_N1HW, weight_N1HW * doubt(logits_NKHW)
 
 
-def make_whole_example(network_hw: SizeHW) -> tuple[Tensor, ...]:
-    """Return an input of `WholePassGraph`."""
-    return (torch.zeros((1, *network_hw, 3), dtype=torch.uint8),)
+class NextScale(nn.Module):
+    """Add a larger scale to what is fused already, on the larger one's map.
+
+    In come `fused`, `logits` and `weight` of the scale before, logits and attention of the
+    larger one, and `is_there`, 1 where the larger one ran. Out come `fused`, `weight` and
+    `demand`.
+    """
+
+    def forward(
+        self,
+        fused_NKhw: Tensor,
+        logits_NKhw: Tensor,
+        weight_N1hw: Tensor,
+        larger_NKHW: Tensor,
+        attention_N1HW: Tensor,
+        is_there_N1HW: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        size_hw = (larger_NKHW.shape[-2], larger_NKHW.shape[-1])
+        weight_N1HW = resize_bilinear(weight_N1hw, size_hw) * is_there_N1HW
+        change_NKHW = larger_NKHW - resize_bilinear(logits_NKhw, size_hw)
+        fused_NKHW = resize_bilinear(fused_NKhw, size_hw) + weight_N1HW * change_NKHW
+        left_N1HW = weight_N1HW * (1 - attention_N1HW)
+        return fused_NKHW, left_N1HW, left_N1HW * doubt(fused_NKHW)
 
 
-def make_tile_example(
-    window_hw: SizeHW, batch: int, context_shape: tuple[int, ...]
-) -> tuple[Tensor, ...]:
-    """Return inputs of `TilePassGraph`; tiles of one batch belong to one image."""
-    windows_THWC = torch.zeros((batch, *window_hw, 3), dtype=torch.uint8)
-    return windows_THWC, torch.zeros((batch, *context_shape[1:]))
+def doubt(logits_NKHW: Tensor) -> Tensor:
+    """Return how unsure the best class is, 0..1: one minus its lead over the second best."""
+    if logits_NKHW.shape[1] < 2:
+        return logits_NKHW * 0
+    best_N2HW = logits_NKHW.softmax(dim=1).topk(2, dim=1).values
+    return 1 - (best_N2HW[:, :1] - best_N2HW[:, 1:])

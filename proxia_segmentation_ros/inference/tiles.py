@@ -7,6 +7,7 @@ as they do in the whole image. Shape legend: H, W rows and columns of an image i
 h, w those of a map at 1/4 resolution; G, L rows and columns of the grid; T tiles.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,6 +65,11 @@ class TileGrid:
         return _round_up(self.size_hw[0], QUARTER), _round_up(self.size_hw[1], QUARTER)
 
     @property
+    def map_hw(self) -> SizeHW:
+        """Size of the image's map at 1/4 resolution."""
+        return self.padded_hw[0] // QUARTER, self.padded_hw[1] // QUARTER
+
+    @property
     def window_share(self) -> float:
         """Pixels of one window, halo included, against those of the whole image."""
         return self.window_hw[0] * self.window_hw[1] / (self.size_hw[0] * self.size_hw[1])
@@ -83,9 +89,8 @@ class TileGrid:
     def average(self, map_hw: np.ndarray) -> np.ndarray:
         """Return the mean of a map, of any size, over each tile's cell, as (T,)."""
         rows, columns = (edges // QUARTER for edges in self._edges)
-        size = (int(columns[-1]), int(rows[-1]))
-        if map_hw.shape != size[::-1]:
-            map_hw = cv2.resize(map_hw, size, interpolation=cv2.INTER_LINEAR)
+        if map_hw.shape != self.map_hw:
+            map_hw = cv2.resize(map_hw, self.map_hw[::-1], interpolation=cv2.INTER_LINEAR)
         sums = np.add.reduceat(np.add.reduceat(map_hw, rows[:-1], 0), columns[:-1], 1)
         areas = np.outer(np.diff(rows), np.diff(columns))
         return np.asarray((sums / areas).ravel(), np.float32)
@@ -98,10 +103,10 @@ class TileGrid:
         return np.array(rows), np.array(columns)
 
 
-def make_grid(size_hw: SizeHW, cell_px: int, halo_px: int) -> TileGrid:
-    """Return cells of about `cell_px` a side, each with a halo of about `halo_px` around it."""
-    rows = _split(size_hw[0], cell_px)
-    columns = _split(size_hw[1], cell_px)
+def make_grid(size_hw: SizeHW, cell_hw: SizeHW, halo_px: int) -> TileGrid:
+    """Return cells of about `cell_hw`, each with a halo of about `halo_px` around it."""
+    rows = _split(size_hw[0], cell_hw[0])
+    columns = _split(size_hw[1], cell_hw[1])
     window_hw = _find_window(rows, halo_px), _find_window(columns, halo_px)
     tiles = tuple(
         Tile(
@@ -112,8 +117,8 @@ def make_grid(size_hw: SizeHW, cell_px: int, halo_px: int) -> TileGrid:
             _place_window(top, bottom, window_hw[0], rows[-1]),
             _place_window(left, right, window_hw[1], columns[-1]),
         )
-        for top, bottom in zip(rows[:-1], rows[1:], strict=True)
-        for left, right in zip(columns[:-1], columns[1:], strict=True)
+        for top, bottom in itertools.pairwise(rows)
+        for left, right in itertools.pairwise(columns)
     )
     return TileGrid(size_hw, window_hw, (len(rows) - 1, len(columns) - 1), tiles)
 
@@ -128,7 +133,7 @@ def _split(length: int, cell_px: int) -> list[int]:
 
 
 def _find_window(edges: list[int], halo_px: int) -> int:
-    longest = max(right - left for left, right in zip(edges[:-1], edges[1:], strict=True))
+    longest = max(right - left for left, right in itertools.pairwise(edges))
     return min(_round_up(longest + 2 * halo_px, STRIDE_PX), edges[-1])
 
 

@@ -1,0 +1,147 @@
+"""Passes at single scales as compiled OpenVINO graphs, each of static shapes, made on first use."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import openvino as ov
+
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImage
+from proxia_segmentation_ros.inference.network_source import NetworkSource
+from proxia_segmentation_ros.inference.scale_passes import FusedMaps, ScaleMaps
+
+if TYPE_CHECKING:
+    # A part from the cache needs no torch.
+    from torch import Tensor, nn
+
+CompilePart: TypeAlias = Callable[[str, SizeHW, Callable[[], ov.Model]], ov.CompiledModel]
+LabelLogits: TypeAlias = Callable[[np.ndarray, FramePlan, float], LabelledImage]
+MakeModule: TypeAlias = "Callable[[], nn.Module]"
+
+
+class OpenVinoPasses:
+    """`ScalePasses` of the OpenVINO backend, which lends it its compiler and its label rule."""
+
+    tile_batches: tuple[int, ...] = (1, 2, 4)
+
+    def __init__(
+        self,
+        source: NetworkSource,
+        network_hw: SizeHW,
+        compile_part: CompilePart,
+        label_logits: LabelLogits,
+    ) -> None:
+        self._source = source
+        self._network_hw = network_hw
+        self._compile_part = compile_part
+        self._label_logits = label_logits
+        self._requests: dict[str, Any] = {}
+
+    def see_whole(self, image_HWC: np.ndarray, scale: float) -> ScaleMaps:
+        """Run the whole image, given at network size, at a scale."""
+
+        def make() -> "nn.Module":
+            from proxia_segmentation_ros.inference.pass_graphs import WholePassGraph
+
+            return WholePassGraph(self._source.load(), self._source.card, scale)
+
+        return ScaleMaps(*self._run(f"whole {scale:g}", make, image_HWC[None]))
+
+    def see_tiles(
+        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits_TKhw and attention_T1hw."""
+
+        def make() -> "nn.Module":
+            from proxia_segmentation_ros.inference.pass_graphs import TilePassGraph
+
+            return TilePassGraph(self._source.load(), self._source.card)
+
+        context_TCK1 = np.repeat(context_1CK1, len(windows_THWC), 0)
+        logits_TKhw, attention_T1hw = self._run("tiles", make, windows_THWC, context_TCK1)
+        return logits_TKhw, attention_T1hw
+
+    def start_fusing(self, maps: ScaleMaps) -> FusedMaps:
+        """Return the smallest scale alone, with its demand for the others."""
+
+        def make() -> "nn.Module":
+            from proxia_segmentation_ros.inference.pass_graphs import Demand
+
+            return Demand()
+
+        weight, demand = self._run("demand", make, maps.logits_1Khw, maps.attention_11hw)
+        return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
+
+    def fuse(self, before: FusedMaps, maps: ScaleMaps, is_there_11hw: np.ndarray) -> FusedMaps:
+        """Add a larger scale where it is there."""
+
+        def make() -> "nn.Module":
+            from proxia_segmentation_ros.inference.pass_graphs import NextScale
+
+            return NextScale()
+
+        fused, weight, demand = self._run(
+            "next scale",
+            make,
+            before.fused_1Khw,
+            before.logits_1Khw,
+            before.weight_11hw,
+            maps.logits_1Khw,
+            maps.attention_11hw,
+            is_there_11hw,
+        )
+        return FusedMaps(fused, maps.logits_1Khw, weight, demand)
+
+    def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
+        """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
+        scales = sorted(maps)
+
+        def make() -> "nn.Module":
+            from proxia_segmentation_ros.inference.pass_graphs import ExactFusing
+
+            return ExactFusing(scales, self._network_hw)
+
+        given = [one for s in scales for one in (maps[s].logits_1Khw, maps[s].attention_11hw)]
+        name = "fusing of " + " ".join(f"{scale:g}" for scale in scales)
+        logits_1KHW: np.ndarray = self._run(name, make, *given)[0]
+        return logits_1KHW
+
+    def label(
+        self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
+    ) -> LabelledImage:
+        """Read the labels off logits of any size."""
+        return self._label_logits(logits_1Khw, plan, min_confidence)
+
+    def _run(self, part: str, make: MakeModule, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run a part for inputs of these shapes; what it returns is overwritten by its next run."""
+        shapes = ", ".join("x".join(map(str, one.shape)) for one in arrays)
+        name = f"{part} ({shapes})"
+        request = self._requests.get(name)
+        if request is None:
+            compiled = self._compile_part(name, self._network_hw, lambda: _convert(make(), arrays))
+            request = self._requests[name] = compiled.create_infer_request()
+        for index, one in enumerate(arrays):
+            request.set_input_tensor(index, ov.Tensor(one, shared_memory=True))
+        try:
+            request.infer()
+        except RuntimeError as error:
+            raise BackendError.from_parts(
+                f"OpenVINO failed on {name} ({error})",
+                "a network that runs",
+                "set inference.backend to torch, or report it",
+            ) from error
+        return tuple(tensor.data for tensor in request.output_tensors)
+
+
+def _convert(module: "nn.Module", arrays: tuple[np.ndarray, ...]) -> ov.Model:
+    import torch
+
+    from proxia_segmentation_ros.inference.openvino_convert import convert_module
+
+    examples: tuple[Tensor, ...] = tuple(
+        torch.zeros(one.shape, dtype=torch.uint8 if one.dtype == np.uint8 else torch.float32)
+        for one in arrays
+    )
+    return convert_module(module.eval(), examples, type(module).__name__)
