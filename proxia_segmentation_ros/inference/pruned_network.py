@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
@@ -20,7 +19,8 @@ from proxia_segmentation_ros.inference.tile_choice import choose_tiles, split_in
 from proxia_segmentation_ros.inference.tile_memory import TileMemory, shrink_to_grey
 from proxia_segmentation_ros.inference.tiles import make_grid
 
-CELL_HW = (192, 192)
+# Of scale 1.0: a cell is the same piece of the scene at every scale.
+CELL_PX = 96
 HALO_PX = 32
 KEPT_STREAMS = 64
 # So that a budget of exactly so many tiles is not one too small.
@@ -86,12 +86,12 @@ class PrunedNetwork:
         passes: ScalePasses,
         scales: Sequence[float],
         network_hw: SizeHW,
-        cell_hw: SizeHW = CELL_HW,
+        cell_px: int = CELL_PX,
     ) -> None:
         self.passes = passes
         self.scales = tuple(sorted(scales))
         self.grids = {
-            scale: make_grid(_scale_size(network_hw, scale), cell_hw, HALO_PX)
+            scale: make_grid(_scale_size(network_hw, scale), round(cell_px * scale), HALO_PX)
             for scale in self.scales[1:]
         }
         self._network_hw = network_hw
@@ -162,42 +162,56 @@ class PrunedNetwork:
         tiles.begin_frame(frame.memory.frame, frame.grey_hw)
         fresh = tiles.find_fresh(frame.effort.max_age)
         stale = [one for one in wanted if one not in fresh]
-        tile_work, fits = self.find_tile_work(scale), frame.work_left + ROUNDING
-        if stale and len(stale) * tile_work >= scale**2 and fits >= scale**2:
-            maps = self.passes.see_whole(frame.image_HWC, scale)
-            tiles.put_whole(maps)
-            frame.maps[scale], frame.context_1CK1 = maps, maps.context_1CK1
-            stale = list(range(len(grid.tiles)))
-            spent = scale**2
-            frame.is_complete &= len(wanted) == len(grid.tiles)
-        else:
-            stale = stale[: int(fits / tile_work)]
-            self._run_tiles(frame, scale, stale, tiles)
-            spent = len(stale) * tile_work
-            frame.is_complete = False
-        there = fresh | set(stale)
+        work = self._run_wanted(frame, scale, stale, tiles, len(wanted) == len(grid.tiles))
+        there = fresh | tiles.find_run()
         if not there:
             return False
         maps, is_there_11hw = tiles.read(there, frame.context_1CK1)
         frame.fused = self.passes.fuse(frame.fused, maps, is_there_11hw)
         frame.weights.append(float(frame.fused.weight_11hw.mean()))
-        frame.tiles_run += len(stale)
-        frame.work += spent
-        frame.work_left -= spent
+        frame.tiles_run += len(tiles.find_run())
+        frame.work += work
+        frame.work_left -= work
         return True
+
+    def _run_wanted(
+        self,
+        frame: _Frame,
+        scale: float,
+        stale: Sequence[int],
+        tiles: TileMemory,
+        are_all_wanted: bool,
+    ) -> float:
+        """Run these tiles, or the whole image where that is no more work; return the work."""
+        whole_work, tile_work = scale**2, self.find_tile_work(scale)
+        fits = frame.work_left + ROUNDING
+        if are_all_wanted and frame.is_complete and len(stale) and fits >= whole_work:
+            # Nothing is left out: the same as the network itself, its own context included.
+            maps = self.passes.see_whole(frame.image_HWC, scale)
+            frame.maps[scale], frame.context_1CK1 = maps, maps.context_1CK1
+            tiles.put_whole(maps.logits_1Khw, maps.attention_11hw)
+            return whole_work
+        frame.is_complete = False
+        if len(stale) * tile_work >= whole_work and fits >= whole_work:
+            image_HWC = self._resize(frame.image_HWC, scale)
+            tiles.put_whole(*self.passes.see_tiles(image_HWC[None], frame.context_1CK1))
+            return whole_work
+        chosen = stale[: int(fits / tile_work)]
+        self._run_tiles(frame, scale, chosen, tiles)
+        return len(chosen) * tile_work
+
+    def _resize(self, image_HWC: np.ndarray, scale: float) -> np.ndarray:
+        """Return the image at a scale, with its grid's padding."""
+        return self.grids[scale].fit(image_HWC)
 
     def _run_tiles(
         self, frame: _Frame, scale: float, chosen: Sequence[int], tiles: TileMemory
     ) -> None:
         if not chosen:
             return
-        grid = self.grids[scale]
-        image_HWC = frame.image_HWC
-        if image_HWC.shape[:2] != grid.size_hw:
-            size = grid.size_hw[::-1]
-            image_HWC = cv2.resize(image_HWC, size, interpolation=cv2.INTER_LINEAR)
+        image_HWC = self._resize(frame.image_HWC, scale)
         for batch in split_into_batches(chosen, self.passes.tile_batches):
-            windows_THWC = grid.cut(image_HWC, batch)
+            windows_THWC = self.grids[scale].cut(image_HWC, batch)
             logits_TKhw, attention_T1hw = self.passes.see_tiles(windows_THWC, frame.context_1CK1)
             for index, logits_Khw, attention_1hw in zip(
                 batch, logits_TKhw, attention_T1hw, strict=True

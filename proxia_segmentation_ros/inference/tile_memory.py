@@ -53,6 +53,10 @@ class TileMemory:
         drifted_T = self._grid.average(has_drifted_hw.astype(np.float32))
         return set(np.flatnonzero(is_young_T & (drifted_T <= MOST_DRIFTED)).tolist())
 
+    def find_run(self) -> set[int]:
+        """Return tiles that ran in this frame."""
+        return set(np.flatnonzero(self._ran_T == self._frame).tolist())
+
     def put(self, index: int, logits_Khw: np.ndarray, attention_hw: np.ndarray) -> None:
         """Keep the cell of a tile out of the maps of its window."""
         tile = self._grid.tiles[index]
@@ -64,10 +68,10 @@ class TileMemory:
             area = _scale_area(place, self._grid.map_hw, self._seen_hw.shape)
             self._seen_hw[area] = self._grey_hw[area]
 
-    def put_whole(self, maps: ScaleMaps) -> None:
+    def put_whole(self, logits_1Khw: np.ndarray, attention_11hw: np.ndarray) -> None:
         """Keep every tile of a pass over the whole image."""
-        self._logits_1Khw[:] = maps.logits_1Khw
-        self._attention_11hw[:] = maps.attention_11hw
+        self._logits_1Khw[:] = logits_1Khw
+        self._attention_11hw[:] = attention_11hw
         self._ran_T[:] = self._frame
         if self._seen_hw is not None and self._grey_hw is not None:
             self._seen_hw[:] = self._grey_hw

@@ -74,16 +74,23 @@ class TileGrid:
         """Pixels of one window, halo included, against those of the whole image."""
         return self.window_hw[0] * self.window_hw[1] / (self.size_hw[0] * self.size_hw[1])
 
-    def cut(self, image_HWC: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
-        """Return windows_THWC of the chosen tiles of an image of the grid's size."""
+    def fit(self, image_HWC: np.ndarray) -> np.ndarray:
+        """Return an image resized to the grid's size, and padded."""
+        if image_HWC.shape[:2] != self.size_hw:
+            size = self.size_hw[::-1]
+            image_HWC = cv2.resize(image_HWC, size, interpolation=cv2.INTER_LINEAR)
         below, beside = (p - s for p, s in zip(self.padded_hw, self.size_hw, strict=True))
         if below or beside:
             image_HWC = cv2.copyMakeBorder(image_HWC, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+        return image_HWC
+
+    def cut(self, padded_HWC: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
+        """Return windows_THWC of the chosen tiles of an image that `fit` made."""
         height, width = self.window_hw
         windows = np.empty((len(chosen), height, width, 3), np.uint8)
         for window_HWC, index in zip(windows, chosen, strict=True):
             top, left = self.tiles[index].window_top, self.tiles[index].window_left
-            window_HWC[:] = image_HWC[top : top + height, left : left + width]
+            window_HWC[:] = padded_HWC[top : top + height, left : left + width]
         return windows
 
     def average(self, map_hw: np.ndarray) -> np.ndarray:
@@ -103,10 +110,10 @@ class TileGrid:
         return np.array(rows), np.array(columns)
 
 
-def make_grid(size_hw: SizeHW, cell_hw: SizeHW, halo_px: int) -> TileGrid:
-    """Return cells of about `cell_hw`, each with a halo of about `halo_px` around it."""
-    rows = _split(size_hw[0], cell_hw[0])
-    columns = _split(size_hw[1], cell_hw[1])
+def make_grid(size_hw: SizeHW, cell_px: int, halo_px: int) -> TileGrid:
+    """Return cells of about `cell_px` a side, each with a halo of about `halo_px` around it."""
+    rows = _split(size_hw[0], cell_px)
+    columns = _split(size_hw[1], cell_px)
     window_hw = _find_window(rows, halo_px), _find_window(columns, halo_px)
     tiles = tuple(
         Tile(
