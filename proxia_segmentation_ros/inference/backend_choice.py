@@ -59,7 +59,9 @@ def choose_pruning(pruning: Pruning, scales: tuple[float, ...]) -> Pruning:
     return PLAIN
 
 
-def make_pruned_backend(inner: Backend, scales: tuple[float, ...], pruning: Pruning) -> Backend:
+def make_pruned_backend(
+    inner: Backend, scales: tuple[float, ...], pruning: Pruning, classes: int
+) -> Backend:
     """Return the backend itself where nothing is to be left out, else one around it.
 
     Raises:
@@ -70,7 +72,7 @@ def make_pruned_backend(inner: Backend, scales: tuple[float, ...], pruning: Prun
     from proxia_segmentation_ros.inference.pruned_backend import PrunedBackend, SplitBackend
 
     if isinstance(inner, SplitBackend):
-        return PrunedBackend(inner, scales, pruning)
+        return PrunedBackend(inner, scales, pruning, classes)
     if pruning.latency_budget_ms:
         raise BackendError.from_parts(
             f"latency_budget_ms is {pruning.latency_budget_ms:g} with backend {inner.name!r}, "

@@ -27,7 +27,8 @@ DEVICE = "CPU"
 CACHE_FORMAT = 3
 # Runners in use hold theirs besides.
 KEPT_NETWORKS = 4
-KEPT_LABEL_GRAPHS = 8
+# A pruned network has one for each of its scales' maps.
+KEPT_LABEL_GRAPHS = 24
 
 
 @dataclass(frozen=True, eq=False)

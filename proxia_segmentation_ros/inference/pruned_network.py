@@ -94,13 +94,35 @@ class PrunedNetwork:
             scale: make_grid(_scale_size(network_hw, scale), round(cell_px * scale), HALO_PX)
             for scale in self.scales[1:]
         }
-        self._network_hw = network_hw
+        self.network_hw = network_hw
         self._streams: OrderedDict[str, StreamMemory] = OrderedDict()
 
     @property
     def tiles_total(self) -> int:
         """Tiles of all larger scales, and one for the smallest."""
         return 1 + sum(len(grid.tiles) for grid in self.grids.values())
+
+    def list_logit_sizes(self) -> list[SizeHW]:
+        """Return the sizes that fused logits may have."""
+        smallest = make_grid(_scale_size(self.network_hw, self.scales[0]), 1 << 16, 0)
+        return [smallest.map_hw, *(grid.map_hw for grid in self.grids.values()), self.network_hw]
+
+    @property
+    def larger_work(self) -> float:
+        """Work of all larger scales, seen whole."""
+        return sum(scale**2 for scale in self.scales[1:])
+
+    def list_larger_works(self) -> list[float]:
+        """Return steps of work for the larger scales, from none to all of it."""
+        works, below = [0.0], 0.0
+        for scale in self.scales[1:]:
+            count = 1
+            while count * self.find_tile_work(scale) < scale**2:
+                works.append(below + count * self.find_tile_work(scale))
+                count *= 2
+            below += scale**2
+            works.append(below)
+        return works
 
     def find_tile_work(self, scale: float) -> float:
         """Return the work of one tile."""
@@ -150,9 +172,38 @@ class PrunedNetwork:
             fused=fused,
             context_1CK1=maps.context_1CK1,
             work=scale**2,
-            work_left=effort.budget * sum(one**2 for one in self.scales[1:]),
+            work_left=effort.budget * self.larger_work,
+            # Only where all of it can run is anything gained by being exact.
+            is_complete=scale == self.scales[0] and effort.budget >= 1,
             weights=[float(fused.weight_11hw.mean())],
         )
+
+    def warm_up(self, budget: float) -> None:
+        """Compile every graph that frames of this budget may need, by running each once.
+
+        Raises:
+            BackendError: one can't be compiled.
+        """
+        image_HWC = np.zeros((*self.network_hw, 3), np.uint8)
+        left = budget * self.larger_work + ROUNDING
+        # The second smallest sees the whole image where the smallest was dropped.
+        whole = {one: self.passes.see_whole(image_HWC, one) for one in self.scales[:2]}
+        self.passes.start_fusing(whole[self.scales[1]])
+        context = whole[self.scales[0]].context_1CK1
+        fused = self.passes.start_fusing(whole[self.scales[0]])
+        for scale, grid in self.grids.items():
+            tiles = TileMemory(grid, fused.fused_1Khw.shape[1])
+            if left >= scale**2:
+                tiles.put_whole(
+                    *self.passes.see_tiles(self._resize(image_HWC, scale)[None], context)
+                )
+            for batch in self.passes.tile_batches:
+                if batch <= min(len(grid.tiles), left / self.find_tile_work(scale)):
+                    self.passes.see_tiles(np.zeros((batch, *grid.window_hw, 3), np.uint8), context)
+            fused = self.passes.fuse(fused, *tiles.read(set(), context))
+        if budget >= 1:
+            whole.update((one, self.passes.see_whole(image_HWC, one)) for one in self.scales[2:])
+            self.passes.fuse_wholes(whole)
 
     def _see_larger(self, frame: _Frame, scale: float) -> bool:
         """Add what is asked for of a scale; False when nothing is, or nothing fits the budget."""

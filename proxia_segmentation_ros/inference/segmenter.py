@@ -168,7 +168,7 @@ class Segmenter:
         self._backend: Backend | None = None
         self.pruning = choose_pruning(pruning, self.scales)
         loaded = make_backend(source, backend, precision, self.scales, threads, cache_dir)
-        loaded = make_pruned_backend(loaded, self.scales, self.pruning)
+        loaded = make_pruned_backend(loaded, self.scales, self.pruning, len(self.label_set))
         if size != "input":
             loaded.load_network(network_hw)
         self._backend = loaded

@@ -69,4 +69,8 @@ def load_segmenter(settings: NodeSettings) -> FrameSegmenter:
         size=settings.inference.size,
         scales=tuple(settings.inference.scales),
         threads=settings.inference.threads,
+        tile_threshold=settings.inference.tile_threshold,
+        tile_budget=settings.inference.tile_budget,
+        tile_max_age=settings.inference.tile_max_age,
+        latency_budget_ms=settings.inference.latency_budget_ms,
     )
