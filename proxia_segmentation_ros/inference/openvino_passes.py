@@ -10,7 +10,7 @@ from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImage
 from proxia_segmentation_ros.inference.network_source import NetworkSource
-from proxia_segmentation_ros.inference.scale_passes import FusedMaps, ScaleMaps
+from proxia_segmentation_ros.inference.scale_passes import FusedMaps, ScaleMaps, list_maps
 
 if TYPE_CHECKING:
     # A part from the cache needs no torch.
@@ -39,29 +39,33 @@ class OpenVinoPasses:
         self._label_logits = label_logits
         self._requests: dict[str, Any] = {}
 
-    def see_whole(self, image_HWC: np.ndarray, scale: float) -> ScaleMaps:
+    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
         """Run the whole image, given at network size, at a scale."""
 
         def make() -> "nn.Module":
             from proxia_segmentation_ros.inference.pass_graphs import WholePassGraph
 
-            return WholePassGraph(self._source.load(), self._source.card, scale)
+            model, card = self._source.load(), self._source.card
+            return WholePassGraph(model, card, scale, with_attention=not is_largest)
 
-        return ScaleMaps(*self._run(f"whole {scale:g}", make, image_HWC[None]))
+        name = f"whole {scale:g}" + " largest" * is_largest
+        return ScaleMaps(*self._run(name, make, image_HWC[None]))
 
     def see_tiles(
-        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits_TKhw and attention_T1hw."""
 
         def make() -> "nn.Module":
             from proxia_segmentation_ros.inference.pass_graphs import TilePassGraph
 
-            return TilePassGraph(self._source.load(), self._source.card)
+            model, card = self._source.load(), self._source.card
+            return TilePassGraph(model, card, with_attention=not is_largest)
 
         context_TCK1 = np.repeat(context_1CK1, len(windows_THWC), 0)
-        logits_TKhw, attention_T1hw = self._run("tiles", make, windows_THWC, context_TCK1)
-        return logits_TKhw, attention_T1hw
+        name = "tiles" + " largest" * is_largest
+        found = self._run(name, make, windows_THWC, context_TCK1)
+        return found[0], None if is_largest else found[1]
 
     def start_fusing(self, maps: ScaleMaps) -> FusedMaps:
         """Return the smallest scale alone, with its demand for the others."""
@@ -71,10 +75,16 @@ class OpenVinoPasses:
 
             return Demand()
 
-        weight, demand = self._run("demand", make, maps.logits_1Khw, maps.attention_11hw)
+        weight, demand = self._run("demand", make, *list_maps(maps))
         return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
 
-    def fuse(self, before: FusedMaps, maps: ScaleMaps, is_there_11hw: np.ndarray) -> FusedMaps:
+    def fuse(
+        self,
+        before: FusedMaps,
+        logits_1Khw: np.ndarray,
+        attention_11hw: np.ndarray,
+        is_there_11hw: np.ndarray,
+    ) -> FusedMaps:
         """Add a larger scale where it is there."""
 
         def make() -> "nn.Module":
@@ -82,17 +92,24 @@ class OpenVinoPasses:
 
             return NextScale()
 
+        given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
         fused, weight, demand = self._run(
-            "next scale",
-            make,
-            before.fused_1Khw,
-            before.logits_1Khw,
-            before.weight_11hw,
-            maps.logits_1Khw,
-            maps.attention_11hw,
-            is_there_11hw,
+            "next scale", make, *given, logits_1Khw, attention_11hw, is_there_11hw
         )
-        return FusedMaps(fused, maps.logits_1Khw, weight, demand)
+        return FusedMaps(fused, logits_1Khw, weight, demand)
+
+    def fuse_last(
+        self, before: FusedMaps, logits_1Khw: np.ndarray, is_there_11hw: np.ndarray
+    ) -> np.ndarray:
+        """Add the largest scale where it is there; return fused_1Khw."""
+
+        def make() -> "nn.Module":
+            from proxia_segmentation_ros.inference.pass_graphs import LastScale
+
+            return LastScale()
+
+        given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
+        return self._run("last scale", make, *given, logits_1Khw, is_there_11hw)[0]
 
     def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
         """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
@@ -103,10 +120,8 @@ class OpenVinoPasses:
 
             return ExactFusing(scales, self._network_hw)
 
-        given = [one for s in scales for one in (maps[s].logits_1Khw, maps[s].attention_11hw)]
         name = "fusing of " + " ".join(f"{scale:g}" for scale in scales)
-        logits_1KHW: np.ndarray = self._run(name, make, *given)[0]
-        return logits_1KHW
+        return self._run(name, make, *(one for s in scales for one in list_maps(maps[s])))[0]
 
     def label(
         self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float

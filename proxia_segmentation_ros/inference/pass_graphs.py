@@ -12,48 +12,57 @@ from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.inference.torch_graph import NetworkGraph
 from proxia_segmentation_ros.model.blocks import resize_bilinear
 from proxia_segmentation_ros.model.card import ModelCard
-from proxia_segmentation_ros.model.networks import HRNetOcrMultiScale
+from proxia_segmentation_ros.model.networks import HRNetOcrMultiScale, QuarterPass
 from proxia_segmentation_ros.model.scale_attention import fuse_maps, scale_size
 
 
 class WholePassGraph(NetworkGraph):
-    """RGB image_NHWC (uint8) at network size in; logits, attention and context of one scale out."""
+    """RGB image_NHWC (uint8) at network size in; logits, context and attention of one scale out.
 
-    def __init__(self, model: nn.Module, card: ModelCard, scale: float) -> None:
+    The largest scale has no use for its attention: it comes without on request.
+    """
+
+    def __init__(
+        self, model: nn.Module, card: ModelCard, scale: float, *, with_attention: bool
+    ) -> None:
         super().__init__(model, card, (scale,))
         self.scale = scale
+        self.with_attention = with_attention
 
-    def forward(self, image_NHWC: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, image_NHWC: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         size_hw = scale_size((image_NHWC.shape[1], image_NHWC.shape[2]), self.scale)
         image_NCHW = resize_bilinear(self.normalise(image_NHWC), size_hw)
-        return self._see(image_NCHW, None)
+        found = self._see(image_NCHW, None)
+        maps = (found.logits_NKHW, found.context_NCK1)
+        return (*maps, found.attention_N1HW) if self.with_attention else maps
 
-    def _see(
-        self, image_NCHW: Tensor, context_NCK1: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _see(self, image_NCHW: Tensor, context_NCK1: Tensor | None) -> QuarterPass:
         network = self.network
         if not isinstance(network, HRNetOcrMultiScale):
             raise TypeError(f"a network without scale attention: {type(network).__name__}")
-        found = network.forward_part(image_NCHW, context_NCK1)
-        return found.logits_NKHW, found.attention_N1HW, found.context_NCK1
+        return network.forward_part(image_NCHW, context_NCK1)
 
 
 class TilePassGraph(WholePassGraph):
     """RGB windows_THWC (uint8) and the context of their image in; logits and attention out."""
 
-    def __init__(self, model: nn.Module, card: ModelCard) -> None:
-        super().__init__(model, card, 1.0)
+    def __init__(self, model: nn.Module, card: ModelCard, *, with_attention: bool) -> None:
+        super().__init__(model, card, 1.0, with_attention=with_attention)
 
     def forward(  # type: ignore[override]
         self, windows_THWC: Tensor, context_NCK1: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        return self._see(self.normalise(windows_THWC), context_NCK1)[:2]
+    ) -> tuple[Tensor, ...]:
+        found = self._see(self.normalise(windows_THWC), context_NCK1)
+        if self.with_attention:
+            return found.logits_NKHW, found.attention_N1HW
+        return (found.logits_NKHW,)
 
 
 class ExactFusing(nn.Module):
     """Whole passes fused as the network itself does: logits_NKHW of the network's size out.
 
-    The maps come as logits and attention of each scale, from the smallest scale up.
+    The maps come as logits and attention of each scale, from the smallest scale up; the largest
+    has no attention.
     """
 
     def __init__(self, scales: Sequence[float], network_hw: SizeHW) -> None:
@@ -66,7 +75,8 @@ class ExactFusing(nn.Module):
         for index, scale in enumerate(self.scales):
             size_hw = scale_size(self.network_hw, scale)
             logits[scale] = resize_bilinear(maps[2 * index], size_hw)
-            attention[scale] = resize_bilinear(maps[2 * index + 1], size_hw)
+            if scale != self.scales[-1]:
+                attention[scale] = resize_bilinear(maps[2 * index + 1], size_hw)
         return fuse_maps(logits, attention)
 
 
@@ -106,6 +116,23 @@ class NextScale(nn.Module):
         fused_NKHW = resize_bilinear(fused_NKhw, size_hw) + weight_N1HW * change_NKHW
         left_N1HW = weight_N1HW * (1 - attention_N1HW)
         return fused_NKHW, left_N1HW, left_N1HW * doubt(fused_NKHW)
+
+
+class LastScale(nn.Module):
+    """Add the largest scale as `NextScale` does; `fused` alone comes out."""
+
+    def forward(
+        self,
+        fused_NKhw: Tensor,
+        logits_NKhw: Tensor,
+        weight_N1hw: Tensor,
+        larger_NKHW: Tensor,
+        is_there_N1HW: Tensor,
+    ) -> Tensor:
+        size_hw = (larger_NKHW.shape[-2], larger_NKHW.shape[-1])
+        weight_N1HW = resize_bilinear(weight_N1hw, size_hw) * is_there_N1HW
+        change_NKHW = larger_NKHW - resize_bilinear(logits_NKhw, size_hw)
+        return resize_bilinear(fused_NKhw, size_hw) + weight_N1HW * change_NKHW
 
 
 def doubt(logits_NKHW: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ class PrunedBackend:
         if pruning.latency_budget_ms:
             latency = self._find_budget(network)
             budget = network.list_larger_works()[latency.level] / network.larger_work
-        return Effort(self._scales, pruning.tile_threshold, budget, pruning.tile_max_age)
+        return Effort(pruning.tile_threshold, budget, pruning.tile_max_age)
 
     def _report(self, network: PrunedNetwork, work: float, elapsed_ms: float) -> None:
         if not self._pruning.latency_budget_ms:

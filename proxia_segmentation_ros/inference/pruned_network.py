@@ -9,6 +9,7 @@ nothing.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,9 +30,8 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Effort:
-    """Bounds of one frame: see `Pruning`. `scales` bounds the scales that may run at all."""
+    """Bounds of one frame: see `Pruning`."""
 
-    scales: tuple[float, ...]
     threshold: float
     budget: float
     max_age: int = 0
@@ -70,12 +70,20 @@ class _Frame:
     memory: StreamMemory
     maps: dict[float, ScaleMaps]
     fused: FusedMaps
+    logits_1Khw: np.ndarray
     context_1CK1: np.ndarray
     work: float
     work_left: float
     tiles_run: int = 1
     is_complete: bool = True
     weights: list[float] = field(default_factory=list)
+
+
+class _Fused(NamedTuple):
+    """What a scale was fused to, and what the next one is fused with, should there be one."""
+
+    logits_1Khw: np.ndarray
+    next: FusedMaps | None
 
 
 class PrunedNetwork:
@@ -135,8 +143,7 @@ class PrunedNetwork:
             BackendError: a pass fails.
         """
         memory = self._find_memory(stream)
-        allowed = memory.gate.choose() if stream else self.scales
-        scales = tuple(one for one in allowed if one in effort.scales) or effort.scales[:1]
+        scales = self._choose_scales(memory, effort) if stream else self.scales
         frame = self._start(image_HWC, scales[0], effort, memory, is_video=bool(stream))
         ran = [scales[0]]
         for scale in scales[1:]:
@@ -144,12 +151,31 @@ class PrunedNetwork:
                 break
             ran.append(scale)
         if stream:
-            memory.gate.report(_find_shares(scales, frame.weights))
+            memory.gate.report(self._find_shares(scales, frame.weights))
         if frame.is_complete and tuple(ran) == self.scales:
             logits = self.passes.fuse_wholes(frame.maps)
         else:
-            logits = frame.fused.fused_1Khw
+            logits = frame.logits_1Khw
         return Seen(logits, frame.tiles_run, self.tiles_total, tuple(ran), frame.work)
+
+    def _find_shares(
+        self, scales: Sequence[float], weights: Sequence[float]
+    ) -> dict[float, float]:
+        """Return the share of the smallest scale, and those of others with all that is larger."""
+        shares = dict(zip(scales[1:], weights, strict=False))
+        if scales[0] == self.scales[0]:
+            shares[scales[0]] = 1 - weights[0]
+        return shares
+
+    def _choose_scales(self, memory: StreamMemory, effort: Effort) -> tuple[float, ...]:
+        """Return what is worth its time; without the smallest only where the next one fits."""
+        worth = memory.gate.choose()
+        if self._find_budget(effort) + ROUNDING >= worth[0] ** 2:
+            return worth
+        return self.scales[:1]
+
+    def _find_budget(self, effort: Effort) -> float:
+        return self.scales[0] ** 2 + effort.budget * self.larger_work
 
     def _start(
         self,
@@ -161,8 +187,12 @@ class PrunedNetwork:
         is_video: bool,
     ) -> _Frame:
         memory.frame += 1
-        maps = self.passes.see_whole(image_HWC, scale)
-        fused = self.passes.start_fusing(maps)
+        maps = self._see_whole(image_HWC, scale)
+        if maps.attention_11hw is None:
+            nothing = np.zeros((1, 1, 1, 1), np.float32)
+            fused = FusedMaps(maps.logits_1Khw, maps.logits_1Khw, nothing, nothing)
+        else:
+            fused = self.passes.start_fusing(maps)
         return _Frame(
             image_HWC=image_HWC,
             grey_hw=shrink_to_grey(image_HWC) if is_video and effort.max_age else None,
@@ -170,12 +200,13 @@ class PrunedNetwork:
             memory=memory,
             maps={scale: maps},
             fused=fused,
+            logits_1Khw=fused.fused_1Khw,
             context_1CK1=maps.context_1CK1,
             work=scale**2,
-            work_left=effort.budget * self.larger_work,
+            work_left=self._find_budget(effort) - scale**2,
             # Only where all of it can run is anything gained by being exact.
             is_complete=scale == self.scales[0] and effort.budget >= 1,
-            weights=[float(fused.weight_11hw.mean())],
+            weights=[] if maps.attention_11hw is None else [float(fused.weight_11hw.mean())],
         )
 
     def warm_up(self, budget: float) -> None:
@@ -186,88 +217,90 @@ class PrunedNetwork:
         """
         image_HWC = np.zeros((*self.network_hw, 3), np.uint8)
         left = budget * self.larger_work + ROUNDING
-        # The second smallest sees the whole image where the smallest was dropped.
-        whole = {one: self.passes.see_whole(image_HWC, one) for one in self.scales[:2]}
-        self.passes.start_fusing(whole[self.scales[1]])
-        context = whole[self.scales[0]].context_1CK1
-        fused = self.passes.start_fusing(whole[self.scales[0]])
+        # The second smallest begins where the smallest was dropped.
+        if len(self.scales) > 2:
+            self.passes.start_fusing(self._see_whole(image_HWC, self.scales[1]))
+        maps = {self.scales[0]: self._see_whole(image_HWC, self.scales[0])}
+        context_1CK1 = maps[self.scales[0]].context_1CK1
+        fused = self.passes.start_fusing(maps[self.scales[0]])
         for scale, grid in self.grids.items():
-            tiles = TileMemory(grid, fused.fused_1Khw.shape[1])
             if left >= scale**2:
-                tiles.put_whole(
-                    *self.passes.see_tiles(self._resize(image_HWC, scale)[None], context)
-                )
+                maps[scale] = self._see_whole(image_HWC, scale)
             for batch in self.passes.tile_batches:
                 if batch <= min(len(grid.tiles), left / self.find_tile_work(scale)):
-                    self.passes.see_tiles(np.zeros((batch, *grid.window_hw, 3), np.uint8), context)
-            fused = self.passes.fuse(fused, *tiles.read(set(), context))
+                    windows_THWC = np.zeros((batch, *grid.window_hw, 3), np.uint8)
+                    self._see_tiles(windows_THWC, context_1CK1, scale)
+            tiles = TileMemory(grid, fused.fused_1Khw.shape[1])
+            after = self._fuse(fused, scale, tiles, set())
+            fused = fused if after.next is None else after.next
         if budget >= 1:
-            whole.update((one, self.passes.see_whole(image_HWC, one)) for one in self.scales[2:])
-            self.passes.fuse_wholes(whole)
+            self.passes.fuse_wholes(maps)
 
     def _see_larger(self, frame: _Frame, scale: float) -> bool:
         """Add what is asked for of a scale; False when nothing is, or nothing fits the budget."""
         grid, tiles = self.grids[scale], self._find_tiles(frame, scale)
+        tiles.begin_frame(frame.memory.frame, frame.grey_hw)
         demand_T = grid.average(frame.fused.demand_11hw[0, 0])
         wanted = choose_tiles(demand_T, frame.effort.threshold)
-        tiles.begin_frame(frame.memory.frame, frame.grey_hw)
         fresh = tiles.find_fresh(frame.effort.max_age)
-        stale = [one for one in wanted if one not in fresh]
-        work = self._run_wanted(frame, scale, stale, tiles, len(wanted) == len(grid.tiles))
-        there = fresh | tiles.find_run()
-        if not there:
-            return False
-        maps, is_there_11hw = tiles.read(there, frame.context_1CK1)
-        frame.fused = self.passes.fuse(frame.fused, maps, is_there_11hw)
-        frame.weights.append(float(frame.fused.weight_11hw.mean()))
-        frame.tiles_run += len(tiles.find_run())
+        frame.is_complete &= len(wanted) == len(grid.tiles)
+        work = self._run_wanted(frame, scale, [one for one in wanted if one not in fresh], tiles)
+        run = tiles.find_run()
+        frame.tiles_run += len(run)
         frame.work += work
         frame.work_left -= work
+        if not fresh | run:
+            return False
+        after = self._fuse(frame.fused, scale, tiles, fresh | run)
+        frame.logits_1Khw = after.logits_1Khw
+        if after.next is not None:
+            frame.fused = after.next
+            frame.weights.append(float(after.next.weight_11hw.mean()))
         return True
 
     def _run_wanted(
-        self,
-        frame: _Frame,
-        scale: float,
-        stale: Sequence[int],
-        tiles: TileMemory,
-        are_all_wanted: bool,
+        self, frame: _Frame, scale: float, stale: Sequence[int], tiles: TileMemory
     ) -> float:
         """Run these tiles, or the whole image where that is no more work; return the work."""
         whole_work, tile_work = scale**2, self.find_tile_work(scale)
         fits = frame.work_left + ROUNDING
-        if are_all_wanted and frame.is_complete and len(stale) and fits >= whole_work:
-            # Nothing is left out: the same as the network itself, its own context included.
-            maps = self.passes.see_whole(frame.image_HWC, scale)
-            frame.maps[scale], frame.context_1CK1 = maps, maps.context_1CK1
+        if len(stale) * tile_work >= whole_work and fits >= whole_work:
+            maps = self._see_whole(frame.image_HWC, scale)
             tiles.put_whole(maps.logits_1Khw, maps.attention_11hw)
+            frame.maps[scale], frame.context_1CK1 = maps, maps.context_1CK1
             return whole_work
         frame.is_complete = False
-        if len(stale) * tile_work >= whole_work and fits >= whole_work:
-            image_HWC = self._resize(frame.image_HWC, scale)
-            tiles.put_whole(*self.passes.see_tiles(image_HWC[None], frame.context_1CK1))
-            return whole_work
         chosen = stale[: int(fits / tile_work)]
-        self._run_tiles(frame, scale, chosen, tiles)
+        if chosen:
+            self._run_tiles(frame, scale, chosen, tiles)
         return len(chosen) * tile_work
-
-    def _resize(self, image_HWC: np.ndarray, scale: float) -> np.ndarray:
-        """Return the image at a scale, with its grid's padding."""
-        return self.grids[scale].fit(image_HWC)
 
     def _run_tiles(
         self, frame: _Frame, scale: float, chosen: Sequence[int], tiles: TileMemory
     ) -> None:
-        if not chosen:
-            return
-        image_HWC = self._resize(frame.image_HWC, scale)
+        padded_HWC = self.grids[scale].fit(frame.image_HWC)
         for batch in split_into_batches(chosen, self.passes.tile_batches):
-            windows_THWC = self.grids[scale].cut(image_HWC, batch)
-            logits_TKhw, attention_T1hw = self.passes.see_tiles(windows_THWC, frame.context_1CK1)
-            for index, logits_Khw, attention_1hw in zip(
-                batch, logits_TKhw, attention_T1hw, strict=True
-            ):
-                tiles.put(index, logits_Khw, attention_1hw[0])
+            windows_THWC = self.grids[scale].cut(padded_HWC, batch)
+            logits_TKhw, attention_T1hw = self._see_tiles(windows_THWC, frame.context_1CK1, scale)
+            for place, index in enumerate(batch):
+                attention_hw = None if attention_T1hw is None else attention_T1hw[place, 0]
+                tiles.put(index, logits_TKhw[place], attention_hw)
+
+    def _see_whole(self, image_HWC: np.ndarray, scale: float) -> ScaleMaps:
+        return self.passes.see_whole(image_HWC, scale, is_largest=scale == self.scales[-1])
+
+    def _see_tiles(
+        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, scale: float
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        is_largest = scale == self.scales[-1]
+        return self.passes.see_tiles(windows_THWC, context_1CK1, is_largest=is_largest)
+
+    def _fuse(self, before: FusedMaps, scale: float, tiles: TileMemory, there: set[int]) -> _Fused:
+        logits_1Khw, attention_11hw, is_there_11hw = tiles.read(there)
+        if scale == self.scales[-1]:
+            return _Fused(self.passes.fuse_last(before, logits_1Khw, is_there_11hw), None)
+        after = self.passes.fuse(before, logits_1Khw, attention_11hw, is_there_11hw)
+        return _Fused(after.fused_1Khw, after)
 
     def _find_memory(self, stream: str) -> StreamMemory:
         memory = self._streams.get(stream)
@@ -287,10 +320,3 @@ class PrunedNetwork:
 
 def _scale_size(size_hw: SizeHW, scale: float) -> SizeHW:
     return int(size_hw[0] * scale), int(size_hw[1] * scale)
-
-
-def _find_shares(scales: Sequence[float], weights: Sequence[float]) -> dict[float, float]:
-    """Return each scale's share with all that is larger, for the smallest its own."""
-    shares = {scales[0]: 1 - weights[0]}
-    shares.update(zip(scales[1:], weights, strict=False))
-    return shares

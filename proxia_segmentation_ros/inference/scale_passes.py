@@ -14,11 +14,14 @@ from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImag
 
 @dataclass(frozen=True)
 class ScaleMaps:
-    """One scale's pass over a whole image, in memory that the next such pass overwrites."""
+    """One scale's pass over a whole image, in memory that the next such pass overwrites.
+
+    The largest scale has no attention.
+    """
 
     logits_1Khw: np.ndarray
-    attention_11hw: np.ndarray
     context_1CK1: np.ndarray
+    attention_11hw: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,30 @@ class ScalePasses(Protocol):
     # Tiles that can go through the network together, ascending, 1 among them.
     tile_batches: tuple[int, ...]
 
-    def see_whole(self, image_HWC: np.ndarray, scale: float) -> ScaleMaps:
+    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
         """Run the whole image, given at network size, at a scale."""
 
     def see_tiles(
-        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits_TKhw and attention_T1hw of as many tiles as a batch has."""
 
     def start_fusing(self, maps: ScaleMaps) -> FusedMaps:
         """Return the smallest scale alone, with its demand for the others."""
 
-    def fuse(self, before: FusedMaps, maps: ScaleMaps, is_there_11hw: np.ndarray) -> FusedMaps:
-        """Add a larger scale where it is there; its context does not matter."""
+    def fuse(
+        self,
+        before: FusedMaps,
+        logits_1Khw: np.ndarray,
+        attention_11hw: np.ndarray,
+        is_there_11hw: np.ndarray,
+    ) -> FusedMaps:
+        """Add a larger scale where it is there, 1 or 0."""
+
+    def fuse_last(
+        self, before: FusedMaps, logits_1Khw: np.ndarray, is_there_11hw: np.ndarray
+    ) -> np.ndarray:
+        """Add the largest scale where it is there; return fused_1Khw."""
 
     def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
         """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
@@ -65,3 +79,10 @@ class ScalePasses(Protocol):
         self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
     ) -> LabelledImage:
         """Read the labels off logits of any size."""
+
+
+def list_maps(maps: ScaleMaps) -> tuple[np.ndarray, ...]:
+    """Return logits and, where there is one, attention."""
+    if maps.attention_11hw is None:
+        return (maps.logits_1Khw,)
+    return maps.logits_1Khw, maps.attention_11hw

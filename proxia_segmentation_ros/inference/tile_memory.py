@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.inference.scale_passes import ScaleMaps
 from proxia_segmentation_ros.inference.tiles import TileGrid
 
 # A tile has changed when so many of its pixels differ by more grey levels than this from what
@@ -57,31 +56,33 @@ class TileMemory:
         """Return tiles that ran in this frame."""
         return set(np.flatnonzero(self._ran_T == self._frame).tolist())
 
-    def put(self, index: int, logits_Khw: np.ndarray, attention_hw: np.ndarray) -> None:
+    def put(self, index: int, logits_Khw: np.ndarray, attention_hw: np.ndarray | None) -> None:
         """Keep the cell of a tile out of the maps of its window."""
         tile = self._grid.tiles[index]
         place, source = tile.in_map, tile.in_window_map
         self._logits_1Khw[(0, slice(None), *place)] = logits_Khw[(slice(None), *source)]
-        self._attention_11hw[(0, 0, *place)] = attention_hw[source]
+        if attention_hw is not None:
+            self._attention_11hw[(0, 0, *place)] = attention_hw[source]
         self._ran_T[index] = self._frame
         if self._seen_hw is not None and self._grey_hw is not None:
             area = _scale_area(place, self._grid.map_hw, self._seen_hw.shape)
             self._seen_hw[area] = self._grey_hw[area]
 
-    def put_whole(self, logits_1Khw: np.ndarray, attention_11hw: np.ndarray) -> None:
+    def put_whole(self, logits_1Khw: np.ndarray, attention_11hw: np.ndarray | None) -> None:
         """Keep every tile of a pass over the whole image."""
         self._logits_1Khw[:] = logits_1Khw
-        self._attention_11hw[:] = attention_11hw
+        if attention_11hw is not None:
+            self._attention_11hw[:] = attention_11hw
         self._ran_T[:] = self._frame
         if self._seen_hw is not None and self._grey_hw is not None:
             self._seen_hw[:] = self._grey_hw
 
-    def read(self, tiles: set[int], context_1CK1: np.ndarray) -> tuple[ScaleMaps, np.ndarray]:
-        """Return the maps, and is_there_11hw, 1 at these tiles."""
+    def read(self, tiles: set[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return logits_1Khw, attention_11hw, and is_there_11hw, 1 at these tiles."""
         is_there_11hw = np.zeros_like(self._attention_11hw)
         for index in tiles:
             is_there_11hw[(0, 0, *self._grid.tiles[index].in_map)] = 1
-        return ScaleMaps(self._logits_1Khw, self._attention_11hw, context_1CK1), is_there_11hw
+        return self._logits_1Khw, self._attention_11hw, is_there_11hw
 
 
 def _scale_area(

@@ -12,11 +12,12 @@ from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImag
 from proxia_segmentation_ros.inference.pass_graphs import (
     Demand,
     ExactFusing,
+    LastScale,
     NextScale,
     TilePassGraph,
     WholePassGraph,
 )
-from proxia_segmentation_ros.inference.scale_passes import FusedMaps, ScaleMaps
+from proxia_segmentation_ros.inference.scale_passes import FusedMaps, ScaleMaps, list_maps
 from proxia_segmentation_ros.model.card import ModelCard
 
 LabelLogits = Callable[[torch.Tensor, FramePlan, float], LabelledImage]
@@ -40,45 +41,52 @@ class TorchPasses:
         self._network_hw = network_hw
         self._label_logits = label_logits
         self._pick_arithmetic = pick_arithmetic
-        self._tiles = TilePassGraph(model, card).eval()
 
-    def see_whole(self, image_HWC: np.ndarray, scale: float) -> ScaleMaps:
+    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
         """Run the whole image, given at network size, at a scale."""
-        graph = WholePassGraph(self._model, self._card, scale).eval()
-        return ScaleMaps(*self._run(graph, image_HWC[None]))
+        graph = WholePassGraph(self._model, self._card, scale, with_attention=not is_largest)
+        return ScaleMaps(*self._run(graph.eval(), image_HWC[None]))
 
     def see_tiles(
-        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits_TKhw and attention_T1hw."""
+        graph = TilePassGraph(self._model, self._card, with_attention=not is_largest)
         context_TCK1 = np.repeat(context_1CK1, len(windows_THWC), 0)
-        logits_TKhw, attention_T1hw = self._run(self._tiles, windows_THWC, context_TCK1)
-        return logits_TKhw, attention_T1hw
+        found = self._run(graph.eval(), windows_THWC, context_TCK1)
+        return found[0], None if is_largest else found[1]
 
     def start_fusing(self, maps: ScaleMaps) -> FusedMaps:
         """Return the smallest scale alone, with its demand for the others."""
-        weight, demand = self._run_exactly(Demand(), maps.logits_1Khw, maps.attention_11hw)
+        weight, demand = self._run_exactly(Demand(), *list_maps(maps))
         return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
 
-    def fuse(self, before: FusedMaps, maps: ScaleMaps, is_there_11hw: np.ndarray) -> FusedMaps:
+    def fuse(
+        self,
+        before: FusedMaps,
+        logits_1Khw: np.ndarray,
+        attention_11hw: np.ndarray,
+        is_there_11hw: np.ndarray,
+    ) -> FusedMaps:
         """Add a larger scale where it is there."""
+        given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
         fused, weight, demand = self._run_exactly(
-            NextScale(),
-            before.fused_1Khw,
-            before.logits_1Khw,
-            before.weight_11hw,
-            maps.logits_1Khw,
-            maps.attention_11hw,
-            is_there_11hw,
+            NextScale(), *given, logits_1Khw, attention_11hw, is_there_11hw
         )
-        return FusedMaps(fused, maps.logits_1Khw, weight, demand)
+        return FusedMaps(fused, logits_1Khw, weight, demand)
+
+    def fuse_last(
+        self, before: FusedMaps, logits_1Khw: np.ndarray, is_there_11hw: np.ndarray
+    ) -> np.ndarray:
+        """Add the largest scale where it is there; return fused_1Khw."""
+        given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
+        return self._run_exactly(LastScale(), *given, logits_1Khw, is_there_11hw)[0]
 
     def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
         """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
         scales = sorted(maps)
-        graph = ExactFusing(scales, self._network_hw)
-        given = [one for s in scales for one in (maps[s].logits_1Khw, maps[s].attention_11hw)]
-        return self._run_exactly(graph, *given)[0]
+        given = [one for scale in scales for one in list_maps(maps[scale])]
+        return self._run_exactly(ExactFusing(scales, self._network_hw), *given)[0]
 
     def label(
         self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
