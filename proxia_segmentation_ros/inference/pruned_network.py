@@ -21,8 +21,8 @@ from proxia_segmentation_ros.inference.tile_memory import TileMemory, shrink_to_
 from proxia_segmentation_ros.inference.tiles import make_grid
 
 # Of scale 1.0: a cell is the same piece of the scene at every scale.
-CELL_PX = 96
-HALO_PX = 32
+CELL_PX = 80
+HALO_PX = 16
 KEPT_STREAMS = 64
 # So that a budget of exactly so many tiles is not one too small.
 ROUNDING = 1e-6
@@ -95,11 +95,12 @@ class PrunedNetwork:
         scales: Sequence[float],
         network_hw: SizeHW,
         cell_px: int = CELL_PX,
+        halo_px: int = HALO_PX,
     ) -> None:
         self.passes = passes
         self.scales = tuple(sorted(scales))
         self.grids = {
-            scale: make_grid(_scale_size(network_hw, scale), round(cell_px * scale), HALO_PX)
+            scale: make_grid(_scale_size(network_hw, scale), round(cell_px * scale), halo_px)
             for scale in self.scales[1:]
         }
         self.network_hw = network_hw
@@ -158,9 +159,7 @@ class PrunedNetwork:
             logits = frame.logits_1Khw
         return Seen(logits, frame.tiles_run, self.tiles_total, tuple(ran), frame.work)
 
-    def _find_shares(
-        self, scales: Sequence[float], weights: Sequence[float]
-    ) -> dict[float, float]:
+    def _find_shares(self, scales: Sequence[float], weights: Sequence[float]) -> dict[float, float]:
         """Return the share of the smallest scale, and those of others with all that is larger."""
         shares = dict(zip(scales[1:], weights, strict=False))
         if scales[0] == self.scales[0]:

@@ -1,10 +1,9 @@
 """Tiles of an image at one scale: a grid of cells, each seen through a window with a halo.
 
-All windows of a grid have one size, so that one compiled network serves them all; at the
-image's edges they are moved inwards, where the halo is of real pixels too. Cells and windows
-begin at multiples of the network's stride: a tile's pixels meet the same strided convolutions
-as they do in the whole image. Shape legend: H, W rows and columns of an image in pixels;
-h, w those of a map at 1/4 resolution; G, L rows and columns of the grid; T tiles.
+All windows of a grid have one size, a multiple of the network's stride, so that one compiled
+network serves them all; at the image's edges they are moved inwards, where the halo is of real
+pixels too. Shape legend: H, W rows and columns of an image in pixels; h, w those of a map at
+1/4 resolution; T tiles; C colour channels.
 """
 
 import itertools
@@ -131,12 +130,11 @@ def make_grid(size_hw: SizeHW, cell_px: int, halo_px: int) -> TileGrid:
 
 
 def _split(length: int, cell_px: int) -> list[int]:
-    """Return the edges of even cells, at multiples of the stride but for the last."""
+    """Return the edges of even cells, at whole pixels of the map."""
     padded = _round_up(length, QUARTER)
     count = max(1, round(length / cell_px))
-    steps = padded / count / STRIDE_PX
-    inner = {round(index * steps) * STRIDE_PX for index in range(1, count)}
-    return sorted({0, *(edge for edge in inner if 0 < edge < padded), padded})
+    step = padded / count / QUARTER
+    return [round(index * step) * QUARTER for index in range(count)] + [padded]
 
 
 def _find_window(edges: list[int], halo_px: int) -> int:
@@ -145,8 +143,8 @@ def _find_window(edges: list[int], halo_px: int) -> int:
 
 
 def _place_window(start: int, end: int, window: int, length: int) -> int:
-    """Centre the window on the cell as far as stride and image allow."""
-    before = (window - (end - start)) // 2 // STRIDE_PX * STRIDE_PX
+    """Centre the window on the cell as far as the image allows."""
+    before = (window - (end - start)) // 2 // QUARTER * QUARTER
     return min(max(0, start - before), length - window)
 
 
