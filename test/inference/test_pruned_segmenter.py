@@ -17,7 +17,7 @@ from proxia_segmentation_ros.inference.tile_choice import Pruning
 CARD = make_card(
     architecture="hrnet_w18_small_v1_ocr_mscale", scales=(0.5, 1.0), size_hw=(192, 256)
 )
-# The smallest scale, and four tiles of the larger one at most.
+# The smallest scale, and a tile or two of the larger one.
 BUDGET = 0.6
 
 
@@ -34,7 +34,7 @@ def options(request: pytest.FixtureRequest, shared_cache: Path) -> dict:
 @pytest.fixture(scope="module")
 def segmenter(model: torch.nn.Module, options: dict) -> Iterator[Segmenter]:
     segmenter = Segmenter(
-        model, CARD, tile_threshold=0.0, tile_budget=BUDGET, tile_max_age=2, **options
+        model, CARD, tile_threshold=0.0, tile_budget=BUDGET, tile_max_age=100, **options
     )
     yield segmenter
     segmenter.close()
@@ -80,9 +80,12 @@ def test_frames_of_a_stream_reuse_tiles_and_still_images_do_not(segmenter: Segme
     assert stills[0].tiles_run == stills[1].tiles_run == stills[2].tiles_run
     for one in stills[1:]:
         assert (one.labels == stills[0].labels).all()
-    frames = [segmenter.segment(image_HWC, stream="front") for _ in range(3)]
-    assert frames[0].tiles_run == stills[0].tiles_run
-    assert frames[2].tiles_run < stills[0].tiles_run
+    frames = [segmenter.segment(image_HWC, stream="front") for _ in range(8)]
+    assert frames[0].tiles_run == stills[0].tiles_run > 1
+    # Each tile ran once, and what they make together is still there.
+    assert sum(one.tiles_run - 1 for one in frames) == frames[0].tiles_total - 1
+    assert frames[-1].tiles_run == 1
+    assert frames[-1].scales == (0.5, 1.0)
 
 
 def test_streams_that_take_turns_do_not_disturb_each_other(segmenter: Segmenter) -> None:
