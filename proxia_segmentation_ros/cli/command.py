@@ -6,6 +6,7 @@ import typer
 
 from proxia_segmentation_ros.cli import (
     benchmark,
+    budget_trial,
     convert,
     demo,
     evaluate,
@@ -36,6 +37,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("convert")(convert.convert)
 app.add_typer(weights.app, name="weights")
+benchmark.app.command("budget")(budget_trial.budget)
 app.add_typer(benchmark.app, name="benchmark")
 
 
