@@ -8,11 +8,12 @@ next. So two slow frames suffice to go down, as far as needed, and going up has 
 from collections import deque
 from collections.abc import Sequence
 
-# One frame in so many may be late: p95.
+# One frame in so many may be late: p95. Stepping up looks back further than stepping down.
 WINDOW_FRAMES = 20
+LONG_WINDOW_FRAMES = 60
 # A level is left when its time comes this near the budget, and taken with more room than that.
-LEAVE_ABOVE = 1.0
-TAKE_BELOW = 0.9
+LEAVE_ABOVE = 0.95
+TAKE_BELOW = 0.85
 # Frames to wait before the next step up: at first, after a step that was too high, at most.
 FIRST_WAIT_FRAMES = 4
 LEAST_WAIT_FRAMES = 20
@@ -30,7 +31,7 @@ class LatencyBudget:
         """`works` are the levels' bounds, ascending, in passes of scale 1.0."""
         self.budget_ms = budget_ms
         self._works = tuple(works)
-        self._rates = deque[float](maxlen=WINDOW_FRAMES)
+        self._rates = deque[float](maxlen=LONG_WINDOW_FRAMES)
         self._level = 0
         self._wait_frames = FIRST_WAIT_FRAMES
         self._frames_at_level = 0
@@ -83,12 +84,16 @@ class LatencyBudget:
 
     def _go_up(self) -> None:
         above = self._level + 1
-        if above < len(self._works) and self._predict(above) <= TAKE_BELOW * self.budget_ms:
+        if above == len(self._works):
+            return
+        if self._predict(above, LONG_WINDOW_FRAMES) <= TAKE_BELOW * self.budget_ms:
             self._level = above
             self._frames_at_level = 0
             self._trial_frames = 0
 
-    def _predict(self, level: int) -> float:
+    def _predict(self, level: int, window: int = WINDOW_FRAMES) -> float:
         """Return the time that the level stays within in 19 of 20 frames."""
-        second_worst = sorted(self._rates)[-2]
-        return second_worst * (self._works[level] + FIXED_WORK)
+        late = max(1, window // WINDOW_FRAMES)
+        rates = sorted(list(self._rates)[-window:])
+        # Of few frames the second worst.
+        return rates[max(-1 - late, -len(rates))] * (self._works[level] + FIXED_WORK)
