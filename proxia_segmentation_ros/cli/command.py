@@ -11,6 +11,7 @@ from proxia_segmentation_ros.cli import (
     demo,
     evaluate,
     play,
+    quantise,
     run,
     segment,
     train,
@@ -36,6 +37,7 @@ app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("convert")(convert.convert)
+app.command("quantise")(quantise.quantise)
 app.add_typer(weights.app, name="weights")
 benchmark.app.command("budget")(budget_trial.budget)
 app.add_typer(benchmark.app, name="benchmark")

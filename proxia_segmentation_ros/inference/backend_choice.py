@@ -99,7 +99,7 @@ def make_backend(
         WeightsError: the weights can't be loaded.
     """
     name = _choose_backend(requested)
-    precision = choose_precision(precision, name, read_cpu_flags())
+    precision = choose_precision(precision, name, read_cpu_flags(), source.quantisation)
     if name == "torch":
         from proxia_segmentation_ros.inference.torch_backend import TorchBackend
 

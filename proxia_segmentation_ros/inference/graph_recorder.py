@@ -16,6 +16,7 @@ from openvino import opset13 as ops
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from proxia_segmentation_ros.inference.quantised_graph import name_layer
 from proxia_segmentation_ros.inference.resize_node import make_resize
 from proxia_segmentation_ros.inference.upsampled_convolution import UpsampledConvolution
 
@@ -39,7 +40,7 @@ def record_graph(module: nn.Module, *examples: Tensor) -> ov.Model:
     stand_ins = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
     recorder = GraphRecorder()
     for name, stand_in in stand_ins.items():
-        recorder.add_constant(stand_in, tensors[name].detach().cpu().numpy())
+        recorder.add_constant(stand_in, tensors[name].detach().cpu().numpy(), name)
     inputs = tuple(example.to("meta") for example in examples)
     parameters = [recorder.add_input(one) for one in inputs]
     with torch.no_grad(), recorder:
@@ -56,14 +57,20 @@ class GraphRecorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self._nodes: dict[int, Node] = {}
         self._constants: dict[int, np.ndarray] = {}
+        self._names: dict[int, str] = {}
         self._postponed: dict[int, UpsampledConvolution] = {}
         # Keeps ids unique for as long as they are keys.
         self._alive: list[Tensor] = []
 
-    def add_constant(self, stand_in: Tensor, value: np.ndarray) -> None:
-        """Let `stand_in` mean this value."""
+    def add_constant(self, stand_in: Tensor, value: np.ndarray, name: str) -> None:
+        """Let `stand_in` mean this value of the module's tensor `name`."""
         self._alive.append(stand_in)
         self._constants[id(stand_in)] = value
+        self._names[id(stand_in)] = name
+
+    def name_layer(self, weight: Tensor) -> str:
+        """Return the name of the module that a weight belongs to."""
+        return self._names[id(weight)].rpartition(".")[0]
 
     def add_input(self, stand_in: Tensor) -> Node:
         """Let `stand_in` be an input of the graph."""
@@ -187,7 +194,10 @@ def _convolve(
     if is_plain and is_size_kept:
         bias_O = None if bias is None else recorder.read_constant(bias)
         upsampled = UpsampledConvolution.match(
-            recorder.find_node(source), recorder.read_constant(weight), bias_O
+            recorder.find_node(source),
+            recorder.read_constant(weight),
+            bias_O,
+            recorder.name_layer(weight),
         )
         if upsampled is not None:
             recorder.postpone(output, upsampled)
@@ -200,6 +210,7 @@ def _convolve(
         list(padding),
         list(dilation),
     )
+    name_layer(node, recorder.name_layer(weight))
     if bias is None:
         return node
     return ops.add(node, ops.constant(recorder.read_constant(bias).reshape(1, -1, 1, 1)))

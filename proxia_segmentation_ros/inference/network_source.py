@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from proxia_segmentation_ros.model.card import ModelCard, find_weights, read_card
+from proxia_segmentation_ros.model.quantisation import Quantisation, read_quantisation
 
 if TYPE_CHECKING:
     # A compiled network from the cache needs no torch: 2 s and 200 MB saved.
@@ -17,6 +18,7 @@ GRAPH_MODULES = (
     "openvino_convert.py",
     "openvino_passes.py",
     "pass_graphs.py",
+    "quantised_graph.py",
     "resize_node.py",
     "torch_graph.py",
     "upsampled_convolution.py",
@@ -31,6 +33,10 @@ class NetworkSource(Protocol):
 
     @property
     def digest(self) -> str: ...
+
+    @property
+    def quantisation(self) -> Quantisation | None:
+        """Ranges for int8, where somebody has found them."""
 
     def load(self) -> "nn.Module":
         """Return the network in eval mode, float32, on the CPU."""
@@ -49,6 +55,15 @@ class WeightFile:
         """SHA-256 of the file."""
         return _hash_file(self.path)
 
+    @cached_property
+    def quantisation(self) -> Quantisation | None:
+        """What the file says of int8.
+
+        Raises:
+            WeightsError: it says it in another form.
+        """
+        return read_quantisation(self.path)
+
     def load(self) -> "nn.Module":
         """Read the weights.
 
@@ -66,6 +81,7 @@ class LoadedNetwork:
     def __init__(self, model: "nn.Module", card: ModelCard) -> None:
         self._model = model
         self.card = card
+        self.quantisation: Quantisation | None = None
 
     @cached_property
     def digest(self) -> str:

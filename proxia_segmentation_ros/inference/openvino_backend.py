@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,11 @@ from proxia_segmentation_ros.inference.compiled_cache import CacheKey, CompiledC
 from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImage, Runner
 from proxia_segmentation_ros.inference.network_source import NetworkSource, hash_network_code
 from proxia_segmentation_ros.inference.openvino_labels import build_label_graph
-from proxia_segmentation_ros.inference.openvino_passes import OpenVinoPasses
+from proxia_segmentation_ros.inference.openvino_passes import ConvertPart, OpenVinoPasses
 from proxia_segmentation_ros.inference.precision import describe_cpu, read_cpu_flags
 from proxia_segmentation_ros.inference.preprocess import resize_image
 from proxia_segmentation_ros.inference.timing import StageClock
+from proxia_segmentation_ros.model.quantisation import Range
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +140,9 @@ class OpenVinoBackend:
             f"network {self._source.card.name} for {batch} x {network_hw[1]}x{network_hw[0]}",
             key,
             lambda: self._convert(network_hw, batch),
+            self.precision,
         )
+        self._check_precision(compiled)
         request = compiled.create_infer_request()
         logits = ov.Tensor(ov.Type.f32, compiled.output(0).shape)
         request.set_output_tensor(logits)
@@ -153,17 +156,25 @@ class OpenVinoBackend:
         return OpenVinoPasses(self._source, network_hw, self.compile_part, self.label)
 
     def compile_part(
-        self, part: str, network_hw: SizeHW, convert: Callable[[], ov.Model]
+        self, part: str, network_hw: SizeHW, convert: ConvertPart, *, is_network: bool
     ) -> ov.CompiledModel:
-        """Return a part of the network, from the cache or compiled anew; `part` tells all of it.
+        """Return a part, from the cache or compiled anew; `part` tells all that makes it differ.
+
+        What is not of the network itself is computed in f32.
 
         Raises:
             BackendError: OpenVINO refuses the graph.
             WeightsError: the weights can't be loaded.
         """
-        key = {**self._make_key(network_hw, 1), "part": part}
-        compiled = self._find_compiled(f"{part} of {self._source.card.name}", key, convert)
-        self._threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
+        precision = self.precision if is_network else "f32"
+        key = {**self._make_key(network_hw, 1), "part": part, "precision": precision}
+        ranges = self._find_ranges() if is_network else {}
+        compiled = self._find_compiled(
+            f"{part} of {self._source.card.name}", key, lambda: convert(ranges), precision
+        )
+        if is_network:
+            self._check_precision(compiled)
+            self._threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         return compiled
 
     def label(
@@ -182,25 +193,29 @@ class OpenVinoBackend:
         return LabelledImage(labels_HW, confidence_HW, scales=self._scales)
 
     def _find_compiled(
-        self, description: str, key: CacheKey, convert: Callable[[], ov.Model]
+        self, description: str, key: CacheKey, convert: Callable[[], ov.Model], precision: str
     ) -> ov.CompiledModel:
         started_s = time.monotonic()
-        compiled = self._import_cached(key)
+        compiled = self._import_cached(key, precision)
         origin = "from the cache"
         if compiled is None:
             origin = "compiled anew"
-            compiled = self._compile(convert(), self.precision)
+            compiled = self._compile(convert(), precision)
             self._cache.store(key, _to_bytes(compiled.export_model()))
-        self._check_precision(compiled)
         logger.info("%s ready after %.1f s, %s", description, time.monotonic() - started_s, origin)
         return compiled
+
+    def _find_ranges(self) -> Mapping[str, Range]:
+        """Return the ranges of the layers to compute in int8."""
+        quantisation = self._source.quantisation
+        return quantisation.ranges if self.precision == "int8" and quantisation is not None else {}
 
     def _convert(self, network_hw: SizeHW, batch: int) -> ov.Model:
         # Only a network that is not in the cache costs the import of torch.
         from proxia_segmentation_ros.inference.openvino_convert import convert_network
 
-        source = self._source
-        return convert_network(source.load(), source.card, self._scales, network_hw, batch)
+        source, ranges = self._source, self._find_ranges()
+        return convert_network(source.load(), source.card, self._scales, network_hw, batch, ranges)
 
     def _compile(self, graph: ov.Model, precision: str) -> ov.CompiledModel:
         try:
@@ -212,12 +227,12 @@ class OpenVinoBackend:
                 "set inference.backend to torch",
             ) from error
 
-    def _import_cached(self, key: CacheKey) -> ov.CompiledModel | None:
+    def _import_cached(self, key: CacheKey, precision: str) -> ov.CompiledModel | None:
         blob = self._cache.load(key)
         if blob is None:
             return None
         try:
-            return self._core.import_model(blob, DEVICE, self._list_properties(self.precision))
+            return self._core.import_model(blob, DEVICE, self._list_properties(precision))
         except RuntimeError as error:
             logger.warning("OpenVINO refuses its cached network (%s); building anew", error)
             self._cache.drop(key)
@@ -226,7 +241,7 @@ class OpenVinoBackend:
     def _list_properties(self, precision: str) -> dict[str, Any]:
         properties: dict[str, Any] = {
             # Without it OpenVINO takes bf16 on its own wherever there is AMX.
-            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_PRECISION_HINT": _name_float(precision),
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             # A robot's cores have other work too: a pinned thread waits for whoever has its core.
@@ -241,7 +256,7 @@ class OpenVinoBackend:
         names = {"f32": "f32", "float32": "f32", "bf16": "bf16", "bfloat16": "bf16"}
         hint = compiled.get_property("INFERENCE_PRECISION_HINT")
         taken = names.get(hint.to_string(), hint.to_string())
-        if taken != self.precision:
+        if taken != _name_float(self.precision):
             logger.warning("OpenVINO computes in %s although asked for %s", taken, self.precision)
             self.precision = taken
 
@@ -325,6 +340,11 @@ def _split_batch(logits: ov.Tensor) -> tuple[ov.Tensor, ...]:
     """Return one tensor for each image; all look into the same memory."""
     batch, *rest = logits.shape
     return tuple(ov.Tensor(logits, [i, 0, 0, 0], [i + 1, *rest]) for i in range(batch))
+
+
+def _name_float(precision: str) -> str:
+    """Return the arithmetic of what is not in int8; with bf16 OpenVINO finds no kernels."""
+    return "f32" if precision == "int8" else precision
 
 
 def _to_bytes(blob: Any) -> bytes:

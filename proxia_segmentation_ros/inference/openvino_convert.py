@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import openvino as ov
 import torch
@@ -11,8 +11,10 @@ from torch import nn
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.graph_recorder import UnknownOperation, record_graph
+from proxia_segmentation_ros.inference.quantised_graph import quantise_graph
 from proxia_segmentation_ros.inference.torch_graph import NetworkGraph
 from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.quantisation import Range
 
 logger = logging.getLogger(__name__)
 
@@ -23,31 +25,50 @@ def convert_network(
     scales: Sequence[float],
     network_hw: SizeHW,
     batch: int = 1,
+    ranges: Mapping[str, Range] | None = None,
 ) -> ov.Model:
     """Return the graph: image_NHWC (uint8, RGB, N = `batch`) in, logits_NKHW (float) out.
+
+    Layers that have a range among `ranges` are computed in int8.
 
     Raises:
         BackendError: torch or OpenVINO can't convert the network.
     """
-    graph = NetworkGraph(model, card, scales).eval()
+    module = NetworkGraph(model, card, scales).eval()
     example_NHWC = torch.zeros((batch, *network_hw, 3), dtype=torch.uint8)
-    return convert_module(graph, (example_NHWC,), f"{card.architecture} at {network_hw}")
+    description = f"{card.architecture} at {network_hw[1]}x{network_hw[0]}"
+    graph, quantised = convert_module(module, (example_NHWC,), description, ranges or {})
+    missed = sorted(set(ranges or {}) - quantised)
+    if missed:
+        raise BackendError.from_parts(
+            f"{card.architecture} has no layer {missed[0]!r} to compute in int8",
+            "ranges of the layers that this version knows",
+            "run `proxia quantise` on the weights again, or set inference.precision to auto",
+        )
+    return graph
 
 
 def convert_module(
-    module: nn.Module, examples: tuple[torch.Tensor, ...], description: str
-) -> ov.Model:
-    """Return the graph of a module in eval mode; `description` names it in errors.
+    module: nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    description: str,
+    ranges: Mapping[str, Range],
+) -> tuple[ov.Model, set[str]]:
+    """Return the graph of a module in eval mode, and its layers that it computes in int8.
+
+    `description` names the module in errors. Ranges of layers that it lacks are left alone.
 
     Raises:
         BackendError: torch or OpenVINO can't convert it.
     """
     try:
-        return record_graph(module, *examples)
+        graph = record_graph(module, *examples)
     except UnknownOperation as unknown:
         logger.info("no translation for %s; exporting with torch.export, which is slow", unknown)
+    else:
+        return graph, set(quantise_graph(graph, ranges)) if ranges else set()
     try:
-        return export_graph(module, *examples)
+        return export_graph(module, *examples), set()
     except RuntimeError as error:
         raise BackendError.from_parts(
             f"{description} can't be converted ({error})",

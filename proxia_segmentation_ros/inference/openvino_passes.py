@@ -1,7 +1,7 @@
 """Passes at single scales as compiled OpenVINO graphs, each of static shapes, made on first use."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import openvino as ov
@@ -11,14 +11,23 @@ from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImage
 from proxia_segmentation_ros.inference.network_source import NetworkSource
 from proxia_segmentation_ros.inference.scale_passes import FusedMaps, ScaleMaps, list_maps
+from proxia_segmentation_ros.model.quantisation import Range
 
 if TYPE_CHECKING:
     # A part from the cache needs no torch.
     from torch import Tensor, nn
 
-CompilePart: TypeAlias = Callable[[str, SizeHW, Callable[[], ov.Model]], ov.CompiledModel]
+ConvertPart: TypeAlias = Callable[[Mapping[str, Range]], ov.Model]
 LabelLogits: TypeAlias = Callable[[np.ndarray, FramePlan, float], LabelledImage]
 MakeModule: TypeAlias = "Callable[[], nn.Module]"
+
+
+class CompilePart(Protocol):
+    """The backend's compiler."""
+
+    def __call__(
+        self, part: str, network_hw: SizeHW, convert: ConvertPart, *, is_network: bool
+    ) -> ov.CompiledModel: ...
 
 
 class OpenVinoPasses:
@@ -135,7 +144,12 @@ class OpenVinoPasses:
         name = f"{part} ({shapes})"
         request = self._requests.get(name)
         if request is None:
-            compiled = self._compile_part(name, self._network_hw, lambda: _convert(make(), arrays))
+            compiled = self._compile_part(
+                name,
+                self._network_hw,
+                lambda ranges: _convert(make(), arrays, ranges),
+                is_network=arrays[0].dtype == np.uint8,
+            )
             request = self._requests[name] = compiled.create_infer_request()
         for index, one in enumerate(arrays):
             request.set_input_tensor(index, ov.Tensor(one, shared_memory=True))
@@ -150,7 +164,9 @@ class OpenVinoPasses:
         return tuple(tensor.data for tensor in request.output_tensors)
 
 
-def _convert(module: "nn.Module", arrays: tuple[np.ndarray, ...]) -> ov.Model:
+def _convert(
+    module: "nn.Module", arrays: tuple[np.ndarray, ...], ranges: Mapping[str, Range]
+) -> ov.Model:
     import torch
 
     from proxia_segmentation_ros.inference.openvino_convert import convert_module
@@ -159,4 +175,4 @@ def _convert(module: "nn.Module", arrays: tuple[np.ndarray, ...]) -> ov.Model:
         torch.zeros(one.shape, dtype=torch.uint8 if one.dtype == np.uint8 else torch.float32)
         for one in arrays
     )
-    return convert_module(module.eval(), examples, type(module).__name__)
+    return convert_module(module.eval(), examples, type(module).__name__, ranges)[0]

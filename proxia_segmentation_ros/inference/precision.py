@@ -5,10 +5,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.model.quantisation import Quantisation
 
 CPUINFO = Path("/proc/cpuinfo")
 # Either makes bf16 faster than f32. `avx512_bf16` alone has the dot products; AMX has tiles.
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
+# Sums of products of bytes in one instruction; int8 was measured on such CPUs alone.
+INT8_FLAG = "avx512_vnni"
 
 
 @lru_cache(maxsize=1)
@@ -23,32 +26,50 @@ def describe_cpu() -> str:
     return _read_cpuinfo_field("model name") or platform.machine()
 
 
-def choose_precision(requested: str, backend: str, flags: frozenset[str]) -> str:
-    """Return `f32` or `bf16`: what `auto` means on a CPU with these flags, or the request.
+def choose_precision(
+    requested: str,
+    backend: str,
+    flags: frozenset[str],
+    quantisation: Quantisation | None = None,
+) -> str:
+    """Return `f32`, `bf16` or `int8`: the request, or what `auto` means on such a CPU.
 
     torch computes bf16 on every CPU, if slowly. OpenVINO silently runs f32 where the CPU has
-    no bf16, so asking it for bf16 there is refused.
+    no bf16, so asking it for bf16 there is refused. `auto` takes int8 where it was found to pay
+    (docs/decisions/006-int8-on-the-cpu.md).
 
     Raises:
-        BackendError: the backend can't compute that precision on this CPU.
+        BackendError: the backend can't compute that precision on this CPU, or these weights.
     """
     has_bf16 = bool(flags & BF16_FLAGS)
     if requested == "auto":
-        return "bf16" if has_bf16 else "f32"
-    if requested == "f32" or (requested == "bf16" and (has_bf16 or backend == "torch")):
+        return _choose_freely(backend, flags, quantisation)
+    possible = {
+        "auto": True,
+        "f32": True,
+        "bf16": has_bf16 or backend == "torch",
+        "int8": backend == "openvino" and quantisation is not None,
+    }
+    if possible.get(requested):
         return requested
-    possible = ["auto", "f32"]
-    if has_bf16 or backend == "torch":
-        possible.append("bf16")
+    reason, remedy = f"{backend} on the CPU runs no {requested} network", "set it to auto"
     if requested == "bf16":
         reason = f"the CPU {describe_cpu()} has neither AMX nor AVX512-BF16"
-    else:
-        reason = f"{backend} on the CPU runs no {requested} network"
+    elif requested == "int8" and backend == "openvino":
+        reason = "the weights hold no ranges for it"
+        remedy = "run `proxia quantise` on them, or set it to auto"
     raise BackendError.from_parts(
-        f"precision is {requested!r} for backend {backend!r} but {reason}",
-        f"one of {', '.join(possible)}",
-        "set inference.precision to auto",
+        f"inference.precision is {requested!r} for backend {backend!r} but {reason}",
+        f"one of {', '.join(name for name, can in possible.items() if can)}",
+        remedy,
     )
+
+
+def _choose_freely(backend: str, flags: frozenset[str], quantisation: Quantisation | None) -> str:
+    if flags & BF16_FLAGS:
+        return "bf16"
+    pays = quantisation is not None and quantisation.is_worthwhile
+    return "int8" if backend == "openvino" and pays and INT8_FLAG in flags else "f32"
 
 
 def _read_cpuinfo_field(name: str) -> str:

@@ -240,7 +240,8 @@ class PrunedNetwork:
         grid, tiles = self.grids[scale], self._find_tiles(frame, scale)
         tiles.begin_frame(frame.memory.frame, frame.grey_hw)
         demand_T = grid.average(frame.fused.demand_11hw[0, 0])
-        wanted = choose_tiles(demand_T, frame.effort.threshold)
+        # A tile of twice the scale is four times the work, and has to be worth it.
+        wanted = choose_tiles(demand_T, frame.effort.threshold * scale**2)
         fresh = tiles.find_fresh(frame.effort.max_age)
         frame.is_complete &= len(wanted) == len(grid.tiles)
         work = self._run_wanted(frame, scale, [one for one in wanted if one not in fresh], tiles)

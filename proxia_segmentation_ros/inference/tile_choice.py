@@ -8,7 +8,7 @@ import numpy as np
 from proxia_segmentation_ros.errors import ConfigError
 
 # What a robot wants of several scales; config.py says the same.
-TILE_THRESHOLD = 0.02
+TILE_THRESHOLD = 0.03
 TILE_BUDGET = 1.0
 TILE_MAX_AGE = 3
 
@@ -17,7 +17,8 @@ TILE_MAX_AGE = 3
 class Pruning:
     """How much of the larger scales may be left out.
 
-    A tile whose mean demand, 0..1, is below `tile_threshold` is not run. `tile_budget` bounds the
+    A tile whose mean demand, 0..1, is below `tile_threshold` at scale 1.0, four times that at 2.0,
+    is not run. `tile_budget` bounds the
     work for all larger scales, as a share of running them whole. Tiles of a video that did not
     change are reused for `tile_max_age` frames. `latency_budget_ms` 0 is none.
     """

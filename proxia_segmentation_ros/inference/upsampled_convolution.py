@@ -16,6 +16,7 @@ import numpy as np
 from openvino import opset13 as ops
 from typing_extensions import Self
 
+from proxia_segmentation_ros.inference.quantised_graph import name_layer
 from proxia_segmentation_ros.inference.resize_node import make_resize
 from proxia_segmentation_ros.model.interpolation import make_shifted_resize
 
@@ -30,15 +31,19 @@ LEAST_ENLARGEMENT = 3
 class UpsampledConvolution:
     """A convolution, stride 1, over the concatenation of `parts`, some of them enlarged.
 
-    `kernel` is (O, I, k, k) with k 1 or 3, padded to keep the size; `bias` is (O,).
+    `kernel` is (O, I, k, k) with k 1 or 3, padded to keep the size; `bias` is (O,). The
+    convolutions that it becomes are named after its `layer` and the part that they see.
     """
 
     parts: tuple[Node, ...]
     kernel: np.ndarray
     bias: np.ndarray
+    layer: str
 
     @classmethod
-    def match(cls, source: Node, kernel: np.ndarray, bias: np.ndarray | None) -> Self | None:
+    def match(
+        cls, source: Node, kernel: np.ndarray, bias: np.ndarray | None, layer: str
+    ) -> Self | None:
         """Return the convolution when its source is of that kind and enlarged enough."""
         side = kernel.shape[2]
         if source.get_type_name() != "Concat" or side not in (1, 3) or side != kernel.shape[3]:
@@ -47,7 +52,8 @@ class UpsampledConvolution:
         least = LEAST_ENLARGEMENT if side == 3 else 1
         if not any(_measure_enlargement(part) >= least for part in parts):
             return None
-        return cls(parts, kernel, np.zeros(len(kernel), np.float32) if bias is None else bias)
+        bias = np.zeros(len(kernel), np.float32) if bias is None else bias
+        return cls(parts, kernel, bias, layer)
 
     def scale(self, gain: np.ndarray, shift: np.ndarray) -> Self:
         """Return the convolution followed by `x * gain + shift`, both (O,)."""
@@ -67,11 +73,12 @@ class UpsampledConvolution:
         if fine:
             direct = _join([self.parts[index] for index in fine], 1)
             kernel = np.concatenate([kernels[index] for index in fine], 1)
-            total = ops.add(_convolve(direct, kernel), total)
+            total = ops.add(_convolve(direct, kernel, f"{self.layer}.direct"), total)
         enlarged = [index for index, is_coarse in enumerate(coarse) if is_coarse]
         if side == 1:
             for index in enlarged:
-                mixed = _convolve(_get_source(self.parts[index]), kernels[index])
+                source, layer = _get_source(self.parts[index]), self._name_part(index)
+                mixed = _convolve(source, kernels[index], layer)
                 total = ops.add(total, make_resize(mixed, height, width))
             return total
         return ops.add(
@@ -79,13 +86,19 @@ class UpsampledConvolution:
             _build_taps(
                 [_get_source(self.parts[index]) for index in enlarged],
                 [kernels[index] for index in enlarged],
+                [self._name_part(index) for index in enlarged],
                 height,
                 width,
             ),
         )
 
+    def _name_part(self, index: int) -> str:
+        return f"{self.layer}.part{index}"
 
-def _build_taps(sources: list[Node], kernels: list[np.ndarray], height: int, width: int) -> Node:
+
+def _build_taps(
+    sources: list[Node], kernels: list[np.ndarray], layers: list[str], height: int, width: int
+) -> Node:
     """Sum 3x3 convolutions of enlarged sources, separably: columns first, then rows.
 
     Each of the nine taps is a 1x1 convolution at low resolution, then interpolation and a
@@ -93,14 +106,15 @@ def _build_taps(sources: list[Node], kernels: list[np.ndarray], height: int, wid
     """
     channels = len(kernels[0])
     row_maps, row_matrices = [], []
-    for source, kernel in zip(sources, kernels, strict=True):
+    for source, kernel, layer in zip(sources, kernels, layers, strict=True):
         low_height, low_width = source.shape[2], source.shape[3]
         total = None
         for tap in range(3):
             # (O, I, 3 rows) -> (O x 3 rows, I): the row taps of a channel lie side by side.
             mix = kernel[:, :, :, tap].transpose(0, 2, 1).reshape(channels * 3, -1, 1, 1)
             columns_wW = make_shifted_resize(low_width, width, tap - 1).T
-            part = ops.matmul(_convolve(source, mix), _constant(columns_wW), False, False)
+            mixed = _convolve(source, mix, layer)
+            part = ops.matmul(mixed, _constant(columns_wW), False, False)
             total = part if total is None else ops.add(total, part)
         batch = source.shape[0]
         shape = np.array([batch, channels, 3 * low_height, width], np.int64)
@@ -120,9 +134,11 @@ def _get_source(part: Node) -> Node:
     return part.input_value(0).get_node()
 
 
-def _convolve(source: Node, kernel: np.ndarray) -> Node:
+def _convolve(source: Node, kernel: np.ndarray, layer: str) -> Node:
     edge = [kernel.shape[2] // 2] * 2
-    return ops.convolution(source, _constant(kernel), [1, 1], edge, edge, [1, 1])
+    node = ops.convolution(source, _constant(kernel), [1, 1], edge, edge, [1, 1])
+    name_layer(node, layer)
+    return node
 
 
 def _join(nodes: list[Node], axis: int) -> Node:

@@ -199,18 +199,7 @@ def read_card(path_or_name: str | Path) -> ModelCard:
 
 
 def _read_card_text(path: Path) -> str:
-    """Return metadata `card` from the header: its length in 8 bytes, then JSON."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
-            metadata = header.get("__metadata__", {})
-    except (OSError, struct.error, ValueError, AttributeError) as error:
-        raise WeightsError.from_parts(
-            f"weight file {str(path)!r} can't be read ({error})",
-            "a safetensors file",
-            "get the file again: it is cut short or is something else",
-        ) from error
+    metadata = read_metadata(path)
     if CARD_KEY not in metadata:
         raise WeightsError.from_parts(
             f"weight file {str(path)!r} has no metadata {CARD_KEY!r}",
@@ -218,3 +207,22 @@ def _read_card_text(path: Path) -> str:
             "save it again with save_weights and a ModelCard",
         )
     return str(metadata[CARD_KEY])
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return a safetensors file's metadata: its header's length in 8 bytes, then JSON.
+
+    Raises:
+        WeightsError: the file is missing or no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+            return dict(header.get("__metadata__", {}))
+    except (OSError, struct.error, ValueError, TypeError, AttributeError) as error:
+        raise WeightsError.from_parts(
+            f"weight file {str(path)!r} can't be read ({error})",
+            "a safetensors file",
+            "get the file again: it is cut short or is something else",
+        ) from error

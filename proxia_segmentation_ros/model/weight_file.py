@@ -6,6 +6,7 @@ which holds the card as a string, and the tensors, whose places count from the h
 
 import json
 import struct
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def copy_with_temperature(source: str | Path, target: str | Path, temperature: f
     # Through JSON, which checks the new value as it checks every card.
     changed = json.loads(read_card(source).to_json()) | {"temperature": temperature}
     card = ModelCard.from_json(json.dumps(changed), str(target))
-    write_atomically(target, _replace_card(source, card))
+    write_atomically(target, replace_metadata(source, {CARD_KEY: card.to_json()}))
     return card
 
 
@@ -88,13 +89,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         ) from error
 
 
-def _replace_card(path: Path, card: ModelCard) -> bytes:
-    """Return the file with another card; `read_card` has found its header in order."""
+def replace_metadata(path: Path, changes: Mapping[str, str]) -> bytes:
+    """Return a weight file of ours with other metadata; its header was found in order before."""
     content = path.read_bytes()
     (length,) = struct.unpack_from("<Q", content)
     start = LENGTH_BYTES + length
     header = json.loads(content[LENGTH_BYTES:start])
-    header[METADATA_KEY][CARD_KEY] = card.to_json()
+    header[METADATA_KEY].update(changes)
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     # Blanks after it keep the tensors where their numbers can be read in place.
     text += b" " * (-len(text) % LENGTH_BYTES)

@@ -7,10 +7,12 @@ import pytest
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference import precision
 from proxia_segmentation_ros.inference.precision import choose_precision
+from proxia_segmentation_ros.model.quantisation import Quantisation
 
 PLAIN = frozenset({"avx2", "fma"})
 AVX512 = frozenset({"avx512f", "avx512_bf16"})
 AMX = frozenset({"avx512f", "amx_tile", "amx_bf16"})
+VNNI = frozenset({"avx512f", "avx512_vnni"})
 
 
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
@@ -39,6 +41,45 @@ def test_forced_bf16_needs_a_cpu_or_backend_that_computes_it() -> None:
 def test_other_precisions_are_refused_on_the_cpu(requested: str) -> None:
     with pytest.raises(BackendError, match=f"'{requested}'"):
         choose_precision(requested, "openvino", AMX)
+
+
+def quantise(speedup: float = 1.5) -> Quantisation:
+    return Quantisation(
+        ranges={"backbone.conv1": (0, 1)},
+        images=1,
+        miou=0.7,
+        lost_points=0.1,
+        gate_points=0.5,
+        agreement=0.99,
+        speedup=speedup,
+        compared_with="f32",
+        cpu="some CPU",
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "speedup", "wanted"),
+    [
+        (VNNI, 1.5, "int8"),
+        (VNNI, 1.1, "f32"),
+        (PLAIN, 1.5, "f32"),
+        # Nobody has measured it against bf16.
+        (VNNI | AMX, 1.5, "bf16"),
+    ],
+)
+def test_auto_takes_int8_where_it_was_found_to_pay(
+    flags: frozenset[str], speedup: float, wanted: str
+) -> None:
+    assert choose_precision("auto", "openvino", flags, quantise(speedup)) == wanted
+
+
+def test_auto_takes_no_int8_without_ranges_or_openvino() -> None:
+    assert choose_precision("auto", "openvino", VNNI, None) == "f32"
+    assert choose_precision("auto", "torch", VNNI, quantise()) == "f32"
+
+
+def test_int8_may_be_asked_for_wherever_there_are_ranges() -> None:
+    assert choose_precision("int8", "openvino", PLAIN, quantise(0.9)) == "int8"
 
 
 def test_flags_and_name_come_from_cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,10 +66,12 @@ def test_numbers_are_those_of_the_plain_convolution(
 def test_only_joined_and_enlarged_maps_are_taken() -> None:
     small, large = (ops.parameter([1, 2, side, side], np.float32) for side in (4, 16))
     kernel = np.zeros((3, 4, 3, 3), np.float32)
-    assert UpsampledConvolution.match(small, kernel[:, :2], None) is None
-    assert UpsampledConvolution.match(ops.concat([large, large], 1), kernel, None) is None
+    assert UpsampledConvolution.match(small, kernel[:, :2], None, "head") is None
+    assert UpsampledConvolution.match(ops.concat([large, large], 1), kernel, None, "head") is None
     wide = ops.concat([large, large], 1)
-    assert UpsampledConvolution.match(wide, np.zeros((3, 4, 5, 5), np.float32), None) is None
+    assert (
+        UpsampledConvolution.match(wide, np.zeros((3, 4, 5, 5), np.float32), None, "head") is None
+    )
 
 
 @pytest.mark.parametrize(("length", "size"), [(3, 12), (5, 12), (1, 4), (12, 12)])

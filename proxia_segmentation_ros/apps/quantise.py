@@ -1,0 +1,171 @@
+"""Find ranges for int8, try them against float, and keep them where little is lost."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from proxia_segmentation_ros.apps.image_files import list_inputs, read_picture
+from proxia_segmentation_ros.apps.progress import Progress
+from proxia_segmentation_ros.apps.score import score
+from proxia_segmentation_ros.apps.score_settings import ScoreData, ScoreSettings
+from proxia_segmentation_ros.errors import InputError, WeightsError
+from proxia_segmentation_ros.inference import Segmenter
+from proxia_segmentation_ros.inference.network_source import WeightFile
+from proxia_segmentation_ros.inference.precision import (
+    choose_precision,
+    describe_cpu,
+    read_cpu_flags,
+)
+from proxia_segmentation_ros.model.quantisation import Quantisation, Range, copy_with_quantisation
+from proxia_segmentation_ros.model.weight_file import check_copy
+from proxia_segmentation_ros.training.quantisation import find_ranges
+
+TIMED_IMAGES = 24
+POINTS = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantiseSettings:
+    """`images` are for the ranges, `truth` with its masks for the trial.
+
+    At most `count` images, evenly spaced, are looked at. More than `gate_points` of mIoU x 100
+    must not be lost.
+    """
+
+    weights: str
+    images: Path
+    truth: ScoreData
+    out: Path
+    count: int = 100
+    gate_points: float = 0.5
+
+
+def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisation:
+    """Write a copy of the weights that can run in int8 and return what the trial found.
+
+    Raises:
+        InputError: there are no images, or one can't be read.
+        WeightsError: int8 loses more than the gate allows, or the weights can't be read or
+            written.
+        BackendError: OpenVINO is missing or can't run the network.
+    """
+    source = WeightFile(settings.weights)
+    check_copy(source.path, settings.out)
+    pictures = _choose_pictures(settings)
+    progress.begin("finding ranges", len(pictures))
+    ranges = find_ranges(source, _read(pictures, progress))
+    with tempfile.TemporaryDirectory(prefix="proxia_quantise_") as folder:
+        trial = Path(folder) / "int8.safetensors"
+        quantisation = _try(settings, ranges, trial, progress)
+    if quantisation.lost_points > settings.gate_points:
+        raise WeightsError.from_parts(
+            f"int8 loses {quantisation.lost_points:.2f} points of mIoU "
+            f"({quantisation.miou:.4f} against {_undo(quantisation):.4f})",
+            f"at most {settings.gate_points:g}",
+            "take other or more images, or a larger --gate; nothing was written",
+        )
+    copy_with_quantisation(source.path, settings.out, quantisation)
+    return quantisation
+
+
+def _undo(quantisation: Quantisation) -> float:
+    return quantisation.miou + quantisation.lost_points / POINTS
+
+
+def _choose_pictures(settings: QuantiseSettings) -> list[Path]:
+    pictures = [one.path for one in list_inputs(settings.images) if not one.refusal]
+    if not pictures:
+        raise InputError.from_parts(
+            f"folder {str(settings.images)!r} holds no images",
+            "pictures like those that the camera will send",
+            "choose the folder of the training images",
+        )
+    step = max(1, len(pictures) // settings.count)
+    return pictures[::step][: settings.count]
+
+
+def _read(pictures: Sequence[Path], progress: Progress) -> Iterator[np.ndarray]:
+    for path in pictures:
+        yield read_picture(path)
+        progress.advance()
+
+
+def _try(
+    settings: QuantiseSettings, ranges: dict[str, Range], trial: Path, progress: Progress
+) -> Quantisation:
+    """Score float and int8 and compare their labels and times."""
+    float_name = choose_precision("auto", "openvino", read_cpu_flags())
+    float_miou = _score(settings, settings.weights, float_name, progress)
+    unknown = Quantisation(
+        ranges=ranges,
+        images=settings.count,
+        miou=0.0,
+        lost_points=0.0,
+        gate_points=settings.gate_points,
+        agreement=0.0,
+        speedup=1.0,
+        compared_with=float_name,
+        cpu=describe_cpu(),
+    )
+    copy_with_quantisation(settings.weights, trial, unknown)
+    miou = _score(settings, str(trial), "int8", progress)
+    agreement, speedup = _compare(settings, trial, float_name, progress)
+    return unknown.model_copy(
+        update={
+            "images": len(_choose_pictures(settings)),
+            "miou": miou,
+            "lost_points": POINTS * (float_miou - miou),
+            "agreement": agreement,
+            "speedup": speedup,
+        }
+    )
+
+
+def _score(settings: QuantiseSettings, weights: str, precision: str, progress: Progress) -> float:
+    run = ScoreSettings(
+        weights=weights, backend="openvino", precision=precision, data=settings.truth
+    )
+    report = score(run, progress).report
+    miou = report.mean_iou
+    if not np.isfinite(miou):
+        raise InputError.from_parts(
+            "the masks of the trial hold no class", "pixels with a class", "choose other masks"
+        )
+    return miou
+
+
+def _compare(
+    settings: QuantiseSettings, trial: Path, float_name: str, progress: Progress
+) -> tuple[float, float]:
+    """Return the share of equal labels and how many times faster int8 is, image by image."""
+    pictures = _choose_pictures(settings)[:TIMED_IMAGES]
+    with tempfile.TemporaryDirectory(prefix="proxia_quantise_") as cache:
+        floating, integer = (
+            Segmenter.from_weights(
+                weights, backend="openvino", precision=precision, cache_dir=cache
+            )
+            for weights, precision in ((settings.weights, float_name), (trial, "int8"))
+        )
+        progress.begin("comparing", len(pictures))
+        equal, ratios = [], []
+        for image_HWC in _read(pictures, progress):
+            # The first call for a size compiles.
+            for one in (floating, integer):
+                one.segment(image_HWC)
+            float_HW, float_s = _time(floating, image_HWC)
+            integer_HW, integer_s = _time(integer, image_HWC)
+            equal.append(float(np.mean(float_HW == integer_HW)))
+            ratios.append(float_s / integer_s)
+        for one in (floating, integer):
+            one.close()
+    return float(np.mean(equal)), float(np.median(ratios))
+
+
+def _time(segmenter: Segmenter, image_HWC: np.ndarray) -> tuple[np.ndarray, float]:
+    began_s = time.perf_counter()
+    labels_HW = segmenter.segment(image_HWC).labels
+    return labels_HW, time.perf_counter() - began_s

@@ -1,0 +1,91 @@
+"""Convolutions in 8-bit integers: ranges seen in a float graph, and the graph that keeps to them.
+
+A layer is a convolution by its module's name; passes at several scales share their layers.
+Weights are symmetric by output channel, inputs by tensor: 0..255 where nothing is negative.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from proxia_segmentation_ros.model.quantisation import Range
+
+Node: TypeAlias = Any
+
+LAYER_KEY = "proxia_layer"
+NETWORK_PREFIX = "network."
+LEVELS = 256
+# -127..127: with -128 the sum of two products of bytes may not fit 16 bits on older CPUs.
+WEIGHT_LEVELS = 255
+LEAST_RANGE = 1e-6
+
+
+def name_layer(convolution: Node, layer: str) -> None:
+    """Remember which module a convolution comes from."""
+    convolution.get_rt_info()[LAYER_KEY] = layer.removeprefix(NETWORK_PREFIX)
+
+
+def list_layers(graph: ov.Model) -> list[tuple[str, Node]]:
+    """Return the named convolutions in the order of their work; names may come repeatedly."""
+    return [
+        (str(node.get_rt_info()[LAYER_KEY].astype(str)), node)
+        for node in graph.get_ordered_ops()
+        if node.get_type_name() == "Convolution" and LAYER_KEY in node.get_rt_info()
+    ]
+
+
+def add_range_outputs(graph: ov.Model) -> list[str]:
+    """Let the graph return the least and the greatest input of each layer, after its outputs.
+
+    Returns the layers, whose outputs follow each other in this order: least, greatest.
+    """
+    layers = list_layers(graph)
+    results = []
+    for _, node in layers:
+        source = node.input_value(0)
+        axes = np.arange(len(source.get_shape()))
+        for reduce in (ops.reduce_min, ops.reduce_max):
+            results.append(ops.result(reduce(source, axes, keep_dims=False)))
+    graph.add_results(results)
+    return [layer for layer, _ in layers]
+
+
+def quantise_graph(graph: ov.Model, ranges: Mapping[str, Range]) -> list[str]:
+    """Round inputs and weights of the layers that have a range; returns these layers."""
+    quantised, rounded = [], {}
+    for layer, node in list_layers(graph):
+        if layer not in ranges:
+            continue
+        low, high = ranges[layer]
+        value = node.input_value(0)
+        # Convolutions that see the same tensor share its bytes.
+        key = value.get_node().get_friendly_name(), value.get_index(), low, high
+        if key not in rounded:
+            rounded[key] = _round_input(value, low, high)
+        node.input(0).replace_source_output(rounded[key].output(0))
+        kernel = node.input_value(1)
+        node.input(1).replace_source_output(_round_kernel(kernel).output(0))
+        quantised.append(layer)
+    return quantised
+
+
+def _round_input(value: Any, low: float, high: float) -> Node:
+    greatest = max(abs(low), abs(high), LEAST_RANGE)
+    if low >= 0:
+        return _round(value, np.float32(0), np.float32(greatest), LEVELS)
+    # One step more below zero than above.
+    return _round(value, np.float32(-greatest * 128 / 127), np.float32(greatest), LEVELS)
+
+
+def _round_kernel(kernel: Any) -> Node:
+    values_OIHW = kernel.get_node().get_data()
+    greatest = np.abs(values_OIHW).max(axis=(1, 2, 3), keepdims=True).clip(LEAST_RANGE)
+    return _round(kernel, -greatest, greatest, WEIGHT_LEVELS)
+
+
+def _round(value: Any, low: Any, high: Any, levels: int) -> Node:
+    low, high = (ops.constant(np.asarray(one, np.float32)) for one in (low, high))
+    return ops.fake_quantize(value, low, high, low, high, levels)

@@ -1,0 +1,83 @@
+"""Quantising weights: tried against float, kept within the gate, refused beyond it."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import pytest
+
+from proxia_segmentation_ros.apps import quantise as app
+from proxia_segmentation_ros.apps.quantise import QuantiseSettings, quantise_weights
+from proxia_segmentation_ros.apps.score_settings import ScoreData
+from proxia_segmentation_ros.data.synthetic import StreetScene
+from proxia_segmentation_ros.errors import InputError, WeightsError
+from proxia_segmentation_ros.inference import Segmenter
+from proxia_segmentation_ros.model.card import find_weights
+from proxia_segmentation_ros.model.quantisation import read_quantisation
+
+
+class Silence:
+    def begin(self, text: str, total: int | None = None) -> None:
+        pass
+
+    def advance(self) -> None:
+        pass
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> QuantiseSettings:
+    monkeypatch.setenv("PROXIA_CACHE_DIR", str(tmp_path / "cache"))
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    for index, (image_HWC, labels_HW) in enumerate(itertools.islice(StreetScene(3, (288, 384)), 3)):
+        cv2.imwrite(str(images / f"{index}.png"), cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR))
+        cv2.imwrite(str(masks / f"{index}.png"), labels_HW)
+    return QuantiseSettings(
+        weights="synthetic",
+        images=images,
+        truth=ScoreData(images=str(images), labels=str(masks)),
+        out=tmp_path / "out" / "int8.safetensors",
+        gate_points=5.0,
+    )
+
+
+def test_weights_within_the_gate_are_written_and_run_in_int8(settings: QuantiseSettings) -> None:
+    found = quantise_weights(settings, Silence())
+    assert read_quantisation(settings.out) == found
+    assert found.images == 3
+    assert 0.97 <= found.agreement < 1
+    assert abs(found.lost_points) <= 5
+    segmenter = Segmenter.from_weights(settings.out, backend="openvino", precision="int8")
+    assert segmenter.precision == "int8"
+    segmenter.close()
+
+
+def test_weights_beyond_the_gate_are_refused_and_nothing_is_written(
+    settings: QuantiseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_ranges = app.find_ranges
+
+    def find_far_too_small(source, images):
+        ranges = find_ranges(source, images)
+        return {layer: (low / 30, high / 30) for layer, (low, high) in ranges.items()}
+
+    monkeypatch.setattr(app, "find_ranges", find_far_too_small)
+    with pytest.raises(WeightsError, match=r"int8 loses [0-9.]+ points of mIoU"):
+        quantise_weights(settings, Silence())
+    assert not settings.out.exists()
+
+
+def test_a_folder_without_images_is_refused(settings: QuantiseSettings) -> None:
+    for path in settings.images.glob("*.png"):
+        path.unlink()
+    (settings.images / "notes.txt").write_text("no picture")
+    with pytest.raises(InputError, match="holds no images"):
+        quantise_weights(settings, Silence())
+
+
+def test_shipped_weights_are_not_overwritten(settings: QuantiseSettings) -> None:
+
+    with pytest.raises(WeightsError, match="lies among those that the package ships"):
+        quantise_weights(replace(settings, out=find_weights("default")), Silence())

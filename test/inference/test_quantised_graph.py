@@ -1,0 +1,154 @@
+"""Convolutions in int8: which, with which ranges, and what becomes of the labels."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+from tiny_network import draw_image, make_card, make_network
+
+from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.inference import Segmenter
+from proxia_segmentation_ros.inference.network_source import WeightFile
+from proxia_segmentation_ros.inference.openvino_convert import convert_network
+from proxia_segmentation_ros.inference.quantised_graph import (
+    add_range_outputs,
+    list_layers,
+    quantise_graph,
+)
+from proxia_segmentation_ros.model.quantisation import (
+    Quantisation,
+    Range,
+    copy_with_quantisation,
+    read_quantisation,
+)
+from proxia_segmentation_ros.training.quantisation import find_ranges
+
+SIZE_HW = (96, 128)
+MakeFile = Callable[[dict[str, Range]], Path]
+
+
+def make_graph(scales: tuple[float, ...] = (1.0,)) -> ov.Model:
+    suffix = "_mscale" if len(scales) > 1 else ""
+    card = make_card(architecture=f"hrnet_w18_small_v1_ocr{suffix}", scales=scales)
+    return convert_network(make_network(card), card, scales, SIZE_HW)
+
+
+@pytest.fixture(scope="module")
+def ranges(tiny_weights: Path) -> dict[str, Range]:
+    images = [draw_image(*SIZE_HW, seed) for seed in range(4)]
+    return find_ranges(WeightFile(tiny_weights), images)
+
+
+@pytest.fixture
+def make_file(tiny_weights: Path, tmp_path: Path) -> MakeFile:
+    def make(ranges: dict[str, Range]) -> Path:
+        path = tmp_path / "int8.safetensors"
+        quantisation = Quantisation(
+            ranges=ranges,
+            images=4,
+            miou=0.5,
+            lost_points=0,
+            gate_points=0.5,
+            agreement=1,
+            speedup=1.5,
+            compared_with="f32",
+            cpu="some CPU",
+        )
+        copy_with_quantisation(tiny_weights, path, quantisation)
+        return path
+
+    return make
+
+
+def test_every_convolution_is_a_named_layer() -> None:
+    graph = make_graph()
+    layers = [layer for layer, _ in list_layers(graph)]
+    convolutions = [one for one in graph.get_ops() if one.get_type_name() == "Convolution"]
+    assert len(layers) == len(convolutions)
+    assert {"backbone.conv1", "ocr.cls_head", "ocr.conv3x3_ocr.0.direct"} <= set(layers)
+    # Three taps of one part see the same tensor.
+    assert layers.count("ocr.conv3x3_ocr.0.part3") == 3
+
+
+def test_passes_at_several_scales_share_their_layers() -> None:
+    layers = [layer for layer, _ in list_layers(make_graph((0.5, 1.0)))]
+    assert layers.count("backbone.conv1") == 2
+
+
+def test_range_outputs_tell_the_least_and_greatest_input() -> None:
+    graph = make_graph()
+    layers = add_range_outputs(graph)
+    image_HWC = draw_image(*SIZE_HW)
+    results = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(
+        image_HWC[None]
+    )
+    first = layers.index("backbone.conv1")
+    card = make_card()
+    seen_HWC = (image_HWC / 255 - card.mean) / card.std
+    assert float(results[1 + 2 * first]) == pytest.approx(seen_HWC.min(), abs=1e-5)
+    assert float(results[2 + 2 * first]) == pytest.approx(seen_HWC.max(), abs=1e-5)
+
+
+def test_layers_with_a_range_round_input_and_weights_alone(ranges: dict[str, Range]) -> None:
+    graph = make_graph()
+    chosen = {layer: ranges[layer] for layer in ("backbone.conv2", "ocr.cls_head")}
+    assert sorted(quantise_graph(graph, chosen)) == sorted(chosen)
+    for layer, node in list_layers(graph):
+        kinds = [node.input_value(i).get_node().get_type_name() for i in range(2)]
+        if layer in chosen:
+            assert kinds == ["FakeQuantize", "FakeQuantize"]
+        else:
+            assert "FakeQuantize" not in kinds
+
+
+def test_labels_in_int8_are_nearly_those_in_float(
+    ranges: dict[str, Range], make_file: MakeFile, tiny_weights: Path, tmp_path: Path
+) -> None:
+    whole, integer = (
+        Segmenter.from_weights(path, backend="openvino", precision=precision, cache_dir=tmp_path)
+        for path, precision in ((tiny_weights, "f32"), (make_file(ranges), "int8"))
+    )
+    assert integer.precision == "int8"
+    integer.warm_up(SIZE_HW, batch=2)
+    images = [draw_image(*SIZE_HW, seed) for seed in (11, 12)]
+    for one, other in zip(images, integer.segment_many(images, [False] * 2), strict=True):
+        agreement = np.mean(whole.segment(one).labels == other.labels)
+        assert 0.9 <= agreement < 1
+
+
+def test_wrong_ranges_spoil_the_labels(
+    ranges: dict[str, Range], make_file: MakeFile, tiny_weights: Path, tmp_path: Path
+) -> None:
+    broken = {layer: (low / 50, high / 50) for layer, (low, high) in ranges.items()}
+    whole, integer = (
+        Segmenter.from_weights(path, backend="openvino", precision=precision, cache_dir=tmp_path)
+        for path, precision in ((tiny_weights, "f32"), (make_file(broken), "int8"))
+    )
+    image_HWC = draw_image(*SIZE_HW)
+    assert np.mean(whole.segment(image_HWC).labels == integer.segment(image_HWC).labels) < 0.8
+
+
+def test_int8_needs_ranges(tiny_weights: Path) -> None:
+    with pytest.raises(BackendError, match="run `proxia quantise`"):
+        Segmenter.from_weights(tiny_weights, backend="openvino", precision="int8")
+
+
+def test_a_range_of_an_unknown_layer_is_refused(
+    ranges: dict[str, Range], make_file: MakeFile, tmp_path: Path
+) -> None:
+    path = make_file(ranges | {"backbone.conv9": (0.0, 1.0)})
+    with pytest.raises(BackendError, match=r"no layer 'backbone.conv9'"):
+        Segmenter.from_weights(path, backend="openvino", precision="int8", cache_dir=tmp_path)
+
+
+def test_torch_runs_no_int8(ranges: dict[str, Range], make_file: MakeFile) -> None:
+    with pytest.raises(BackendError, match="torch on the CPU runs no int8"):
+        Segmenter.from_weights(make_file(ranges), backend="torch", precision="int8")
+
+
+def test_ranges_are_those_of_the_file(ranges: dict[str, Range], make_file: MakeFile) -> None:
+    quantisation = read_quantisation(make_file(ranges))
+    assert quantisation is not None
+    assert quantisation.ranges == ranges
