@@ -104,7 +104,11 @@ class InferenceSettings(_Settings):
         [], "configure", "image scales of a multi-scale network; empty takes the card's"
     )
     tile_threshold: float = _setting(
-        0.02, "configure", "demand, 0..1, below which a tile is not run; 0 runs all", ge=0, le=1
+        0.04,
+        "configure",
+        "demand below which a tile is not run, times its work; 0 runs all",
+        ge=0,
+        le=1,
     )
     tile_budget: float = _setting(
         1.0, "configure", "most work for scales but the smallest, as a share of all", ge=0, le=1

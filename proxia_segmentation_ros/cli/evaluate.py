@@ -96,7 +96,7 @@ def evaluate(
     precision: Precision = "auto",
     size: NetworkSize = "card",
     scales: InModelScales = "",
-    tile_threshold: TileThreshold = 0.02,
+    tile_threshold: TileThreshold = 0.04,
     tile_budget: TileBudget = 1.0,
     exact: Exact = False,
     flip: Flip = False,

@@ -73,7 +73,7 @@ def segment(
     precision: Precision = "auto",
     size: NetworkSize = "card",
     scales: InModelScales = "",
-    tile_threshold: TileThreshold = 0.02,
+    tile_threshold: TileThreshold = 0.04,
     tile_budget: TileBudget = 1.0,
     exact: Exact = False,
     flip: Flip = False,

@@ -8,7 +8,7 @@ import numpy as np
 from proxia_segmentation_ros.errors import ConfigError
 
 # What a robot wants of several scales; config.py says the same.
-TILE_THRESHOLD = 0.03
+TILE_THRESHOLD = 0.04
 TILE_BUDGET = 1.0
 TILE_MAX_AGE = 3
 

@@ -77,7 +77,7 @@ def test_score_says_what_was_run_and_how_good_it_was(folders):
     assert figures["iou"]["car"] is None
     assert figures["mean_iou"] == pytest.approx(0.375)
     assert (progress.totals, progress.steps) == ([2], 2)
-    assert (figures["tile_threshold"], figures["tile_budget"]) == (0.02, 0.3)
+    assert (figures["tile_threshold"], figures["tile_budget"]) == (0.04, 0.3)
 
 
 def test_settings_of_tiles_are_refused_where_all_of_every_scale_runs(folders):
