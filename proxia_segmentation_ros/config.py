@@ -103,6 +103,26 @@ class InferenceSettings(_Settings):
     scales: Annotated[list[float], AfterValidator(_check_scales)] = _setting(
         [], "configure", "image scales of a multi-scale network; empty takes the card's"
     )
+    tile_threshold: float = _setting(
+        0.04,
+        "configure",
+        "demand below which a tile is not run, times its work; 0 runs all",
+        ge=0,
+        le=1,
+    )
+    tile_budget: float = _setting(
+        1.0, "configure", "most work for scales but the smallest, as a share of all", ge=0, le=1
+    )
+    tile_max_age: int = _setting(
+        3, "configure", "frames for which an unchanged tile is used again", ge=0, le=1000
+    )
+    latency_budget_ms: float = _setting(
+        0.0,
+        "configure",
+        "scales and tiles are left out to keep p95 within it; 0 is none",
+        ge=0,
+        le=10_000,
+    )
     threads: int = _setting(
         0, "configure", "CPU threads of the backend; 0 is its own choice", ge=0, le=256
     )

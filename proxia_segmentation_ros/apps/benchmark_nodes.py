@@ -85,6 +85,7 @@ def make_bare_side(parameters: Mapping[str, Any]) -> Side:
         "with_confidence": settings.objects.with_confidence,
         "output_size": settings.output.size,
         "min_confidence": settings.output.min_confidence,
+        "stream": settings.camera_names[0],
     }
     return Side(
         name="bare model",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat,
 from typing_extensions import Self
 
 from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.inference.tile_choice import TILE_BUDGET, TILE_THRESHOLD
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter
@@ -48,6 +49,18 @@ class LabellingSettings(BaseModel):
     size: str = Field(default="card", description="network's input: card, input or WxH")
     scales: Scales = Field(
         default=(), description="in-model scales of a multi-scale network; empty is its card's"
+    )
+    tile_threshold: float = Field(
+        default=TILE_THRESHOLD,
+        ge=0,
+        le=1,
+        description="demand below which a tile of a larger scale is not run; 0 runs all",
+    )
+    tile_budget: float = Field(
+        default=TILE_BUDGET,
+        ge=0,
+        le=1,
+        description="most work for scales but the smallest, as a share of all of it",
     )
     exact: bool = Field(
         default=False, description="label in PyTorch and float32, on a GPU where there is one"
@@ -91,8 +104,15 @@ class LabellingSettings(BaseModel):
         """Refuse what the exact segmenter can't do where there are reasons for it.
 
         Raises:
-            ConfigError: backend or precision is another.
+            ConfigError: backend or precision is another, or tiles are to be left out.
         """
+        tiles = sorted({"tile_threshold", "tile_budget"} & self.model_fields_set)
+        if reasons and tiles:
+            raise ConfigError.from_parts(
+                f"{tiles[0]} is {getattr(self, tiles[0]):g} with {', '.join(reasons)}",
+                "no setting of tiles: all of every scale is run",
+                f"leave {' and '.join(tiles)} away",
+            )
         if reasons and (
             self.backend not in ("auto", "torch") or self.precision not in ("auto", "f32")
         ):
@@ -112,6 +132,8 @@ class LabellingSettings(BaseModel):
             precision=self.precision,
             size=self.size,
             scales=self.scales,
+            tile_threshold=self.tile_threshold,
+            tile_budget=self.tile_budget,
         )
 
     def open_exact(self) -> "ExactSegmenter":

@@ -16,6 +16,7 @@ from proxia_segmentation_ros.evaluation.evaluator import number_images
 from proxia_segmentation_ros.evaluation.observer import Observer, TrueImage
 from proxia_segmentation_ros.evaluation.temperature import LogitSample
 from proxia_segmentation_ros.evaluation.worst_images import WorstImages
+from proxia_segmentation_ros.inference.tile_choice import PLAIN, Pruning
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.model.card import read_card
 from proxia_segmentation_ros.training.sources import resize_pair
@@ -80,6 +81,7 @@ class Score:
     report: EvaluationReport
     label_set: LabelSet
     observers: tuple[ScoreObserver, ...] = ()
+    pruning: Pruning = PLAIN
 
     def to_dict(self) -> dict[str, Any]:
         """Return what goes into JSON."""
@@ -90,6 +92,8 @@ class Score:
             "arithmetic": self.precision,
             "size": self.settings.size,
             "scales": list(self.settings.scales),
+            "tile_threshold": self.pruning.tile_threshold,
+            "tile_budget": self.pruning.tile_budget,
             "flip": self.settings.flip,
             "average_scales": list(self.settings.average_scales),
             "window": self.settings.window,
@@ -102,8 +106,18 @@ class Score:
 
     def to_text(self) -> str:
         """Return what people read."""
-        parts = [self.report.to_text(), *(observer.to_text() for observer in self.observers)]
+        parts = [
+            self.report.to_text(),
+            self._tell_pruning(),
+            *(observer.to_text() for observer in self.observers),
+        ]
         return "\n".join(part for part in parts if part)
+
+    def _tell_pruning(self) -> str:
+        if self.pruning.is_off:
+            return ""
+        threshold, budget = self.pruning.tile_threshold, self.pruning.tile_budget
+        return f"tiles of larger scales: threshold {threshold:g}, budget {budget:g}"
 
 
 def score(settings: ScoreSettings, progress: Progress) -> Score:
@@ -132,7 +146,13 @@ def score(settings: ScoreSettings, progress: Progress) -> Score:
                 team.exchange,
             )
             return Score(
-                settings, segmenter.backend, segmenter.precision, report, pairs.label_set, observers
+                settings,
+                segmenter.backend,
+                segmenter.precision,
+                report,
+                pairs.label_set,
+                observers,
+                segmenter.pruning,
             )
         finally:
             segmenter.close()

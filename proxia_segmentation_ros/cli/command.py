@@ -6,6 +6,7 @@ import typer
 
 from proxia_segmentation_ros.cli import (
     benchmark,
+    budget_trial,
     convert,
     demo,
     engines,
@@ -40,6 +41,7 @@ app.command("convert")(convert.convert)
 app.command("quantise")(quantise.quantise)
 app.add_typer(weights.app, name="weights")
 app.add_typer(engines.app, name="engines")
+benchmark.app.command("budget")(budget_trial.budget)
 app.add_typer(benchmark.app, name="benchmark")
 
 

@@ -22,6 +22,8 @@ from proxia_segmentation_ros.cli.options import (
     Precision,
     RecipeOption,
     Set,
+    TileBudget,
+    TileThreshold,
     Weights,
     Window,
 )
@@ -94,6 +96,8 @@ def evaluate(
     precision: Precision = "auto",
     size: NetworkSize = "card",
     scales: InModelScales = "",
+    tile_threshold: TileThreshold = 0.04,
+    tile_budget: TileBudget = 1.0,
     exact: Exact = False,
     flip: Flip = False,
     average_scales: AverageScales = "1.0",

@@ -21,6 +21,13 @@ Precision = Annotated[
 InModelScales = Annotated[
     str, typer.Option(help="In-model scales of a multi-scale network: 0.5,1.0; else its card's.")
 ]
+TileThreshold = Annotated[
+    float,
+    typer.Option(help="Demand below which a tile of a larger scale is not run; 0 runs all."),
+]
+TileBudget = Annotated[
+    float, typer.Option(help="Most work for scales but the smallest, as a share of all of it.")
+]
 AverageScales = Annotated[
     str, typer.Option(help="Average logits over image sizes, for example 0.5,1.0,2.0.")
 ]

@@ -20,6 +20,8 @@ from proxia_segmentation_ros.cli.options import (
     Precision,
     RecipeOption,
     Set,
+    TileBudget,
+    TileThreshold,
     Weights,
     Window,
 )
@@ -71,6 +73,8 @@ def segment(
     precision: Precision = "auto",
     size: NetworkSize = "card",
     scales: InModelScales = "",
+    tile_threshold: TileThreshold = 0.04,
+    tile_budget: TileBudget = 1.0,
     exact: Exact = False,
     flip: Flip = False,
     average_scales: AverageScales = "1.0",

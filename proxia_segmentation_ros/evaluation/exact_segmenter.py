@@ -26,6 +26,7 @@ from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.averaging import Averaging
 from proxia_segmentation_ros.evaluation.windows import Windows
 from proxia_segmentation_ros.inference.preprocess import check_image, resize_image
+from proxia_segmentation_ros.inference.tile_choice import PLAIN
 from proxia_segmentation_ros.inference.torch_graph import PIXEL_MAX, NetworkGraph
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.model.blocks import resize_bilinear
@@ -65,6 +66,7 @@ class ExactSegmenter:
 
     backend = "torch"
     precision = "f32"
+    pruning = PLAIN
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from proxia_segmentation_ros.inference.compiled_cache import CompiledCache, find
 from proxia_segmentation_ros.inference.frame_plan import Backend
 from proxia_segmentation_ros.inference.network_source import NetworkSource
 from proxia_segmentation_ros.inference.precision import choose_precision, read_cpu_flags
+from proxia_segmentation_ros.inference.tile_choice import PLAIN, Pruning
 from proxia_segmentation_ros.model.card import ModelCard
 
 if TYPE_CHECKING:
@@ -46,6 +47,49 @@ def choose_scales(scales: Sequence[float], card: ModelCard) -> tuple[float, ...]
     return tuple(sorted(set(chosen)))
 
 
+def choose_pruning(pruning: Pruning, scales: tuple[float, ...]) -> Pruning:
+    """Return what is left out at these scales: of a single one nothing.
+
+    Raises:
+        ConfigError: a setting is out of its range, or a single scale has a latency budget.
+    """
+    pruning.check()
+    if len(scales) > 1:
+        return pruning
+    if pruning.latency_budget_ms:
+        raise ConfigError.from_parts(
+            f"latency_budget_ms is {pruning.latency_budget_ms:g} with the one scale {scales[0]:g}",
+            "0, or a network of several scales, of which some can be left out",
+            "set it to 0, or take weights such as 'attention'",
+        )
+    return PLAIN
+
+
+def make_pruned_backend(
+    inner: Backend, scales: tuple[float, ...], pruning: Pruning, classes: int
+) -> Backend:
+    """Return the backend itself where nothing is to be left out, else one around it.
+
+    Raises:
+        BackendError: there is a latency budget and it can't run scales one by one.
+    """
+    if pruning.is_off:
+        return inner
+    from proxia_segmentation_ros.inference.pruned_backend import PrunedBackend, SplitBackend
+
+    if isinstance(inner, SplitBackend):
+        return PrunedBackend(inner, scales, pruning, classes)
+    if pruning.latency_budget_ms:
+        raise BackendError.from_parts(
+            f"latency_budget_ms is {pruning.latency_budget_ms:g} with backend {inner.name!r}, "
+            "which runs all scales at once",
+            "0, or backend openvino or torch",
+            "set one of them",
+        )
+    logger.warning("backend %s runs all scales whole: tile settings do nothing", inner.name)
+    return inner
+
+
 def open_backend(
     source: NetworkSource,
     requested: str,
@@ -54,17 +98,18 @@ def open_backend(
     threads: int,
     cache_dir: str | Path | None,
     network_hw: SizeHW | None,
+    pruning: Pruning = PLAIN,
 ) -> Backend:
     """Return the backend that was asked for, or the best one that is there, its network loaded.
 
     `auto` goes on to the next best, loudly, where a GPU can't take the network. None as
-    `network_hw` leaves the network for later.
+    `network_hw` leaves the network for later. `pruning` is for networks of several scales.
 
     Raises:
         BackendError: it is missing, or can't do the precision or the network.
         WeightsError: the weights can't be loaded.
     """
-    name = choose_backend(requested)
+    name, classes = choose_backend(requested), len(source.card.label_set.classes)
     try:
         if name == "tensorrt" and network_hw is None:
             raise BackendError.from_parts(
@@ -73,6 +118,7 @@ def open_backend(
                 "set inference.size to one of them",
             )
         backend = _make_backend(source, name, precision, scales, threads, cache_dir)
+        backend = make_pruned_backend(backend, scales, pruning, classes)
         if network_hw is not None:
             backend.load_network(network_hw)
     except BackendError as error:
@@ -82,6 +128,7 @@ def open_backend(
         logger.warning("the GPU stays unused: %s. Going on with %s", error, name)
         precision = "auto" if precision == "f16" else precision
         backend = _make_backend(source, name, precision, scales, threads, cache_dir)
+        backend = make_pruned_backend(backend, scales, pruning, classes)
         if network_hw is not None:
             backend.load_network(network_hw)
     return backend

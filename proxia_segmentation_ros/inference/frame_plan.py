@@ -12,12 +12,16 @@ from proxia_segmentation_ros.inference.timing import StageClock
 
 @dataclass(frozen=True, kw_only=True)
 class FramePlan:
-    """What to do with images of one size; each distinct plan is prepared once."""
+    """What to do with images of one size; each distinct plan is prepared once.
+
+    `stream` names the camera where the network remembers frames, and is empty elsewhere.
+    """
 
     input_hw: SizeHW
     network_hw: SizeHW
     output_hw: SizeHW
     with_confidence: bool
+    stream: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,18 @@ class Runner(Protocol):
 class Backend(Protocol):
     """Something that runs the network."""
 
-    name: str
-    precision: str
-    device_name: str
+    @property
+    def name(self) -> str:
+        """`openvino`, `torch` and so on."""
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic that the network really runs in."""
+
+    @property
+    def device_name(self) -> str:
+        """Name of the processor."""
+
     # Images that can go through the network together, ascending, 1 among them.
     batch_sizes: tuple[int, ...]
 

@@ -30,8 +30,8 @@ class UnknownOperation(Exception):  # noqa: N818 - the caller takes another way
     """The module computes something that has no translation here."""
 
 
-def record_graph(module: nn.Module, example: Tensor) -> ov.Model:
-    """Return the graph of `module(example)`; only the example's shape and type matter.
+def record_graph(module: nn.Module, *examples: Tensor) -> ov.Model:
+    """Return the graph of `module(*examples)`; only the examples' shapes and types matter.
 
     Raises:
         UnknownOperation: an operation has no translation.
@@ -41,11 +41,13 @@ def record_graph(module: nn.Module, example: Tensor) -> ov.Model:
     recorder = GraphRecorder()
     for name, stand_in in stand_ins.items():
         recorder.add_constant(stand_in, tensors[name].detach().cpu().numpy(), name)
-    image = example.to("meta")
-    parameter = recorder.add_input(image)
+    inputs = tuple(example.to("meta") for example in examples)
+    parameters = [recorder.add_input(one) for one in inputs]
     with torch.no_grad(), recorder:
-        result = torch.func.functional_call(module, stand_ins, (image,))
-    return ov.Model([recorder.find_node(result)], [parameter], type(module).__name__)
+        found = torch.func.functional_call(module, stand_ins, inputs)
+    results = found if isinstance(found, tuple) else (found,)
+    nodes = [recorder.find_node(one) for one in results]
+    return ov.Model(nodes, parameters, type(module).__name__)
 
 
 class GraphRecorder(TorchDispatchMode):
@@ -71,7 +73,7 @@ class GraphRecorder(TorchDispatchMode):
         return self._names[id(weight)].rpartition(".")[0]
 
     def add_input(self, stand_in: Tensor) -> Node:
-        """Let `stand_in` be the graph's input."""
+        """Let `stand_in` be an input of the graph."""
         node = ops.parameter(list(stand_in.shape), TYPES[stand_in.dtype])
         self._bind(stand_in, node)
         return node
@@ -269,6 +271,37 @@ def _soften(recorder: GraphRecorder, output: Tensor, source: Tensor, axis: int, 
     return ops.softmax(recorder.find_node(source), axis % output.dim())
 
 
+def _find_top(
+    recorder: GraphRecorder,
+    output: Tensor,
+    source: Tensor,
+    count: int,
+    axis: int = -1,
+    is_largest: bool = True,
+    is_sorted: bool = True,
+) -> Node:
+    """Return the values; nothing here reads their places."""
+    if not (is_largest and is_sorted):
+        raise UnknownOperation("topk of the smallest, or without order")
+    node = recorder.find_node(source)
+    return ops.topk(node, np.int32(count), axis % output.dim(), "max", "value").output(0)
+
+
+def _slice(
+    recorder: GraphRecorder,
+    output: Tensor,
+    source: Tensor,
+    axis: int = 0,
+    start: int | None = None,
+    *_: Any,
+) -> Node:
+    size, first = output.shape[axis], start or 0
+    if output.shape == source.shape:
+        return recorder.find_node(source)
+    bounds = (np.array([one], np.int64) for one in (first, first + size, 1, axis))
+    return ops.slice(recorder.find_node(source), *bounds)
+
+
 def _translate_unary(build: Callable[[Node], Node]) -> Translation:
     def translate(recorder: GraphRecorder, output: Tensor, source: Tensor) -> Node:  # noqa: ARG001
         return build(recorder.find_node(source))
@@ -309,7 +342,9 @@ TRANSLATIONS: dict[str, Translation] = {
     "relu": _translate_unary(ops.relu),
     "rsub": _translate_binary(lambda first, second: ops.subtract(second, first)),
     "sigmoid": _translate_unary(ops.sigmoid),
+    "slice": _slice,
     "sub": _translate_binary(ops.subtract),
+    "topk": _find_top,
     "transpose": _transpose,
     "unsqueeze": _reshape,
     "upsample_bilinear2d": _interpolate,

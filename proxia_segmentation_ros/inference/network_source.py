@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 GRAPH_MODULES = (
     "graph_recorder.py",
     "openvino_convert.py",
+    "openvino_passes.py",
+    "pass_graphs.py",
     "quantised_graph.py",
     "resize_node.py",
     "tensorrt_graph.py",

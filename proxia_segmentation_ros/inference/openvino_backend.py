@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,11 @@ from proxia_segmentation_ros.inference.compiled_cache import CacheKey, CompiledC
 from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImage, Runner
 from proxia_segmentation_ros.inference.network_source import NetworkSource, hash_network_code
 from proxia_segmentation_ros.inference.openvino_labels import build_label_graph
+from proxia_segmentation_ros.inference.openvino_passes import ConvertPart, OpenVinoPasses
 from proxia_segmentation_ros.inference.precision import describe_cpu, read_cpu_flags
 from proxia_segmentation_ros.inference.preprocess import resize_image
 from proxia_segmentation_ros.inference.timing import StageClock
+from proxia_segmentation_ros.model.quantisation import Range
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,8 @@ DEVICE = "CPU"
 CACHE_FORMAT = 3
 # Runners in use hold theirs besides.
 KEPT_NETWORKS = 4
-KEPT_LABEL_GRAPHS = 8
+# A pruned network has one for each of its scales' maps.
+KEPT_LABEL_GRAPHS = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,39 +135,86 @@ class OpenVinoBackend:
         return request
 
     def _make_network(self, network_hw: SizeHW, batch: int) -> CompiledNetwork:
-        started_s = time.monotonic()
         key = self._make_key(network_hw, batch)
-        compiled = self._import_cached(key)
-        origin = "from the cache"
-        if compiled is None:
-            origin = "compiled anew"
-            compiled = self._compile(self._convert(network_hw, batch), self.precision)
-            self._cache.store(key, _to_bytes(compiled.export_model()))
+        compiled = self._find_compiled(
+            f"network {self._source.card.name} for {batch} x {network_hw[1]}x{network_hw[0]}",
+            key,
+            lambda: self._convert(network_hw, batch),
+            self.precision,
+        )
         self._check_precision(compiled)
         request = compiled.create_infer_request()
         logits = ov.Tensor(ov.Type.f32, compiled.output(0).shape)
         request.set_output_tensor(logits)
         images = ov.Tensor(ov.Type.u8, compiled.input(0).shape)
         request.set_input_tensor(images)
-        logger.info(
-            "network %s for %d x %dx%d ready after %.1f s, %s",
-            self._source.card.name,
-            batch,
-            network_hw[1],
-            network_hw[0],
-            time.monotonic() - started_s,
-            origin,
-        )
         threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         return CompiledNetwork(request, images, _split_batch(logits), threads)
+
+    def make_passes(self, network_hw: SizeHW) -> OpenVinoPasses:
+        """Return passes at single scales over images of this size."""
+        return OpenVinoPasses(self._source, network_hw, self.compile_part, self.label)
+
+    def compile_part(
+        self, part: str, network_hw: SizeHW, convert: ConvertPart, *, is_network: bool
+    ) -> ov.CompiledModel:
+        """Return a part, from the cache or compiled anew; `part` tells all that makes it differ.
+
+        What is not of the network itself is computed in f32.
+
+        Raises:
+            BackendError: OpenVINO refuses the graph.
+            WeightsError: the weights can't be loaded.
+        """
+        precision = self.precision if is_network else "f32"
+        key = {**self._make_key(network_hw, 1), "part": part, "precision": precision}
+        ranges = self._find_ranges() if is_network else {}
+        compiled = self._find_compiled(
+            f"{part} of {self._source.card.name}", key, lambda: convert(ranges), precision
+        )
+        if is_network:
+            self._check_precision(compiled)
+            self._threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
+        return compiled
+
+    def label(
+        self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
+    ) -> LabelledImage:
+        """Read the labels off logits of any size."""
+        shape: Any = logits_1Khw.shape
+        request = self._find_label_request(shape, plan.output_hw, plan.with_confidence)
+        request.set_input_tensor(0, ov.Tensor(logits_1Khw, shared_memory=True))
+        least = np.full(1, min_confidence, np.float32)
+        if plan.with_confidence:
+            request.set_input_tensor(1, ov.Tensor(least, shared_memory=True))
+        request.infer()
+        labels_HW = _view_output(request, 0).astype(self._label_set.label_dtype)
+        confidence_HW = _view_output(request, 1).copy() if plan.with_confidence else None
+        return LabelledImage(labels_HW, confidence_HW, scales=self._scales)
+
+    def _find_compiled(
+        self, description: str, key: CacheKey, convert: Callable[[], ov.Model], precision: str
+    ) -> ov.CompiledModel:
+        started_s = time.monotonic()
+        compiled = self._import_cached(key, precision)
+        origin = "from the cache"
+        if compiled is None:
+            origin = "compiled anew"
+            compiled = self._compile(convert(), precision)
+            self._cache.store(key, _to_bytes(compiled.export_model()))
+        logger.info("%s ready after %.1f s, %s", description, time.monotonic() - started_s, origin)
+        return compiled
+
+    def _find_ranges(self) -> Mapping[str, Range]:
+        """Return the ranges of the layers to compute in int8."""
+        quantisation = self._source.quantisation
+        return quantisation.ranges if self.precision == "int8" and quantisation is not None else {}
 
     def _convert(self, network_hw: SizeHW, batch: int) -> ov.Model:
         # Only a network that is not in the cache costs the import of torch.
         from proxia_segmentation_ros.inference.openvino_convert import convert_network
 
-        source, ranges = self._source, None
-        if self.precision == "int8" and source.quantisation is not None:
-            ranges = source.quantisation.ranges
+        source, ranges = self._source, self._find_ranges()
         return convert_network(source.load(), source.card, self._scales, network_hw, batch, ranges)
 
     def _compile(self, graph: ov.Model, precision: str) -> ov.CompiledModel:
@@ -177,12 +227,12 @@ class OpenVinoBackend:
                 "set inference.backend to torch",
             ) from error
 
-    def _import_cached(self, key: CacheKey) -> ov.CompiledModel | None:
+    def _import_cached(self, key: CacheKey, precision: str) -> ov.CompiledModel | None:
         blob = self._cache.load(key)
         if blob is None:
             return None
         try:
-            return self._core.import_model(blob, DEVICE, self._list_properties(self.precision))
+            return self._core.import_model(blob, DEVICE, self._list_properties(precision))
         except RuntimeError as error:
             logger.warning("OpenVINO refuses its cached network (%s); building anew", error)
             self._cache.drop(key)

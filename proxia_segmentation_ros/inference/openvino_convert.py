@@ -34,45 +34,52 @@ def convert_network(
     Raises:
         BackendError: torch or OpenVINO can't convert the network.
     """
-    graph = NetworkGraph(model, card, scales).eval()
+    module = NetworkGraph(model, card, scales).eval()
     example_NHWC = torch.zeros((batch, *network_hw, 3), dtype=torch.uint8)
-    recorded = _record(graph, example_NHWC)
-    if ranges:
-        _quantise(recorded, ranges, card)
-    if recorded is not None:
-        return recorded
-    try:
-        return export_graph(graph, example_NHWC)
-    except RuntimeError as error:
-        raise BackendError.from_parts(
-            f"{card.architecture} at {network_hw[1]}x{network_hw[0]} can't be converted ({error})",
-            "a network that OpenVINO supports",
-            "set inference.backend to torch",
-        ) from error
-
-
-def _record(graph: nn.Module, example: torch.Tensor) -> ov.Model | None:
-    try:
-        return record_graph(graph, example)
-    except UnknownOperation as unknown:
-        logger.info("no translation for %s; exporting with torch.export, which is slow", unknown)
-        return None
-
-
-def _quantise(graph: ov.Model | None, ranges: Mapping[str, Range], card: ModelCard) -> None:
-    quantised = set() if graph is None else set(quantise_graph(graph, ranges))
-    missed = sorted(set(ranges) - quantised)
+    description = f"{card.architecture} at {network_hw[1]}x{network_hw[0]}"
+    graph, quantised = convert_module(module, (example_NHWC,), description, ranges or {})
+    missed = sorted(set(ranges or {}) - quantised)
     if missed:
         raise BackendError.from_parts(
             f"{card.architecture} has no layer {missed[0]!r} to compute in int8",
             "ranges of the layers that this version knows",
             "run `proxia quantise` on the weights again, or set inference.precision to auto",
         )
+    return graph
 
 
-def export_graph(module: nn.Module, example: torch.Tensor) -> ov.Model:
+def convert_module(
+    module: nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    description: str,
+    ranges: Mapping[str, Range],
+) -> tuple[ov.Model, set[str]]:
+    """Return the graph of a module in eval mode, and its layers that it computes in int8.
+
+    `description` names the module in errors. Ranges of layers that it lacks are left alone.
+
+    Raises:
+        BackendError: torch or OpenVINO can't convert it.
+    """
+    try:
+        graph = record_graph(module, *examples)
+    except UnknownOperation as unknown:
+        logger.info("no translation for %s; exporting with torch.export, which is slow", unknown)
+    else:
+        return graph, set(quantise_graph(graph, ranges)) if ranges else set()
+    try:
+        return export_graph(module, *examples), set()
+    except RuntimeError as error:
+        raise BackendError.from_parts(
+            f"{description} can't be converted ({error})",
+            "a network that OpenVINO supports",
+            "set inference.backend to torch",
+        ) from error
+
+
+def export_graph(module: nn.Module, *examples: torch.Tensor) -> ov.Model:
     """Return the graph by way of torch.export, which knows every operation."""
     with warnings.catch_warnings(), torch.no_grad():
         # Notes of torch to itself about its own deprecations.
         warnings.simplefilter("ignore")
-        return ov.convert_model(torch.export.export(module, (example,)))
+        return ov.convert_model(torch.export.export(module, examples))

@@ -20,7 +20,11 @@ from proxia_segmentation_ros.config import (
     parse_size,
 )
 from proxia_segmentation_ros.errors import BackendError, ConfigError
-from proxia_segmentation_ros.inference.backend_choice import choose_scales, open_backend
+from proxia_segmentation_ros.inference.backend_choice import (
+    choose_pruning,
+    choose_scales,
+    open_backend,
+)
 from proxia_segmentation_ros.inference.frame_plan import (
     Backend,
     FramePlan,
@@ -33,6 +37,12 @@ from proxia_segmentation_ros.inference.network_source import (
     WeightFile,
 )
 from proxia_segmentation_ros.inference.preprocess import check_image
+from proxia_segmentation_ros.inference.tile_choice import (
+    TILE_BUDGET,
+    TILE_MAX_AGE,
+    TILE_THRESHOLD,
+    Pruning,
+)
 from proxia_segmentation_ros.inference.timing import StageClock
 from proxia_segmentation_ros.model.card import ModelCard
 
@@ -78,10 +88,20 @@ class Segmenter:
         scales: Sequence[float] = (),
         threads: int = 0,
         cache_dir: str | Path | None = None,
+        tile_threshold: float = TILE_THRESHOLD,
+        tile_budget: float = TILE_BUDGET,
+        tile_max_age: int = TILE_MAX_AGE,
+        latency_budget_ms: float = 0.0,
     ) -> None:
         """Take a network that is in memory; arguments and errors as for `from_weights`."""
         source = LoadedNetwork(model, card)
-        self._set_up(source, backend, precision, size, scales, threads, cache_dir)
+        pruning = Pruning(
+            tile_threshold=tile_threshold,
+            tile_budget=tile_budget,
+            tile_max_age=tile_max_age,
+            latency_budget_ms=latency_budget_ms,
+        )
+        self._set_up(source, backend, precision, size, scales, threads, cache_dir, pruning)
 
     @classmethod
     def from_weights(
@@ -94,20 +114,31 @@ class Segmenter:
         scales: Sequence[float] = (),
         threads: int = 0,
         cache_dir: str | Path | None = None,
+        tile_threshold: float = TILE_THRESHOLD,
+        tile_budget: float = TILE_BUDGET,
+        tile_max_age: int = TILE_MAX_AGE,
+        latency_budget_ms: float = 0.0,
     ) -> Self:
         """Load shipped weights by name, or a weight file.
 
         `size` is the network's: `card`, `input` or `WxH`. Empty `scales` are the card's.
-        `threads` 0 is the backend's choice. `cache_dir` holds compiled networks.
+        `threads` 0 is the backend's choice. `cache_dir` holds compiled networks. The `tile_`
+        settings and `latency_budget_ms` are for several scales: `tile_choice.Pruning` tells.
 
         Raises:
             WeightsError: the weights are missing or broken.
             BackendError: the backend is missing, or can't do the precision or the network.
-            ConfigError: `size`, `scales` or `threads` is out of its range.
+            ConfigError: a setting is out of its range, or one scale has a latency budget.
         """
         self = cls.__new__(cls)
         source = WeightFile(path_or_name)
-        self._set_up(source, backend, precision, size, scales, threads, cache_dir)
+        pruning = Pruning(
+            tile_threshold=tile_threshold,
+            tile_budget=tile_budget,
+            tile_max_age=tile_max_age,
+            latency_budget_ms=latency_budget_ms,
+        )
+        self._set_up(source, backend, precision, size, scales, threads, cache_dir, pruning)
         return self
 
     def _set_up(
@@ -119,6 +150,7 @@ class Segmenter:
         scales: Sequence[float],
         threads: int,
         cache_dir: str | Path | None,
+        pruning: Pruning,
     ) -> None:
         self.card = source.card
         self.label_set = source.card.to_label_set()
@@ -133,9 +165,10 @@ class Segmenter:
             )
         self.scales = choose_scales(scales, self.card)
         self._backend: Backend | None = None
+        self.pruning = choose_pruning(pruning, self.scales)
         wanted_hw = None if size == "input" else network_hw
         self._backend = open_backend(
-            source, backend, precision, self.scales, threads, cache_dir, wanted_hw
+            source, backend, precision, self.scales, threads, cache_dir, wanted_hw, self.pruning
         )
         logger.info(
             "backend %s, precision %s, on %s", self.backend, self.precision, self.device_name
@@ -168,11 +201,13 @@ class Segmenter:
         *,
         output_size: str = "input",
         min_confidence: float = 0.0,
+        stream: str = "",
     ) -> Segmentation:
         """Label one RGB image.
 
         `output_size` is `input`, `network` or `WxH`. Pixels whose probability is below
-        `min_confidence` (0..1) become unlabeled.
+        `min_confidence` (0..1) become unlabeled. `stream` names the camera of which this is the
+        next frame: several scales then reuse its unchanged tiles. Empty is a still image.
 
         Raises:
             InputError: the image is not (H, W, 3) uint8 of at least 16 pixels a side.
@@ -184,6 +219,7 @@ class Segmenter:
             [with_confidence],
             output_size=output_size,
             min_confidence=min_confidence,
+            streams=[stream],
         )[0]
 
     def segment_many(
@@ -193,10 +229,12 @@ class Segmenter:
         *,
         output_size: str = "input",
         min_confidence: float = 0.0,
+        streams: Sequence[str] | None = None,
     ) -> list[Segmentation]:
         """Label several images, of any sizes, in as few passes as `warm_up` made batches for.
 
-        Arguments and errors as for `segment`; one bad image refuses them all.
+        Arguments and errors as for `segment`; one bad image refuses them all. No `streams` are
+        still images.
         """
         if not 0 <= min_confidence <= 1:
             raise ConfigError.from_parts(
@@ -204,8 +242,10 @@ class Segmenter:
             )
         images_HWC = [check_image(image_HWC) for image_HWC in images_HWC]
         plans = [
-            self._make_plan(image_HWC.shape[:2], output_size, wants or min_confidence > 0)
-            for image_HWC, wants in zip(images_HWC, with_confidence, strict=True)
+            self._make_plan(image_HWC.shape[:2], output_size, wants or min_confidence > 0, stream)
+            for image_HWC, wants, stream in zip(
+                images_HWC, with_confidence, streams or [""] * len(images_HWC), strict=True
+            )
         ]
         found: dict[int, Segmentation] = {}
         with self._lock:
@@ -242,7 +282,9 @@ class Segmenter:
                 self._backend.close()
             self._backend = None
 
-    def _make_plan(self, input_hw: SizeHW, output_size: str, with_confidence: bool) -> FramePlan:
+    def _make_plan(
+        self, input_hw: SizeHW, output_size: str, with_confidence: bool, stream: str
+    ) -> FramePlan:
         network_hw = _resolve_size(
             "size",
             self._size,
@@ -260,6 +302,8 @@ class Segmenter:
             network_hw=network_hw,
             output_hw=output_hw,
             with_confidence=with_confidence,
+            # Plain runners know no streams: those of all cameras are one.
+            stream=stream if self.pruning.is_video else "",
         )
 
     def _split_into_batches(self, plans: Sequence[FramePlan]) -> Iterator[list[int]]:

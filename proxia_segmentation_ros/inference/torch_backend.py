@@ -19,6 +19,7 @@ from proxia_segmentation_ros.inference.torch_graph import (
     label_pixels,
     label_pixels_surely,
 )
+from proxia_segmentation_ros.inference.torch_passes import TorchPasses
 
 
 class TorchBackend:
@@ -36,6 +37,7 @@ class TorchBackend:
         self.precision = precision
         self.device_name = describe_cpu()
         self._graph = NetworkGraph(source.load(), source.card, scales).eval()
+        self._card = source.card
         self._temperature = source.card.temperature
         self._unlabeled_id = label_set.unlabeled_id
         self._label_dtype = label_set.label_dtype
@@ -58,6 +60,11 @@ class TorchBackend:
             return self._run(plans, images_HWC, min_confidence, clock)
 
         return run
+
+    def make_passes(self, network_hw: SizeHW) -> TorchPasses:
+        """Return passes at single scales over images of this size."""
+        graph, card = self._graph.network, self._card
+        return TorchPasses(graph, card, network_hw, self._label, self._pick_arithmetic)
 
     def close(self) -> None:
         """Nothing outlives the object itself."""

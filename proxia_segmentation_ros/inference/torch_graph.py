@@ -38,11 +38,15 @@ class NetworkGraph(nn.Module):
         self.register_buffer("mean_NCHW", mean * PIXEL_MAX, persistent=False)
         self.register_buffer("gain_NCHW", 1 / (std * PIXEL_MAX), persistent=False)
 
-    def forward(self, image_NHWC: Tensor) -> Tensor:
+    def normalise(self, image_NHWC: Tensor) -> Tensor:
+        """Return image_NCHW as the network wants it of an RGB image (uint8)."""
         image_NCHW = image_NHWC.permute(0, 3, 1, 2).float()
         if self.is_bgr:
             image_NCHW = image_NCHW.flip(1)
-        return self.run_network((image_NCHW - self.mean_NCHW) * self.gain_NCHW)
+        return (image_NCHW - self.mean_NCHW) * self.gain_NCHW
+
+    def forward(self, image_NHWC: Tensor) -> Tensor:
+        return self.run_network(self.normalise(image_NHWC))
 
     def run_network(self, image_NCHW: Tensor) -> Tensor:
         """Return logits_NKHW of normalised images."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.backbone import TRUNKS, HighResolutionNet, TrunkSpec
 from proxia_segmentation_ros.model.blocks import resize_bilinear
-from proxia_segmentation_ros.model.ocr import OcrHead, OcrOutput
+from proxia_segmentation_ros.model.ocr import ContextOutput, OcrHead, OcrOutput
 from proxia_segmentation_ros.model.scale_attention import (
     ScaleAttention,
     ScalePass,
@@ -34,6 +34,14 @@ class Outputs(NamedTuple):
     aux_logits: Tensor
     logits_by_scale: dict[float, Tensor]
     attention_by_scale: dict[float, Tensor]
+
+
+class QuarterPass(NamedTuple):
+    """One pass at 1/4 resolution, with the object context that its logits rest on."""
+
+    logits_NKHW: Tensor
+    attention_N1HW: Tensor
+    context_NCK1: Tensor
 
 
 def join_passes(passes: dict[float, ScalePass]) -> Outputs:
@@ -125,6 +133,12 @@ class HRNetOcrMultiScale(nn.Module):
             resize_bilinear(head.aux_logits_NKHW, size_hw),
             resize_bilinear(attention, size_hw),
         )
+
+    def forward_part(self, image_NCHW: Tensor, context_NCK1: Tensor | None = None) -> QuarterPass:
+        """Run one pass and enlarge nothing: an image in its own context, tiles in a given one."""
+        head: ContextOutput = self.ocr.forward_in_context(self.backbone(image_NCHW), context_NCK1)
+        attention = self.scale_attn(head.features_NCHW)
+        return QuarterPass(head.logits_NKHW, attention, head.context_NCK1)
 
     def outputs(self, image_NCHW: Tensor, scales: Sequence[float] | None = None) -> Outputs:
         """Return fused maps at the input's size and the maps of every scale.

@@ -22,6 +22,14 @@ class OcrOutput(NamedTuple):
     features_NCHW: Tensor
 
 
+class ContextOutput(NamedTuple):
+    """What the head gives without its auxiliary logits, and the context it used."""
+
+    logits_NKHW: Tensor
+    features_NCHW: Tensor
+    context_NCK1: Tensor
+
+
 def gather_context(features_NCHW: Tensor, aux_logits_NKHW: Tensor) -> Tensor:
     """Average the features over each class's soft region; returns context_NCK1."""
     weights_NKP = aux_logits_NKHW.flatten(2).softmax(dim=2)
@@ -102,3 +110,13 @@ class OcrHead(nn.Module):
         features = self.conv3x3_ocr(trunk_NCHW)
         mid = self.ocr_distri_head(features, gather_context(features, aux_logits))
         return OcrOutput(self.cls_head(mid), aux_logits, mid)
+
+    def forward_in_context(
+        self, trunk_NCHW: Tensor, context_NCK1: Tensor | None = None
+    ) -> ContextOutput:
+        """Classify pixels in a given context, a tile in its image's; without one in their own."""
+        features = self.conv3x3_ocr(trunk_NCHW)
+        if context_NCK1 is None:
+            context_NCK1 = gather_context(features, self.aux_head(trunk_NCHW))
+        mid = self.ocr_distri_head(features, context_NCK1)
+        return ContextOutput(self.cls_head(mid), mid, context_NCK1)

@@ -49,25 +49,27 @@ def scale_size(size_hw: SizeHW, scale: float) -> SizeHW:
 
 
 def fuse_scales(passes: dict[float, ScalePass]) -> tuple[Tensor, Tensor]:
-    """Fuse from the largest scale down; return logits and auxiliary logits.
+    """Fuse logits and auxiliary logits as `fuse_maps` does, and return both."""
+    attention = {scale: one.attention_N1HW for scale, one in passes.items()}
+    return (
+        fuse_maps({scale: one.logits_NKHW for scale, one in passes.items()}, attention),
+        fuse_maps({scale: one.aux_logits_NKHW for scale, one in passes.items()}, attention),
+    )
+
+
+def fuse_maps(maps: dict[float, Tensor], attention: dict[float, Tensor]) -> Tensor:
+    """Fuse maps_NKHW from the largest scale down.
 
     A scale of 1.0 or more first shrinks what came before to its own size. A smaller one is
     weighted at its own size and only then enlarged, its attention being enlarged apart: the
     order matters at object borders. The result has the size of the 1.0 pass.
     """
-    ordered = sorted(passes, reverse=True)
-    logits, aux_logits, _ = passes[ordered[0]]
+    ordered = sorted(maps, reverse=True)
+    fused = maps[ordered[0]]
     for scale in ordered[1:]:
-        current = passes[scale]
-        if scale >= 1.0:
-            size_hw = (current.logits_NKHW.shape[-2], current.logits_NKHW.shape[-1])
-        else:
-            size_hw = (logits.shape[-2], logits.shape[-1])
-        keep = 1 - resize_bilinear(current.attention_N1HW, size_hw)
-        logits = resize_bilinear(
-            current.attention_N1HW * current.logits_NKHW, size_hw
-        ) + keep * resize_bilinear(logits, size_hw)
-        aux_logits = resize_bilinear(
-            current.attention_N1HW * current.aux_logits_NKHW, size_hw
-        ) + keep * resize_bilinear(aux_logits, size_hw)
-    return logits, aux_logits
+        current, weight = maps[scale], attention[scale]
+        larger = current if scale >= 1.0 else fused
+        size_hw = (larger.shape[-2], larger.shape[-1])
+        keep = 1 - resize_bilinear(weight, size_hw)
+        fused = resize_bilinear(weight * current, size_hw) + keep * resize_bilinear(fused, size_hw)
+    return fused

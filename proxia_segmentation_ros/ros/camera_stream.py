@@ -40,6 +40,7 @@ class CameraFrame:
     `wants_confidence` is whether anybody asked for it when the image was decoded.
     """
 
+    camera: str
     header: Header
     image_HWC: np.ndarray
     wants_confidence: bool
@@ -123,7 +124,10 @@ class CameraStream:
                 message, max_pixels=max_pixels, fallback=convert_with_cv_bridge
             )
         frame = CameraFrame(
-            header=header, image_HWC=image_HWC, wants_confidence=self._wants_confidence()
+            camera=self._camera,
+            header=header,
+            image_HWC=image_HWC,
+            wants_confidence=self._wants_confidence(),
         )
         self._notice_time_jump(frame)
         return frame

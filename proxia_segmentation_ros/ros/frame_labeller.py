@@ -34,4 +34,5 @@ class FrameLabeller:
             [frame.wants_confidence for frame in frames],
             output_size=output.size,
             min_confidence=output.min_confidence,
+            streams=[frame.camera for frame in frames],
         )

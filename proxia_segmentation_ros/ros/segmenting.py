@@ -52,8 +52,9 @@ class FrameSegmenter(Protocol):
         *,
         output_size: str = "input",
         min_confidence: float = 0.0,
+        streams: Sequence[str] | None = None,
     ) -> "list[Segmentation]":
-        """Label several RGB images."""
+        """Label several RGB images, each the next frame of its stream."""
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
         """Get the first frame's slow work done, for up to `batch` cameras at once."""
@@ -97,6 +98,10 @@ def load_segmenter(settings: NodeSettings) -> FrameSegmenter:
         size=settings.inference.size,
         scales=tuple(settings.inference.scales),
         threads=settings.inference.threads,
+        tile_threshold=settings.inference.tile_threshold,
+        tile_budget=settings.inference.tile_budget,
+        tile_max_age=settings.inference.tile_max_age,
+        latency_budget_ms=settings.inference.latency_budget_ms,
     )
 
 

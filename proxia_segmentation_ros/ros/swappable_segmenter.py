@@ -79,12 +79,17 @@ class SwappableSegmenter:
         *,
         output_size: str = "input",
         min_confidence: float = 0.0,
+        streams: Sequence[str] | None = None,
     ) -> "list[Segmentation]":
-        """Label several RGB images."""
+        """Label several RGB images, each the next frame of its stream."""
         for image_HWC in images_HWC:
             self._note(image_HWC)
         return self._current.segment_many(
-            images_HWC, with_confidence, output_size=output_size, min_confidence=min_confidence
+            images_HWC,
+            with_confidence,
+            output_size=output_size,
+            min_confidence=min_confidence,
+            streams=streams,
         )
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:

@@ -7,6 +7,7 @@ from proxia_segmentation_ros.apps.score import score
 from proxia_segmentation_ros.apps.score_settings import ScoreData, ScoreSettings
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.inference import Segmentation
+from proxia_segmentation_ros.inference.tile_choice import Pruning
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 
 
@@ -15,6 +16,7 @@ class FakeSegmenter:
 
     label_set = load_label_set("camvid")
     precision = "f32"
+    pruning = Pruning(tile_budget=0.3)
 
     def __init__(self):
         self.is_open = True
@@ -75,6 +77,12 @@ def test_score_says_what_was_run_and_how_good_it_was(folders):
     assert figures["iou"]["car"] is None
     assert figures["mean_iou"] == pytest.approx(0.375)
     assert (progress.totals, progress.steps) == ([2], 2)
+    assert (figures["tile_threshold"], figures["tile_budget"]) == (0.04, 0.3)
+
+
+def test_settings_of_tiles_are_refused_where_all_of_every_scale_runs(folders):
+    with pytest.raises(ConfigError, match="tile_budget"):
+        score(set_up(folders, weights="attention", flip=True, tile_budget=0.5), Counter())
 
 
 def test_image_without_mask_is_named(folders):

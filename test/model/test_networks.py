@@ -194,3 +194,38 @@ def test_exported_network_equals_eager(architecture: str, is_strict: bool) -> No
     with torch.no_grad():
         exported = torch.export.export(network, (image,), strict=is_strict)
         torch.testing.assert_close(exported.module()(image), network(image))
+
+
+@pytest.fixture(scope="module")
+def multi() -> HRNetOcrMultiScale:
+    network = build_small(f"{SMALL}_mscale")
+    assert isinstance(network, HRNetOcrMultiScale)
+    return network
+
+
+def test_a_part_in_its_own_context_is_a_pass_before_it_is_enlarged(
+    multi: HRNetOcrMultiScale,
+) -> None:
+    image = torch.randn(1, 3, 75, 101)
+    with torch.no_grad():
+        whole, part = multi.forward_scale(image), multi.forward_part(image)
+        again = multi.forward_part(image, part.context_NCK1)
+    assert part.logits_NKHW.shape[-2:] == (19, 26)
+    assert part.context_NCK1.shape == (1, 16, 5, 1)
+    enlarged = resize_bilinear(part.logits_NKHW, (75, 101))
+    torch.testing.assert_close(enlarged, whole.logits_NKHW)
+    torch.testing.assert_close(
+        resize_bilinear(part.attention_N1HW, (75, 101)), whole.attention_N1HW
+    )
+    torch.testing.assert_close(again.logits_NKHW, part.logits_NKHW)
+
+
+def test_tiles_take_their_context_from_elsewhere(multi: HRNetOcrMultiScale) -> None:
+    tiles = torch.randn(2, 3, 64, 64)
+    contexts = torch.randn(2, 16, 5, 1)
+    with torch.no_grad():
+        both = multi.forward_part(tiles, contexts)
+        alone = multi.forward_part(tiles[1:], contexts[1:])
+        own = multi.forward_part(tiles[1:])
+    torch.testing.assert_close(both.logits_NKHW[1:], alone.logits_NKHW, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(alone.logits_NKHW, own.logits_NKHW, atol=1e-3)

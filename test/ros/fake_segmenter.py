@@ -34,12 +34,16 @@ def expect_labels(image_HWC: np.ndarray) -> np.ndarray:
 
 @dataclass
 class FakeSegmenter:
-    """`gate` blocks labelling while cleared; `calls` records what was asked, `batches` how many."""
+    """`gate` blocks labelling while cleared; `calls` records what was asked, `batches` how many.
+
+    `streams` are the cameras of each batch.
+    """
 
     gate: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
     calls: list[dict[str, Any]] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
+    streams: list[list[str]] = field(default_factory=list)
     warmed: list[tuple[int, int]] = field(default_factory=list)
     largest_batch: int = 0
     is_closed: bool = False
@@ -54,8 +58,11 @@ class FakeSegmenter:
             name="fake", architecture="fake_net", size_hw=(96, 128), terms="free for tests"
         )
 
-    def segment_many(self, images_HWC, with_confidence, *, output_size="input", min_confidence=0.0):
+    def segment_many(
+        self, images_HWC, with_confidence, *, output_size="input", min_confidence=0.0, streams=None
+    ):
         self.batches.append(len(images_HWC))
+        self.streams.append(streams)
         return [
             self.segment(image, wants, output_size=output_size, min_confidence=min_confidence)
             for image, wants in zip(images_HWC, with_confidence, strict=True)

@@ -295,6 +295,7 @@ def test_frames_of_two_cameras_that_are_ready_together_share_a_call(robot, start
         labels = robot.wait_for_stamp(f"/proxia/{side}/labels", 60)
         np.testing.assert_array_equal(read_pixels(labels), expect_labels(image_HWC))
     assert under_test.segmenter.batches[-1] == 2
+    assert sorted(under_test.segmenter.streams[-1]) == ["left", "right"]
 
 
 def test_camera_that_is_killed_loses_no_frame_of_the_other(robot, start_node):
