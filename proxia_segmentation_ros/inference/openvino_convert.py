@@ -11,7 +11,11 @@ from torch import nn
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.graph_recorder import UnknownOperation, record_graph
-from proxia_segmentation_ros.inference.quantised_graph import quantise_graph
+from proxia_segmentation_ros.inference.quantised_graph import (
+    find_module,
+    list_layers,
+    quantise_graph,
+)
 from proxia_segmentation_ros.inference.torch_graph import NetworkGraph
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.quantisation import Range
@@ -60,14 +64,19 @@ def _record(graph: nn.Module, example: torch.Tensor) -> ov.Model | None:
 
 
 def _quantise(graph: ov.Model | None, ranges: Mapping[str, Range], card: ModelCard) -> None:
-    quantised = set() if graph is None else set(quantise_graph(graph, ranges))
-    missed = sorted(set(ranges) - quantised)
-    if missed:
+    there = set() if graph is None else {layer for layer, _ in list_layers(graph)}
+    modules = {find_module(layer) for layer in there}
+    missed = sorted(layer for layer in ranges if find_module(layer) not in modules)
+    if graph is None or missed:
         raise BackendError.from_parts(
             f"{card.architecture} has no layer {missed[0]!r} to compute in int8",
             "ranges of the layers that this version knows",
-            "run `proxia quantise` on the weights again, or set inference.precision to auto",
+            "run `proxia quantise` on the weights again, or set inference.precision to f32",
         )
+    # Maps of a few rows are joined otherwise than the ranges were found: such a head stays float.
+    regrouped = {find_module(layer) for layer in set(ranges) - there}
+    fitting = {layer: ends for layer, ends in ranges.items() if find_module(layer) not in regrouped}
+    quantise_graph(graph, fitting)
 
 
 def export_graph(module: nn.Module, example: torch.Tensor) -> ov.Model:
