@@ -11,7 +11,11 @@ from torch import nn
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.graph_recorder import UnknownOperation, record_graph
-from proxia_segmentation_ros.inference.quantised_graph import quantise_graph
+from proxia_segmentation_ros.inference.quantised_graph import (
+    find_module,
+    list_layers,
+    quantise_graph,
+)
 from proxia_segmentation_ros.inference.torch_graph import NetworkGraph
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.quantisation import Range
@@ -37,13 +41,13 @@ def convert_network(
     module = NetworkGraph(model, card, scales).eval()
     example_NHWC = torch.zeros((batch, *network_hw, 3), dtype=torch.uint8)
     description = f"{card.architecture} at {network_hw[1]}x{network_hw[0]}"
-    graph, quantised = convert_module(module, (example_NHWC,), description, ranges or {})
-    missed = sorted(set(ranges or {}) - quantised)
+    graph, modules = convert_module(module, (example_NHWC,), description, ranges or {})
+    missed = sorted(layer for layer in ranges or {} if find_module(layer) not in modules)
     if missed:
         raise BackendError.from_parts(
             f"{card.architecture} has no layer {missed[0]!r} to compute in int8",
             "ranges of the layers that this version knows",
-            "run `proxia quantise` on the weights again, or set inference.precision to auto",
+            "run `proxia quantise` on the weights again, or set inference.precision to f32",
         )
     return graph
 
@@ -54,9 +58,10 @@ def convert_module(
     description: str,
     ranges: Mapping[str, Range],
 ) -> tuple[ov.Model, set[str]]:
-    """Return the graph of a module in eval mode, and its layers that it computes in int8.
+    """Return the graph of a module in eval mode, and the modules whose convolutions it holds.
 
-    `description` names the module in errors. Ranges of layers that it lacks are left alone.
+    `description` names the module in errors. Layers that have a range are computed in int8;
+    ranges of layers that it lacks are left alone.
 
     Raises:
         BackendError: torch or OpenVINO can't convert it.
@@ -66,7 +71,7 @@ def convert_module(
     except UnknownOperation as unknown:
         logger.info("no translation for %s; exporting with torch.export, which is slow", unknown)
     else:
-        return graph, set(quantise_graph(graph, ranges)) if ranges else set()
+        return graph, _quantise(graph, ranges)
     try:
         return export_graph(module, *examples), set()
     except RuntimeError as error:
@@ -75,6 +80,15 @@ def convert_module(
             "a network that OpenVINO supports",
             "set inference.backend to torch",
         ) from error
+
+
+def _quantise(graph: ov.Model, ranges: Mapping[str, Range]) -> set[str]:
+    there = {layer for layer, _ in list_layers(graph)}
+    # Maps of a few rows are joined otherwise than the ranges were found: such a head stays float.
+    regrouped = {find_module(layer) for layer in set(ranges) - there}
+    fitting = {layer: ends for layer, ends in ranges.items() if find_module(layer) not in regrouped}
+    quantise_graph(graph, fitting)
+    return {find_module(layer) for layer in there}
 
 
 def export_graph(module: nn.Module, *examples: torch.Tensor) -> ov.Model:

@@ -68,10 +68,13 @@ def choose_precision(
 
 
 def _choose_freely(backend: str, flags: frozenset[str], quantisation: Quantisation | None) -> str:
-    if flags & BF16_FLAGS:
-        return "bf16"
-    pays = quantisation is not None and quantisation.is_worthwhile
-    return "int8" if backend == "openvino" and pays and INT8_FLAG in flags else "f32"
+    otherwise = "bf16" if flags & BF16_FLAGS else "f32"
+    if quantisation is None or backend != "openvino" or INT8_FLAG not in flags:
+        return otherwise
+    # CPUs with bf16 differ too much (AMX or none) to take one's figure for another's.
+    is_alike = otherwise == "f32" or quantisation.cpu == describe_cpu()
+    pays = quantisation.is_worthwhile and quantisation.compared_with == otherwise
+    return "int8" if pays and is_alike else otherwise
 
 
 def _choose_gpu_precision(requested: str) -> str:

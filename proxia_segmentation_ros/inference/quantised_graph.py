@@ -4,6 +4,7 @@ A layer is a convolution by its module's name; passes at several scales share th
 Weights are symmetric by output channel, inputs by tensor: 0..255 where nothing is negative.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -17,15 +18,23 @@ Node: TypeAlias = Any
 
 LAYER_KEY = "proxia_layer"
 NETWORK_PREFIX = "network."
+PART = re.compile(r"\.(direct|part\d+)$")
 LEVELS = 256
-# -127..127: with -128 the sum of two products of bytes may not fit 16 bits on older CPUs.
+# CPUs without VNNI add two products of bytes in 16 bits: 2 x 255 x 64 fits, 2 x 255 x 127 is
+# silently cut off. Weights spread over -64..64 of the 255 levels give every CPU the same labels.
 WEIGHT_LEVELS = 255
+WEIGHT_STEPS = 64
 LEAST_RANGE = 1e-6
 
 
 def name_layer(convolution: Node, layer: str) -> None:
     """Remember which module a convolution comes from."""
     convolution.get_rt_info()[LAYER_KEY] = layer.removeprefix(NETWORK_PREFIX)
+
+
+def find_module(layer: str) -> str:
+    """Return the module of a layer, which may be one of the convolutions that it became."""
+    return PART.sub("", layer)
 
 
 def list_layers(graph: ov.Model) -> list[tuple[str, Node]]:
@@ -83,7 +92,9 @@ def _round_input(value: Any, low: float, high: float) -> Node:
 def _round_kernel(kernel: Any) -> Node:
     values_OIHW = kernel.get_node().get_data()
     greatest = np.abs(values_OIHW).max(axis=(1, 2, 3), keepdims=True).clip(LEAST_RANGE)
-    return _round(kernel, -greatest, greatest, WEIGHT_LEVELS)
+    end = greatest * (WEIGHT_LEVELS // 2 / WEIGHT_STEPS)
+    # Passes at several scales share a constant, whose convolutions OpenVINO would leave in float.
+    return _round(ops.constant(values_OIHW), -end, end, WEIGHT_LEVELS)
 
 
 def _round(value: Any, low: Any, high: Any, levels: int) -> Node:

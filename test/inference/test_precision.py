@@ -43,7 +43,9 @@ def test_other_precisions_are_refused_on_the_cpu(requested: str) -> None:
         choose_precision(requested, "openvino", AMX)
 
 
-def quantise(speedup: float = 1.5) -> Quantisation:
+def quantise(
+    speedup: float = 1.5, compared_with: str = "f32", cpu: str = "some CPU"
+) -> Quantisation:
     return Quantisation(
         ranges={"backbone.conv1": (0, 1)},
         images=1,
@@ -52,8 +54,8 @@ def quantise(speedup: float = 1.5) -> Quantisation:
         gate_points=0.5,
         agreement=0.99,
         speedup=speedup,
-        compared_with="f32",
-        cpu="some CPU",
+        compared_with=compared_with,
+        cpu=cpu,
     )
 
 
@@ -63,7 +65,7 @@ def quantise(speedup: float = 1.5) -> Quantisation:
         (VNNI, 1.5, "int8"),
         (VNNI, 1.1, "f32"),
         (PLAIN, 1.5, "f32"),
-        # Nobody has measured it against bf16.
+        # Nobody has measured it against bf16 there.
         (VNNI | AMX, 1.5, "bf16"),
     ],
 )
@@ -71,6 +73,26 @@ def test_auto_takes_int8_where_it_was_found_to_pay(
     flags: frozenset[str], speedup: float, wanted: str
 ) -> None:
     assert choose_precision("auto", "openvino", flags, quantise(speedup)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("speedup", "cpu", "flags", "wanted"),
+    [
+        (1.5, "this CPU", VNNI | AMX, "int8"),
+        (1.1, "this CPU", VNNI | AMX, "bf16"),
+        (1.5, "another CPU", VNNI | AMX, "bf16"),
+        (1.5, "this CPU", VNNI, "f32"),
+    ],
+)
+def test_speed_against_bf16_counts_on_the_cpu_that_it_was_measured_on(
+    speedup: float,
+    cpu: str,
+    flags: frozenset[str],
+    wanted: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "describe_cpu", lambda: "this CPU")
+    assert choose_precision("auto", "openvino", flags, quantise(speedup, "bf16", cpu)) == wanted
 
 
 def test_auto_takes_no_int8_without_ranges_or_openvino() -> None:

@@ -1,5 +1,8 @@
 """Convolutions in int8: which, with which ranges, and what becomes of the labels."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +29,23 @@ from proxia_segmentation_ros.model.quantisation import (
 from proxia_segmentation_ros.training.quantisation import find_ranges
 
 SIZE_HW = (96, 128)
+# Bytes at their greatest, times weights at theirs: what 16 bits can't add is cut off.
+GREATEST_SUM = 32.0
+SUM_GREATEST_BYTES = """
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+from proxia_segmentation_ros.inference.quantised_graph import name_layer, quantise_graph
+
+image = ops.parameter([1, 32, 4, 4], np.float32)
+kernel = ops.constant(np.ones((32, 32, 1, 1), np.float32))
+node = ops.convolution(image, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+name_layer(node, "conv")
+graph = ov.Model([node], [image], "greatest")
+assert quantise_graph(graph, {"conv": (0.0, 1.0)}) == ["conv"]
+hint = {"INFERENCE_PRECISION_HINT": "f32"}
+print(ov.Core().compile_model(graph, "CPU", hint)(np.ones((1, 32, 4, 4), np.float32))[0].min())
+"""
 MakeFile = Callable[[dict[str, Range]], Path]
 
 
@@ -103,6 +123,32 @@ def test_layers_with_a_range_round_input_and_weights_alone(ranges: dict[str, Ran
             assert "FakeQuantize" not in kinds
 
 
+@pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0)])
+def test_quantised_layers_run_in_bytes(scales: tuple[float, ...]) -> None:
+    graph = make_graph(scales)
+    quantise_graph(graph, {layer: (-3.0, 3.0) for layer, _ in list_layers(graph)})
+    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    kinds = [
+        node.get_rt_info()["runtimePrecision"].astype(str)
+        for node in compiled.get_runtime_model().get_ops()
+        if node.get_rt_info()["layerType"].astype(str) == "Convolution"
+    ]
+    assert kinds
+    assert set(kinds) <= {"i8", "u8"}
+
+
+@pytest.mark.parametrize("instructions", ["AVX2", "AVX512_CORE", ""])
+def test_no_sum_is_cut_off_on_a_cpu_without_vnni(instructions: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SUM_GREATEST_BYTES],
+        env=os.environ | {"ONEDNN_MAX_CPU_ISA": instructions},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(ran.stdout) == pytest.approx(GREATEST_SUM, rel=1e-3)
+
+
 def test_labels_in_int8_are_nearly_those_in_float(
     ranges: dict[str, Range], make_file: MakeFile, tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -141,6 +187,18 @@ def test_a_range_of_an_unknown_layer_is_refused(
     path = make_file(ranges | {"backbone.conv9": (0.0, 1.0)})
     with pytest.raises(BackendError, match=r"no layer 'backbone.conv9'"):
         Segmenter.from_weights(path, backend="openvino", precision="int8", cache_dir=tmp_path)
+
+
+def test_a_head_of_few_rows_stays_float(ranges: dict[str, Range], make_file: MakeFile) -> None:
+    assert "ocr.conv3x3_ocr.0.part2" in ranges
+    few_hw = (18, 64)
+    source = WeightFile(make_file(ranges))
+    graph = convert_network(source.load(), source.card, (1.0,), few_hw, 1, ranges)
+    layers = dict(list_layers(graph))
+    assert "ocr.conv3x3_ocr.0.part2" not in layers
+    for layer, is_rounded in (("ocr.conv3x3_ocr.0.direct", False), ("ocr.cls_head", True)):
+        kind = layers[layer].input_value(0).get_node().get_type_name()
+        assert (kind == "FakeQuantize") is is_rounded
 
 
 def test_torch_runs_no_int8(ranges: dict[str, Range], make_file: MakeFile) -> None:
