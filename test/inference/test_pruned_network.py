@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_network import draw_image, make_card, make_network
 
-from proxia_segmentation_ros.inference.backend_choice import make_backend
+from proxia_segmentation_ros.inference.backend_choice import open_backend
 from proxia_segmentation_ros.inference.network_source import LoadedNetwork
 from proxia_segmentation_ros.inference.pruned_network import Effort, PrunedNetwork
 from proxia_segmentation_ros.inference.scale_passes import ScaleMaps, ScalePasses
@@ -30,7 +30,7 @@ def passes(
     request: pytest.FixtureRequest, model: torch.nn.Module, shared_cache: Path
 ) -> ScalePasses:
     source = LoadedNetwork(model, CARD)
-    backend = make_backend(source, request.param, "f32", SCALES, 0, shared_cache)
+    backend = open_backend(source, request.param, "f32", SCALES, 0, shared_cache, None)
     return backend.make_passes(HW)
 
 
@@ -242,7 +242,7 @@ def test_sizes_that_strides_do_not_divide_run_too(
     model: torch.nn.Module, size_hw: tuple[int, int], shared_cache: Path
 ) -> None:
     source = LoadedNetwork(model, CARD)
-    backend = make_backend(source, "torch", "f32", SCALES, 0, None)
+    backend = open_backend(source, "torch", "f32", SCALES, 0, None, None)
     network = PrunedNetwork(backend.make_passes(size_hw), SCALES, size_hw, cell_px=32)
     for budget in (0.1, 0.3, 1.0):
         seen = network.see(draw_image(*size_hw), Effort(threshold=0.0, budget=budget))
@@ -253,7 +253,7 @@ def test_warm_up_makes_every_graph_that_frames_may_need(
     model: torch.nn.Module, shared_cache: Path
 ) -> None:
     source = LoadedNetwork(model, CARD)
-    passes = make_backend(source, "openvino", "f32", SCALES, 0, shared_cache).make_passes(HW)
+    passes = open_backend(source, "openvino", "f32", SCALES, 0, shared_cache, None).make_passes(HW)
     network = PrunedNetwork(passes, SCALES, HW, cell_px=48)
     network.warm_up(1.0)
     made = set(passes._requests)
