@@ -45,7 +45,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "backend",
         default_value="",
-        description="auto, openvino or torch; empty leaves it to params_file",
+        description="auto, openvino, tensorrt or torch; empty leaves it to params_file",
     ),
     DeclareLaunchArgument(
         "rviz", default_value="false", description="true also opens RViz with the results"

@@ -10,7 +10,13 @@ from typing import Any
 
 from typing_extensions import Self
 
-from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.errors import (
+    BackendError,
+    ConfigError,
+    InputError,
+    ProxiaError,
+    WeightsError,
+)
 
 
 class AnsweringProcess:
@@ -38,6 +44,7 @@ class AnsweringProcess:
 
         Raises:
             BackendError: the process has ended.
+            ProxiaError: what the process told by `answer_error`.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
@@ -48,6 +55,7 @@ class AnsweringProcess:
             for line in stdout:
                 if line.startswith("{"):
                     answer: dict[str, Any] = json.loads(line)
+                    _raise_told(answer)
                     return answer
         except BrokenPipeError:
             pass  # it has ended, as is told below
@@ -77,6 +85,18 @@ class AnsweringProcess:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def answer_error(error: ProxiaError) -> None:
+    """Answer with an error that the asking end raises again."""
+    answer({"error": str(error), "kind": type(error).__name__})
+
+
+def _raise_told(answer: Mapping[str, Any]) -> None:
+    kinds = (ConfigError, InputError, WeightsError, BackendError)
+    for kind in kinds:
+        if answer.get("kind") == kind.__name__:
+            raise kind(answer["error"])
 
 
 def read_questions() -> Iterator[dict[str, Any]]:

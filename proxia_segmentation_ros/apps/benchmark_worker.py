@@ -14,6 +14,7 @@ import numpy as np
 from proxia_segmentation_ros.apps.answering_process import (
     AnsweringProcess,
     answer,
+    answer_error,
     read_questions,
 )
 from proxia_segmentation_ros.apps.benchmark_images import load_images
@@ -22,6 +23,12 @@ from proxia_segmentation_ros.apps.benchmark_stretch import FrameNotes, Stretch, 
 from proxia_segmentation_ros.apps.benchmark_trace import Trace
 from proxia_segmentation_ros.apps.process_load import LoadWatch
 from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.errors import (
+    BackendError,
+    ConfigError,
+    InputError,
+    WeightsError,
+)
 
 MODULE = "proxia_segmentation_ros.apps.benchmark_worker"
 WARM_UP = Stretch(seconds=0.5)
@@ -119,7 +126,11 @@ def main() -> None:
     size_hw = tuple(first["images"].pop("size_hw"))
     images = BenchmarkImages(size_hw=size_hw, **first["images"]).load()
     with ExitStack() as stack:
-        run, described = open_side(Side(**first["side"]), images, stack)
+        try:
+            run, described = open_side(Side(**first["side"]), images, stack)
+        except (BackendError, ConfigError, InputError, WeightsError) as error:
+            answer_error(error)
+            return
         answer(described)
         for question in questions:
             answer(run(Stretch(**question)).to_json())

@@ -48,13 +48,15 @@ def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisa
     """Write a copy of the weights that can run in int8 and return what the trial found.
 
     Raises:
-        InputError: there are no images, or one can't be read.
+        InputError: there are no images or masks, or one can't be read.
         WeightsError: int8 loses more than the gate allows, or the weights can't be read or
             written.
         BackendError: OpenVINO is missing or can't run the network.
     """
     source = WeightFile(settings.weights)
     check_copy(source.path, settings.out)
+    # Masks that are missing are told before the work.
+    settings.truth.open(source.card.to_label_set())
     pictures = _choose_pictures(settings)
     progress.begin("finding ranges", len(pictures))
     ranges = find_ranges(source, _read(pictures, progress))

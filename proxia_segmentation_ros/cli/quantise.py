@@ -36,7 +36,9 @@ def quantise(
         found = quantise_weights(settings, progress)
     print(f"{out}: {weights} with the ranges of {len(found.ranges)} layers")
     print(f"ranges of {found.images} images of {images}")
-    print(f"mIoU {found.miou:.4f}, {found.lost_points:+.2f} points lost, {gate:g} allowed")
+    change = "lost" if found.lost_points >= 0 else "gained"
+    points = abs(found.lost_points)
+    print(f"mIoU {found.miou:.4f}, {points:.2f} points {change}, a loss of {gate:g} allowed")
     print(f"pixels labelled as in {found.compared_with}: {100 * found.agreement:.2f} %")
     print(f"{found.speedup:.2f} times the speed of {found.compared_with} on {found.cpu}")
     if not found.is_worthwhile:

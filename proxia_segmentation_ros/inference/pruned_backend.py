@@ -48,6 +48,7 @@ class PrunedBackend:
         self._pruning = pruning
         self._networks: dict[SizeHW, PrunedNetwork] = {}
         self._budgets: dict[SizeHW, LatencyBudget] = {}
+        self._missed_budgets: set[SizeHW] = set()
         self._warm_plans: set[FramePlan] = set()
 
     @property
@@ -147,6 +148,14 @@ class PrunedBackend:
         latency.report(work, elapsed_ms)
         if latency.level != level_before:
             logger.info("latency budget: level %d after %d", latency.level, level_before)
+        if latency.is_too_small and network.network_hw not in self._missed_budgets:
+            self._missed_budgets.add(network.network_hw)
+            logger.warning(
+                "latency_budget_ms is %g; expected more than the smallest scale takes alone, "
+                "%.0f ms just now; raise it or leave out scales",
+                latency.budget_ms,
+                elapsed_ms,
+            )
 
     def _find_budget(self, network: PrunedNetwork) -> LatencyBudget:
         key = network.network_hw

@@ -18,9 +18,9 @@ class Pruning:
     """How much of the larger scales may be left out.
 
     A tile whose mean demand, 0..1, is below `tile_threshold` at scale 1.0, four times that at 2.0,
-    is not run. `tile_budget` bounds the
-    work for all larger scales, as a share of running them whole. Tiles of a video that did not
-    change are reused for `tile_max_age` frames. `latency_budget_ms` 0 is none.
+    is not run. `tile_budget` bounds the work for all larger scales, as a share of running them
+    whole. Tiles of a video that did not change are reused for `tile_max_age` frames.
+    `latency_budget_ms` 0 is none.
     """
 
     tile_threshold: float = TILE_THRESHOLD
@@ -50,9 +50,11 @@ class Pruning:
             ("tile_max_age", self.tile_max_age, 1000),
             ("latency_budget_ms", self.latency_budget_ms, 10_000),
         ):
-            if not 0 <= value <= most:
+            kinds: tuple[type, ...] = (int,) if name == "tile_max_age" else (int, float)
+            if not isinstance(value, kinds) or not 0 <= value <= most:
+                kind = "whole number" if name == "tile_max_age" else "number"
                 raise ConfigError.from_parts(
-                    f"{name} is {value}", f"a number from 0 to {most}", "set it to such"
+                    f"{name} is {value!r}", f"a {kind} from 0 to {most}", "set it to such"
                 )
 
 

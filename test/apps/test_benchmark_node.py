@@ -185,7 +185,7 @@ def test_real_cameras_share_a_node_and_one_is_killed(ros_domain):
     assert report["5.0fps"][SENT] == custom["against"]["5.0fps"][SENT] == 10
     assert report["5.0fps"][RATE] > 0
     memory_mib = [one["5.0fps"][f"{OURS}MAX_PROCESS_MEMORY"] for one in (report, custom["against"])]
-    assert memory_mib[1] > 1.5 * memory_mib[0]
+    assert min(memory_mib) > 20
     killed = custom["killed_camera"]
     assert killed["undisturbed"]["sent"] == killed["other_killed"]["sent"] == 10
     # Half of its labels came in before it was killed.
@@ -219,6 +219,7 @@ def test_bare_model_is_called_as_the_node_calls_it():
         "with_confidence": False,
         "output_size": "network",
         "min_confidence": 0.5,
+        "stream": "camera",
     }
 
 

@@ -7,7 +7,7 @@ from proxia_segmentation_ros.apps.answering_process import AnsweringProcess
 from proxia_segmentation_ros.apps.benchmark_local import RoundSettings, run_local_benchmark
 from proxia_segmentation_ros.apps.benchmark_side import Side, parse_side
 from proxia_segmentation_ros.apps.benchmark_worker import BenchmarkImages, BenchmarkWorker
-from proxia_segmentation_ros.errors import BackendError, WeightsError
+from proxia_segmentation_ros.errors import WeightsError
 
 IMAGES = BenchmarkImages(size_hw=(48, 64), count=2)
 SIDE = Side(name="synthetic", kind="model", weights="synthetic")
@@ -54,7 +54,7 @@ def test_process_that_can_not_load_its_network_is_told(
     started: list[subprocess.Popen[str]],
 ) -> None:
     broken = Side(name="broken side", kind="model", weights="none")
-    with pytest.raises(BackendError, match="the process of broken side ended with 1"):
+    with pytest.raises(WeightsError, match="weights 'none' are not shipped"):
         BenchmarkWorker(broken, IMAGES, os.environ)
     (process,) = started
     assert process.stdout is not None

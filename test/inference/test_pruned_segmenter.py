@@ -123,6 +123,20 @@ def test_a_tight_latency_budget_leaves_larger_scales_out(
     assert all(one.scales == (0.5,) and one.tiles_run == 1 for one in found)
 
 
+def test_a_latency_budget_that_can_not_be_kept_is_told_once(
+    model: torch.nn.Module, options: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    segmenter = Segmenter(
+        model, CARD, tile_threshold=0.0, latency_budget_ms=0.01, tile_max_age=0, **options
+    )
+    with caplog.at_level("WARNING"):
+        for _ in range(6):
+            segmenter.segment(draw_image(120, 160))
+    told = [one.getMessage() for one in caplog.records if "latency_budget_ms" in one.getMessage()]
+    assert len(told) == 1
+    assert "latency_budget_ms is 0.01; expected more than the smallest scale" in told[0]
+
+
 def test_a_wide_latency_budget_runs_everything_in_the_end(
     model: torch.nn.Module, options: dict
 ) -> None:
