@@ -12,7 +12,7 @@ from proxia_segmentation_ros.apps.image_files import list_inputs, read_picture
 from proxia_segmentation_ros.apps.progress import Progress
 from proxia_segmentation_ros.apps.score import score
 from proxia_segmentation_ros.apps.score_settings import ScoreData, ScoreSettings
-from proxia_segmentation_ros.errors import InputError, WeightsError
+from proxia_segmentation_ros.errors import ConfigError, InputError, WeightsError
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.inference.network_source import WeightFile
 from proxia_segmentation_ros.inference.precision import (
@@ -48,21 +48,23 @@ def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisa
     """Write a copy of the weights that can run in int8 and return what the trial found.
 
     Raises:
+        ConfigError: count or gate is out of its range.
         InputError: there are no images or masks, or one can't be read.
         WeightsError: int8 loses more than the gate allows, or the weights can't be read or
             written.
         BackendError: OpenVINO is missing or can't run the network.
     """
+    _check_numbers(settings)
     source = WeightFile(settings.weights)
     check_copy(source.path, settings.out)
     # Masks that are missing are told before the work.
     settings.truth.open(source.card.to_label_set())
-    pictures = _choose_pictures(settings)
+    pictures = _choose_pictures(settings.images, settings.count)
     progress.begin("finding ranges", len(pictures))
     ranges = find_ranges(source, _read(pictures, progress))
     with tempfile.TemporaryDirectory(prefix="proxia_quantise_") as folder:
         trial = Path(folder) / "int8.safetensors"
-        quantisation = _try(settings, ranges, trial, progress)
+        quantisation = _try(settings, ranges, len(pictures), trial, progress)
     if quantisation.lost_points > settings.gate_points:
         raise WeightsError.from_parts(
             f"int8 loses {quantisation.lost_points:.2f} points of mIoU "
@@ -74,20 +76,30 @@ def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisa
     return quantisation
 
 
+def _check_numbers(settings: QuantiseSettings) -> None:
+    if settings.count < 1:
+        raise ConfigError.from_parts(f"count is {settings.count}", "1 or more", "take 100")
+    if not 0 <= settings.gate_points <= POINTS:
+        raise ConfigError.from_parts(
+            f"gate is {settings.gate_points}", f"0 to {POINTS:g} points of mIoU", "take 0.5"
+        )
+
+
 def _undo(quantisation: Quantisation) -> float:
     return quantisation.miou + quantisation.lost_points / POINTS
 
 
-def _choose_pictures(settings: QuantiseSettings) -> list[Path]:
-    pictures = [one.path for one in list_inputs(settings.images) if not one.refusal]
+def _choose_pictures(folder: Path, count: int) -> list[Path]:
+    """Return pictures from the first to the last, evenly spaced."""
+    pictures = [one.path for one in list_inputs(folder) if not one.refusal]
     if not pictures:
         raise InputError.from_parts(
-            f"folder {str(settings.images)!r} holds no images",
+            f"folder {str(folder)!r} holds no images",
             "pictures like those that the camera will send",
             "choose the folder of the training images",
         )
-    step = max(1, len(pictures) // settings.count)
-    return pictures[::step][: settings.count]
+    places = np.linspace(0, len(pictures) - 1, min(count, len(pictures)))
+    return [pictures[place] for place in places.round().astype(int)]
 
 
 def _read(pictures: Sequence[Path], progress: Progress) -> Iterator[np.ndarray]:
@@ -97,14 +109,18 @@ def _read(pictures: Sequence[Path], progress: Progress) -> Iterator[np.ndarray]:
 
 
 def _try(
-    settings: QuantiseSettings, ranges: dict[str, Range], trial: Path, progress: Progress
+    settings: QuantiseSettings,
+    ranges: dict[str, Range],
+    images: int,
+    trial: Path,
+    progress: Progress,
 ) -> Quantisation:
     """Score float and int8 and compare their labels and times."""
     float_name = choose_precision("auto", "openvino", read_cpu_flags())
     float_miou = _score(settings, settings.weights, float_name, progress)
     unknown = Quantisation(
         ranges=ranges,
-        images=settings.count,
+        images=images,
         miou=0.0,
         lost_points=0.0,
         gate_points=settings.gate_points,
@@ -118,7 +134,6 @@ def _try(
     agreement, speedup = _compare(settings, trial, float_name, progress)
     return unknown.model_copy(
         update={
-            "images": len(_choose_pictures(settings)),
             "miou": miou,
             "lost_points": POINTS * (float_miou - miou),
             "agreement": agreement,
@@ -144,7 +159,7 @@ def _compare(
     settings: QuantiseSettings, trial: Path, float_name: str, progress: Progress
 ) -> tuple[float, float]:
     """Return the share of equal labels and how many times faster int8 is, image by image."""
-    pictures = _choose_pictures(settings)[:TIMED_IMAGES]
+    pictures = _choose_pictures(Path(settings.truth.images), TIMED_IMAGES)
     with tempfile.TemporaryDirectory(prefix="proxia_quantise_") as cache:
         floating, integer = (
             Segmenter.from_weights(

@@ -23,6 +23,7 @@ def quantise(
     from proxia_segmentation_ros.apps.quantise import QuantiseSettings, quantise_weights
     from proxia_segmentation_ros.apps.score_settings import ScoreData
     from proxia_segmentation_ros.cli.progress import show_progress
+    from proxia_segmentation_ros.inference.precision import choose_precision, read_cpu_flags
 
     settings = QuantiseSettings(
         weights=weights,
@@ -41,5 +42,5 @@ def quantise(
     print(f"mIoU {found.miou:.4f}, {points:.2f} points {change}, a loss of {gate:g} allowed")
     print(f"pixels labelled as in {found.compared_with}: {100 * found.agreement:.2f} %")
     print(f"{found.speedup:.2f} times the speed of {found.compared_with} on {found.cpu}")
-    if not found.is_worthwhile:
-        print("too little faster for precision auto; take it with --precision int8")
+    if choose_precision("auto", "openvino", read_cpu_flags(), found) != "int8":
+        print("precision auto does not take it on this CPU; --precision int8 does")

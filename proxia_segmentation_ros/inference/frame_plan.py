@@ -67,6 +67,8 @@ class Backend(Protocol):
     def device_name(self) -> str:
         """Name of the processor."""
 
+    # Whether it leaves scales and tiles out.
+    is_pruned: bool
     # Images that can go through the network together, ascending, 1 among them.
     batch_sizes: tuple[int, ...]
 

@@ -293,9 +293,12 @@ def _slice(
     source: Tensor,
     axis: int = 0,
     start: int | None = None,
-    *_: Any,
+    end: int | None = None,  # noqa: ARG001 - the output's shape tells
+    step: int = 1,
 ) -> Node:
     size, first = output.shape[axis], start or 0
+    if step != 1 or first < 0:
+        raise UnknownOperation("a slice with steps or from the end")
     if output.shape == source.shape:
         return recorder.find_node(source)
     bounds = (np.array([one], np.int64) for one in (first, first + size, 1, axis))

@@ -49,6 +49,7 @@ class OpenVinoBackend:
     """Compiles a network once for each size and batch, a small label graph for each output."""
 
     name = "openvino"
+    is_pruned: bool = False
     batch_sizes: tuple[int, ...] = (1, 2, 4)
 
     def __init__(
@@ -187,7 +188,14 @@ class OpenVinoBackend:
         least = np.full(1, min_confidence, np.float32)
         if plan.with_confidence:
             request.set_input_tensor(1, ov.Tensor(least, shared_memory=True))
-        request.infer()
+        try:
+            request.infer()
+        except RuntimeError as error:
+            raise BackendError.from_parts(
+                f"OpenVINO failed on the labels of {plan} ({error})",
+                "a graph that runs",
+                "set inference.backend to torch, or report it",
+            ) from error
         labels_HW = _view_output(request, 0).astype(self._label_set.label_dtype)
         confidence_HW = _view_output(request, 1).copy() if plan.with_confidence else None
         return LabelledImage(labels_HW, confidence_HW, scales=self._scales)

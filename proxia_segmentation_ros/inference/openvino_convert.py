@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import openvino as ov
 import torch
@@ -42,14 +42,23 @@ def convert_network(
     example_NHWC = torch.zeros((batch, *network_hw, 3), dtype=torch.uint8)
     description = f"{card.architecture} at {network_hw[1]}x{network_hw[0]}"
     graph, modules = convert_module(module, (example_NHWC,), description, ranges or {})
-    missed = sorted(layer for layer in ranges or {} if find_module(layer) not in modules)
+    check_ranges(ranges or {}, modules, card.architecture)
+    return graph
+
+
+def check_ranges(ranges: Mapping[str, Range], modules: Set[str], description: str) -> None:
+    """Refuse a range of a layer that is not in one of these modules.
+
+    Raises:
+        BackendError: there is one; it would stay float without a word.
+    """
+    missed = sorted(layer for layer in ranges if find_module(layer) not in modules)
     if missed:
         raise BackendError.from_parts(
-            f"{card.architecture} has no layer {missed[0]!r} to compute in int8",
+            f"{description} has no layer {missed[0]!r} to compute in int8",
             "ranges of the layers that this version knows",
             "run `proxia quantise` on the weights again, or set inference.precision to f32",
         )
-    return graph
 
 
 def convert_module(

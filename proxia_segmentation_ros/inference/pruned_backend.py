@@ -1,6 +1,7 @@
 """A backend whose multi-scale network runs pruned, around one that can run single passes."""
 
 import logging
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
@@ -37,6 +38,7 @@ class SplitBackend(Backend, Protocol):
 class PrunedBackend:
     """Takes one image at a time; each network size has its own passes and cameras' memories."""
 
+    is_pruned: bool = True
     batch_sizes: tuple[int, ...] = (1,)
 
     def __init__(
@@ -46,7 +48,7 @@ class PrunedBackend:
         self._scales = tuple(scales)
         self._classes = classes
         self._pruning = pruning
-        self._networks: dict[SizeHW, PrunedNetwork] = {}
+        self._networks: OrderedDict[SizeHW, PrunedNetwork] = OrderedDict()
         self._budgets: dict[SizeHW, LatencyBudget] = {}
         self._missed_budgets: set[SizeHW] = set()
         self._warm_plans: set[FramePlan] = set()
@@ -80,9 +82,10 @@ class PrunedBackend:
             network.warm_up(self._pruning.tile_budget)
             self._networks[network_hw] = network
             if len(self._networks) > KEPT_NETWORKS:
-                dropped = next(iter(self._networks))
-                del self._networks[dropped]
+                dropped, _ = self._networks.popitem(last=False)
                 self._budgets.pop(dropped, None)
+                self._warm_plans = {one for one in self._warm_plans if one.network_hw != dropped}
+        self._networks.move_to_end(network_hw)
         return network
 
     def prepare(self, plans: tuple[FramePlan, ...]) -> Runner:

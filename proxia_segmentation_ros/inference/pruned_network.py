@@ -152,18 +152,27 @@ class PrunedNetwork:
                 break
             ran.append(scale)
         if stream:
-            memory.gate.report(self._find_shares(scales, frame.weights))
+            memory.gate.report(self._find_shares(ran, frame.weights))
         if frame.is_complete and tuple(ran) == self.scales:
             logits = self.passes.fuse_wholes(frame.maps)
         else:
             logits = frame.logits_1Khw
         return Seen(logits, frame.tiles_run, self.tiles_total, tuple(ran), frame.work)
 
-    def _find_shares(self, scales: Sequence[float], weights: Sequence[float]) -> dict[float, float]:
-        """Return the share of the smallest scale, and those of others with all that is larger."""
-        shares = dict(zip(scales[1:], weights, strict=False))
-        if scales[0] == self.scales[0]:
-            shares[scales[0]] = 1 - weights[0]
+    def _find_shares(self, ran: Sequence[float], weights: Sequence[float]) -> dict[float, float]:
+        """Return the share of the smallest scale, and those of others with all that is larger.
+
+        A larger scale's is what the largest one below it that ran has left, also where it did
+        not run itself: so a scale that was dropped can come back.
+        """
+        left = list(zip(ran, weights, strict=False))
+        shares = {}
+        for scale in self.scales[1:]:
+            below = [weight for one, weight in left if one < scale]
+            if below:
+                shares[scale] = below[-1]
+        if ran[0] == self.scales[0]:
+            shares[ran[0]] = 1 - weights[0]
         return shares
 
     def _choose_scales(self, memory: StreamMemory, effort: Effort) -> tuple[float, ...]:
@@ -217,8 +226,10 @@ class PrunedNetwork:
         image_HWC = np.zeros((*self.network_hw, 3), np.uint8)
         left = budget * self.larger_work + ROUNDING
         # The second smallest begins where the smallest was dropped.
-        if len(self.scales) > 2:
-            self.passes.start_fusing(self._see_whole(image_HWC, self.scales[1]))
+        if self.scales[0] ** 2 + left >= self.scales[1] ** 2:
+            second = self._see_whole(image_HWC, self.scales[1])
+            if len(self.scales) > 2:
+                self.passes.start_fusing(second)
         maps = {self.scales[0]: self._see_whole(image_HWC, self.scales[0])}
         context_1CK1 = maps[self.scales[0]].context_1CK1
         fused = self.passes.start_fusing(maps[self.scales[0]])

@@ -29,7 +29,12 @@ LEAST_RANGE = 1e-6
 
 def name_layer(convolution: Node, layer: str) -> None:
     """Remember which module a convolution comes from."""
-    convolution.get_rt_info()[LAYER_KEY] = layer.removeprefix(NETWORK_PREFIX)
+    convolution.get_rt_info()[LAYER_KEY] = name_module(layer)
+
+
+def name_module(path: str) -> str:
+    """Return the name of a module in the network, of its path in a graph's module."""
+    return path.removeprefix(NETWORK_PREFIX)
 
 
 def find_module(layer: str) -> str:

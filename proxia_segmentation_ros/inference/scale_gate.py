@@ -1,6 +1,7 @@
 """Whether a whole scale is worth its time, from the share it had in recent results."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 # A scale with less of the result than DROP is left out, and comes back above KEEP.
 DROP_BELOW = 0.02
@@ -13,7 +14,8 @@ RECHECK_FRAMES = 30
 class ScaleGate:
     """Shares of the scales of one camera; one scale at least always stays.
 
-    The share of a larger scale is known without running it, from the attention of those below.
+    The share of a larger scale, with all that is larger still, is known without running it, from
+    the attention of those below; it is left out together with these.
     That of the smallest is not: once dropped, it runs every RECHECK_FRAMES to be seen again.
     """
 
@@ -25,12 +27,12 @@ class ScaleGate:
 
     def choose(self) -> tuple[float, ...]:
         """Return the scales to run in the next frame, ascending."""
+        smallest, *larger = self._scales
+        kept = tuple(takewhile(lambda scale: not self._is_dropped[scale], larger))
         is_recheck = self._frames_without_smallest >= RECHECK_FRAMES
-        return tuple(
-            scale
-            for scale in self._scales
-            if not self._is_dropped[scale] or (scale == self._scales[0] and is_recheck)
-        )
+        if is_recheck or not kept or not self._is_dropped[smallest]:
+            return (smallest, *kept)
+        return kept
 
     def report(self, shares: dict[float, float]) -> None:
         """Take the shares of one frame, of the scales of which they are known."""

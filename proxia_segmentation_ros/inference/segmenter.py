@@ -38,6 +38,7 @@ from proxia_segmentation_ros.inference.network_source import (
 )
 from proxia_segmentation_ros.inference.preprocess import check_image
 from proxia_segmentation_ros.inference.tile_choice import (
+    PLAIN,
     TILE_BUDGET,
     TILE_MAX_AGE,
     TILE_THRESHOLD,
@@ -170,6 +171,8 @@ class Segmenter:
         self._backend = open_backend(
             source, backend, precision, self.scales, threads, cache_dir, wanted_hw, self.pruning
         )
+        if not self._backend.is_pruned:
+            self.pruning = PLAIN
         logger.info(
             "backend %s, precision %s, on %s", self.backend, self.precision, self.device_name
         )
@@ -181,13 +184,18 @@ class Segmenter:
 
     @property
     def precision(self) -> str:
-        """Arithmetic that the network really runs in: `f32`, `bf16` or `f16`."""
+        """Arithmetic that the network really runs in: `f32`, `bf16`, `f16` or `int8`."""
         return self._require_backend().precision
 
     @property
     def device_name(self) -> str:
         """Name of the processor."""
         return self._require_backend().device_name
+
+    @property
+    def largest_batch(self) -> int:
+        """Images that may share a pass, since `warm_up`."""
+        return self._batch_sizes[-1]
 
     @property
     def threads(self) -> int:

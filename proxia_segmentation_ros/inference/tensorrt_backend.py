@@ -42,6 +42,7 @@ class TensorRtBackend:
     """
 
     name = "tensorrt"
+    is_pruned: bool = False
     batch_sizes: tuple[int, ...] = (1, 2, 4)
 
     def __init__(

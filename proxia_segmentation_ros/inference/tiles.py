@@ -1,6 +1,6 @@
 """Tiles of an image at one scale: a grid of cells, each seen through a window with a halo.
 
-All windows of a grid have one size, a multiple of the network's stride, so that one compiled
+All windows of a grid have one size, a multiple of 4, so that one compiled
 network serves them all; at the image's edges they are moved inwards, where the halo is of real
 pixels too. Shape legend: H, W rows and columns of an image in pixels; h, w those of a map at
 1/4 resolution; T tiles; C colour channels.

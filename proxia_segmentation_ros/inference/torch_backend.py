@@ -26,6 +26,7 @@ class TorchBackend:
     """Runs any plan at once; nothing is compiled, so nothing is cached."""
 
     name = "torch"
+    is_pruned: bool = False
     batch_sizes: tuple[int, ...] = (1, 2, 4)
 
     def __init__(

@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     # Importing the segmenter imports torch.
     from proxia_segmentation_ros.inference.segmenter import Segmentation
 
-# More would share no pass: it is the largest batch that a backend compiles.
-LARGEST_BATCH = 4
-
 
 class FrameLabeller:
     """Label frames with the settings in force; called by the worker alone."""
@@ -23,8 +20,8 @@ class FrameLabeller:
 
     @property
     def most_together(self) -> int:
-        """Frames worth a single call: without a common network size there is no common pass."""
-        return 1 if self._settings.value.inference.size == "input" else LARGEST_BATCH
+        """Frames worth a single call: more would wait for each other and share nothing."""
+        return self._segmenter.largest_batch
 
     def label(self, frames: Sequence[CameraFrame]) -> "list[Segmentation]":
         """Run the network; images may differ in size."""

@@ -35,6 +35,9 @@ class FrameSegmenter(Protocol):
     @property
     def threads(self) -> int: ...
 
+    @property
+    def largest_batch(self) -> int: ...
+
     def segment(
         self,
         image_HWC: np.ndarray,

@@ -54,6 +54,11 @@ class SwappableSegmenter:
         return self._current.threads
 
     @property
+    def largest_batch(self) -> int:
+        """Images that may share one of its passes."""
+        return self._current.largest_batch
+
+    @property
     def sizes_hw(self) -> tuple[SizeHW, ...]:
         """Sizes of the images seen so far."""
         return tuple(self._sizes_hw)

@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from proxia_segmentation_ros.apps import quantise as app
 from proxia_segmentation_ros.apps.quantise import QuantiseSettings, quantise_weights
 from proxia_segmentation_ros.apps.score_settings import ScoreData
 from proxia_segmentation_ros.data.synthetic import StreetScene
-from proxia_segmentation_ros.errors import InputError, WeightsError
+from proxia_segmentation_ros.errors import ConfigError, InputError, WeightsError
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.model.card import find_weights
 from proxia_segmentation_ros.model.quantisation import read_quantisation
@@ -70,14 +71,34 @@ def test_weights_beyond_the_gate_are_refused_and_nothing_is_written(
 
 
 def test_a_folder_without_images_is_refused(settings: QuantiseSettings) -> None:
-    for path in settings.images.glob("*.png"):
-        path.unlink()
-    (settings.images / "notes.txt").write_text("no picture")
+    nothing = settings.images.parent / "texts"
+    nothing.mkdir()
+    (nothing / "notes.txt").write_text("no picture")
     with pytest.raises(InputError, match="holds no images"):
-        quantise_weights(settings, Silence())
+        quantise_weights(replace(settings, images=nothing), Silence())
 
 
 def test_shipped_weights_are_not_overwritten(settings: QuantiseSettings) -> None:
 
     with pytest.raises(WeightsError, match="lies among those that the package ships"):
         quantise_weights(replace(settings, out=find_weights("default")), Silence())
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted"), [(2, [0, 6]), (4, [0, 2, 4, 6]), (9, [0, 1, 2, 3, 4, 5, 6])]
+)
+def test_ranges_come_from_images_of_all_the_folder(
+    tmp_path: Path, count: int, wanted: list[int]
+) -> None:
+    for index in range(7):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((16, 16, 3), index, np.uint8))
+    chosen = app._choose_pictures(tmp_path, count)
+    assert [int(path.stem) for path in chosen] == wanted
+
+
+@pytest.mark.parametrize("gate", [float("nan"), float("inf"), -1.0])
+def test_a_gate_that_lets_everything_through_is_refused(
+    settings: QuantiseSettings, gate: float
+) -> None:
+    with pytest.raises(ConfigError, match="gate is"):
+        quantise_weights(replace(settings, gate_points=gate), Silence())

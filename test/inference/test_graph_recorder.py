@@ -101,3 +101,13 @@ def test_exported_graph_computes_the_same() -> None:
     np.testing.assert_array_equal(
         run(graph, image_NHWC), np.sort(image_NHWC.transpose(0, 3, 1, 2), axis=1)
     )
+
+
+class EverySecond(nn.Module):
+    def forward(self, image: Tensor) -> Tensor:
+        return image[:, ::2]
+
+
+def test_a_slice_with_steps_is_left_to_the_export() -> None:
+    with pytest.raises(UnknownOperation, match="steps"):
+        record_graph(EverySecond(), torch.zeros(1, 4, 8, 8))

@@ -1,5 +1,6 @@
 """Larger scales only where they are asked for, with both backends and a small random network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -262,3 +263,28 @@ def test_warm_up_makes_every_graph_that_frames_may_need(
             network.see(draw_image(*HW), Effort(threshold, float(budget)), "a")
             network.see(draw_image(*HW, seed=3), Effort(threshold, float(budget)))
     assert set(passes._requests) == made
+
+
+def test_a_larger_scale_that_was_left_out_comes_back(
+    network: PrunedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = {"weight": 0.0}
+    start = network.passes.start_fusing
+
+    def start_fusing(maps: ScaleMaps) -> object:
+        fused = start(maps)
+        weight, demand = (
+            np.full_like(one, left["weight"]) for one in (fused.weight_11hw, fused.demand_11hw)
+        )
+        return replace(fused, weight_11hw=weight, demand_11hw=demand)
+
+    monkeypatch.setattr(network.passes, "start_fusing", start_fusing)
+    image_HWC, effort = draw_image(*HW), Effort(threshold=0.04, budget=1.0)
+    for _ in range(80):
+        seen = network.see(image_HWC, effort, "front")
+    assert seen.scales == (0.5,)
+    assert network._choose_scales(network._find_memory("front"), effort) == (0.5,)
+    left["weight"] = 0.6
+    for _ in range(10):
+        seen = network.see(image_HWC, effort, "front")
+    assert 1.0 in seen.scales

@@ -45,7 +45,7 @@ class FakeSegmenter:
     batches: list[int] = field(default_factory=list)
     streams: list[list[str]] = field(default_factory=list)
     warmed: list[tuple[int, int]] = field(default_factory=list)
-    largest_batch: int = 0
+    largest_batch: int = 1
     is_closed: bool = False
     backend: str = "fake"
     precision: str = "f32"
