@@ -208,10 +208,14 @@ def test_qos_override_reaches_the_subscription_and_the_publisher(robot, start_no
             "qos_overrides./proxia/labels.publisher.depth": 7,
         }
     )
-    robot.wait_for(lambda: robot.node.count_subscribers("/image"), "a listener")
-    (listener,) = robot.node.get_subscriptions_info_by_topic("/image")
+    node = robot.node
+    (listener,) = robot.wait_for(
+        lambda: node.get_subscriptions_info_by_topic("/image"), "the listener"
+    )
+    (speaker,) = robot.wait_for(
+        lambda: node.get_publishers_info_by_topic("/proxia/labels"), "the speaker"
+    )
     assert listener.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-    (speaker,) = robot.node.get_publishers_info_by_topic("/proxia/labels")
     assert speaker.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
