@@ -14,6 +14,7 @@ from proxia_segmentation_ros.inference.graph_recorder import UnknownOperation, r
 from proxia_segmentation_ros.inference.quantised_graph import (
     find_module,
     list_layers,
+    name_module,
     quantise_graph,
 )
 from proxia_segmentation_ros.inference.torch_graph import NetworkGraph
@@ -41,12 +42,10 @@ def convert_network(
     module = NetworkGraph(model, card, scales).eval()
     example_NHWC = torch.zeros((batch, *network_hw, 3), dtype=torch.uint8)
     description = f"{card.architecture} at {network_hw[1]}x{network_hw[0]}"
-    graph, modules = convert_module(module, (example_NHWC,), description, ranges or {})
-    check_ranges(ranges or {}, modules, card.architecture)
-    return graph
+    return convert_module(module, (example_NHWC,), description, ranges or {})
 
 
-def check_ranges(ranges: Mapping[str, Range], modules: Set[str], description: str) -> None:
+def _check_ranges(ranges: Mapping[str, Range], modules: Set[str], description: str) -> None:
     """Refuse a range of a layer that is not in one of these modules.
 
     Raises:
@@ -66,23 +65,27 @@ def convert_module(
     examples: tuple[torch.Tensor, ...],
     description: str,
     ranges: Mapping[str, Range],
-) -> tuple[ov.Model, set[str]]:
-    """Return the graph of a module in eval mode, and the modules whose convolutions it holds.
+) -> ov.Model:
+    """Return the graph of a module in eval mode.
 
     `description` names the module in errors. Layers that have a range are computed in int8;
-    ranges of layers that it lacks are left alone.
+    those that the module has but does not run, as attention at one scale, are left alone.
 
     Raises:
-        BackendError: torch or OpenVINO can't convert it.
+        BackendError: torch or OpenVINO can't convert it, or it has no such layer.
     """
+    _check_ranges(ranges, {name_module(path) for path, _ in module.named_modules()}, description)
     try:
         graph = record_graph(module, *examples)
     except UnknownOperation as unknown:
         logger.info("no translation for %s; exporting with torch.export, which is slow", unknown)
+        # Exported layers have no names by which they would find their ranges.
+        _check_ranges(ranges, set(), description)
     else:
-        return graph, _quantise(graph, ranges)
+        _quantise(graph, ranges)
+        return graph
     try:
-        return export_graph(module, *examples), set()
+        return export_graph(module, *examples)
     except RuntimeError as error:
         raise BackendError.from_parts(
             f"{description} can't be converted ({error})",
@@ -91,13 +94,12 @@ def convert_module(
         ) from error
 
 
-def _quantise(graph: ov.Model, ranges: Mapping[str, Range]) -> set[str]:
+def _quantise(graph: ov.Model, ranges: Mapping[str, Range]) -> None:
     there = {layer for layer, _ in list_layers(graph)}
     # Maps of a few rows are joined otherwise than the ranges were found: such a head stays float.
     regrouped = {find_module(layer) for layer in set(ranges) - there}
     fitting = {layer: ends for layer, ends in ranges.items() if find_module(layer) not in regrouped}
     quantise_graph(graph, fitting)
-    return {find_module(layer) for layer in there}
 
 
 def export_graph(module: nn.Module, *examples: torch.Tensor) -> ov.Model:

@@ -169,16 +169,10 @@ def _convert(
 ) -> ov.Model:
     import torch
 
-    from proxia_segmentation_ros.inference.openvino_convert import check_ranges, convert_module
-    from proxia_segmentation_ros.inference.quantised_graph import name_module
+    from proxia_segmentation_ros.inference.openvino_convert import convert_module
 
     examples: tuple[Tensor, ...] = tuple(
         torch.zeros(one.shape, dtype=torch.uint8 if one.dtype == np.uint8 else torch.float32)
         for one in arrays
     )
-    name = type(module).__name__
-    graph, modules = convert_module(module.eval(), examples, name, ranges)
-    # A part runs some of the network's layers; one that was exported knows none by name.
-    known = {name_module(layer) for layer, _ in module.named_modules()} if modules else modules
-    check_ranges(ranges, known, name)
-    return graph
+    return convert_module(module.eval(), examples, type(module).__name__, ranges)

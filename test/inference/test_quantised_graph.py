@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import pytest
+import torch
 from tiny_network import draw_image, make_card, make_network
 
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.inference.network_source import WeightFile
-from proxia_segmentation_ros.inference.openvino_convert import convert_network
+from proxia_segmentation_ros.inference.openvino_convert import convert_module, convert_network
+from proxia_segmentation_ros.inference.pass_graphs import WholePassGraph
 from proxia_segmentation_ros.inference.quantised_graph import (
     add_range_outputs,
     list_layers,
@@ -210,3 +212,22 @@ def test_ranges_are_those_of_the_file(ranges: dict[str, Range], make_file: MakeF
     quantisation = read_quantisation(make_file(ranges))
     assert quantisation is not None
     assert quantisation.ranges == ranges
+
+
+def test_one_scale_of_several_needs_no_attention_in_int8() -> None:
+    card = make_card(architecture="hrnet_w18_small_v1_ocr_mscale", scales=(0.5, 1.0))
+    network = make_network(card)
+    ranges = {layer: (-3.0, 3.0) for layer, _ in list_layers(make_graph((0.5, 1.0)))}
+    assert any(layer.startswith("scale_attn") for layer in ranges)
+    graph = convert_network(network, card, (1.0,), SIZE_HW, 1, ranges)
+    kinds = {node.input_value(0).get_node().get_type_name() for _, node in list_layers(graph)}
+    assert kinds == {"FakeQuantize"}
+
+
+def test_parts_of_a_pruned_network_refuse_a_range_of_an_unknown_layer() -> None:
+    card = make_card(architecture="hrnet_w18_small_v1_ocr_mscale", scales=(0.5, 1.0))
+    part = WholePassGraph(make_network(card), card, 1.0, with_attention=True).eval()
+    example = torch.zeros((1, *SIZE_HW, 3), dtype=torch.uint8)
+    ranges = {"backbone.conv9": (0.0, 1.0)}
+    with pytest.raises(BackendError, match=r"no layer 'backbone.conv9'"):
+        convert_module(part, (example,), "a part", ranges)
