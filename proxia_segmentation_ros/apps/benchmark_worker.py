@@ -121,16 +121,19 @@ def _open_eager(side: Side, images: Sequence[np.ndarray]) -> tuple[RunStretch, d
 
 def main() -> None:
     """Answer the questions on stdin until it closes."""
+    try:
+        _answer_all()
+    except (BackendError, ConfigError, InputError, WeightsError) as error:
+        answer_error(error)
+
+
+def _answer_all() -> None:
     questions = read_questions()
     first = next(questions)
     size_hw = tuple(first["images"].pop("size_hw"))
     images = BenchmarkImages(size_hw=size_hw, **first["images"]).load()
     with ExitStack() as stack:
-        try:
-            run, described = open_side(Side(**first["side"]), images, stack)
-        except (BackendError, ConfigError, InputError, WeightsError) as error:
-            answer_error(error)
-            return
+        run, described = open_side(Side(**first["side"]), images, stack)
         answer(described)
         for question in questions:
             answer(run(Stretch(**question)).to_json())

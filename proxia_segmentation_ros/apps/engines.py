@@ -27,6 +27,8 @@ class EngineRow:
     entry: CacheEntry
     weights: str
     problems: tuple[str, ...]
+    # The backend itself is missing: another environment, which shares the cache, may have it.
+    is_elsewhere: bool = False
 
     @property
     def what(self) -> str:
@@ -69,6 +71,7 @@ def list_engines(folders: Sequence[Path] | None = None) -> list[EngineRow]:
                 entry=entry,
                 weights=names.get(digest, digest[:12]),
                 problems=tuple(entry.explain_unfit(environments)),
+                is_elsewhere=isinstance(environments.get(entry.backend), str),
             )
         )
     return rows
@@ -76,7 +79,10 @@ def list_engines(folders: Sequence[Path] | None = None) -> list[EngineRow]:
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """What to delete besides what this machine can't use: entries this old, or all."""
+    """What to delete besides what became of no use: entries this old, or all.
+
+    Entries of a backend that is missing here are kept: their environment may be another.
+    """
 
     older_than_days: float | None = None
     everything: bool = False
@@ -124,7 +130,7 @@ def prune_engines(
 
 
 def _find_reason(row: EngineRow, wanted: Pruning) -> str | None:
-    if row.problems:
+    if row.problems and not row.is_elsewhere:
         return f"can't be used here: {'; '.join(row.problems)}"
     days = row.entry.age_s / DAY_S
     if wanted.older_than_days is not None and days > wanted.older_than_days:

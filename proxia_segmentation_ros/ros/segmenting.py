@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from proxia_segmentation_ros.config import NodeSettings, SizeHW, parse_size
+from proxia_segmentation_ros.config import InferenceSettings, NodeSettings, SizeHW, parse_size
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.labels import LabelSet
 
@@ -125,7 +125,7 @@ def find_missing_engines(settings: NodeSettings) -> EngineOrder | None:
     from proxia_segmentation_ros.inference.network_source import WeightFile
 
     wanted = settings.inference
-    if choose_backend(wanted.backend) != "tensorrt" or wanted.size == "input":
+    if choose_backend(wanted.backend) != "tensorrt" or _is_refused(wanted):
         return None
     source = WeightFile(settings.model.weights)
     scales = choose_scales(wanted.scales, source.card)
@@ -153,6 +153,11 @@ def find_missing_engines(settings: NodeSettings) -> EngineOrder | None:
     module = "proxia_segmentation_ros.inference.engine_build"
     command = (sys.executable, "-m", module, order.to_json())
     return EngineOrder(first, command, _change(settings, backend="tensorrt"))
+
+
+def _is_refused(wanted: InferenceSettings) -> bool:
+    """Tell whether loading will refuse TensorRT, which has one size and runs all scales at once."""
+    return wanted.size == "input" or wanted.latency_budget_ms > 0
 
 
 def _change(settings: NodeSettings, **changes: str) -> NodeSettings:

@@ -1,7 +1,7 @@
 """A segmenter that can be changed for a better one between two frames."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,11 +20,20 @@ LEAST_AGREEMENT = 0.9
 KEPT_SIZES = 8
 
 
+class _Facts(NamedTuple):
+    """What other threads ask, who may come while the model before is closed."""
+
+    backend: str
+    precision: str
+    threads: int
+
+
 class SwappableSegmenter:
     """Hands every call on; the thread that owns the model alone labels and swaps."""
 
     def __init__(self, first: FrameSegmenter) -> None:
         self._current = first
+        self._facts = _read_facts(first)
         self._newest_HWC: np.ndarray | None = None
         self._sizes_hw: list[SizeHW] = []
 
@@ -41,17 +50,17 @@ class SwappableSegmenter:
     @property
     def backend(self) -> str:
         """Name of the backend that serves now."""
-        return self._current.backend
+        return self._facts.backend
 
     @property
     def precision(self) -> str:
         """Its arithmetic."""
-        return self._current.precision
+        return self._facts.precision
 
     @property
     def threads(self) -> int:
         """Its CPU threads."""
-        return self._current.threads
+        return self._facts.threads
 
     @property
     def largest_batch(self) -> int:
@@ -120,6 +129,7 @@ class SwappableSegmenter:
                 "report it; `proxia engines prune --all` has the engine built anew",
             )
         before, self._current = self._current, better
+        self._facts = _read_facts(better)
         before.close()
 
     def _compare(self, better: FrameSegmenter) -> float:
@@ -135,6 +145,10 @@ class SwappableSegmenter:
         height, width = image_HWC.shape[:2]
         if (height, width) not in self._sizes_hw and len(self._sizes_hw) < KEPT_SIZES:
             self._sizes_hw.append((height, width))
+
+
+def _read_facts(segmenter: FrameSegmenter) -> _Facts:
+    return _Facts(segmenter.backend, segmenter.precision, segmenter.threads)
 
 
 def _draw_ramps(size_hw: SizeHW) -> np.ndarray:

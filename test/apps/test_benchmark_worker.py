@@ -7,7 +7,7 @@ from proxia_segmentation_ros.apps.answering_process import AnsweringProcess
 from proxia_segmentation_ros.apps.benchmark_local import RoundSettings, run_local_benchmark
 from proxia_segmentation_ros.apps.benchmark_side import Side, parse_side
 from proxia_segmentation_ros.apps.benchmark_worker import BenchmarkImages, BenchmarkWorker
-from proxia_segmentation_ros.errors import WeightsError
+from proxia_segmentation_ros.errors import InputError, WeightsError
 
 IMAGES = BenchmarkImages(size_hw=(48, 64), count=2)
 SIDE = Side(name="synthetic", kind="model", weights="synthetic")
@@ -87,3 +87,9 @@ def test_missing_weights_are_told_before_anything_starts(
     with pytest.raises(WeightsError):
         run_local_benchmark("model", side, None, RoundSettings(), Silent())
     assert started == []
+
+
+def test_images_that_are_missing_are_told_in_a_sentence() -> None:
+    nowhere = BenchmarkImages(source="/nowhere", size_hw=(48, 64), count=2)
+    with pytest.raises(InputError, match="/nowhere"):
+        BenchmarkWorker(SIDE, nowhere, os.environ)

@@ -1,5 +1,6 @@
 """`proxia engines` from the command line, in a cache of its own."""
 
+import importlib.util
 import json
 import re
 import sys
@@ -13,12 +14,12 @@ from proxia_segmentation_ros.inference.compiled_cache import CompiledCache
 
 OLD = {
     "format": 1,
-    "backend": "tensorrt",
+    "backend": "openvino",
     "part": "labels",
     "output_hw": [480, 640],
     "weights": "f" * 64,
     "precision": "f16",
-    "tensorrt": "9.0",
+    "openvino": "2020.1",
 }
 
 
@@ -61,6 +62,20 @@ def test_build_list_and_prune_belong_together(
     assert out == "0 deleted, 0.0 MiB\n"
     _, out, _ = call(monkeypatch, capsys, "prune", "--all")
     assert out.splitlines()[-1].startswith("3 deleted, ")
+    assert list(cache.iterdir()) == []
+
+
+def test_engines_of_a_backend_that_is_missing_here_are_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    if importlib.util.find_spec("torch_tensorrt") is not None:
+        pytest.skip("torch-tensorrt is installed here")
+    CompiledCache(cache).store(OLD | {"backend": "tensorrt"}, b"engine")
+    _, out, _ = call(monkeypatch, capsys, "list", "--json")
+    assert not json.loads(out)[0]["usable"]
+    _, out, _ = call(monkeypatch, capsys, "prune")
+    assert out.startswith("0 deleted")
+    call(monkeypatch, capsys, "prune", "--all")
     assert list(cache.iterdir()) == []
 
 

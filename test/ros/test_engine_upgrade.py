@@ -381,3 +381,10 @@ def test_engines_in_the_cache_serve_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     backend = pretend_gpu(monkeypatch, {1})
     assert find_missing_engines(NodeSettings.from_flat({})) is None
     assert backend.asked == [((288, 384), 1)]
+
+
+def test_no_engine_is_ordered_for_a_latency_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpu(monkeypatch, set())
+    flat = {"model.weights": "attention", "inference.latency_budget_ms": 80.0}
+    assert find_missing_engines(NodeSettings.from_flat(flat)) is None
+    assert find_missing_engines(NodeSettings.from_flat({"model.weights": "attention"})) is not None
