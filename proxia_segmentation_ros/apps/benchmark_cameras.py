@@ -30,7 +30,7 @@ from proxia_segmentation_ros.apps.benchmark_trace import (
 from proxia_segmentation_ros.apps.node_process import NODE_MODULE, NodeProcess
 from proxia_segmentation_ros.apps.process_load import LoadWatch
 from proxia_segmentation_ros.apps.progress import Progress
-from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.errors import BackendError, ProxiaError
 from proxia_segmentation_ros.model.card import read_card
 
 CAMERAS = ("left", "right")
@@ -163,9 +163,19 @@ class CamerasBench:
         return figures
 
     def _wait_for_half(self, stretch: Stretch) -> None:
-        """Wait until half of the left camera's labels are in."""
-        name = _name_stream(TOGETHER, CAMERAS[0])
-        self._listener.wait_for_count(name, stretch.frames_due // 2, stretch.seconds)
+        """Wait until half of the left camera's labels are in.
+
+        Raises:
+            ProxiaError: they aren't while it publishes: it would be killed after its end.
+        """
+        name, half = _name_stream(TOGETHER, CAMERAS[0]), stretch.frames_due // 2
+        if not self._listener.wait_for_count(name, half, stretch.seconds):
+            raise ProxiaError.from_parts(
+                f"a camera at {stretch.rate_hz:g} Hz got fewer than {half} labels in "
+                f"{stretch.seconds:g} s",
+                "half of its frames labelled by then, so that it dies in mid-run",
+                "lower --kill",
+            )
 
     def _collect(self, how: str, camera: str, sent_s: Mapping[int, float]) -> Trace:
         name = _name_stream(how, camera)

@@ -4,10 +4,12 @@ import os
 import sys
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from proxia_segmentation_ros.apps.benchmark_cameras import (
+    CamerasBench,
     CamerasBenchmarkSettings,
     run_cameras_benchmark,
 )
@@ -23,6 +25,7 @@ from proxia_segmentation_ros.apps.benchmark_nodes import (
     name_labels_topic,
 )
 from proxia_segmentation_ros.apps.benchmark_soak import SoakSettings, soak_node
+from proxia_segmentation_ros.apps.benchmark_stretch import Stretch
 from proxia_segmentation_ros.apps.benchmark_trace import BASIC, OURS
 from proxia_segmentation_ros.apps.benchmark_worker import BenchmarkImages
 from proxia_segmentation_ros.errors import ConfigError, ProxiaError, WeightsError
@@ -241,3 +244,10 @@ def test_mistakes_are_told_before_anything_starts(parameters, error, monkeypatch
 def test_labels_of_several_cameras_lie_below_their_names():
     assert name_labels_topic("eye", "left", 1) == "/eye/labels"
     assert name_labels_topic("eye", "left", 2) == "/eye/left/labels"
+
+
+def test_camera_that_would_be_killed_after_its_end_is_told():
+    bench = CamerasBench.__new__(CamerasBench)
+    bench._listener = SimpleNamespace(wait_for_count=lambda _name, _count, _timeout_s: False)
+    with pytest.raises(ProxiaError, match=r"60 Hz got fewer than 90 labels in 3 s.*lower --kill"):
+        bench._wait_for_half(Stretch(rate_hz=60.0, seconds=3.0))
