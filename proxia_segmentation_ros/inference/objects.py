@@ -171,10 +171,7 @@ class _Regions:
         runs = _Runs.split(ids_HW)
         sums = None
         if confidence_HW is not None:
-            # A sum up to every pixel; what a run adds is the difference of two of them.
-            up_to = np.cumsum(confidence_HW.reshape(-1), dtype=np.int64)
-            of_runs = up_to[runs.starts + runs.lengths - 1] - up_to[runs.starts]
-            sums = runs.add_up(of_runs + confidence_HW.reshape(-1)[runs.starts])
+            sums = runs.add_up(runs.sum_pixels(confidence_HW))
         counts = runs.add_up(runs.lengths)
         middles_yx = runs.rows, runs.columns + (runs.lengths - 1) / 2
         with np.errstate(invalid="ignore"):
@@ -226,6 +223,18 @@ class _Runs:
         firsts = np.flatnonzero(np.diff(of_runs, prepend=of_runs.dtype.type(0)))
         rows, columns = np.divmod(starts[order], width)
         return cls(starts[order], rows, columns, lengths[order], firsts)
+
+    def sum_pixels(self, values_HW: np.ndarray) -> np.ndarray:
+        """Return the sum of uint8 values over each run, by differences of an integral image."""
+        # float64 holds such sums exactly; int32 overflows in large images.
+        integral = cv2.integral(values_HW, sdepth=cv2.CV_64F)
+        stride = integral.shape[1]
+        above_left = self.rows * stride + self.columns
+        above_right = above_left + self.lengths
+        flat = integral.reshape(-1)
+        above = flat[above_right] - flat[above_left]
+        sums: np.ndarray = flat[above_right + stride] - flat[above_left + stride] - above
+        return sums
 
     def add_up(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over each region's runs, by its id."""
