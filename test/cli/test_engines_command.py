@@ -47,7 +47,7 @@ def test_build_list_and_prune_belong_together(
     code, out, _ = call(monkeypatch, capsys, "build", *arguments, "--batch", "2")
     assert code == 0
     assert "compiled anew" in out
-    assert re.search(r"^openvino, \w+, on .*: [\d.]+ s$", out, re.MULTILINE)
+    assert re.search(r"^openvino, \w+, on .*, up to 2 together: [\d.]+ s$", out, re.MULTILINE)
     _, out, _ = call(monkeypatch, capsys, "list")
     assert out.splitlines()[0].split()[:4] == ["backend", "what", "weights", "precision"]
     shapes = {re.split(r" {2,}", line)[4] for line in out.splitlines()[1:]}
