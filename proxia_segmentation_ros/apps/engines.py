@@ -1,13 +1,16 @@
 """Compiled networks on disk: list them, delete what is of no use."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from proxia_segmentation_ros.apps.weights import list_weights
+from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.inference.engine_cache import (
+    UNKNOWN,
     CacheEntry,
     describe_environments,
     find_folders,
@@ -17,6 +20,7 @@ from proxia_segmentation_ros.inference.engine_cache import (
 )
 
 DAY_S = 86400.0
+MIB = 1 << 20
 ALL_ASKED = "all were asked for"
 
 
@@ -32,13 +36,15 @@ class EngineRow:
 
     @property
     def what(self) -> str:
-        """`network` or `labels`."""
-        return str(self.entry.made_of.get("part", "network"))
+        """`network`, `labels` or, without a sidecar, `unknown`."""
+        return str(self.entry.made_of.get("part", "network" if self.entry.made_of else UNKNOWN))
 
     @property
     def shapes(self) -> str:
         """Batch and size of a network, the output's size of a label rule."""
         made_of = self.entry.made_of
+        if not made_of:
+            return UNKNOWN
         height, width = made_of.get("network_hw") or made_of.get("output_hw") or (0, 0)
         return f"{made_of.get('batch', 1)} x {width}x{height}"
 
@@ -69,7 +75,7 @@ def list_engines(folders: Sequence[Path] | None = None) -> list[EngineRow]:
         rows.append(
             EngineRow(
                 entry=entry,
-                weights=names.get(digest, digest[:12]),
+                weights=names.get(digest, digest[:12]) or UNKNOWN,
                 problems=tuple(entry.explain_unfit(environments)),
                 is_elsewhere=isinstance(environments.get(entry.backend), str),
             )
@@ -106,27 +112,41 @@ def prune_engines(
     """Delete entries, each told as it goes; files that are not ours stay whatever is asked.
 
     Raises:
-        OSError: a file can't be removed.
+        InputError: a file can't be removed; those told before it are gone.
     """
-    folders = find_folders() if folders is None else folders
-    gone = []
+    gone: list[Pruned] = []
+    for one, remove in _list_unwanted(wanted, find_folders() if folders is None else folders):
+        if not wanted.is_rehearsal:
+            try:
+                remove()
+            except OSError as error:
+                freed_mib = sum(before.size_bytes for before in gone) / MIB
+                raise InputError.from_parts(
+                    f"{error.filename or one.path} can't be deleted ({error.strerror or error}), "
+                    f"after {len(gone)} were, {freed_mib:.1f} MiB",
+                    "a cache folder that you may write",
+                    "prune as the user it belongs to, or set PROXIA_CACHE_DIR to your own",
+                ) from error
+        gone.append(one)
+        tell(one)
+    return gone
+
+
+def _list_unwanted(
+    wanted: Pruning, folders: Sequence[Path]
+) -> Iterator[tuple[Pruned, Callable[[], None]]]:
+    """Yield what is to go, and what removes it."""
     for row in list_engines(folders):
         reason = _find_reason(row, wanted)
         if reason is not None:
-            if not wanted.is_rehearsal:
-                row.entry.remove()
-            gone.append(Pruned(row.entry.blob_path, reason, row.entry.size_bytes))
-            tell(gone[-1])
+            entry = row.entry
+            yield Pruned(entry.blob_path, reason, entry.size_bytes), entry.remove
     files = [(path, "was left by a writer that died") for path in list_leftovers(folders)]
     if wanted.everything:
         files += [(path, ALL_ASKED) for path in list_measurements(folders)]
     for path, reason in files:
-        size_bytes = path.stat().st_size
-        if not wanted.is_rehearsal:
-            path.unlink(missing_ok=True)
-        gone.append(Pruned(path, reason, size_bytes))
-        tell(gone[-1])
-    return gone
+        size_bytes = path.stat().st_size if path.exists() else 0
+        yield Pruned(path, reason, size_bytes), partial(path.unlink, missing_ok=True)
 
 
 def _find_reason(row: EngineRow, wanted: Pruning) -> str | None:

@@ -4,6 +4,7 @@ Torch is loaded only where images are labelled exactly.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
@@ -122,8 +123,8 @@ class LabellingSettings(BaseModel):
                 "leave both at auto",
             )
 
-    def open_fast(self) -> "Segmenter":
-        """Load what robots run; errors are its own."""
+    def open_fast(self, cache_dir: Path | None = None) -> "Segmenter":
+        """Load what robots run; errors are its own. No `cache_dir` is the user's."""
         from proxia_segmentation_ros.inference import Segmenter
 
         return Segmenter.from_weights(
@@ -132,6 +133,7 @@ class LabellingSettings(BaseModel):
             precision=self.precision,
             size=self.size,
             scales=self.scales,
+            cache_dir=cache_dir,
             tile_threshold=self.tile_threshold,
             tile_budget=self.tile_budget,
         )

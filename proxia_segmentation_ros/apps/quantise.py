@@ -63,8 +63,7 @@ def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisa
     progress.begin("finding ranges", len(pictures))
     ranges = find_ranges(source, _read(pictures, progress))
     with tempfile.TemporaryDirectory(prefix="proxia_quantise_") as folder:
-        trial = Path(folder) / "int8.safetensors"
-        quantisation = _try(settings, ranges, len(pictures), trial, progress)
+        quantisation = _try(settings, ranges, len(pictures), Path(folder), progress)
     if quantisation.lost_points > settings.gate_points:
         raise WeightsError.from_parts(
             f"int8 loses {quantisation.lost_points:.2f} points of mIoU "
@@ -112,12 +111,13 @@ def _try(
     settings: QuantiseSettings,
     ranges: dict[str, Range],
     images: int,
-    trial: Path,
+    folder: Path,
     progress: Progress,
 ) -> Quantisation:
-    """Score float and int8 and compare their labels and times."""
+    """Score float and int8 and compare their labels and times; all files go to `folder`."""
+    trial = folder / "int8.safetensors"
     float_name = choose_precision("auto", "openvino", read_cpu_flags())
-    float_miou = _score(settings, settings.weights, float_name, progress)
+    float_miou = _score(settings, settings.weights, float_name, folder, progress)
     unknown = Quantisation(
         ranges=ranges,
         images=images,
@@ -130,7 +130,7 @@ def _try(
         cpu=describe_cpu(),
     )
     copy_with_quantisation(settings.weights, trial, unknown)
-    miou = _score(settings, str(trial), "int8", progress)
+    miou = _score(settings, str(trial), "int8", folder, progress)
     agreement, speedup = _compare(settings, trial, float_name, progress)
     return unknown.model_copy(
         update={
@@ -142,11 +142,13 @@ def _try(
     )
 
 
-def _score(settings: QuantiseSettings, weights: str, precision: str, progress: Progress) -> float:
+def _score(
+    settings: QuantiseSettings, weights: str, precision: str, cache_dir: Path, progress: Progress
+) -> float:
     run = ScoreSettings(
         weights=weights, backend="openvino", precision=precision, data=settings.truth
     )
-    report = score(run, progress).report
+    report = score(run, progress, cache_dir).report
     miou = report.mean_iou
     if not np.isfinite(miou):
         raise InputError.from_parts(
@@ -160,25 +162,24 @@ def _compare(
 ) -> tuple[float, float]:
     """Return the share of equal labels and how many times faster int8 is, image by image."""
     pictures = _choose_pictures(Path(settings.truth.images), TIMED_IMAGES)
-    with tempfile.TemporaryDirectory(prefix="proxia_quantise_") as cache:
-        floating, integer = (
-            Segmenter.from_weights(
-                weights, backend="openvino", precision=precision, cache_dir=cache
-            )
-            for weights, precision in ((settings.weights, float_name), (trial, "int8"))
+    floating, integer = (
+        Segmenter.from_weights(
+            weights, backend="openvino", precision=precision, cache_dir=trial.parent
         )
-        progress.begin("comparing", len(pictures))
-        equal, ratios = [], []
-        for image_HWC in _read(pictures, progress):
-            # The first call for a size compiles.
-            for one in (floating, integer):
-                one.segment(image_HWC)
-            float_HW, float_s = _time(floating, image_HWC)
-            integer_HW, integer_s = _time(integer, image_HWC)
-            equal.append(float(np.mean(float_HW == integer_HW)))
-            ratios.append(float_s / integer_s)
+        for weights, precision in ((settings.weights, float_name), (trial, "int8"))
+    )
+    progress.begin("comparing", len(pictures))
+    equal, ratios = [], []
+    for image_HWC in _read(pictures, progress):
+        # The first call for a size compiles.
         for one in (floating, integer):
-            one.close()
+            one.segment(image_HWC)
+        float_HW, float_s = _time(floating, image_HWC)
+        integer_HW, integer_s = _time(integer, image_HWC)
+        equal.append(float(np.mean(float_HW == integer_HW)))
+        ratios.append(float_s / integer_s)
+    for one in (floating, integer):
+        one.close()
     return float(np.mean(equal)), float(np.median(ratios))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from proxia_segmentation_ros.apps.process_team import join_team
@@ -120,10 +121,11 @@ class Score:
         return f"tiles of larger scales: threshold {threshold:g}, budget {budget:g}"
 
 
-def score(settings: ScoreSettings, progress: Progress) -> Score:
+def score(settings: ScoreSettings, progress: Progress, cache_dir: Path | None = None) -> Score:
     """Label every image and compare it with its mask.
 
     Of several processes that torchrun started, each labels its part; every one returns the same.
+    Compiled networks go to `cache_dir`, else to the user's.
 
     Raises:
         InputError: a folder or mask is missing, or the classes are not the weights'.
@@ -133,7 +135,7 @@ def score(settings: ScoreSettings, progress: Progress) -> Score:
     pairs = settings.data.open(read_card(settings.weights).to_label_set())
     observers = make_observers(settings, pairs.label_set)
     with join_team() as team:
-        segmenter = _open_segmenter(settings, observers)
+        segmenter = _open_segmenter(settings, observers, cache_dir)
         indices = team.choose_share(len(pairs))
         progress.begin("labelling", len(indices))
         try:
@@ -159,14 +161,14 @@ def score(settings: ScoreSettings, progress: Progress) -> Score:
 
 
 def _open_segmenter(
-    settings: ScoreSettings, observers: Sequence[Observer]
+    settings: ScoreSettings, observers: Sequence[Observer], cache_dir: Path | None
 ) -> "Segmenter | ExactSegmenter":
     """Return what robots run, or the exact one where the settings or an observer need it."""
     reasons = settings.list_exact_reasons()
     if any(observer.needs_logits for observer in observers):
         reasons.append("logits")
     settings.check_exact(reasons)
-    return settings.open_exact() if reasons else settings.open_fast()
+    return settings.open_exact() if reasons else settings.open_fast(cache_dir)
 
 
 def _resize(images: Iterable[TrueImage], long_side: int) -> Iterator[TrueImage]:

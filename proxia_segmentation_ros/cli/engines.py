@@ -73,7 +73,8 @@ def build(
         image_sizes_hw=tuple(read_size(text) for text in image_size or ()),
     )
     built = build_engines(order, print)
-    print(f"{built.backend}, {built.precision}, on {built.device_name}: {built.elapsed_s:.1f} s")
+    facts = f"{built.backend}, {built.precision}, on {built.device_name}"
+    print(f"{facts}, up to {built.batch} together: {built.elapsed_s:.1f} s")
 
 
 @app.command("prune")

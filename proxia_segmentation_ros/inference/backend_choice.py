@@ -99,11 +99,13 @@ def open_backend(
     cache_dir: str | Path | None,
     network_hw: SizeHW | None,
     pruning: Pruning = PLAIN,
+    may_build: bool = True,
 ) -> Backend:
     """Return the backend that was asked for, or the best one that is there, its network loaded.
 
     `auto` goes on to the next best, loudly, where a GPU can't take the network. None as
     `network_hw` leaves the network for later. `pruning` is for networks of several scales.
+    Without `may_build`, what takes minutes to build must be in the cache.
 
     Raises:
         BackendError: it is missing, or can't do the precision or the network.
@@ -117,17 +119,16 @@ def open_backend(
                 "card or WxH",
                 "set inference.size to one of them",
             )
-        backend = _make_backend(source, name, precision, scales, threads, cache_dir)
+        backend = _make_backend(source, name, precision, scales, threads, cache_dir, may_build)
         backend = make_pruned_backend(backend, scales, pruning, classes)
         if network_hw is not None:
             backend.load_network(network_hw)
     except BackendError as error:
         if requested != "auto" or name != "tensorrt":
             raise
-        name = choose_cpu_backend()
+        name, precision = choose_cpu_backend(), choose_cpu_precision(precision)
         logger.warning("the GPU stays unused: %s. Going on with %s", error, name)
-        precision = "auto" if precision == "f16" else precision
-        backend = _make_backend(source, name, precision, scales, threads, cache_dir)
+        backend = _make_backend(source, name, precision, scales, threads, cache_dir, may_build)
         backend = make_pruned_backend(backend, scales, pruning, classes)
         if network_hw is not None:
             backend.load_network(network_hw)
@@ -170,6 +171,11 @@ def choose_cpu_backend() -> str:
     return "openvino" if importlib.util.find_spec("openvino") is not None else "torch"
 
 
+def choose_cpu_precision(precision: str) -> str:
+    """Return what stands for a precision where a backend that needs no GPU takes over."""
+    return "auto" if precision == "f16" else precision
+
+
 def explain_gpu_absence() -> str | None:
     """Return why TensorRT can't run here; None where it can. Imports torch only if it might."""
     if importlib.util.find_spec("torch_tensorrt") is None:
@@ -184,6 +190,7 @@ def make_tensorrt_backend(
     precision: str,
     scales: tuple[float, ...],
     cache_dir: str | Path | None,
+    may_build: bool = True,
 ) -> "TensorRtBackend":
     """Return the `tensorrt` backend; its cache is `cache_dir`, else the user's.
 
@@ -198,6 +205,7 @@ def make_tensorrt_backend(
         precision=choose_precision(precision, "tensorrt", frozenset()),
         scales=scales,
         cache=CompiledCache(folder),
+        may_build=may_build,
     )
 
 
@@ -208,9 +216,10 @@ def _make_backend(
     scales: tuple[float, ...],
     threads: int,
     cache_dir: str | Path | None,
+    may_build: bool,
 ) -> Backend:
     if name == "tensorrt":
-        return make_tensorrt_backend(source, precision, scales, cache_dir)
+        return make_tensorrt_backend(source, precision, scales, cache_dir, may_build)
     precision = choose_precision(precision, name, read_cpu_flags(), source.quantisation)
     if name == "torch":
         from proxia_segmentation_ros.inference.torch_backend import TorchBackend

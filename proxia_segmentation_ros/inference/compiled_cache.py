@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.model.whole_file import write_whole_file
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,23 @@ class CompiledCache:
                     self.folder,
                     error.strerror or error,
                 )
+
+    def check_writable(self) -> None:
+        """Try to write.
+
+        Raises:
+            BackendError: the folder can't be made or written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise BackendError.from_parts(
+                f"cache folder {self.folder} can't be written ({error.strerror or error})",
+                "a place for engines that take minutes to build",
+                "set PROXIA_CACHE_DIR to a writable folder",
+            ) from error
 
     def drop(self, key: CacheKey) -> None:
         """Forget an entry that its backend could not load."""

@@ -2,8 +2,8 @@
 
 `python -m proxia_segmentation_ros.inference.engine_build ORDER` takes a `BuildOrder` as JSON and
 writes a JSON object a line: `{"step": TEXT}` as it goes, at last `{"done": ...}` or
-`{"error": SENTENCE}`. The result is in the cache. It ends when its standard input does: whoever
-started it died or has no more use for it.
+`{"error": SENTENCE}`. What it is done with is in the cache. It ends when its standard input does:
+whoever started it died or has no more use for it.
 """
 
 import dataclasses
@@ -17,9 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.errors import ProxiaError
+from proxia_segmentation_ros.config import SizeHW, parse_size
+from proxia_segmentation_ros.errors import BackendError, ProxiaError
+from proxia_segmentation_ros.inference import backend_choice
+from proxia_segmentation_ros.inference.compiled_cache import CompiledCache, find_cache_folder
+from proxia_segmentation_ros.inference.network_source import WeightFile
 from proxia_segmentation_ros.inference.segmenter import Segmenter
+from proxia_segmentation_ros.inference.warm_up import warm_up_within_means
 
 # Whoever serves meanwhile goes first.
 NICENESS = 10
@@ -58,12 +62,31 @@ class BuildOrder:
 
 @dataclass(frozen=True)
 class Built:
-    """What came of an order."""
+    """What came of an order; `batch` images may go through the network together."""
 
     backend: str
     precision: str
     device_name: str
+    batch: int
     elapsed_s: float
+
+
+def find_missing_batches(order: BuildOrder) -> list[int]:
+    """Return for how many images together the cache holds no engine of TensorRT.
+
+    Raises:
+        BackendError: TensorRT can't run here, or not in this precision.
+        WeightsError: the weights are missing or broken.
+    """
+    source = WeightFile(order.weights)
+    scales = backend_choice.choose_scales(order.scales, source.card)
+    backend = backend_choice.make_tensorrt_backend(source, order.precision, scales, None)
+    network_hw = parse_size(order.size) or source.card.size_hw
+    return [
+        batch
+        for batch in backend.batch_sizes
+        if batch <= order.batch and not backend.has_engine(network_hw, batch)
+    ]
 
 
 def build_engines(order: BuildOrder, tell: Callable[[str], None]) -> Built:
@@ -71,8 +94,11 @@ def build_engines(order: BuildOrder, tell: Callable[[str], None]) -> Built:
 
     Raises:
         ProxiaError: as `Segmenter.from_weights`.
+        BackendError: what takes minutes could not be kept.
     """
     started_s = time.monotonic()
+    if backend_choice.choose_backend(order.backend) == "tensorrt":
+        CompiledCache(find_cache_folder("tensorrt")).check_writable()
     room = logging.getLogger("proxia_segmentation_ros.inference")
     teller = _Teller(tell)
     before = room.level
@@ -87,14 +113,28 @@ def build_engines(order: BuildOrder, tell: Callable[[str], None]) -> Built:
             scales=order.scales,
             threads=order.threads,
         )
+        batch = order.batch
         for size_hw in order.image_sizes_hw or (segmenter.card.size_hw,):
-            segmenter.warm_up(size_hw, order.batch)
-        built = segmenter.backend, segmenter.precision, segmenter.device_name
+            batch = warm_up_within_means(segmenter, size_hw, batch)
+        built = segmenter.backend, segmenter.precision, segmenter.device_name, batch
         segmenter.close()
+        if built[0] == "tensorrt":
+            _refuse_lost(find_missing_batches(dataclasses.replace(order, batch=batch)))
     finally:
         room.removeHandler(teller)
         room.setLevel(before)
     return Built(*built, time.monotonic() - started_s)
+
+
+def _refuse_lost(batches: Sequence[int]) -> None:
+    """Raise BackendError where engines were built and could not be kept."""
+    if batches:
+        raise BackendError.from_parts(
+            f"engines for {' and '.join(map(str, batches))} images together were built, but "
+            "are not in the cache",
+            "room for them there",
+            "make room, or set PROXIA_CACHE_DIR to another folder",
+        )
 
 
 class _Teller(logging.Handler):

@@ -20,8 +20,9 @@ from proxia_segmentation_ros.inference.network_source import hash_network_code
 from proxia_segmentation_ros.inference.precision import describe_cpu, read_cpu_flags
 
 KINDS = ("openvino", "tensorrt")
+UNKNOWN = "unknown"
 ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
-LEFTOVER_NAME = re.compile(r"\.[0-9a-f]{32}\.(blob|json)\.\d+\.partial|[0-9a-f]{32}\.blob")
+LEFTOVER_NAME = re.compile(r"\.[0-9a-f]{32}\.(blob|json)\.\d+\.partial")
 # A writer may be between the blob and its sidecar, or in the middle of either.
 LEFTOVER_AGE_S = 600.0
 # What TensorRT measured of its kernels: never wrong, only of use for the next build.
@@ -32,7 +33,7 @@ Environments = Mapping[str, "Mapping[str, object] | str"]
 
 @dataclass(frozen=True, kw_only=True)
 class CacheEntry:
-    """One compiled network on disk; `made_of` is its key."""
+    """One compiled network on disk; `made_of` is its key, empty where no sidecar tells it."""
 
     blob_path: Path
     sidecar_path: Path
@@ -42,11 +43,13 @@ class CacheEntry:
 
     @property
     def backend(self) -> str:
-        """`openvino` or `tensorrt`."""
-        return str(self.made_of["backend"])
+        """`openvino`, `tensorrt` or, without a sidecar, `unknown`."""
+        return str(self.made_of.get("backend", UNKNOWN))
 
     def explain_unfit(self, environments: Environments) -> list[str]:
         """Return why this machine can't use the entry; empty where it can."""
+        if not self.made_of:
+            return [f"{self.sidecar_path.name} is missing or corrupt"]
         environment = environments.get(self.backend, f"backend {self.backend} is unknown")
         if isinstance(environment, str):
             return [environment]
@@ -79,46 +82,69 @@ def find_folders() -> list[Path]:
 
 
 def list_entries(folders: Sequence[Path]) -> list[CacheEntry]:
-    """Return the entries of these folders, newest first; files that are not ours are left out."""
+    """Return the entries of these folders, newest first; files that are not ours are left out.
+
+    A blob whose sidecar is missing or corrupt counts once no writer can be at work on it.
+    """
     entries = []
     for folder in folders:
-        for sidecar_path in folder.glob("*.json"):
-            made_of = read_key(sidecar_path)
-            if made_of is None or not ENTRY_NAME.fullmatch(sidecar_path.stem):
-                continue
-            blob_path = sidecar_path.with_suffix(".blob")
-            # A pruning of somebody else may be under way.
-            with suppress(FileNotFoundError):
-                age_s = time.time() - sidecar_path.stat().st_mtime
-                size_bytes = blob_path.stat().st_size if blob_path.exists() else 0
-                entries.append(
-                    CacheEntry(
-                        blob_path=blob_path,
-                        sidecar_path=sidecar_path,
-                        made_of=made_of,
-                        size_bytes=size_bytes,
-                        age_s=max(0.0, age_s),
-                    )
-                )
+        files = [*folder.glob("*.json"), *folder.glob("*.blob")]
+        for stem in sorted({path.stem for path in files if ENTRY_NAME.fullmatch(path.stem)}):
+            # A pruning of somebody else may be under way; a folder may be closed to us.
+            with suppress(OSError):
+                entry = _find_entry(folder / f"{stem}.blob", folder / f"{stem}.json")
+                entries += [] if entry is None else [entry]
     return sorted(entries, key=lambda entry: entry.age_s)
 
 
 def list_leftovers(folders: Sequence[Path]) -> list[Path]:
-    """Return what writers that died left behind: parts of files, blobs without a sidecar."""
+    """Return the parts of files that writers left behind who died."""
     found = []
     for folder in folders:
         for path in folder.glob("*"):
-            if not LEFTOVER_NAME.fullmatch(path.name) or path.with_suffix(".json").exists():
-                continue
-            with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > LEFTOVER_AGE_S:
-                    found.append(path)
+            if LEFTOVER_NAME.fullmatch(path.name):
+                with suppress(OSError):
+                    found += [path] if _find_age_s(path) > LEFTOVER_AGE_S else []
     return sorted(found)
 
 
 def list_measurements(folders: Sequence[Path]) -> list[Path]:
     """Return the files in which TensorRT keeps how fast its kernels are."""
     return sorted(path for folder in folders for path in folder.glob(MEASUREMENTS))
+
+
+def _find_entry(blob_path: Path, sidecar_path: Path) -> CacheEntry | None:
+    """Return the entry of these files; None where they are not ours.
+
+    Raises:
+        OSError: a file went away or can't be looked at.
+    """
+    made_of = read_key(sidecar_path)
+    has_blob = blob_path.exists()
+    if made_of is None:
+        is_ours = has_blob and _is_missing_or_corrupt(sidecar_path)
+        if not is_ours or _find_age_s(blob_path) <= LEFTOVER_AGE_S:
+            return None
+    return CacheEntry(
+        blob_path=blob_path,
+        sidecar_path=sidecar_path,
+        made_of=made_of or {},
+        size_bytes=blob_path.stat().st_size if has_blob else 0,
+        age_s=_find_age_s(blob_path if made_of is None else sidecar_path),
+    )
+
+
+def _is_missing_or_corrupt(sidecar_path: Path) -> bool:
+    """Tell it from JSON that somebody else wrote, and from a file that is closed to us."""
+    try:
+        json.loads(sidecar_path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return True
+    return False
+
+
+def _find_age_s(path: Path) -> float:
+    return max(0.0, time.time() - path.stat().st_mtime)
 
 
 def describe_environments() -> dict[str, Mapping[str, object] | str]:

@@ -24,7 +24,7 @@ class Pipeline:
         self._streams: dict[str, Stream[Any, Any, Any]] = {}
         self._mailbox = Mailbox(())
         self._round = FrameRound(list, clock)
-        self._most_together = 1
+        self._most_together: Callable[[], int] = lambda: 1
         self._period_s = 0.0
         self._is_busy = False
         self._is_closing = False
@@ -43,12 +43,15 @@ class Pipeline:
         return future
 
     def open(
-        self, streams: Sequence[Stream[Any, Any, Any]], label: Label, most_together: int = 1
+        self,
+        streams: Sequence[Stream[Any, Any, Any]],
+        label: Label,
+        most_together: Callable[[], int] = lambda: 1,
     ) -> None:
         """Start to take frames for these streams.
 
         `label` gets the frames that are ready at one time, `most_together` at most and never two
-        of one camera.
+        of one camera; it is asked in the worker before each round.
         """
         with self._changed:
             self._streams = {stream.camera: stream for stream in streams}
@@ -120,7 +123,7 @@ class Pipeline:
                 future, task = self._tasks.popleft()
                 return lambda: _fulfil(future, task)
             now_s = self._clock()
-            letters = self._mailbox.take_due(now_s, self._period_s, self._most_together)
+            letters = self._mailbox.take_due(now_s, self._period_s, self._most_together())
             if letters:
                 taken = [(self._streams[letter.camera], letter) for letter in letters]
                 return partial(self._round.process, taken)

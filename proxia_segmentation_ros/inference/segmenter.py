@@ -119,12 +119,14 @@ class Segmenter:
         tile_budget: float = TILE_BUDGET,
         tile_max_age: int = TILE_MAX_AGE,
         latency_budget_ms: float = 0.0,
+        may_build: bool = True,
     ) -> Self:
         """Load shipped weights by name, or a weight file.
 
         `size` is the network's: `card`, `input` or `WxH`. Empty `scales` are the card's.
         `threads` 0 is the backend's choice. `cache_dir` holds compiled networks. The `tile_`
         settings and `latency_budget_ms` are for several scales: `tile_choice.Pruning` tells.
+        Without `may_build`, networks that take minutes to build must be in the cache.
 
         Raises:
             WeightsError: the weights are missing or broken.
@@ -139,7 +141,9 @@ class Segmenter:
             tile_max_age=tile_max_age,
             latency_budget_ms=latency_budget_ms,
         )
-        self._set_up(source, backend, precision, size, scales, threads, cache_dir, pruning)
+        self._set_up(
+            source, backend, precision, size, scales, threads, cache_dir, pruning, may_build
+        )
         return self
 
     def _set_up(
@@ -152,6 +156,7 @@ class Segmenter:
         threads: int,
         cache_dir: str | Path | None,
         pruning: Pruning,
+        may_build: bool = True,
     ) -> None:
         self.card = source.card
         self.label_set = source.card.to_label_set()
@@ -164,12 +169,12 @@ class Segmenter:
             raise ConfigError.from_parts(
                 f"threads is {threads}", "0 or more", "take 0 for the backend's own choice"
             )
-        self.scales = choose_scales(scales, self.card)
+        scales = self.scales = choose_scales(scales, self.card)
         self._backend: Backend | None = None
-        self.pruning = choose_pruning(pruning, self.scales)
+        pruning = self.pruning = choose_pruning(pruning, scales)
         wanted_hw = None if size == "input" else network_hw
         self._backend = open_backend(
-            source, backend, precision, self.scales, threads, cache_dir, wanted_hw, self.pruning
+            source, backend, precision, scales, threads, cache_dir, wanted_hw, pruning, may_build
         )
         if not self._backend.is_pruned:
             self.pruning = PLAIN

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.compiled_cache import CacheKey, CompiledCache
 from proxia_segmentation_ros.inference.frame_plan import FramePlan, Runner
 from proxia_segmentation_ros.inference.network_source import NetworkSource, hash_network_code
@@ -52,16 +53,21 @@ class TensorRtBackend:
         precision: str,
         scales: tuple[float, ...],
         cache: CompiledCache,
+        may_build: bool = True,
         device: Device | None = None,
         build: EngineBuild | None = None,
     ) -> None:
-        """Take the current GPU; tests bring a `device` and a `build` of their own."""
+        """Take the current GPU; tests bring a `device` and a `build` of their own.
+
+        Without `may_build` networks come from the cache or not at all; label rules are built.
+        """
         self.precision = precision
         self._device = device or CudaDevice()
         self._build = build or EngineBuilder(cache.folder, self._device.facts, precision)
         self.device_name = self._device.name
         self._source = source
         self._scales = scales
+        self._may_build = may_build
         self._cache = cache
         self._label_set = source.card.to_label_set()
         self._networks: OrderedDict[tuple[SizeHW, int], NetworkFeed] = OrderedDict()
@@ -80,7 +86,7 @@ class TensorRtBackend:
         """Return the network for this size and batch: from memory, the cache or built anew.
 
         Raises:
-            BackendError: TensorRT can't build it whole, or memory does not suffice.
+            BackendError: TensorRT can't build it whole or may not, or memory does not suffice.
             WeightsError: the weights can't be loaded.
         """
         key = network_hw, batch
@@ -105,10 +111,14 @@ class TensorRtBackend:
             WeightsError: the weights can't be loaded.
         """
         feed = self.load_network(plans[0].network_hw, len(plans))
-        engines = [self._find_labels(feed.network, plan.output_hw) for plan in plans]
-        return TensorRtRunner(
-            self._device, feed, engines, plans, self._label_set.label_dtype, self._scales
-        )
+        label_dtype = self._label_set.label_dtype
+        try:
+            engines = [self._find_labels(feed.network, plan.output_hw) for plan in plans]
+            return TensorRtRunner(self._device, feed, engines, plans, label_dtype, self._scales)
+        except BackendError:
+            # Memory may be what lacked: fewer images together need what this network takes.
+            self._networks.pop((plans[0].network_hw, len(plans)), None)
+            raise
 
     def close(self) -> None:
         """Forget the engines; plans still in use keep theirs."""
@@ -156,6 +166,13 @@ class TensorRtBackend:
             return None
 
     def _make_network(self, network_hw: SizeHW, batch: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        if not self._may_build:
+            raise BackendError.from_parts(
+                f"the cache {self._cache.folder} holds no engine that the GPU takes, for {batch} x "
+                f"{network_hw[1]}x{network_hw[0]}",
+                "one that was built before: here it would take minutes",
+                "run `proxia engines build`, or configure the node again, which has it built",
+            )
         module = EngineNetwork(self._source.load(), self._source.card, self._scales, self.precision)
         return module, (torch.zeros((batch, *network_hw, 3), dtype=torch.uint8),)
 

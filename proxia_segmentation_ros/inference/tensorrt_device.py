@@ -133,8 +133,19 @@ class CudaDevice:
             raise _lack_memory(f"{list(shape)} numbers ({error})") from error
 
     def allocate_host(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Return pinned memory."""
-        return torch.zeros(tuple(shape), dtype=dtype, pin_memory=True)
+        """Return pinned memory.
+
+        Raises:
+            BackendError: there is not enough.
+        """
+        try:
+            return torch.zeros(tuple(shape), dtype=dtype, pin_memory=True)
+        except RuntimeError as error:
+            raise BackendError.from_parts(
+                f"there is no pinned memory for {list(shape)} numbers ({error})",
+                "enough of it",
+                "end what else runs on this machine, or take a smaller inference.size",
+            ) from error
 
     def load(self, blob: bytes) -> Engine:
         """Read an engine.
@@ -163,12 +174,12 @@ class CudaDevice:
         # TensorRT sets itself up in the first run, which a capture would refuse.
         work()
         self._stream.synchronize()
-        graph = torch.cuda.CUDAGraph()
         try:
+            graph = torch.cuda.CUDAGraph()
             # Another thread may load a model meanwhile: its calls must not break the capture.
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 work()
-        except RuntimeError as error:
+        except (RuntimeError, BackendError) as error:
             logger.warning("no CUDA graph (%s): every kernel is launched one by one", error)
             return work
         return graph.replay

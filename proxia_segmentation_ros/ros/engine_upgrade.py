@@ -118,19 +118,20 @@ class EngineUpgrade:
                 start_new_session=True,
             )
         with self._process as process:
-            outcome = self._follow(process)
+            error = self._follow(process)
         if self._stopping.is_set():
             raise UpgradeStopped
-        if process.returncode != 0 or outcome is not None:
-            raise BackendError(outcome or _explain_death(process.returncode, ""))
+        if error is not None:
+            raise BackendError(error)
 
     def _follow(self, process: "subprocess.Popen[str]") -> str | None:
-        """Read the process's lines to their end; return the error it reported, or its last words.
+        """Read the process's lines to their end; return why there is no engine.
 
-        None is success.
+        None is success: an engine that was reported is whole in the cache, however the process
+        ends after that.
         """
         noise: deque[str] = deque(maxlen=KEPT_LINES)
-        outcome: str | None = None
+        error: str | None = None
         is_done = False
         for line in process.stdout or ():
             report = _read_report(line)
@@ -139,11 +140,14 @@ class EngineUpgrade:
             elif "step" in report:
                 self._change("building", str(report["step"]))
             elif "error" in report:
-                outcome = str(report["error"])
+                error = str(report["error"])
             is_done = is_done or (report is not None and "done" in report)
-        if outcome is None and not is_done:
-            outcome = _explain_death(process.wait(), " | ".join(noise))
-        return outcome
+        end = _describe_end(process.wait(), " | ".join(noise))
+        if error is None and not is_done:
+            error = f"the build ended without an engine, with {end}"
+        elif error is None and process.returncode != 0:
+            self._change("building", f"the engine is built; its process then ended with {end}")
+        return error
 
     def _change(self, state: UpgradeState, step: str) -> None:
         elapsed_s = time.monotonic() - self._started_s
@@ -159,6 +163,6 @@ def _read_report(line: str) -> dict[str, object] | None:
     return report if isinstance(report, dict) else None
 
 
-def _explain_death(returncode: int, last_words: str) -> str:
+def _describe_end(returncode: int, last_words: str) -> str:
     how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
-    return f"the build ended with {how} and no engine{': ' if last_words else ''}{last_words}"
+    return f"{how}: {last_words}" if last_words else how

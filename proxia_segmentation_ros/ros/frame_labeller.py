@@ -18,9 +18,8 @@ class FrameLabeller:
         self._segmenter = segmenter
         self._settings = settings
 
-    @property
     def most_together(self) -> int:
-        """Frames worth a single call: more would wait for each other and share nothing."""
+        """Return how many frames are worth one call: more would wait and share nothing."""
         return self._segmenter.largest_batch
 
     def label(self, frames: Sequence[CameraFrame]) -> "list[Segmentation]":

@@ -1,13 +1,17 @@
 """The model and the thread that owns it, from configure to cleanup."""
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
 from typing import Any, TypeVar
 
+import numpy as np
+
 from proxia_segmentation_ros.config import NodeSettings
-from proxia_segmentation_ros.errors import ProxiaError
+from proxia_segmentation_ros.errors import BackendError, ProxiaError
 from proxia_segmentation_ros.inference.pipeline import Pipeline
+from proxia_segmentation_ros.inference.warm_up import warm_up_within_means
 from proxia_segmentation_ros.ros.engine_upgrade import (
     EngineUpgrade,
     UpgradeStatus,
@@ -18,8 +22,11 @@ from proxia_segmentation_ros.ros.segmenting import (
     EngineOrder,
     FrameSegmenter,
     SegmenterFactory,
+    change_to_cpu,
 )
-from proxia_segmentation_ros.ros.swappable_segmenter import SwappableSegmenter
+from proxia_segmentation_ros.ros.swappable_segmenter import FrameUse, SwappableSegmenter
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -82,16 +89,47 @@ class ModelHost:
 
     def _load(self, find_engines: EngineFinder) -> tuple[EngineOrder | None, FrameSegmenter]:
         order = find_engines(self._settings)
-        segmenter = self._factory(self._settings if order is None else order.first)
-        segmenter.warm_up(segmenter.card.size_hw, len(self._settings.camera_names))
-        return order, segmenter
+        try:
+            return order, self._open(self._settings if order is None else order.first)
+        except BackendError:
+            # An engine that the GPU refused is out of the cache now: it is built like any other.
+            order = find_engines(self._settings) if order is None else None
+            if order is None:
+                raise
+            return order, self._open(order.first)
+
+    def _open(self, settings: NodeSettings) -> FrameSegmenter:
+        segmenter = self._factory(settings)
+        backend = segmenter.backend
+        try:
+            self._warm_up(segmenter)
+        except BackendError as error:
+            segmenter.close()
+            if settings.inference.backend != "auto" or backend != "tensorrt":
+                raise
+            logger.warning("the GPU stays unused: %s. Going on without it", error)
+            return self._open(change_to_cpu(settings))
+        return segmenter
 
     def _load_better(self, settings: NodeSettings) -> FrameSegmenter:
         """Run in the upgrade's thread: frames go on meanwhile."""
         better = self._factory(settings)
-        for size_hw in (better.card.size_hw, *self.segmenter.sizes_hw):
-            better.warm_up(size_hw, len(self._settings.camera_names))
+        try:
+            self._warm_up(better)
+            for use in self.segmenter.uses or (self._guess_use(better),):
+                _warm_for(better, use)
+        except BaseException:
+            better.close()
+            raise
         return better
+
+    def _warm_up(self, segmenter: FrameSegmenter) -> None:
+        warm_up_within_means(segmenter, segmenter.card.size_hw, len(self._settings.camera_names))
+
+    def _guess_use(self, segmenter: FrameSegmenter) -> FrameUse:
+        """Return what a first frame may be like."""
+        output = self._settings.output
+        return FrameUse(segmenter.card.size_hw, output.min_confidence > 0, output.size)
 
     def _hand_over(self, better: FrameSegmenter) -> None:
         """Swap in the model's thread, between two frames."""
@@ -108,6 +146,15 @@ class ModelHost:
         while not wait([future], POLL_PERIOD_S).done:
             self._keep_waiting()
         return future.result()
+
+
+def _warm_for(segmenter: FrameSegmenter, use: FrameUse) -> None:
+    """Label such frames, one and several together."""
+    black_HWC = np.zeros((*use.size_hw, 3), np.uint8)
+    for count in range(1, segmenter.largest_batch + 1):
+        segmenter.segment_many(
+            [black_HWC] * count, [use.with_confidence] * count, output_size=use.output_size
+        )
 
 
 def describe_model(segmenter: FrameSegmenter, settings: NodeSettings) -> dict[str, Any]:

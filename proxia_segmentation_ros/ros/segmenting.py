@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from proxia_segmentation_ros.config import InferenceSettings, NodeSettings, SizeHW, parse_size
+from proxia_segmentation_ros.config import InferenceSettings, NodeSettings, SizeHW
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.labels import LabelSet
 
@@ -85,11 +85,11 @@ EngineFinder = Callable[[NodeSettings], EngineOrder | None]
 
 
 def load_segmenter(settings: NodeSettings) -> FrameSegmenter:
-    """Load the weights that the settings name.
+    """Load the weights that the settings name; what takes minutes to build must be there.
 
     Raises:
         WeightsError: they are missing, corrupt or do not fit their network.
-        BackendError: the backend is missing or can't compile them.
+        BackendError: the backend is missing, can't compile them or lacks an engine.
     """
     # Imported here so that a node without a model is there at once.
     from proxia_segmentation_ros.inference.segmenter import Segmenter
@@ -105,6 +105,8 @@ def load_segmenter(settings: NodeSettings) -> FrameSegmenter:
         tile_budget=settings.inference.tile_budget,
         tile_max_age=settings.inference.tile_max_age,
         latency_budget_ms=settings.inference.latency_budget_ms,
+        # A process of its own does that.
+        may_build=False,
     )
 
 
@@ -115,44 +117,41 @@ def find_missing_engines(settings: NodeSettings) -> EngineOrder | None:
         BackendError: the backend can't run here, or not with these settings.
         WeightsError: the weights are missing or broken.
     """
-    from proxia_segmentation_ros.inference.backend_choice import (
-        choose_backend,
-        choose_cpu_backend,
-        choose_scales,
-        make_tensorrt_backend,
-    )
-    from proxia_segmentation_ros.inference.engine_build import BuildOrder
-    from proxia_segmentation_ros.inference.network_source import WeightFile
+    from proxia_segmentation_ros.inference.backend_choice import choose_backend
+    from proxia_segmentation_ros.inference.engine_build import BuildOrder, find_missing_batches
 
     wanted = settings.inference
     if choose_backend(wanted.backend) != "tensorrt" or _is_refused(wanted):
-        return None
-    source = WeightFile(settings.model.weights)
-    scales = choose_scales(wanted.scales, source.card)
-    batch = len(settings.camera_names)
-    network_hw = parse_size(wanted.size) or source.card.size_hw
-    try:
-        backend = make_tensorrt_backend(source, wanted.precision, scales, None)
-    except BackendError:
-        if wanted.backend == "auto":
-            return None
-        raise
-    needed = [size for size in backend.batch_sizes if size <= batch]
-    if all(backend.has_engine(network_hw, size) for size in needed):
         return None
     order = BuildOrder(
         weights=settings.model.weights,
         backend="tensorrt",
         precision=wanted.precision,
         size=wanted.size,
-        scales=scales,
-        batch=batch,
+        scales=tuple(wanted.scales),
+        batch=len(settings.camera_names),
     )
-    precision = "auto" if wanted.precision == "f16" else wanted.precision
-    first = _change(settings, backend=choose_cpu_backend(), precision=precision)
+    try:
+        if not find_missing_batches(order):
+            return None
+    except BackendError:
+        if wanted.backend == "auto":
+            return None
+        raise
     module = "proxia_segmentation_ros.inference.engine_build"
     command = (sys.executable, "-m", module, order.to_json())
-    return EngineOrder(first, command, _change(settings, backend="tensorrt"))
+    return EngineOrder(change_to_cpu(settings), command, _change(settings, backend="tensorrt"))
+
+
+def change_to_cpu(settings: NodeSettings) -> NodeSettings:
+    """Return the settings for the fastest backend that needs no GPU."""
+    from proxia_segmentation_ros.inference.backend_choice import (
+        choose_cpu_backend,
+        choose_cpu_precision,
+    )
+
+    precision = choose_cpu_precision(settings.inference.precision)
+    return _change(settings, backend=choose_cpu_backend(), precision=precision)
 
 
 def _is_refused(wanted: InferenceSettings) -> bool:

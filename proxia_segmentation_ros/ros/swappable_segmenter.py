@@ -1,6 +1,7 @@
 """A segmenter that can be changed for a better one between two frames."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
 
 # Another arithmetic moves borders by a pixel; what is wrong with an engine moves more.
 LEAST_AGREEMENT = 0.9
-KEPT_SIZES = 8
+# In the dark a network guesses, and another arithmetic guesses otherwise.
+SURE_CONFIDENCE = 180  # of 255
+KEPT_USES = 8
+
+
+@dataclass(frozen=True)
+class FrameUse:
+    """How a frame was labelled, as far as a segmenter prepares for it."""
+
+    size_hw: SizeHW
+    with_confidence: bool
+    output_size: str
 
 
 class _Facts(NamedTuple):
@@ -35,7 +47,7 @@ class SwappableSegmenter:
         self._current = first
         self._facts = _read_facts(first)
         self._newest_HWC: np.ndarray | None = None
-        self._sizes_hw: list[SizeHW] = []
+        self._uses: tuple[FrameUse, ...] = ()
 
     @property
     def label_set(self) -> LabelSet:
@@ -68,9 +80,9 @@ class SwappableSegmenter:
         return self._current.largest_batch
 
     @property
-    def sizes_hw(self) -> tuple[SizeHW, ...]:
-        """Sizes of the images seen so far."""
-        return tuple(self._sizes_hw)
+    def uses(self) -> tuple[FrameUse, ...]:
+        """What it was used for of late, the newest last."""
+        return self._uses
 
     def segment(
         self,
@@ -81,7 +93,7 @@ class SwappableSegmenter:
         min_confidence: float = 0.0,
     ) -> "Segmentation":
         """Label one RGB image."""
-        self._note(image_HWC)
+        self._note(image_HWC, with_confidence or min_confidence > 0, output_size)
         return self._current.segment(
             image_HWC, with_confidence, output_size=output_size, min_confidence=min_confidence
         )
@@ -96,8 +108,8 @@ class SwappableSegmenter:
         streams: Sequence[str] | None = None,
     ) -> "list[Segmentation]":
         """Label several RGB images, each the next frame of its stream."""
-        for image_HWC in images_HWC:
-            self._note(image_HWC)
+        for image_HWC, wants in zip(images_HWC, with_confidence, strict=True):
+            self._note(image_HWC, wants or min_confidence > 0, output_size)
         return self._current.segment_many(
             images_HWC,
             with_confidence,
@@ -118,33 +130,49 @@ class SwappableSegmenter:
         """Serve with `better` from now on, and free what served before.
 
         Raises:
-            BackendError: the two label the newest frame differently; all stays as it was.
+            BackendError: the two label the newest frame or a drawn picture differently; all stays
+                as it was.
         """
-        agreement = self._compare(better)
-        if agreement < LEAST_AGREEMENT:
-            raise BackendError.from_parts(
-                f"{better.backend} labels only {100 * agreement:.1f} % of a frame's pixels as "
-                f"{self.backend} does",
-                f"at least {100 * LEAST_AGREEMENT:.0f} %",
-                "report it; `proxia engines prune --all` has the engine built anew",
-            )
+        for name, image_HWC in self._find_pictures().items():
+            agreement = self._compare(better, image_HWC)
+            if agreement < LEAST_AGREEMENT:
+                raise BackendError.from_parts(
+                    f"of the pixels that {self.backend} is surest of in {name}, {better.backend} "
+                    f"labels only {100 * agreement:.1f} % as it does",
+                    f"at least {100 * LEAST_AGREEMENT:.0f} %",
+                    "report it; `proxia engines prune --all` has the engine built anew",
+                )
         before, self._current = self._current, better
         self._facts = _read_facts(better)
         before.close()
 
-    def _compare(self, better: FrameSegmenter) -> float:
-        image_HWC = self._newest_HWC
-        if image_HWC is None:
-            image_HWC = _draw_ramps(self.card.size_hw)
-        old = self._current.segment(image_HWC).labels
-        new = better.segment(image_HWC).labels
-        return float((old == new).mean()) if old.shape == new.shape else 0.0
+    def _find_pictures(self) -> dict[str, np.ndarray]:
+        """Return what to compare on: a frame may be dark or even, and then shows no fault."""
+        if self._newest_HWC is None:
+            return {"a drawn picture": _draw_ramps(self.card.size_hw)}
+        height, width = self._newest_HWC.shape[:2]
+        return {"a frame": self._newest_HWC, "a drawn picture": _draw_ramps((height, width))}
 
-    def _note(self, image_HWC: np.ndarray) -> None:
+    def _compare(self, better: FrameSegmenter, image_HWC: np.ndarray) -> float:
+        """Return the share of equal labels among the pixels that the old one is surest of."""
+        output_size = self._uses[-1].output_size if self._uses else "input"
+        old, new = (
+            one.segment(image_HWC, True, output_size=output_size) for one in (self._current, better)
+        )
+        if old.confidence is None or old.labels.shape != new.labels.shape:
+            return 0.0
+        # Half of them at least, however unsure it is.
+        is_sure = old.confidence >= min(SURE_CONFIDENCE, np.median(old.confidence))
+        return float((old.labels == new.labels)[is_sure].mean())
+
+    def _note(self, image_HWC: np.ndarray, with_confidence: bool, output_size: str) -> None:
         self._newest_HWC = image_HWC
         height, width = image_HWC.shape[:2]
-        if (height, width) not in self._sizes_hw and len(self._sizes_hw) < KEPT_SIZES:
-            self._sizes_hw.append((height, width))
+        use = FrameUse((height, width), with_confidence, output_size)
+        if self._uses[-1:] != (use,):
+            others = tuple(one for one in self._uses if one != use)
+            # Another thread reads it: made anew, never changed.
+            self._uses = (*others, use)[-KEPT_USES:]
 
 
 def _read_facts(segmenter: FrameSegmenter) -> _Facts:

@@ -1,6 +1,7 @@
 """`proxia engines` from the command line, in a cache of its own."""
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_build_list_and_prune_belong_together(
     code, out, _ = call(monkeypatch, capsys, "build", *arguments, "--batch", "2")
     assert code == 0
     assert "compiled anew" in out
-    assert re.search(r"^openvino, \w+, on .*: [\d.]+ s$", out, re.MULTILINE)
+    assert re.search(r"^openvino, \w+, on .*, up to 2 together: [\d.]+ s$", out, re.MULTILINE)
     _, out, _ = call(monkeypatch, capsys, "list")
     assert out.splitlines()[0].split()[:4] == ["backend", "what", "weights", "precision"]
     shapes = {re.split(r" {2,}", line)[4] for line in out.splitlines()[1:]}
@@ -94,6 +95,46 @@ def test_what_this_machine_can_not_use_is_listed_with_its_reason_and_pruned(
     assert len(list(cache.iterdir())) == 3
     call(monkeypatch, capsys, "prune")
     assert list(cache.iterdir()) == [foreign]
+
+
+def test_engine_whose_sidecar_is_corrupt_is_listed_and_pruned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    CompiledCache(cache).store(OLD, b"engine")
+    (sidecar,) = cache.glob("*.json")
+    sidecar.write_text('{"key": ')
+    for path in cache.iterdir():
+        os.utime(path, (1.0, 1.0))
+    _, out, _ = call(monkeypatch, capsys, "list", "--json")
+    (row,) = json.loads(out)
+    assert [row[name] for name in ("backend", "what", "weights", "shapes")] == ["unknown"] * 4
+    _, out, _ = call(monkeypatch, capsys, "list")
+    assert f"{sidecar.name} is missing or corrupt" in out
+    _, out, _ = call(monkeypatch, capsys, "prune")
+    assert out.splitlines()[-1] == "1 deleted, 0.0 MiB"
+    assert list(cache.iterdir()) == []
+
+
+def test_file_that_can_not_be_deleted_is_one_sentence_after_what_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    for weights in "abc":
+        CompiledCache(cache).store(OLD | {"weights": weights * 64}, b"engine" * 100_000)
+    real, removed = Path.unlink, []
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        if len(removed) == 4:
+            raise PermissionError(13, "Permission denied", str(self))
+        removed.append(self)
+        real(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    code, out, err = call(monkeypatch, capsys, "prune")
+    assert code == 3
+    assert out.count("can't be used here") == 2
+    (kept,) = cache.glob("*.json")
+    assert f"{kept} can't be deleted (Permission denied), after 2 were, 1.1 MiB; expected" in err
+    assert "Traceback" not in err
 
 
 def test_old_ones_go_by_their_age(

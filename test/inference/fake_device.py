@@ -3,10 +3,12 @@
 import contextlib
 import io
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.tensorrt_device import EngineRefused
 from proxia_segmentation_ros.inference.tensorrt_graph import export_module
 
@@ -75,15 +77,22 @@ class FakeDevice:
 
 
 class FakeBuild:
-    """Counts what was built; `failure` is raised instead, once it is set."""
+    """Counts what was built; `failure` is raised instead, once it is set.
 
-    def __init__(self) -> None:
+    Memory does not suffice for what has `refused` in its name. Engines go to `folder`.
+    """
+
+    def __init__(self, folder: Path = Path()) -> None:
+        self.folder = folder
         self.built: list[str] = []
         self.failure: Exception | None = None
+        self.refused = ""
 
     def __call__(self, module: nn.Module, examples: tuple[Tensor, ...], name: str) -> bytes:
         if self.failure is not None:
             raise self.failure
+        if self.refused and self.refused in name:
+            raise BackendError("the GPU has no memory")
         self.built.append(name)
         buffer = io.BytesIO()
         torch.export.save(export_module(module, examples), buffer)

@@ -85,16 +85,50 @@ def test_removed_entry_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def grow_old(folder: Path) -> None:
+    long_ago_s = time.time() - 2 * LEFTOVER_AGE_S
+    for path in folder.iterdir():
+        os.utime(path, (long_ago_s, long_ago_s))
+
+
+@pytest.mark.parametrize("sidecar", [None, b"", b'{"key": {"bac', b"\xff\xfe"])
+def test_blob_that_lost_its_sidecar_is_an_entry_of_no_use(
+    tmp_path: Path, sidecar: bytes | None
+) -> None:
+    store(tmp_path)
+    (entry,) = list_entries([tmp_path])
+    if sidecar is None:
+        entry.sidecar_path.unlink()
+    else:
+        entry.sidecar_path.write_bytes(sidecar)
+    # Its writer may be about to write the sidecar.
+    assert list_entries([tmp_path]) == []
+    grow_old(tmp_path)
+    (entry,) = list_entries([tmp_path])
+    assert (entry.backend, entry.size_bytes) == ("unknown", 6)
+    assert entry.age_s > LEFTOVER_AGE_S
+    (reason,) = entry.explain_unfit({"tensorrt": HERE})
+    assert reason == f"{entry.sidecar_path.name} is missing or corrupt"
+    entry.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["{}", '{"key": {"a": 1}, "sha256": "x"}', "[]"])
+def test_pair_whose_json_says_something_else_is_of_others(tmp_path: Path, content: str) -> None:
+    (tmp_path / f"{'0' * 32}.json").write_text(content)
+    (tmp_path / f"{'0' * 32}.blob").write_bytes(b"x")
+    grow_old(tmp_path)
+    assert list_entries([tmp_path]) == []
+
+
 def test_leftovers_are_old_parts_of_our_own_files(tmp_path: Path) -> None:
     store(tmp_path)
-    parts = [tmp_path / f".{'a' * 32}.blob.77.partial", tmp_path / f"{'b' * 32}.blob"]
+    parts = [tmp_path / f".{'a' * 32}.{kind}.77.partial" for kind in ("blob", "json")]
     others = [tmp_path / "model.blob", tmp_path / ".hidden.partial"]
     for path in (*parts, *others):
         path.write_bytes(b"x")
     assert list_leftovers([tmp_path]) == []
-    long_ago_s = time.time() - 2 * LEFTOVER_AGE_S
-    for path in tmp_path.iterdir():
-        os.utime(path, (long_ago_s, long_ago_s))
+    grow_old(tmp_path)
     assert list_leftovers([tmp_path]) == sorted(parts)
 
 

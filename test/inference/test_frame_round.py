@@ -179,7 +179,7 @@ def test_cameras_beyond_the_largest_batch_are_served_as_often_as_the_others() ->
         return studio.label(decoded)
 
     streams = [studio.make_stream(camera) for camera in cameras]
-    pipeline.open(streams, label, 4)
+    pipeline.open(streams, label, lambda: 4)
     for camera in cameras:
         pipeline.put(camera, camera)
     while sum(stream.ledger.counts().under_way for stream in streams):

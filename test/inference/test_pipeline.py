@@ -110,12 +110,33 @@ def test_newest_frame_replaces_waiting_frame(pipeline, site):
 
 def test_dead_camera_does_not_hold_up_the_others(pipeline, site):
     dead = Worksite(camera="dead")
-    pipeline.open([dead.make_stream(), site.make_stream()], site.label, 2)
+    pipeline.open([dead.make_stream(), site.make_stream()], site.label, lambda: 2)
     for payload in (1, 2):
         pipeline.put("a", payload)
         assert site.left.acquire(timeout=TIMEOUT_S)
     finish(pipeline)
     assert site.labelled == [1, 2]
+
+
+def test_rounds_grow_when_more_frames_may_share_a_call(pipeline, site):
+    other, rounds, most = Worksite(camera="b"), [], 1
+
+    def label(decoded):
+        rounds.append(list(decoded))
+        return site.label(decoded)
+
+    def put_both():
+        for camera in "ab":
+            pipeline.put(camera, camera)
+
+    pipeline.open([site.make_stream(), other.make_stream()], label, lambda: most)
+    pipeline.run(put_both).result(TIMEOUT_S)
+    finish_frames = [one.left.acquire(timeout=TIMEOUT_S) for one in (site, other)]
+    most = 2
+    pipeline.run(put_both).result(TIMEOUT_S)
+    finish_frames += [one.left.acquire(timeout=TIMEOUT_S) for one in (site, other)]
+    assert all(finish_frames)
+    assert rounds == [["a"], ["b"], ["a", "b"]]
 
 
 def test_broken_frame_is_rejected_and_the_next_one_labelled(pipeline, site):

@@ -1,17 +1,23 @@
 """The `tensorrt` backend on a CPU that stands in for the GPU: everything but CUDA itself."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from fake_device import FakeBuild, FakeDevice
+from fake_device import FakeBuild, FakeDevice, FakeEngine
 from tiny_network import draw_image, make_card, make_network
 
 from proxia_segmentation_ros.errors import BackendError
-from proxia_segmentation_ros.inference import Segmenter, backend_choice
+from proxia_segmentation_ros.inference import Segmenter, backend_choice, compiled_cache
 from proxia_segmentation_ros.inference.compiled_cache import CompiledCache
+from proxia_segmentation_ros.inference.engine_build import (
+    BuildOrder,
+    build_engines,
+    find_missing_batches,
+)
 from proxia_segmentation_ros.inference.frame_plan import FramePlan
 from proxia_segmentation_ros.inference.network_source import LoadedNetwork
 from proxia_segmentation_ros.inference.tensorrt_backend import TensorRtBackend
@@ -28,7 +34,11 @@ SIZES_HW = [(96, 128), (120, 160), (60, 80)]
 
 
 def make_backend(
-    folder: Path, build: FakeBuild, device: FakeDevice | None = None, **changes: object
+    folder: Path,
+    build: FakeBuild,
+    device: FakeDevice | None = None,
+    may_build: bool = True,
+    **changes: object,
 ) -> TensorRtBackend:
     card = make_card(**changes)
     return TensorRtBackend(
@@ -36,6 +46,7 @@ def make_backend(
         precision="f32",
         scales=card.scales,
         cache=CompiledCache(folder),
+        may_build=may_build,
         device=device or FakeDevice(),
         build=build,
     )
@@ -134,6 +145,26 @@ def test_engines_come_from_the_cache_and_other_versions_are_built_anew(
     assert "tensorrt was 11.0.0, is 11.1.0" in caplog.text
 
 
+def test_network_whose_pass_finds_no_memory_is_not_held(tmp_path: Path) -> None:
+    class FullDevice(FakeDevice):
+        loaded = 0
+
+        def load(self, blob: bytes) -> FakeEngine:
+            self.loaded += 1
+            return super().load(blob)
+
+        def record(self, work: Callable[[], None]) -> Callable[[], None]:
+            raise BackendError("the GPU has no memory")
+
+    device = FullDevice()
+    backend = make_backend(tmp_path, FakeBuild(), device)
+    with pytest.raises(BackendError, match="no memory"):
+        backend.prepare(make_plans(SIZES_HW[:2], False))
+    before = device.loaded
+    backend.load_network(NETWORK_HW, 2)
+    assert device.loaded == before + 1
+
+
 def test_engine_that_the_gpu_refuses_is_built_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -210,17 +241,23 @@ def test_build_that_fails_otherwise_is_not_tried_again() -> None:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeBuild:
-    """Let this machine seem to have a GPU; return what builds its engines."""
-    build = FakeBuild()
+    """Let this machine seem to have a GPU; return what builds its engines, for a `folder`."""
+    build = FakeBuild(tmp_path / "engines")
+    monkeypatch.setenv("PROXIA_CACHE_DIR", str(build.folder))
 
     def make(
-        source: object, precision: str, scales: tuple[float, ...], cache_dir: object
+        source: object,
+        precision: str,
+        scales: tuple[float, ...],
+        cache_dir: object,
+        may_build: bool = True,
     ) -> object:
         return TensorRtBackend(
             source,  # type: ignore[arg-type]
             precision=backend_choice.choose_precision(precision, "tensorrt", frozenset()),
             scales=scales,
-            cache=CompiledCache(tmp_path / "engines"),
+            cache=CompiledCache(build.folder),
+            may_build=may_build,
             device=FakeDevice(),
             build=build,
         )
@@ -251,6 +288,74 @@ def test_tensorrt_that_was_asked_for_is_not_replaced(gpu: FakeBuild, tiny_weight
     gpu.failure = BackendError("no memory on the GPU")
     with pytest.raises(BackendError, match="no memory"):
         Segmenter.from_weights(tiny_weights, backend="tensorrt")
+
+
+def test_network_that_may_not_be_built_comes_from_the_cache_or_not_at_all(
+    gpu: FakeBuild, tiny_weights: Path
+) -> None:
+    options = {"backend": "tensorrt", "precision": "f32"}
+    with pytest.raises(BackendError, match=r"holds no engine .* 1 x 128x96; expected one that"):
+        Segmenter.from_weights(tiny_weights, may_build=False, **options)
+    assert gpu.built == []
+    Segmenter.from_weights(tiny_weights, **options).close()
+    found = Segmenter.from_weights(tiny_weights, may_build=False, **options)
+    # The rule for a camera's size takes seconds.
+    found.segment(draw_image(60, 80))
+    assert gpu.built == ["network tiny for 1 x 128x96", "label rule for 80x60"]
+    with pytest.raises(BackendError, match="for 2 x 128x96"):
+        found.warm_up((60, 80), 2)
+
+
+def test_refused_engine_that_may_not_be_built_is_an_error_and_forgotten(tmp_path: Path) -> None:
+    backend = make_backend(tmp_path, FakeBuild())
+    CompiledCache(tmp_path).store(backend._make_network_key(NETWORK_HW, 1), b"no engine")
+    build = FakeBuild()
+    with pytest.raises(BackendError, match="holds no engine that the GPU takes"):
+        make_backend(tmp_path, build, may_build=False).load_network(NETWORK_HW)
+    assert build.built == []
+    assert not backend.has_engine(NETWORK_HW)
+
+
+def make_order(weights: Path) -> BuildOrder:
+    return BuildOrder(weights=str(weights), backend="tensorrt", precision="f32", batch=3)
+
+
+def test_what_an_order_builds_is_missing_no_more(gpu: FakeBuild, tiny_weights: Path) -> None:
+    order = make_order(tiny_weights)
+    assert find_missing_batches(order) == [1, 2]
+    assert build_engines(order, lambda text: None).backend == "tensorrt"
+    assert find_missing_batches(order) == []
+
+
+def test_engines_that_could_not_be_kept_are_an_error(
+    gpu: FakeBuild, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiled_cache, "write_whole_file", run_full)
+    with pytest.raises(BackendError, match="engines for 1 and 2 images together were built, but"):
+        build_engines(make_order(tiny_weights), lambda text: None)
+
+
+def test_nothing_is_built_for_a_folder_that_can_not_be_written(
+    gpu: FakeBuild, tiny_weights: Path
+) -> None:
+    gpu.folder.write_text("in the way")
+    with pytest.raises(BackendError, match=r"cache folder .* can't be written .*PROXIA_CACHE_DIR"):
+        build_engines(make_order(tiny_weights), lambda text: None)
+    assert gpu.built == []
+
+
+def test_batch_that_memory_does_not_suffice_for_leaves_the_smaller_one(
+    gpu: FakeBuild, tiny_weights: Path
+) -> None:
+    gpu.refused = "for 2 x"
+    order, told = make_order(tiny_weights), list[str]()
+    built = build_engines(order, told.append)
+    assert (built.backend, built.batch) == ("tensorrt", 1)
+    assert find_missing_batches(order) == [2]
+    assert any("can't warm up for 3 images together" in text for text in told)
 
 
 def test_tensorrt_without_a_gpu_says_what_is_missing(

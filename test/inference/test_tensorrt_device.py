@@ -158,6 +158,44 @@ def test_capture_that_fails_is_told_and_work_goes_on_without(
     assert len(runs) == 2
 
 
+def test_engine_that_does_not_start_within_a_capture_runs_without(
+    cuda: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cuda.setattr(torch.cuda, "graph", lambda _graph, **_options: contextlib.nullcontext())
+    runs: list[int] = []
+
+    def work() -> None:
+        runs.append(1)
+        if len(runs) == 2:
+            raise BackendError("TensorRT can't start its engine")
+
+    again = CudaDevice().record(work)
+    assert "no CUDA graph (TensorRT can't start its engine)" in caplog.text
+    again()
+    assert len(runs) == 3
+
+
+def test_graph_that_memory_does_not_suffice_for_is_told_and_work_goes_on_without(
+    cuda: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run_out() -> None:
+        raise torch.OutOfMemoryError("tried to allocate 2 MiB")
+
+    cuda.setattr(torch.cuda, "CUDAGraph", run_out)
+    runs: list[int] = []
+    CudaDevice().record(lambda: runs.append(1))()
+    assert "no CUDA graph (tried to allocate 2 MiB)" in caplog.text
+    assert len(runs) == 2
+
+
+def test_work_that_fails_outside_a_capture_is_an_error(cuda: pytest.MonkeyPatch) -> None:
+    def work() -> None:
+        raise BackendError("TensorRT can't start its engine")
+
+    with pytest.raises(BackendError, match="can't start"):
+        CudaDevice().record(work)
+
+
 @pytest.mark.parametrize(
     ("free_bytes", "kind", "sentence"),
     [
@@ -194,6 +232,8 @@ def test_memory_that_runs_out_is_an_error_that_others_can_answer(
     cuda.setattr(torch, "zeros", run_out)
     with pytest.raises(BackendError, match=r"no memory for .* numbers .*2 GiB"):
         CudaDevice().allocate((4, 5), torch.float32)
+    with pytest.raises(BackendError, match=r"no pinned memory for .* numbers .*2 GiB"):
+        CudaDevice().allocate_host((4, 5), torch.float32)
 
 
 def test_absence_is_explained_in_the_order_of_what_is_missing(

@@ -5,9 +5,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fake_segmenter import FakeSegmenter
 from robot import make_image, make_scene, read_pixels
@@ -15,9 +17,11 @@ from sensor_msgs.msg import Image
 
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.ros.camera_stream import SharedSettings
 from proxia_segmentation_ros.ros.engine_upgrade import EngineUpgrade, UpgradeStatus
+from proxia_segmentation_ros.ros.frame_labeller import FrameLabeller
 from proxia_segmentation_ros.ros.segmenting import EngineOrder, find_missing_engines
-from proxia_segmentation_ros.ros.swappable_segmenter import SwappableSegmenter
+from proxia_segmentation_ros.ros.swappable_segmenter import FrameUse, SwappableSegmenter
 
 # Does what it is told through a FIFO, and waits for that as a compiler waits for the GPU.
 BUILDER = """
@@ -134,11 +138,10 @@ def test_progress_and_result_of_a_build(
     ("code", "sentence"),
     [
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "signal 11"),
-        ("print('no kernel image'); sys.exit(3)", "exit code 3 and no engine: no kernel image"),
+        ("print('no kernel image'); sys.exit(3)", "without an engine, with exit code 3: no kernel"),
         ("say(error='no memory; expected some; buy more'); sys.exit(5)", "no memory; expected"),
         ("1/0", "ZeroDivisionError"),
-        ("pass", "exit code 0 and no engine"),
-        (DONE + "; sys.exit(1)", "exit code 1"),
+        ("pass", "without an engine, with exit code 0"),
     ],
 )
 def test_build_that_fails_says_how_and_nothing_is_loaded(
@@ -148,6 +151,17 @@ def test_build_that_fails_says_how_and_nothing_is_loaded(
     builder.tell(code)
     assert sentence in one.wait_for("failed").step
     assert one.taken == []
+
+
+def test_engine_that_was_built_is_loaded_however_its_process_ends(
+    builder: Builder, upgrading: Callable[..., Upgrading]
+) -> None:
+    one = upgrading(builder.command)
+    builder.tell(DONE + "; print('the driver is gone'); sys.stdout.flush(); os.abort()")
+    one.wait_for("ready")
+    assert one.taken == [one.better]
+    sentence = "the engine is built; its process then ended with signal 6: the driver is gone"
+    assert sentence in [told.step for told in one.told]
 
 
 def test_command_that_does_not_exist_is_a_failure(upgrading: Callable[..., Upgrading]) -> None:
@@ -194,17 +208,42 @@ def test_closing_while_it_loads_frees_what_was_loaded(
     assert one.taken == []
 
 
-def test_swap_frees_the_old_one_and_remembers_the_sizes_seen() -> None:
+def test_uses_of_late_are_remembered_the_newest_last() -> None:
+    swappable = SwappableSegmenter(FakeSegmenter())
+    large, small = make_scene(0, (96, 128)), make_scene(0, (48, 64))
+    swappable.segment(large)
+    swappable.segment_many([small, large], [True, False], output_size="32x24")
+    swappable.segment(large)
+    swappable.segment(small, min_confidence=0.5)
+    assert swappable.uses == (
+        FrameUse((48, 64), True, "32x24"),
+        FrameUse((96, 128), False, "32x24"),
+        FrameUse((96, 128), False, "input"),
+        FrameUse((48, 64), True, "input"),
+    )
+    for side in range(20, 40):
+        swappable.segment(make_scene(0, (side, side)))
+    assert [use.size_hw[0] for use in swappable.uses] == list(range(32, 40))
+
+
+def test_swap_frees_the_old_one() -> None:
     first, better = FakeSegmenter(), MarkedSegmenter()
     swappable = SwappableSegmenter(first)
-    for size_hw in ((96, 128), (48, 64), (96, 128)):
-        swappable.segment(make_scene(0, size_hw))
-    assert swappable.sizes_hw == ((96, 128), (48, 64))
+    swappable.segment(make_scene(0))
     swappable.swap(better)
     assert (first.is_closed, better.is_closed) == (True, False)
     assert swappable.backend == "marked"
     (found,) = swappable.segment_many([make_scene(0)], [False])
     assert found.labels[0, 0] == MARK
+
+
+def test_rounds_grow_with_an_engine_that_takes_more_frames() -> None:
+    swappable = SwappableSegmenter(FakeSegmenter())
+    settings = SharedSettings(NodeSettings.from_flat({}))
+    labeller = FrameLabeller(swappable, settings)
+    assert labeller.most_together() == 1
+    swappable.swap(MarkedSegmenter(largest_batch=4))
+    assert labeller.most_together() == 4
 
 
 @pytest.mark.parametrize("has_seen_a_frame", [True, False])
@@ -219,10 +258,72 @@ def test_engine_with_other_labels_is_not_taken(has_seen_a_frame: bool) -> None:
     swappable = SwappableSegmenter(first)
     if has_seen_a_frame:
         swappable.segment(make_scene(0))
-    with pytest.raises(BackendError, match=r"labels only 50\.0 % of a frame's pixels"):
+    name = "a frame" if has_seen_a_frame else "a drawn picture"
+    with pytest.raises(BackendError, match=rf"surest of in {name}, fake labels only 50\.0 %"):
         swappable.swap(WrongSegmenter())
     assert not first.is_closed
     assert swappable.backend == "fake"
+
+
+class GuessingSegmenter(FakeSegmenter):
+    """Guesses two rows of five in the dark."""
+
+    guess = 0
+
+    def segment(self, image_HWC: np.ndarray, *arguments: Any, **options: Any) -> Any:
+        found = super().segment(image_HWC, *arguments, **options)
+        if image_HWC.max() < 20:
+            rows = len(found.labels) * 2 // 5
+            found.labels[:rows] = self.guess
+            if found.confidence is not None:
+                found.confidence[:rows] = 40
+        return found
+
+
+def test_guesses_in_the_dark_do_not_cost_a_sound_engine() -> None:
+    first, better = GuessingSegmenter(), GuessingSegmenter()
+    better.guess = MARK
+    swappable = SwappableSegmenter(first)
+    swappable.segment(np.zeros((96, 128, 3), np.uint8))
+    swappable.swap(better)
+    assert first.is_closed
+
+
+def test_engine_that_is_wrong_is_not_taken_where_the_old_one_is_sure_of_nothing() -> None:
+    first, wrong = UnsureSegmenter(), UnsureSegmenter(addend=1)
+    swappable = SwappableSegmenter(first)
+    swappable.segment(make_scene(0))
+    with pytest.raises(BackendError, match=r"in a frame, fake labels only 0\.0 %"):
+        swappable.swap(wrong)
+    swappable.swap(UnsureSegmenter())
+    assert first.is_closed
+
+
+@dataclass
+class UnsureSegmenter(FakeSegmenter):
+    addend: int = 0
+
+    def segment(self, *arguments: Any, **options: Any) -> Any:
+        found = super().segment(*arguments, **options)
+        found.labels[:] += self.addend
+        if found.confidence is not None:
+            found.confidence[:] = 100
+        return found
+
+
+def test_engine_that_is_wrong_is_not_taken_in_the_dark_either() -> None:
+    class BlindSegmenter(FakeSegmenter):
+        def segment(self, *arguments: Any, **options: Any) -> Any:
+            found = super().segment(*arguments, **options)
+            found.labels[:] = 0
+            return found
+
+    first = FakeSegmenter()
+    swappable = SwappableSegmenter(first)
+    swappable.segment(np.zeros((96, 128, 3), np.uint8))
+    with pytest.raises(BackendError, match="in a drawn picture, fake labels only"):
+        swappable.swap(BlindSegmenter())
+    assert not first.is_closed
 
 
 class Upgradable:
@@ -276,8 +377,22 @@ def test_node_serves_while_it_builds_and_swaps_between_two_frames(
     assert first.is_closed
     robot.wait_for(lambda: _read(robot, "engine_state") == "ready", "the engine to be told")
     assert _read(robot, "backend") == "marked"
-    # Warm for the card's size and for that of the frames.
-    assert parts.made[1].warmed == [(96, 128), (96, 128)]
+    assert parts.made[1].warmed == [(96, 128)]
+
+
+def test_engine_is_warm_for_what_the_cameras_ask_before_it_serves(
+    robot: Any, start_node: Any, builder: Builder
+) -> None:
+    parts = Upgradable(builder)
+    start_node({"output.size": "64x48"}, factory=parts.make, finder=parts.find)
+    robot.listen("/proxia/labels", Image)
+    robot.show(make_image(make_scene(0, (72, 88)), sec=1))
+    builder.tell(DONE)
+    robot.wait_for(lambda: _read(robot, "engine_state") == "ready", "the engine")
+    first_call = parts.made[1].calls[0]
+    assert (first_call["size_hw"], first_call["output_size"]) == ((72, 88), "64x48")
+    # The comparison wants confidence, these cameras do not.
+    assert not first_call["with_confidence"]
 
 
 def test_node_whose_build_crashes_serves_on_and_says_so(
@@ -288,7 +403,7 @@ def test_node_whose_build_crashes_serves_on_and_says_so(
     robot.listen("/proxia/labels", Image)
     robot.show(make_image(make_scene(), sec=1))
     builder.tell("os.abort()")
-    status = robot.wait_for_diagnostic("model", "active; no engine: the build ended with signal 6")
+    status = robot.wait_for_diagnostic("model", "active; no engine: the build ended without")
     assert status.level == status.WARN
     labels = robot.show(make_image(make_scene(), sec=2))
     assert read_pixels(labels)[0, 0] != MARK
