@@ -20,7 +20,17 @@ ROS_FOLDERS = re.compile(r"rclpy/|\w+_(msgs|interfaces)/|proxia_segmentation_ros
 THREAD = re.compile(r"thread \(\w+\): (.*)")
 # How a thread or a module starts tells nothing of what it does.
 STARTS = re.compile(r"\((threading|runpy)\.py\)$|\(<frozen runpy>\)$")
-MODEL_CALL = re.compile(r"\bsegment(_many)? \(")
+# Told in numbers as well: some take less than their name has room in.
+STAGES = {
+    name: re.compile(rf"(^|\.){pattern} \({PACKAGE}")
+    for name, pattern in (
+        ("decode", "decode"),
+        ("segment_many", "segment(_many)?"),
+        ("publish", "publish"),
+        ("summarize", "summarize"),
+    )
+}
+MODEL_CALL = STAGES["segment_many"]
 STYLE = (
     f"text{{font:{FONT_PX}px monospace;fill:#222}}.h{{font-weight:bold}}"
     "rect{stroke:#fff;stroke-width:.6}"
@@ -34,6 +44,10 @@ class Stack:
     thread: str
     frames: tuple[str, ...]
     count: int
+
+    def is_in(self, function: re.Pattern[str]) -> bool:
+        """Whether the thread is in such a function, or in what it calls."""
+        return any(map(function.search, self.frames))
 
 
 @dataclass
@@ -77,14 +91,26 @@ def list_panels(stacks: Sequence[Stack]) -> Iterator[tuple[str, list[Stack]]]:
         threads.setdefault(stack.thread, []).append(stack)
     for name, some in sorted(threads.items(), key=lambda one: -count_samples(one[1])):
         total = count_samples(some)
-        if total < LEAST_SHARE * count_samples(stacks):
+        least = LEAST_SHARE * count_samples(stacks)
+        if total < least:
             continue
-        yield f"thread {name}: {total} samples", some
-        around = [one for one in some if not any(map(MODEL_CALL.search, one.frames))]
-        if around and len(around) < len(some):
-            samples = count_samples(around)
-            share = f"{samples} of {total} samples, {100 * samples / total:.1f} %"
-            yield f"thread {name} around the model: {share}", around
+        around = [one for one in some if not one.is_in(MODEL_CALL)]
+        stages = f"; {_list_stages(some)}" if len(around) < len(some) else ""
+        yield f"thread {name}: {total} samples{stages}", some
+        if stages and count_samples(around) >= least:
+            share = _show_share(around, some)
+            yield f"thread {name} around the model: {share} of {total} samples", around
+
+
+def _list_stages(stacks: Sequence[Stack]) -> str:
+    return ", ".join(
+        f"{name} {_show_share([one for one in stacks if one.is_in(pattern)], stacks)}"
+        for name, pattern in STAGES.items()
+    )
+
+
+def _show_share(some: Sequence[Stack], stacks: Sequence[Stack]) -> str:
+    return f"{100 * count_samples(some) / count_samples(stacks):.1f} %"
 
 
 def count_samples(stacks: Sequence[Stack]) -> int:

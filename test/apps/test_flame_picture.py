@@ -46,16 +46,28 @@ def test_stacks_begin_with_the_thread_by_name_and_not_with_how_it_started() -> N
 def test_each_busy_thread_is_shown_and_the_model_s_once_more_without_its_call() -> None:
     panels = dict(list_panels(read_stacks(RAW)))
     assert list(panels) == [
-        "thread model: 100 samples",
-        "thread model around the model: 10 of 100 samples, 10.0 %",
+        "thread model: 100 samples; "
+        "decode 0.0 %, segment_many 90.0 %, publish 9.0 %, summarize 0.0 %",
+        "thread model around the model: 10.0 % of 100 samples",
         "thread executor: 20 samples",
     ]
-    around = panels["thread model around the model: 10 of 100 samples, 10.0 %"]
+    around = panels["thread model around the model: 10.0 % of 100 samples"]
     assert not any(CALL in one.frames for one in around)
 
 
-def test_thread_that_does_nothing_but_call_the_model_is_shown_once() -> None:
-    assert len(list(list_panels(read_stacks(f"thread (7): main;{CALL} 5")))) == 1
+@pytest.mark.parametrize(("outside", "panels"), [(0, 1), (4, 1), (6, 2)])
+def test_thread_that_hardly_does_more_than_call_the_model_is_shown_once(
+    outside: int, panels: int
+) -> None:
+    raw = f"thread (7): main;{CALL} {500 - outside}\nthread (7): main;{PUBLISH} {outside}"
+    assert len(list(list_panels(read_stacks(raw)))) == panels
+
+
+def test_ros_functions_of_the_same_name_are_no_stages() -> None:
+    ros = "Publisher.publish (rclpy/publisher.py)"
+    raw = f"thread (7): model;{CALL} 1\nthread (7): model;{ros} 1"
+    (header, _), *_ = list_panels(read_stacks(raw))
+    assert "publish 0.0 %" in header
 
 
 def test_functions_can_be_read_and_hold_the_rest_as_tooltips(tmp_path: Path) -> None:
