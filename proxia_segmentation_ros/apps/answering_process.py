@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -44,7 +44,7 @@ class AnsweringProcess:
 
         Raises:
             BackendError: the process has ended.
-            ProxiaError: what the process told by `answer_error`.
+            ProxiaError: what the process told by `telling_errors`.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
@@ -87,13 +87,17 @@ class AnsweringProcess:
         self.close()
 
 
-def answer_error(error: ProxiaError) -> None:
-    """Answer with an error that the asking end raises again."""
-    answer({"error": str(error), "kind": type(error).__name__})
+@contextmanager
+def telling_errors() -> Iterator[None]:
+    """Answer with an error of the block, which the asking end raises again, instead of a trace."""
+    try:
+        yield
+    except ProxiaError as error:
+        answer({"error": str(error), "kind": type(error).__name__})
 
 
 def _raise_told(answer: Mapping[str, Any]) -> None:
-    kinds = (ConfigError, InputError, WeightsError, BackendError)
+    kinds = (ConfigError, InputError, WeightsError, BackendError, ProxiaError)
     for kind in kinds:
         if answer.get("kind") == kind.__name__:
             raise kind(answer["error"])

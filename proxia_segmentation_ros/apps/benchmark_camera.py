@@ -17,6 +17,7 @@ from proxia_segmentation_ros.apps.answering_process import (
     AnsweringProcess,
     answer,
     read_questions,
+    telling_errors,
 )
 from proxia_segmentation_ros.apps.benchmark_stretch import Stretch
 from proxia_segmentation_ros.apps.benchmark_worker import BenchmarkImages
@@ -49,8 +50,9 @@ class BenchmarkCamera(AnsweringProcess):
         """Wait until everybody subscribes.
 
         Raises:
-            ProxiaError: one of the processes has ended.
+            ProxiaError: one of the processes has ended, or the camera found nobody to publish to.
             BackendError: the camera has ended, its error above.
+            InputError: it can't read the images.
         """
         waiting = self._pool.submit(self.ask, self._first)
         while True:
@@ -90,6 +92,11 @@ class BenchmarkCamera(AnsweringProcess):
 
 def main() -> None:
     """Answer the questions on stdin until it closes."""
+    with telling_errors():
+        _answer_all()
+
+
+def _answer_all() -> None:
     from proxia_segmentation_ros.ros.frames import PlayedFrame
     from proxia_segmentation_ros.ros.player import CameraPlayer
     from proxia_segmentation_ros.ros.session import RosSession

@@ -12,14 +12,20 @@ from proxia_segmentation_ros.apps.benchmark_node import open_listener
 from proxia_segmentation_ros.apps.benchmark_nodes import (
     MATCH_TIMEOUT_S,
     collect_trace,
+    describe_serving,
     make_bare_side,
     name_camera_topic,
     name_labels_topic,
     prepare_domain,
     start_node,
 )
-from proxia_segmentation_ros.apps.benchmark_report import make_report
-from proxia_segmentation_ros.apps.benchmark_rounds import PEAK_HZ, Measured, run_rounds
+from proxia_segmentation_ros.apps.benchmark_report import describe_machine, make_report
+from proxia_segmentation_ros.apps.benchmark_rounds import (
+    PEAK_HZ,
+    Measured,
+    is_saturated,
+    run_rounds,
+)
 from proxia_segmentation_ros.apps.benchmark_stretch import Stretch
 from proxia_segmentation_ros.apps.benchmark_trace import (
     BASIC,
@@ -41,11 +47,15 @@ PROBING_HZ = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class CamerasBenchmarkSettings:
-    """`kill_rate_hz` 0 kills no camera; else both publish at that rate when the left one dies."""
+    """`kill_rate_hz` 0 kills no camera; else both publish at that rate when the left one dies.
+
+    `saturating_hz` 0 is as many frames of each camera as the machine labels of both.
+    """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     rounds: RoundSettings = field(default_factory=RoundSettings)
     kill_rate_hz: float = 0.0
+    saturating_hz: float = 0.0
     node_module: str = NODE_MODULE
 
 
@@ -61,6 +71,7 @@ def run_cameras_benchmark(settings: CamerasBenchmarkSettings, progress: Progress
     side = make_bare_side(settings.parameters)
     read_card(side.weights)
     prepare_domain()
+    machine = describe_machine()
     progress.begin("starting the processes")
     with ExitStack() as stack:
         bench = CamerasBench(settings, stack)
@@ -70,16 +81,22 @@ def run_cameras_benchmark(settings: CamerasBenchmarkSettings, progress: Progress
         }
         traces = run_rounds(runs, settings.rounds.rates_hz, settings.rounds.rounds, progress)
         killed = bench.measure_kill(settings.kill_rate_hz) if settings.kill_rate_hz else None
-    together, apart = (
-        Measured(
-            name=name,
-            description={"weights": side.weights, "parameters": dict(settings.parameters)},
-            traces=traces[how],
+        together, apart = (
+            Measured(
+                name=name,
+                description={
+                    "weights": side.weights,
+                    **bench.describe_nodes(how),
+                    "parameters": dict(settings.parameters),
+                },
+                traces=traces[how],
+            )
+            for name, how in (("one node, two cameras", TOGETHER), ("two nodes", APART))
         )
-        for name, how in (("one node, two cameras", TOGETHER), ("two nodes", APART))
-    )
     told = {**settings.rounds.describe(), "saturating_hz": round(bench.saturating_hz, 1)}
-    report = make_report("two cameras", together, apart, told)
+    report = make_report("two cameras", together, apart, told, machine)
+    if PEAK_HZ in together.traces:
+        report["custom"]["is_saturated"] = is_saturated(together, apart)
     if killed is not None:
         report["custom"]["killed_camera"] = killed
     return report
@@ -105,13 +122,17 @@ class CamerasBench:
             for camera in CAMERAS
         }
         self._listener = open_listener(heard, stack)
-        self.saturating_hz = 0.0
+        self.saturating_hz = settings.saturating_hz
 
     def wait_until_ready(self) -> None:
         """Wait for all processes, warm the nodes up and find out what saturates them."""
         for camera in self._cameras.values():
             camera.wait_until_ready(*self._nodes.values())
         self._listener.wait_until_matched(MATCH_TIMEOUT_S)
+        if self.saturating_hz:
+            for how in (TOGETHER, APART):
+                self.run(how, PEAK_HZ)
+            return
         self.saturating_hz = PROBING_HZ
         probes = [self.run(how, PEAK_HZ) for how in (TOGETHER, APART)]
         # Each camera alone could keep the faster of them busy: both always have a frame waiting.
@@ -122,7 +143,7 @@ class CamerasBench:
         """Let both cameras publish a stretch at the same time; returns what came of both."""
         stretch = self._choose_stretch(rate_hz)
         self._listener.clear()
-        names = sorted({_name_node(how, camera) for camera in CAMERAS})
+        names = _name_nodes(how)
         with LoadWatch([self._nodes[name].pid for name in names]) as watch:
             sending = {camera: one.begin(how, stretch) for camera, one in self._cameras.items()}
             sent_s = {camera: one.result() for camera, one in sending.items()}
@@ -130,6 +151,10 @@ class CamerasBench:
         for name in names:
             self._nodes[name].check_alive()
         return merge_traces(traces).with_load(watch.describe())
+
+    def describe_nodes(self, how: str) -> dict[str, str]:
+        """Return backend and precision of the nodes that label this way."""
+        return describe_serving(self._listener, _name_nodes(how))
 
     def measure_kill(self, rate_hz: float) -> dict[str, Any]:
         """Return how many frames of the right camera are missed, without and with the left killed.
@@ -200,6 +225,10 @@ class CamerasBench:
 
 def _name_node(how: str, camera: str) -> str:
     return JOINT_NODE if how == TOGETHER else f"proxia_benchmark_{camera}"
+
+
+def _name_nodes(how: str) -> list[str]:
+    return sorted({_name_node(how, camera) for camera in CAMERAS})
 
 
 def _name_stream(how: str, camera: str) -> str:

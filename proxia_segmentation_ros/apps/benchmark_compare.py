@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxia_segmentation_ros.apps.benchmark_report import PEAK
+from proxia_segmentation_ros.apps.benchmark_report import PEAK, was_busy
 from proxia_segmentation_ros.apps.benchmark_trace import BASIC, OURS, STAGE
 from proxia_segmentation_ros.errors import ConfigError, InputError
 
@@ -36,8 +36,6 @@ CONDITIONS = (
     ("settings", "source"),
 )
 RATIO = ", ratio"
-# A benchmark itself keeps the cores busy; beyond twice that somebody else worked too.
-BUSY_PER_CORE = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,8 +191,8 @@ def list_warnings(old: Mapping[str, Any], new: Mapping[str, Any], allowed: float
             yield f"{group} {name}: {_show(before)} before, {_show(after)} now"
     for when, custom in (("before", old_custom), ("now", new_custom)):
         machine = custom.get("machine", {})
-        if machine.get("load_average", 0.0) > BUSY_PER_CORE * machine.get("cores", 1):
-            yield f"the machine was busy {when}: load average {machine['load_average']}"
+        if was_busy(machine):
+            yield f"others kept {machine['busy_cores']:g} cores of the machine busy {when}"
     yield from _warn_of_yardstick(old, new, allowed)
 
 

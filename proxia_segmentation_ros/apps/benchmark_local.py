@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxia_segmentation_ros.apps.benchmark_report import make_report
+from proxia_segmentation_ros.apps.benchmark_report import describe_machine, make_report
 from proxia_segmentation_ros.apps.benchmark_rounds import (
     PEAK_HZ,
     Measured,
@@ -55,6 +55,7 @@ def run_local_benchmark(
     sides = [main] if against is None else [main, against]
     for side in sides:
         read_card(side.weights)
+    machine = describe_machine()
     progress.begin("loading")
     with ExitStack() as stack:
         workers = [
@@ -72,7 +73,7 @@ def run_local_benchmark(
             for place, worker in enumerate(workers)
         ]
     yardstick = measured[1] if len(measured) > 1 else None
-    return make_report(title, measured[0], yardstick, settings.describe())
+    return make_report(title, measured[0], yardstick, settings.describe(), machine)
 
 
 def _bind(worker: BenchmarkWorker, settings: RoundSettings) -> RunAtRate:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proxia_segmentation_ros.apps.benchmark_camera import BenchmarkCamera
@@ -18,17 +19,24 @@ from proxia_segmentation_ros.apps.benchmark_nodes import (
     NULL_TOPIC,
     collect_trace,
     count_labels,
+    describe_serving,
     make_bare_side,
     name_camera_topic,
     name_labels_topic,
     prepare_domain,
     start_node,
 )
-from proxia_segmentation_ros.apps.benchmark_report import make_report
-from proxia_segmentation_ros.apps.benchmark_rounds import PEAK_HZ, Measured, run_rounds
+from proxia_segmentation_ros.apps.benchmark_report import describe_machine, make_report
+from proxia_segmentation_ros.apps.benchmark_rounds import (
+    PEAK_HZ,
+    Measured,
+    is_saturated,
+    run_rounds,
+)
 from proxia_segmentation_ros.apps.benchmark_stretch import Stretch
 from proxia_segmentation_ros.apps.benchmark_trace import Trace, measure_performance
 from proxia_segmentation_ros.apps.benchmark_worker import BenchmarkWorker
+from proxia_segmentation_ros.apps.flame_graph import FlameRecorder
 from proxia_segmentation_ros.apps.node_process import NODE_MODULE, NodeProcess
 from proxia_segmentation_ros.apps.process_load import LoadWatch
 from proxia_segmentation_ros.apps.progress import Progress
@@ -42,15 +50,20 @@ CAMERA = "camera"
 TO_NODE, TO_NULL = "node", "null"
 # A camera this much faster than the model always has a frame waiting.
 SATURATION = 1.5
+FLAME_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeBenchmarkSettings:
-    """`parameters` are the node's; `saturating_hz` 0 is half as much again as the model can do."""
+    """`parameters` are the node's; `saturating_hz` 0 is half as much again as the model can do.
+
+    `flame` is where a flame graph of the node goes; that of the bare model goes beside it.
+    """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     rounds: RoundSettings = field(default_factory=RoundSettings)
     saturating_hz: float = 0.0
+    flame: Path | None = None
     node_module: str = NODE_MODULE
 
 
@@ -65,27 +78,35 @@ def run_node_benchmark(settings: NodeBenchmarkSettings, progress: Progress) -> d
     """
     side = make_bare_side(settings.parameters)
     read_card(side.weights)
+    recorder = FlameRecorder() if settings.flame else None
     prepare_domain()
+    machine = describe_machine()
     progress.begin("starting the processes")
     with ExitStack() as stack:
         bench = NodeBench(
             settings, BenchmarkWorker(side, settings.rounds.images, os.environ), stack
         )
         bench.wait_until_ready()
+        if recorder and settings.flame:
+            progress.begin("recording flame graphs")
+            bench.record_flames(recorder, settings.flame)
         runs = {TO_NODE: bench.run_node, TO_NULL: bench.run_bare}
         traces = run_rounds(runs, settings.rounds.rates_hz, settings.rounds.rounds, progress)
         described = {"weights": side.weights, **bench.bare.description}
         node = Measured(
             name="node",
-            description={**described, "parameters": dict(settings.parameters)},
+            description={
+                **described,
+                **bench.describe_node(),
+                "parameters": dict(settings.parameters),
+            },
             traces=traces[TO_NODE],
         )
         bare = Measured(name=side.name, description=described, traces=traces[TO_NULL])
         told = {**settings.rounds.describe(), "saturating_hz": round(bench.saturating_hz, 1)}
-    report = make_report("segmentation node over DDS", node, bare, told)
-    # Only a node that misses frames had one waiting all the time.
+    report = make_report("segmentation node over DDS", node, bare, told, machine)
     if PEAK_HZ in node.traces:
-        report["custom"]["is_saturated"] = all(one.missed > 0 for one in node.traces[PEAK_HZ])
+        report["custom"]["is_saturated"] = is_saturated(node)
     return report
 
 
@@ -123,6 +144,25 @@ class NodeBench:
             rate_hz = measure_performance(trace)["BasicPerformanceMetrics.MEAN_FRAME_RATE"]
             self.saturating_hz = SATURATION * rate_hz
         self.run_node(self._settings.rounds.rates_hz[0])
+
+    def describe_node(self) -> dict[str, str]:
+        """Return the node's own backend and precision: another engine may have come to serve."""
+        return describe_serving(self._listener, [NODE_NAME])
+
+    def record_flames(self, recorder: FlameRecorder, path: Path) -> None:
+        """Draw where the node and the bare model spend their time at peak.
+
+        Raises:
+            ProxiaError: a picture could not be made.
+        """
+        bare_path = path.with_stem(f"{path.stem}-bare")
+        for pid, run, where in (
+            (self._node.pid, self.run_node, path),
+            (self.bare.pid, self.run_bare, bare_path),
+        ):
+            with recorder.recording(pid, FLAME_S, where) as is_over:
+                while not is_over():
+                    run(PEAK_HZ)
 
     def run_node(self, rate_hz: float) -> Trace:
         """Send a stretch through the node.

@@ -1,7 +1,7 @@
 """The processes of a benchmark over DDS: nodes, cameras, a null subscriber and who listens."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ NULL_TOPIC = "/benchmark/null/image"
 NULL_MODULE = "proxia_segmentation_ros.ros.null_subscriber"
 LAST_LABELS_TIMEOUT_S = 3.0
 MATCH_TIMEOUT_S = 20.0
+# Diagnostics come every second.
+SERVING_TIMEOUT_S = 3.0
 
 
 def prepare_domain() -> None:
@@ -109,6 +111,13 @@ def collect_trace(
         stages_ms=listener.stages_ms(node_name),
         gauges=listener.gauges(node_name),
     )
+
+
+def describe_serving(listener: "BenchmarkListener", node_names: Sequence[str]) -> dict[str, str]:
+    """Return what nodes say of their backend and precision; `f32, int8` where they differ."""
+    told = [listener.wait_for_serving(name, SERVING_TIMEOUT_S) for name in node_names]
+    keys = dict.fromkeys(key for one in told for key in one)
+    return {key: ", ".join(dict.fromkeys(one[key] for one in told if key in one)) for key in keys}
 
 
 def count_labels(trace: Trace) -> int:

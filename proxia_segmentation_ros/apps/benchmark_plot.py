@@ -42,8 +42,15 @@ def write_plot(report: Mapping[str, Any], path: Path) -> None:
         raise InputError.from_parts(
             f"plot {str(path)!r} can't be written", "a file that ends in .png", "rename it"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encoded.tobytes())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise InputError.from_parts(
+            f"plot {str(path)!r} can't be written: {error.strerror}",
+            "a folder that may be written",
+            "choose another path",
+        ) from error
 
 
 def draw_report(report: Mapping[str, Any]) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from proxia_segmentation_ros.apps.benchmark_rounds import PEAK_HZ, Measured
 from proxia_segmentation_ros.apps.benchmark_trace import BASIC, OURS, Trace, measure_performance
+from proxia_segmentation_ros.apps.process_load import measure_busy_cores
 from proxia_segmentation_ros.inference.precision import describe_cpu, read_cpu_flags
 
 METADATA = "BenchmarkMetadata."
@@ -32,6 +33,8 @@ COMPARED = (
 )
 COMPARED_AT_PEAK = (COMPARED[0], COMPARED[-1])
 SUBTRACTED = (f"{OURS}P50_LATENCY",)
+# One other process takes a whole core, an idle system a few hundredths of one.
+QUIET_CORES = 0.25
 TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
@@ -118,12 +121,13 @@ def make_report(
     main: Measured,
     against: Measured | None,
     settings: Mapping[str, Any],
+    machine: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the whole report; `settings` are those of the benchmark."""
+    """Return the whole report; `settings` are the benchmark's, `machine` as before its start."""
     custom: dict[str, Any] = {
         "subject": {"name": main.name, **main.description},
         "settings": dict(settings),
-        "machine": describe_machine(),
+        "machine": dict(machine),
     }
     if against is not None:
         described = {"name": against.name, **against.description}
@@ -133,14 +137,19 @@ def make_report(
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return what figures depend on beside the program."""
+    """Return what figures depend on beside the program; call it before the benchmark's own work."""
     flags = read_cpu_flags()
     return {
         "cpu": describe_cpu(),
         "cores": len(os.sched_getaffinity(0)),
         "flags": [flag for flag in TELLING_FLAGS if flag in flags],
-        "load_average": round(os.getloadavg()[0], 2),
+        "busy_cores": round(measure_busy_cores(), 2),
     }
+
+
+def was_busy(machine: Mapping[str, Any]) -> bool:
+    """Whether others worked on the machine just before a benchmark began."""
+    return bool(machine.get("busy_cores", 0.0) > QUIET_CORES)
 
 
 def describe_run(title: str, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,14 @@ class Measured:
     traces: Mapping[float, Sequence[Trace]] = field(default_factory=dict)
 
 
+def is_saturated(*sides: Measured) -> bool:
+    """Whether every stretch at peak was offered more frames than it labelled.
+
+    Only a node that misses frames had one waiting all the time.
+    """
+    return all(trace.missed > 0 for one in sides for trace in one.traces[PEAK_HZ])
+
+
 def run_rounds(
     sides: Mapping[str, RunAtRate], rates_hz: Sequence[float], rounds: int, progress: Progress
 ) -> dict[str, dict[float, list[Trace]]]:

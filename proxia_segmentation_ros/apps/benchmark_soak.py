@@ -18,7 +18,7 @@ from proxia_segmentation_ros.apps.benchmark_nodes import (
     prepare_domain,
     start_node,
 )
-from proxia_segmentation_ros.apps.benchmark_report import make_report
+from proxia_segmentation_ros.apps.benchmark_report import describe_machine, make_report
 from proxia_segmentation_ros.apps.benchmark_rounds import PEAK_HZ, Measured
 from proxia_segmentation_ros.apps.benchmark_side import Side
 from proxia_segmentation_ros.apps.benchmark_stretch import Stretch
@@ -79,6 +79,7 @@ def soak_side(side: Side, settings: SoakSettings, progress: Progress) -> dict[st
     """
     _check_frames(settings)
     read_card(side.weights)
+    machine = describe_machine()
     progress.begin("loading")
     with BenchmarkWorker(side, settings.images, os.environ) as worker:
         worker.run(Stretch(frames=settings.warm_up))
@@ -91,7 +92,7 @@ def soak_side(side: Side, settings: SoakSettings, progress: Progress) -> dict[st
             readings.append(MemoryReading(frames=done, memory_mib=read_memory_mib(worker.pid)))
             progress.advance()
         described = {"weights": side.weights, **worker.description}
-    return _report(side.name, described, traces, readings, settings)
+    return _report(side.name, described, traces, readings, settings, machine)
 
 
 def soak_node(
@@ -105,6 +106,7 @@ def soak_node(
     """
     _check_frames(settings)
     prepare_domain()
+    machine = describe_machine()
     progress.begin("starting the processes")
     traces: list[Trace] = []
     with ExitStack() as stack:
@@ -130,7 +132,7 @@ def soak_node(
             done = readings[-1].frames + label_some(settings.every)
             readings.append(MemoryReading(frames=done, memory_mib=read_memory_mib(node.pid)))
             progress.advance()
-    return _report("node", {"parameters": dict(parameters)}, traces, readings, settings)
+    return _report("node", {"parameters": dict(parameters)}, traces, readings, settings, machine)
 
 
 def describe_growth(readings: Sequence[MemoryReading]) -> dict[str, Any]:
@@ -154,9 +156,10 @@ def _report(
     traces: Sequence[Trace],
     readings: Sequence[MemoryReading],
     settings: SoakSettings,
+    machine: Mapping[str, Any],
 ) -> dict[str, Any]:
     measured = Measured(name=name, description=described, traces={PEAK_HZ: traces})
-    report = make_report("soak", measured, None, settings.describe())
+    report = make_report("soak", measured, None, settings.describe(), machine)
     report["custom"]["memory"] = describe_growth(readings)
     return report
 

@@ -70,13 +70,15 @@ def merge_traces(traces: Sequence[Trace]) -> Trace:
     sent_s: dict[int, float] = {}
     received_s: dict[int, float] = {}
     stages_ms: dict[str, list[float]] = {}
+    gauges: dict[str, list[float]] = {}
     for place, trace in enumerate(traces):
         # Two cameras may stamp alike.
         sent_s |= {len(traces) * key + place: at for key, at in trace.sent_s.items()}
         received_s |= {len(traces) * key + place: at for key, at in trace.received_s.items()}
-        for name, times in trace.stages_ms.items():
-            stages_ms.setdefault(name, []).extend(times)
-    return Trace(sent_s=sent_s, received_s=received_s, stages_ms=stages_ms)
+        for told, kept in ((trace.stages_ms, stages_ms), (trace.gauges, gauges)):
+            for name, values in told.items():
+                kept.setdefault(name, []).extend(values)
+    return Trace(sent_s=sent_s, received_s=received_s, stages_ms=stages_ms, gauges=gauges)
 
 
 def measure_performance(trace: Trace) -> dict[str, float]:

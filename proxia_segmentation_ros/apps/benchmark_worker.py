@@ -14,8 +14,8 @@ import numpy as np
 from proxia_segmentation_ros.apps.answering_process import (
     AnsweringProcess,
     answer,
-    answer_error,
     read_questions,
+    telling_errors,
 )
 from proxia_segmentation_ros.apps.benchmark_images import load_images
 from proxia_segmentation_ros.apps.benchmark_side import Side
@@ -23,12 +23,6 @@ from proxia_segmentation_ros.apps.benchmark_stretch import FrameNotes, Stretch, 
 from proxia_segmentation_ros.apps.benchmark_trace import Trace
 from proxia_segmentation_ros.apps.process_load import LoadWatch
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.errors import (
-    BackendError,
-    ConfigError,
-    InputError,
-    WeightsError,
-)
 
 MODULE = "proxia_segmentation_ros.apps.benchmark_worker"
 WARM_UP = Stretch(seconds=0.5)
@@ -121,10 +115,8 @@ def _open_eager(side: Side, images: Sequence[np.ndarray]) -> tuple[RunStretch, d
 
 def main() -> None:
     """Answer the questions on stdin until it closes."""
-    try:
+    with telling_errors():
         _answer_all()
-    except (BackendError, ConfigError, InputError, WeightsError) as error:
-        answer_error(error)
 
 
 def _answer_all() -> None:

@@ -26,12 +26,15 @@ MOST_IMAGES = 120
 # Frames without a budget, from which one is chosen where none is given.
 FREE_FRAMES = 30
 SHARE_OF_FREE = 0.75
+# It ends once its parent is another: the trial that would end it was killed itself.
 BUSY_CODE = """
 import os, sys
+core, parent = map(int, sys.argv[1:])
 if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, {int(sys.argv[1])})
-while True:
-    pass
+    os.sched_setaffinity(0, {core})
+while os.getppid() == parent:
+    for _ in range(100_000):
+        pass
 """
 
 
@@ -72,7 +75,7 @@ def run_budget_trial(trial: BudgetTrial, progress: Progress) -> dict[str, Any]:
     frames: dict[str, list[TrialFrame]] = {}
     clip = _repeat(images)
     for phase in PHASES:
-        with _take_core(phase == "during"):
+        with take_core(phase == "during"):
             frames[phase] = list(_label_for(segmenter, clip, trial.seconds / len(PHASES)))
         progress.advance()
     found = {
@@ -151,13 +154,13 @@ def _get_size(image_HWC: np.ndarray) -> tuple[int, int]:
 
 
 @contextmanager
-def _take_core(is_taken: bool) -> Iterator[None]:
+def take_core(is_taken: bool) -> Iterator[None]:
     """Keep the first of this process's cores busy meanwhile."""
     if not is_taken:
         yield
         return
     core = min(os.sched_getaffinity(0))
-    with subprocess.Popen([sys.executable, "-c", BUSY_CODE, str(core)]) as busy:
+    with subprocess.Popen([sys.executable, "-c", BUSY_CODE, str(core), str(os.getpid())]) as busy:
         try:
             yield
         finally:

@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 PROC = Path("/proc")
 SAMPLE_PERIOD_S = 0.1
+LOOK_S = 0.5
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MIB = 1 << 20
@@ -40,6 +41,14 @@ def read_machine_ticks(proc: Path = PROC) -> tuple[int, int]:
     user, nice, system, idle, iowait, *rest = (int(one) for one in line.split()[1:9])
     busy = user + nice + system + sum(rest)
     return busy, busy + idle + iowait
+
+
+def measure_busy_cores(seconds: float = LOOK_S, proc: Path = PROC) -> float:
+    """Return how many cores all processes together keep busy within that time from now."""
+    (busy, _), began_s = read_machine_ticks(proc), time.monotonic()
+    time.sleep(seconds)
+    (busy_now, _), ended_s = read_machine_ticks(proc), time.monotonic()
+    return (busy_now - busy) / TICKS_PER_S / (ended_s - began_s)
 
 
 def read_memory_percent(proc: Path = PROC) -> float:

@@ -1,23 +1,26 @@
 """`proxia benchmark`: the model, the pipeline and the node, each against what it is measured by."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from proxia_segmentation_ros.cli.benchmark_files import print_json, write_json
 from proxia_segmentation_ros.cli.benchmark_options import (
     DEFAULT_RATES_HZ,
+    Flame,
     ImageCount,
     ImageSize,
     ImageSource,
     Out,
+    OutToo,
     Peak,
     Plot,
     PrintJson,
     Rates,
     Rounds,
+    Saturate,
     Seconds,
     make_images,
     make_rounds,
@@ -64,7 +67,7 @@ def benchmark(
     images = make_images(size, "synthetic", 8)
     chosen = make_rounds(images, rates or (DEFAULT_RATE_HZ,), False, rounds, seconds)
     parameters = _name_parameters(None, weights, backend, precision)
-    _report(_run_node(parameters, chosen, 0.0), out, plot, as_json)
+    _report(_run_node(parameters, chosen), out, plot, as_json)
 
 
 @app.command("model")
@@ -132,13 +135,12 @@ def node(
     images: ImageCount = 8,
     rates: Rates = None,
     peak: Peak = True,
-    saturate: Annotated[
-        float, typer.Option(help="Camera's rate at peak; 0 is 1.5 times the model's.", min=0)
-    ] = 0.0,
+    saturate: Saturate = 0.0,
     rounds: Rounds = 5,
     seconds: Seconds = 3.0,
     out: Out = None,
     plot: Plot = None,
+    flame: Flame = None,
     as_json: PrintJson = False,
 ) -> None:
     """Measure the node over DDS against the bare model beside a null subscriber.
@@ -148,7 +150,7 @@ def node(
     rates_hz = DEFAULT_RATES_HZ if rates is None else rates
     chosen = make_rounds(make_images(size, source, images), rates_hz, peak, rounds, seconds)
     parameters = _name_parameters(assignments, weights, backend, precision)
-    _report(_run_node(parameters, chosen, saturate), out, plot, as_json)
+    _report(_run_node(parameters, chosen, saturate, flame), out, plot, as_json)
 
 
 @app.command("cameras")
@@ -162,8 +164,10 @@ def cameras(
     images: ImageCount = 8,
     rates: Rates = None,
     peak: Peak = True,
+    saturate: Saturate = 0.0,
     kill: Annotated[
-        float, typer.Option(help="Kill one camera at this rate of both; 0 kills none.", min=0)
+        float,
+        typer.Option(help="Kill one camera at this rate of both; 0 kills none.", min=0, max=1000),
     ] = 0.0,
     rounds: Rounds = 5,
     seconds: Seconds = 3.0,
@@ -183,6 +187,7 @@ def cameras(
         parameters=_name_parameters(assignments, weights, backend, precision),
         rounds=chosen,
         kill_rate_hz=kill,
+        saturating_hz=saturate,
     )
     with show_progress() as progress:
         report = run_cameras_benchmark(settings, progress)
@@ -247,10 +252,7 @@ def train(
     assignments: Set = None,
     rounds: Annotated[int, typer.Option(help="Alternations that count.", min=1)] = 5,
     steps: Annotated[int, typer.Option(help="Steps of a round.", min=1)] = 10,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="JSON file to write as well."),
-    ] = None,
+    out: OutToo = None,
 ) -> None:
     """Compare our training step with plain float32 PyTorch, on the CPU."""
     from proxia_segmentation_ros.apps.training_benchmark import (
@@ -266,7 +268,8 @@ def train(
     )
     with show_progress() as progress:
         figures = run_training_benchmark(settings, progress)
-    print(_write_json(figures, out))
+    print_json(figures)
+    write_json(figures, out)
 
 
 def _run_sides(
@@ -285,7 +288,10 @@ def _run_sides(
 
 
 def _run_node(
-    parameters: Mapping[str, Any], settings: "RoundSettings", saturating_hz: float
+    parameters: Mapping[str, Any],
+    settings: "RoundSettings",
+    saturating_hz: float = 0.0,
+    flame: Path | None = None,
 ) -> dict[str, Any]:
     from proxia_segmentation_ros.apps.benchmark_node import (
         NodeBenchmarkSettings,
@@ -294,7 +300,7 @@ def _run_node(
     from proxia_segmentation_ros.cli.progress import show_progress
 
     chosen = NodeBenchmarkSettings(
-        parameters=parameters, rounds=settings, saturating_hz=saturating_hz
+        parameters=parameters, rounds=settings, saturating_hz=saturating_hz, flame=flame
     )
     with show_progress() as progress:
         return run_node_benchmark(chosen, progress)
@@ -351,20 +357,12 @@ def _report(report: Mapping[str, Any], out: Path | None, plot: Path | None, as_j
     """Print a report as tables or JSON, and write the files that are asked for."""
     from proxia_segmentation_ros.cli.benchmark_tables import print_report
 
-    text = _write_json(report, out)
     if as_json:
-        print(text)
+        print_json(report)
     else:
         print_report(report)
+    write_json(report, out)
     if plot is not None:
         from proxia_segmentation_ros.apps.benchmark_plot import write_plot
 
         write_plot(report, plot)
-
-
-def _write_json(figures: Mapping[str, Any], out: Path | None) -> str:
-    text = json.dumps(figures, indent=2)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n", encoding="utf-8")
-    return text

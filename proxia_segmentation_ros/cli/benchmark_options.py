@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxia_segmentation_ros.cli.benchmark_files import check_flame, check_out, check_plot
 from proxia_segmentation_ros.cli.options import read_size
 from proxia_segmentation_ros.errors import ConfigError
 
@@ -15,20 +16,6 @@ if TYPE_CHECKING:
 
 DEFAULT_RATES_HZ = (10.0, 30.0, 60.0)
 PEAK_HZ = 0.0
-
-
-def check_plot(path: Path | None) -> Path | None:
-    """Return the path of a plot, refused before minutes are spent on what it would show.
-
-    Raises:
-        ConfigError: it does not end in .png.
-    """
-    if path is not None and path.suffix.lower() != ".png":
-        raise ConfigError.from_parts(
-            f"--plot is {str(path)!r}", "a file that ends in .png", "rename it"
-        )
-    return path
-
 
 Rates = Annotated[
     list[float] | None,
@@ -44,8 +31,24 @@ ImageSource = Annotated[
 ImageCount = Annotated[
     int, typer.Option("--images", help="How many of the source's images are used.", min=1)
 ]
-Out = Annotated[Path | None, typer.Option(help="JSON file to write.")]
+Out = Annotated[Path | None, typer.Option(help="JSON file to write.", callback=check_out)]
+OutToo = Annotated[
+    Path | None, typer.Option("--out", help="JSON file to write as well.", callback=check_out)
+]
+Saturate = Annotated[
+    float,
+    typer.Option(
+        help="A camera's rate at peak; 0 is well above what the machine labels.", min=0, max=1000
+    ),
+]
 Plot = Annotated[Path | None, typer.Option(help="PNG file to draw.", callback=check_plot)]
+Flame = Annotated[
+    Path | None,
+    typer.Option(
+        help="SVG file for a flame graph of the node at peak; the bare model's goes beside it.",
+        callback=check_flame,
+    ),
+]
 PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from proxia_segmentation_ros.apps.benchmark_compare import Comparison, split_phases
+from proxia_segmentation_ros.apps.benchmark_report import was_busy
 from proxia_segmentation_ros.apps.benchmark_trace import BASIC, OURS, STAGE
 
 RATE = f"{BASIC}MEAN_FRAME_RATE"
@@ -110,8 +111,13 @@ def list_remarks(report: Mapping[str, Any]) -> Iterator[str]:
         told = [f"{key} {one[key]}" for key in ("weights", "backend", "precision") if key in one]
         if told:
             yield f"{one['name']}: {', '.join(told)}"
+    if was_busy(custom["machine"]):
+        yield (
+            f"others kept {custom['machine']['busy_cores']:g} cores busy before the start: end "
+            "them and measure again"
+        )
     if custom.get("is_saturated") is False:
-        yield "the node missed no frame at peak in some round: raise --saturate"
+        yield "every frame at peak was labelled in some round: raise --saturate"
     if "memory" in custom:
         memory = custom["memory"]
         yield (

@@ -1,11 +1,11 @@
 """`proxia benchmark budget`: a latency budget while a core is taken away in mid-run."""
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from proxia_segmentation_ros.cli.benchmark_files import print_json, write_json
+from proxia_segmentation_ros.cli.benchmark_options import OutToo
 from proxia_segmentation_ros.cli.options import Backend, InModelScales, Precision, Weights
 
 
@@ -19,7 +19,7 @@ def budget(
         float, typer.Option(help="The budget; 0 takes three quarters of a frame's time.", min=0)
     ] = 0.0,
     seconds: Annotated[float, typer.Option(help="Length of the whole run.", min=3)] = 60.0,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
+    out: OutToo = None,
 ) -> None:
     """Label a clip within a latency budget; a busy loop has one core in the middle third."""
     from proxia_segmentation_ros.apps.budget_trial import BudgetTrial, run_budget_trial
@@ -37,8 +37,5 @@ def budget(
     )
     with show_progress() as progress:
         figures = run_budget_trial(trial, progress)
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n", encoding="utf-8")
+    print_json(figures)
+    write_json(figures, out)

@@ -1,4 +1,4 @@
-"""What a benchmark hears of nodes: when labels came in, their stages, and how much ran."""
+"""What a benchmark hears of nodes: when labels came in, their stages, what ran and how much."""
 
 import math
 import threading
@@ -15,6 +15,7 @@ from proxia_segmentation_ros.ros.session import RosSession
 from proxia_segmentation_ros.wire.cdr import read_image
 
 MATCH_POLL_S = 0.02
+SERVING = ("backend", "precision")
 STAGE_PREFIX, STAGE_SUFFIX = "stage_", "_ms"
 # Deep enough that a busy listener loses nothing that the node sent.
 LABELS_QOS = QoSProfile(depth=50)
@@ -29,6 +30,7 @@ class BenchmarkListener:
         self._arrived_s: dict[str, dict[int, float]] = {name: {} for name in topics}
         self._stages_ms: dict[str, dict[str, list[float]]] = {}
         self._gauges: dict[str, dict[str, list[float]]] = {}
+        self._serving: dict[str, dict[str, str]] = {}
         self._node = node = session.node
         self._topics = tuple(topics.values())
         self._subscriptions = [
@@ -59,7 +61,7 @@ class BenchmarkListener:
                 time.sleep(MATCH_POLL_S)
 
     def clear(self) -> None:
-        """Forget everything that came in before."""
+        """Forget all labels, times and gauges that came in before."""
         with self._changed:
             for arrived_s in self._arrived_s.values():
                 arrived_s.clear()
@@ -78,6 +80,13 @@ class BenchmarkListener:
     def gauges(self, node_name: str) -> dict[str, list[float]]:
         """Return what a node's diagnostics told of tiles and scales; empty without them."""
         return self._copy(self._gauges, node_name)
+
+    def wait_for_serving(self, node_name: str, timeout_s: float) -> dict[str, str]:
+        """Return the newest backend and precision that a node's diagnostics told; {} if none."""
+        name = node_name.strip("/")
+        with self._changed:
+            self._changed.wait_for(lambda: name in self._serving, timeout_s)
+            return dict(self._serving.get(name, {}))
 
     def _copy(
         self, kept: Mapping[str, Mapping[str, list[float]]], node_name: str
@@ -127,6 +136,8 @@ class BenchmarkListener:
                 ):
                     for name, value in found.items():
                         kept.setdefault(node_name, {}).setdefault(name, []).append(value)
+                if serving := read_serving(status.values):
+                    self._serving[node_name] = serving
                 self._changed.notify_all()
 
 
@@ -152,3 +163,9 @@ def read_gauges(values: Iterable[KeyValue]) -> dict[str, float]:
     if texts.get("scales"):
         gauges["scales"] = float(len(texts["scales"].split()))
     return gauges
+
+
+def read_serving(values: Iterable[KeyValue]) -> dict[str, str]:
+    """Return backend and precision where a diagnostic status tells of a model; {} without."""
+    found = {value.key: value.value for value in values if value.key in SERVING}
+    return found if len(found) == len(SERVING) else {}

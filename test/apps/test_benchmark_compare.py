@@ -24,7 +24,7 @@ def make_report(rate=20.0, p50=40.0, missed=0, yardstick=20.0, ratio=1.0, **cust
         "10.0fps": {P50: p50, MISSED: missed, SENT: 100},
         "custom": {
             "subject": {"name": "node", "precision": "f32"},
-            "machine": {"cpu": "Xeon", "cores": 2, "load_average": 2.0},
+            "machine": {"cpu": "Xeon", "cores": 2, "busy_cores": 0.2},
             "settings": {"size": "480x360"},
             "against": {"subject": {"name": "bare model"}, RATE: yardstick},
             "ratios": {"peak": {RATE: {"median": ratio, "rounds": [ratio]}}},
@@ -77,12 +77,12 @@ def test_extremes_are_not_shown():
 def test_other_machine_and_precision_are_told():
     new = make_report(
         subject={"name": "node", "precision": "bf16"},
-        machine={"cpu": "EPYC", "cores": 2, "load_average": 9.0},
+        machine={"cpu": "EPYC", "cores": 2, "busy_cores": 1.04},
     )
     told = list(list_warnings(make_report(), new, 0.05))
     assert "machine cpu: Xeon before, EPYC now" in told
     assert "subject precision: f32 before, bf16 now" in told
-    assert "the machine was busy now: load average 9.0" in told
+    assert "others kept 1.04 cores of the machine busy now" in told
     assert list(list_warnings(make_report(), make_report(), 0.05)) == []
 
 

@@ -3,11 +3,13 @@
 import os
 import sys
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from proxia_segmentation_ros.apps.benchmark_camera import BenchmarkCamera
 from proxia_segmentation_ros.apps.benchmark_cameras import (
     CamerasBench,
     CamerasBenchmarkSettings,
@@ -21,6 +23,7 @@ from proxia_segmentation_ros.apps.benchmark_node import (
 )
 from proxia_segmentation_ros.apps.benchmark_nodes import (
     collect_trace,
+    describe_serving,
     make_bare_side,
     name_labels_topic,
 )
@@ -28,7 +31,7 @@ from proxia_segmentation_ros.apps.benchmark_soak import SoakSettings, soak_node
 from proxia_segmentation_ros.apps.benchmark_stretch import Stretch
 from proxia_segmentation_ros.apps.benchmark_trace import BASIC, OURS
 from proxia_segmentation_ros.apps.benchmark_worker import BenchmarkImages
-from proxia_segmentation_ros.errors import ConfigError, ProxiaError, WeightsError
+from proxia_segmentation_ros.errors import ConfigError, InputError, ProxiaError, WeightsError
 
 IMAGES = BenchmarkImages(size_hw=(48, 64), count=2)
 PARAMETERS = {"model.weights": "synthetic", "inference.size": "64x48"}
@@ -164,6 +167,38 @@ def test_camera_publishes_alike_in_both_turns():
     ]
 
 
+class StubRecorder:
+    """Is over once two stretches of the process were run."""
+
+    def __init__(self, log):
+        self.log, self.recorded = log, []
+
+    @contextmanager
+    def recording(self, pid, seconds, path):
+        self.recorded.append((pid, path.name))
+        until = len(self.log) + 2
+        yield lambda: len(self.log) >= until
+
+
+def test_flames_of_node_and_bare_model_are_recorded_at_peak(tmp_path):
+    bench, log = NodeBench.__new__(NodeBench), []
+    bench._node, bench.bare = SimpleNamespace(pid=7), SimpleNamespace(pid=8)
+    bench.run_node = lambda rate_hz: log.append(("node", rate_hz))
+    bench.run_bare = lambda rate_hz: log.append(("bare", rate_hz))
+    recorder = StubRecorder(log)
+    bench.record_flames(recorder, tmp_path / "flame.svg")
+    assert recorder.recorded == [(7, "flame.svg"), (8, "flame-bare.svg")]
+    assert log == [("node", 0.0), ("node", 0.0), ("bare", 0.0), ("bare", 0.0)]
+
+
+def test_flame_without_its_program_is_refused_before_anything_starts(monkeypatch, tmp_path):
+    monkeypatch.setattr("subprocess.Popen", None)
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    settings = NodeBenchmarkSettings(parameters=PARAMETERS, flame=tmp_path / "flame.svg")
+    with pytest.raises(ConfigError, match="'py-spy' is not installed"):
+        run_node_benchmark(settings, Silent())
+
+
 def test_real_node_and_bare_model_are_measured_in_turns(ros_domain):
     rounds = RoundSettings(rates_hz=(0.0, 10.0), rounds=1, seconds=1.0, images=IMAGES)
     report = run_node_benchmark(
@@ -180,15 +215,21 @@ def test_real_node_and_bare_model_are_measured_in_turns(ros_domain):
 
 
 def test_real_cameras_share_a_node_and_one_is_killed(ros_domain):
-    rounds = RoundSettings(rates_hz=(5.0,), rounds=1, seconds=1.0, images=IMAGES)
+    # Two of the node's reports, one a second, fall into each stretch.
+    rounds = RoundSettings(rates_hz=(0.0, 5.0), rounds=1, seconds=2.0, images=IMAGES)
     settings = CamerasBenchmarkSettings(parameters=PARAMETERS, rounds=rounds, kill_rate_hz=5.0)
     report = run_cameras_benchmark(settings, Silent())
     custom = report["custom"]
     # Both cameras' frames, over either way.
-    assert report["5.0fps"][SENT] == custom["against"]["5.0fps"][SENT] == 10
+    assert report["5.0fps"][SENT] == custom["against"]["5.0fps"][SENT] == 20
     assert report["5.0fps"][RATE] > 0
     memory_mib = [one["5.0fps"][f"{OURS}MAX_PROCESS_MEMORY"] for one in (report, custom["against"])]
     assert min(memory_mib) > 20
+    for side in (custom["subject"], custom["against"]["subject"]):
+        assert (side["backend"], side["weights"]) == ("openvino", "synthetic")
+        assert side["precision"]
+    assert isinstance(custom["is_saturated"], bool)
+    assert report["5.0fps"][f"{OURS}MEAN_SCALES"] == 1
     killed = custom["killed_camera"]
     assert killed["undisturbed"]["sent"] == killed["other_killed"]["sent"] == 10
     # Half of its labels came in before it was killed.
@@ -244,6 +285,24 @@ def test_mistakes_are_told_before_anything_starts(parameters, error, monkeypatch
 def test_labels_of_several_cameras_lie_below_their_names():
     assert name_labels_topic("eye", "left", 1) == "/eye/labels"
     assert name_labels_topic("eye", "left", 2) == "/eye/left/labels"
+
+
+def test_nodes_that_run_on_different_things_are_told_apart():
+    told = {"left": {"backend": "a", "precision": "f32"}, "right": {"backend": "a"}, "mute": {}}
+    listener = SimpleNamespace(wait_for_serving=lambda name, _timeout_s: told[name])
+    assert describe_serving(listener, ["left", "right"]) == {"backend": "a", "precision": "f32"}
+    told["right"]["precision"] = "int8"
+    assert describe_serving(listener, list(told))["precision"] == "f32, int8"
+    assert describe_serving(listener, ["mute"]) == {}
+
+
+def test_camera_tells_in_a_sentence_that_it_can_not_read_its_images(ros_domain):
+    images = BenchmarkImages(source="/no/such/clip.mp4", size_hw=(48, 64))
+    with (
+        BenchmarkCamera("left", {}, images, os.environ) as camera,
+        pytest.raises(InputError, match=r"/no/such/clip\.mp4"),
+    ):
+        camera.wait_until_ready()
 
 
 def test_camera_that_would_be_killed_after_its_end_is_told():

@@ -3,13 +3,16 @@ import pytest
 from proxia_segmentation_ros.apps.benchmark_report import (
     compare_rounds,
     conclude,
+    describe_machine,
     make_report,
     name_rate,
+    was_busy,
 )
 from proxia_segmentation_ros.apps.benchmark_rounds import Measured
 from proxia_segmentation_ros.apps.benchmark_trace import BASIC, OURS, Trace
 
 RATE, P50 = f"{BASIC}MEAN_FRAME_RATE", f"{OURS}P50_LATENCY"
+MACHINE = {"cores": 2, "busy_cores": 0.02}
 SETTINGS = {"size": "480x360", "source": "synthetic"}
 
 
@@ -59,7 +62,7 @@ def test_report_has_the_shape_of_ros2_benchmark():
     traces = {0.0: [make_trace(0.02, 10)], 10.0: [make_trace(0.1, 11)]}
     main = Measured(name="node", description={"precision": "bf16"}, traces=traces)
     against = Measured(name="bare model", traces={10.0: [make_trace(0.1, 10)]})
-    report = make_report("node", main, against, SETTINGS)
+    report = make_report("node", main, against, SETTINGS, MACHINE)
     assert report[RATE] == pytest.approx(50)
     assert report["10.0fps"][RATE] == pytest.approx(10)
     assert report["metadata"]["BenchmarkMetadata.NAME"] == "node"
@@ -69,7 +72,18 @@ def test_report_has_the_shape_of_ros2_benchmark():
     assert custom["against"]["10.0fps"][P50] == pytest.approx(10)
     assert RATE not in custom["against"]
     assert custom["ratios"]["10.0fps"][f"added {P50}"]["median"] == pytest.approx(1)
-    assert custom["machine"]["cores"] >= 1
+    assert custom["machine"] == MACHINE
+
+
+def test_one_other_process_makes_a_machine_busy_whatever_its_cores(monkeypatch):
+    look = "proxia_segmentation_ros.apps.benchmark_report.measure_busy_cores"
+    for busy_cores, expected in ((0.06, False), (0.97, True)):
+        monkeypatch.setattr(look, lambda found=busy_cores: found)
+        machine = describe_machine()
+        assert machine["cores"] >= 1
+        assert was_busy(machine) is expected
+    # A report of before this was looked at.
+    assert not was_busy({"cores": 2, "load_average": 9.0})
 
 
 def test_rates_are_named_as_ros2_benchmark_names_them():

@@ -86,3 +86,13 @@ def test_trace_survives_json():
 
     trace = make_trace([0.0, 1.0], {1: 1.5}, stages_ms={"pre": [1.0]}, gauges={"scales": [2]})
     assert Trace.from_json(json.loads(json.dumps(trace.to_json()))) == trace
+
+
+def test_merged_traces_keep_what_each_camera_told():
+    left, right = (
+        make_trace([0.0, 1.0], {0: 0.5, 1: 1.5}, gauges={"tiles_run": [tiles]})
+        for tiles in (2.0, 4.0)
+    )
+    figures = measure_performance(merge_traces([left, right]))
+    assert figures[f"{OURS}MEAN_TILES_RUN"] == pytest.approx(3.0)
+    assert figures[f"{BASIC}NUM_FRAMES_SENT"] == 4

@@ -1,6 +1,10 @@
 """The trial of a latency budget: its phases, its figures and the core that it takes away."""
 
 import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +21,8 @@ from proxia_segmentation_ros.apps.budget_trial import (
 )
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.inference import Segmentation
+
+PATIENCE_S = 20.0
 
 
 class FakeSegmenter:
@@ -61,7 +67,7 @@ def busy(monkeypatch):
 
     class Process:
         def __init__(self, command):
-            seen.append([command[-1], "runs"])
+            seen.append([command[-2:], "runs"])
 
         def __enter__(self):
             return self
@@ -87,7 +93,8 @@ def test_trial_takes_one_core_in_the_middle_and_describes_three_phases(
     assert list(found["phases"]) == ["before", "during", "after"]
     assert all(one["frames"] > 0 for one in found["phases"].values())
     assert found["phases"]["before"]["frames_by_scales"].keys() == {"0.5 1"}
-    assert busy == [[str(min(os.sched_getaffinity(0))), "ended"]]
+    core, own = min(os.sched_getaffinity(0)), os.getpid()
+    assert busy == [[[str(core), str(own)], "ended"]]
     assert [one["latency_budget_ms"] for one in FakeSegmenter.opened] == [50.0]
     assert (steps.count, steps.total) == (3, 3)
 
@@ -115,3 +122,27 @@ def test_figures_of_a_phase_count_late_frames_and_changes() -> None:
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=tmp_path.name):
         run_budget_trial(BudgetTrial(images=str(tmp_path)), Steps())
+
+
+def test_busy_loop_ends_by_itself_once_its_trial_was_killed() -> None:
+    code = (
+        "from proxia_segmentation_ros.apps.budget_trial import take_core\n"
+        "with take_core(True):\n    print('busy', flush=True)\n    input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as trial:
+        assert trial.stdout is not None
+        assert trial.stdout.readline() == b"busy\n"
+        trial.kill()
+        try:
+            # The loop has inherited the pipe: it closes with the last of the two.
+            assert trial.communicate(timeout=PATIENCE_S)[0] == b""
+        finally:
+            # Its group outlives it as long as the loop does.
+            with suppress(ProcessLookupError):
+                os.killpg(trial.pid, signal.SIGKILL)

@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,6 +9,7 @@ from proxia_segmentation_ros.apps.process_load import (
     PAGE_BYTES,
     TICKS_PER_S,
     LoadWatch,
+    measure_busy_cores,
     read_cpu_s,
     read_machine_ticks,
     read_memory_mib,
@@ -37,6 +39,19 @@ def test_resident_memory_is_counted_in_pages(proc: Path) -> None:
 
 def test_waiting_for_disks_is_idle_and_guests_count_once(proc: Path) -> None:
     assert read_machine_ticks(proc) == (41, 181)
+
+
+def test_busy_cores_are_those_of_the_time_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A busy past, such as a benchmark's before this one, does not count.
+    ticks = iter([(900 * TICKS_PER_S, 1000), (901 * TICKS_PER_S, 2000)])
+    # The sleep takes longer than it was told to.
+    moments_s = iter([10.0, 11.25])
+    slept_s: list[float] = []
+    monkeypatch.setattr(process_load, "read_machine_ticks", lambda _proc: next(ticks))
+    clock = SimpleNamespace(monotonic=lambda: next(moments_s), sleep=slept_s.append)
+    monkeypatch.setattr(process_load, "time", clock)
+    assert measure_busy_cores(0.8) == pytest.approx(0.8)
+    assert slept_s == [0.8]
 
 
 def test_memory_that_can_be_had_is_free(proc: Path) -> None:

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from proxia_segmentation_ros.cli import main
+from proxia_segmentation_ros.cli.benchmark_files import check_out
 
 RATE, P50 = "BasicPerformanceMetrics.MEAN_FRAME_RATE", "ProxiaMetrics.P50_LATENCY"
 STAGE = "ProxiaMetrics.STAGE_INFER"
@@ -23,7 +24,7 @@ def make_report(rate=20.0, **custom):
         "custom": {
             "subject": {"name": "scales=[a,b]", "weights": "default", "precision": "f32"},
             "settings": {"size": "480x360"},
-            "machine": {"cpu": "Xeon", "cores": 2},
+            "machine": {"cpu": "Xeon", "cores": 2, "busy_cores": 0.0},
             **custom,
         },
         "metadata": {},
@@ -103,6 +104,7 @@ def test_what_is_special_to_a_benchmark_is_told(monkeypatch, capsys):
         list_remarks(
             make_report(
                 is_saturated=False,
+                machine={"cpu": "Xeon", "cores": 2, "busy_cores": 1.04},
                 memory={
                     "growth_percent": 1.25,
                     "start_mib": 200,
@@ -117,7 +119,8 @@ def test_what_is_special_to_a_benchmark_is_told(monkeypatch, capsys):
         )
     )
     assert remarks[1:] == [
-        "the node missed no frame at peak in some round: raise --saturate",
+        "others kept 1.04 cores busy before the start: end them and measure again",
+        "every frame at peak was labelled in some round: raise --saturate",
         "memory grew by 1.25 %, from 200.0 to 202.5 MiB (highest 203.0)",
         "undisturbed: the camera missed 0 of 20 frames",
         "the other killed: the camera missed 1 of 20 frames",
@@ -143,6 +146,12 @@ def test_comparison_fails_where_a_figure_became_worse(monkeypatch, capsys, tmp_p
         (["model", "--no-peak", "--rate", "5", "--weights", "/no/such"], 4, "'/no/such'"),
         (["pipeline", "--size", "large"], 2, "--size is 'large'"),
         (["node", "--plot", "plot.svg"], 2, "--plot is 'plot.svg'"),
+        (["node", "--flame", "flame.png"], 2, "--flame is 'flame.png'"),
+        (["node", "--plot", "/proc/no/plot.png"], 2, "'/proc/no/plot.png' can't be written"),
+        (["node", "--flame", "/proc/no/flame.svg"], 2, "'/proc/no/flame.svg' can't be written"),
+        (["cameras", "--out", "/proc/report.json"], 2, "'/proc/report.json' can't be written"),
+        (["train", "--out", "/proc"], 2, "'/proc' can't be written"),
+        (["budget", "/no/clip", "--out", "/proc/a.json"], 2, "'/proc/a.json' can't be written"),
         (["cameras", "--no-peak"], 2, "there is no --rate and no --peak"),
         (["soak", "model", "--set", "output.size=network"], 2, "--set is given for 'model'"),
         (["soak", "abacus=1"], 2, "is no option of 'pipeline'"),
@@ -153,3 +162,37 @@ def test_comparison_fails_where_a_figure_became_worse(monkeypatch, capsys, tmp_p
 def test_mistakes_are_one_sentence(monkeypatch, capsys, arguments, exit_code, sentence):
     code, _, err = call(monkeypatch, capsys, *arguments)
     assert (code, sentence in err) == (exit_code, True), err
+
+
+def test_trying_a_path_leaves_what_is_there_and_nothing_else(tmp_path):
+    kept, new = tmp_path / "old.json", tmp_path / "deep" / "new.json"
+    kept.write_text("{}")
+    assert [check_out(one) for one in (kept, new, None)] == [kept, new, None]
+    assert kept.read_text() == "{}"
+    assert not new.exists()
+
+
+def test_figures_are_printed_where_their_file_can_not_be_written_any_more(
+    monkeypatch, capsys, stub_node, tmp_path
+):
+    def fill(_settings, _progress):
+        (tmp_path / "report.json").mkdir()
+        return make_report()
+
+    monkeypatch.setattr("proxia_segmentation_ros.apps.benchmark_node.run_node_benchmark", fill)
+    path = tmp_path / "report.json"
+    code, out, err = call(monkeypatch, capsys, "node", "--json", "--out", str(path))
+    assert json.loads(out) == make_report()
+    assert (code, "can't be written: Is a directory" in err) == (2, True), err
+
+
+def test_cameras_take_what_saturates_them(monkeypatch, capsys):
+    asked = []
+
+    def run(settings, progress):
+        asked.append(settings)
+        return make_report()
+
+    monkeypatch.setattr("proxia_segmentation_ros.apps.benchmark_cameras.run_cameras_benchmark", run)
+    assert call(monkeypatch, capsys, "cameras", "--saturate", "80", "--kill", "4")[0] == 0
+    assert (asked[0].saturating_hz, asked[0].kill_rate_hz) == (80.0, 4.0)

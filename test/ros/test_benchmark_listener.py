@@ -6,6 +6,7 @@ from proxia_segmentation_ros.errors import ProxiaError
 from proxia_segmentation_ros.ros.benchmark_listener import (
     BenchmarkListener,
     read_gauges,
+    read_serving,
     read_stages,
 )
 from proxia_segmentation_ros.ros.diagnostics import DIAGNOSTICS_QOS
@@ -48,6 +49,26 @@ def test_tiles_and_scales_are_read_where_they_are_told():
     # Before the first frame, and of a node without tiles.
     assert read_gauges(make_values(tiles="0/0", scales="")) == {}
     assert read_gauges([]) == {}
+
+
+def test_status_of_a_camera_tells_no_backend():
+    serving = {"backend": "openvino", "precision": "int8"}
+    assert read_serving(make_values(weights="default", **serving)) == serving
+    assert read_serving(make_values(backend="openvino", rate_hz="5.0")) == {}
+
+
+def test_newest_backend_of_a_node_outlives_a_stretch(session):
+    listener = BenchmarkListener(session, {})
+    diagnostics = session.node.create_publisher(DiagnosticArray, "/diagnostics", DIAGNOSTICS_QOS)
+    for precision in ("f32", "int8"):
+        values = make_values(backend="openvino", precision=precision, stage_infer_ms="1.0")
+        diagnostics.publish(
+            DiagnosticArray(status=[DiagnosticStatus(name="eye: model", values=values)])
+        )
+    assert listener.wait_for_stages("eye", 2, PATIENCE_S)
+    listener.clear()
+    assert listener.wait_for_serving("/eye", 0.0) == {"backend": "openvino", "precision": "int8"}
+    assert listener.wait_for_serving("blind", 0.0) == {}
 
 
 def test_arrivals_are_kept_by_topic_and_stamp(session):
