@@ -1,12 +1,12 @@
 """Object summaries: the connected regions of every class, found in one pass.
 
 Statistics come from sums over runs of equal pixels, never from a loop over classes or pixels.
-Shape legend: H rows, W columns; R regions, region 0 being every pixel without a class.
+Shape legend: H rows, W columns; R regions.
 """
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cc3d
 import cv2
@@ -23,8 +23,7 @@ CONFIDENCE_MAX = 255.0
 NO_POSITION = (NAN, NAN, NAN)
 
 
-@dataclass(frozen=True)
-class SceneObject:
+class SceneObject(NamedTuple):
     """One 8-connected region of a class; lengths in pixels of the label image.
 
     `mean_confidence` is 0..1, `depth_m` the median; NaN where unknown. `position_xyz` is the
@@ -41,8 +40,7 @@ class SceneObject:
     position_xyz: tuple[float, float, float]
 
 
-@dataclass(frozen=True)
-class SceneClass:
+class SceneClass(NamedTuple):
     """A class that is present, with its regions, largest first."""
 
     class_id: int
@@ -96,17 +94,19 @@ def summarize(
         confidence_HW = segmentation.confidence
         sums = None if confidence_HW is None else confidence_HW.ravel()
         table = _ClassTable.add_up(labels_HW.ravel(), None, sums, len(label_set))
+    pixels, confidence = table.pixels.tolist(), table.confidence.tolist()
+    names = label_set.names
     return Scene(
         width=width,
         height=height,
-        unlabeled_fraction=(labels_HW.size - int(table.pixels.sum())) / labels_HW.size,
+        unlabeled_fraction=(labels_HW.size - sum(pixels)) / labels_HW.size,
         classes=tuple(
             SceneClass(
                 class_id=class_id,
-                class_name=label_set.names[class_id],
-                pixel_count=int(table.pixels[class_id]),
-                area_fraction=float(table.pixels[class_id]) / labels_HW.size,
-                mean_confidence=float(table.confidence[class_id]),
+                class_name=names[class_id],
+                pixel_count=pixels[class_id],
+                area_fraction=pixels[class_id] / labels_HW.size,
+                mean_confidence=confidence[class_id],
                 objects=tuple(objects.get(class_id, ())),
             )
             for class_id in table.list_present()
@@ -146,21 +146,22 @@ class _ClassTable:
 
     def list_present(self) -> list[int]:
         order = np.argsort(-self.pixels, kind="stable")
-        return [int(class_id) for class_id in order if self.pixels[class_id] > 0]
+        present: list[int] = order[: np.count_nonzero(self.pixels)].tolist()
+        return present
 
 
 @dataclass(frozen=True)
 class _Regions:
-    """Every region by its id; id 0 is all that is unlabeled and counts no pixel.
+    """Every region of labelled pixels: that of index i has the id i + 1 in `ids_HW`.
 
-    `boxes` are first row, last row, first column, last column; `confidence_sums` is None
+    `boxes_R4` are first row, last row, first column, last column; `confidence_sums` is None
     without confidence.
     """
 
     ids_HW: np.ndarray
     classes: np.ndarray
     counts: np.ndarray
-    boxes: np.ndarray
+    boxes_R4: np.ndarray
     centroids_yx: np.ndarray
     confidence_sums: np.ndarray | None
 
@@ -169,28 +170,26 @@ class _Regions:
         # cc3d drops id 0: moved up by one, the unlabeled id wraps around to just that.
         ids_HW = cc3d.connected_components(labels_HW + labels_HW.dtype.type(1), connectivity=8)
         runs = _Runs.split(ids_HW)
-        sums = None
+        firsts, lengths = runs.firsts, runs.lengths
+        addends = np.empty((3 if confidence_HW is None else 4, len(lengths)))
+        addends[0] = lengths
+        np.multiply(lengths, runs.rows, out=addends[1])
+        np.multiply(lengths, runs.columns + (lengths - 1) / 2, out=addends[2])
         if confidence_HW is not None:
-            sums = runs.add_up(runs.sum_pixels(confidence_HW))
-        counts = runs.add_up(runs.lengths)
-        middles_yx = runs.rows, runs.columns + (runs.lengths - 1) / 2
-        with np.errstate(invalid="ignore"):
-            centroids = [runs.add_up(runs.lengths * middle) / counts for middle in middles_yx]
+            addends[3] = runs.sum_pixels(confidence_HW)
+        totals = np.add.reduceat(addends, firsts, axis=1)
+        boxes_R4 = np.empty((len(firsts), 4), np.int64)
+        boxes_R4[:, 0] = runs.rows[firsts]
+        boxes_R4[:, 1] = runs.rows[np.append(firsts, len(lengths))[1:] - 1]
+        boxes_R4[:, 2] = np.minimum.reduceat(runs.columns, firsts)
+        boxes_R4[:, 3] = np.maximum.reduceat(runs.columns + lengths, firsts) - 1
         return cls(
             ids_HW,
-            runs.give_each(labels_HW.reshape(-1)[runs.starts[runs.firsts]]),
-            counts,
-            np.stack(
-                [
-                    runs.apply(np.minimum, runs.rows),
-                    runs.apply(np.maximum, runs.rows),
-                    runs.apply(np.minimum, runs.columns),
-                    runs.apply(np.maximum, runs.columns + runs.lengths - 1),
-                ],
-                axis=1,
-            ),
-            np.stack(centroids, axis=1),
-            sums,
+            labels_HW.reshape(-1)[runs.starts[firsts]],
+            totals[0].astype(np.int64),
+            boxes_R4,
+            (totals[1:3] / totals[0]).T,
+            None if confidence_HW is None else totals[3],
         )
 
 
@@ -198,7 +197,7 @@ class _Regions:
 class _Runs:
     """Stretches of one region within a row, region by region, in the image's order within each.
 
-    There are far fewer of them than pixels. Id 0 has none. `firsts` is each region's first run.
+    There are far fewer of them than pixels. `firsts` is each region's first run.
     """
 
     starts: np.ndarray
@@ -211,18 +210,19 @@ class _Runs:
     def split(cls, ids_HW: np.ndarray) -> "_Runs":
         width = ids_HW.shape[1]
         ids = ids_HW.reshape(-1)
-        is_start = np.ones(ids.size, bool)
+        is_start = np.empty(ids.size, bool)
         np.not_equal(ids[1:], ids[:-1], out=is_start[1:])
         is_start[::width] = True
-        starts = np.flatnonzero(is_start)
-        lengths = np.diff(starts, append=ids.size)
+        (starts,) = is_start.nonzero()
+        lengths = np.append(starts[1:], ids.size) - starts
         of_runs = ids[starts]
-        order = np.argsort(of_runs, kind="stable")
-        order = order[np.searchsorted(of_runs, 1, sorter=order) :]
-        of_runs = of_runs[order]
-        firsts = np.flatnonzero(np.diff(of_runs, prepend=of_runs.dtype.type(0)))
-        rows, columns = np.divmod(starts[order], width)
-        return cls(starts[order], rows, columns, lengths[order], firsts)
+        order = of_runs.argsort(kind="stable")
+        order = order[of_runs.searchsorted(1, sorter=order) :]
+        starts, of_runs = starts[order], of_runs[order]
+        is_first = np.ones(len(order), bool)
+        np.not_equal(of_runs[1:], of_runs[:-1], out=is_first[1:])
+        rows = starts // width
+        return cls(starts, rows, starts - rows * width, lengths[order], is_first.nonzero()[0])
 
     def sum_pixels(self, values_HW: np.ndarray) -> np.ndarray:
         """Return the sum of uint8 values over each run, by differences of an integral image."""
@@ -235,18 +235,6 @@ class _Runs:
         above = flat[above_right] - flat[above_left]
         sums: np.ndarray = flat[above_right + stride] - flat[above_left + stride] - above
         return sums
-
-    def add_up(self, values: np.ndarray) -> np.ndarray:
-        """Return the sum over each region's runs, by its id."""
-        return self.apply(np.add, values)
-
-    def apply(self, reduce: np.ufunc, values: np.ndarray) -> np.ndarray:
-        """Return the ufunc's reduction over each region's runs, by its id."""
-        return self.give_each(reduce.reduceat(values, self.firsts) if len(values) else values)
-
-    def give_each(self, values: np.ndarray) -> np.ndarray:
-        """Return values by the regions' ids: with one for id 0, which is 0, in front."""
-        return np.concatenate((np.zeros(1, values.dtype), values))
 
 
 def _describe_objects(
@@ -267,7 +255,7 @@ def _describe_objects(
     for class_id, count, box, (y, x), mean, depth_m in zip(
         regions.classes[chosen].tolist(),
         counts.tolist(),
-        regions.boxes[chosen].tolist(),
+        regions.boxes_R4[chosen].tolist(),
         regions.centroids_yx[chosen].tolist(),
         confidence.tolist(),
         median_m[chosen].tolist(),
@@ -294,7 +282,7 @@ def _describe_objects(
 def choose_regions(
     region_classes: np.ndarray, counts: np.ndarray, min_area_px: int, max_per_class: int
 ) -> np.ndarray:
-    """Return ids of regions that are large enough, class by class, largest first."""
+    """Return indices of regions that are large enough, class by class, largest first."""
     candidates = np.flatnonzero(counts >= max(min_area_px, 1))
     classes = region_classes[candidates]
     order = np.lexsort((candidates, -counts[candidates], classes))
@@ -318,28 +306,28 @@ def _fit_depth(depth_m_HW: np.ndarray, height: int, width: int) -> np.ndarray:
 def _take_median_depth(
     regions_HW: np.ndarray, depth_m_HW: np.ndarray | None, chosen: np.ndarray, regions: int
 ) -> np.ndarray:
-    """Return the median of the known depths by region id.
+    """Return the median of the known depths by region.
 
     One sort does it: above the bits of a depth, which order like the positive number itself,
     lies the region's id.
     """
-    median_m = np.full(regions, NAN)
+    median_m = np.full(regions + 1, NAN)
     if depth_m_HW is None or not len(chosen):
-        return median_m
-    is_chosen = np.zeros(regions, bool)
-    is_chosen[chosen] = True
+        return median_m[1:]
+    is_chosen = np.zeros(regions + 1, bool)
+    is_chosen[chosen + 1] = True
     is_known = is_chosen[regions_HW] & (depth_m_HW > 0) & np.isfinite(depth_m_HW)
     region_ids = regions_HW[is_known].astype(np.uint64)
     depth_bits = depth_m_HW[is_known].view(np.uint32)
     keys = np.sort((region_ids << np.uint64(32)) | depth_bits)
     depth_m = (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.float32)
-    known = np.bincount(region_ids.astype(np.int64), minlength=regions)
+    known = np.bincount(region_ids.astype(np.int64), minlength=regions + 1)
     first = np.cumsum(known) - known
     seen = np.flatnonzero(known)
     lower = depth_m[first[seen] + (known[seen] - 1) // 2].astype(np.float64)
     upper = depth_m[first[seen] + known[seen] // 2]
     median_m[seen] = (lower + upper) / 2
-    return median_m
+    return median_m[1:]
 
 
 def _project(

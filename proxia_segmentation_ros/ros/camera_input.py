@@ -17,6 +17,7 @@ from proxia_segmentation_ros.ros.qos import (
     make_qos,
     watch_subscription,
 )
+from proxia_segmentation_ros.ros.receiver import Intake, Receiver, TakenElsewhere
 from proxia_segmentation_ros.wire.cdr import ImageMessage, read_image
 
 COMPRESSED_SUFFIX = "/compressed"
@@ -62,7 +63,10 @@ def _resolve(node: Node, parameter: str, name: str) -> str:
 
 
 class CameraInput:
-    """Subscribe to one camera; the callbacks store the newest message and nothing else."""
+    """Subscribe to one camera; the callbacks store the newest message and nothing else.
+
+    They run in a thread of the camera's own, so that no other work of the node delays them.
+    """
 
     def __init__(
         self,
@@ -74,7 +78,9 @@ class CameraInput:
     ) -> None:
         self._node = node
         self._report = report
-        self._subscriptions: list[Any] = []
+        self._group = TakenElsewhere()
+        self._intakes: list[Intake] = []
+        self._receiver: Receiver | None = None
         self.infos: StampedItems[CameraInfo] = StampedItems()
         self.depths: StampedItems[ImageMessage] = StampedItems(capacity=4)
         self.image_type = CompressedImage if settings.transport == "compressed" else Image
@@ -86,14 +92,18 @@ class CameraInput:
             if settings.depth_topic:
                 self._subscribe(Image, settings.depth_topic, self._store_depth, raw=True)
             self._subscribe(self.image_type, self.image_topic, put_image, raw=True)
+            self._receiver = Receiver(node.context, self._intakes, report)
         except Exception:
             self.destroy()
             raise
 
     def destroy(self) -> None:
         """Stop to listen."""
-        while self._subscriptions:
-            self._node.destroy_subscription(self._subscriptions.pop())
+        if self._receiver is not None:
+            self._receiver.close()
+        while self._intakes:
+            subscription, _ = self._intakes.pop()
+            self._node.destroy_subscription(subscription)
 
     def find_info(self, stamp: tuple[int, int], frame_id: str) -> CameraInfo | None:
         """Return the image's own calibration, else the newest one of the same frame."""
@@ -124,10 +134,11 @@ class CameraInput:
                 name,
                 callback,
                 make_qos(is_reliable=False),
+                callback_group=self._group,
                 event_callbacks=events,
                 qos_overriding_options=allow_overrides(),
                 raw=raw,
             ),
             watch_subscription(self._node, topic, self._report),
         )
-        self._subscriptions.append(subscription)
+        self._intakes.append((subscription, callback))
