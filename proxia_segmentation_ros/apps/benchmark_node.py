@@ -198,4 +198,6 @@ def open_listener(topics: Mapping[str, str], stack: ExitStack) -> "BenchmarkList
     from proxia_segmentation_ros.ros.session import RosSession
 
     session = stack.enter_context(RosSession("proxia_benchmark_user"))
-    return BenchmarkListener(session, topics)
+    listener = BenchmarkListener(session, topics)
+    stack.callback(listener.close)
+    return listener

@@ -10,7 +10,9 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from proxia_segmentation_ros.errors import ProxiaError
+from proxia_segmentation_ros.msg import SceneSummary
 from proxia_segmentation_ros.ros.diagnostics import DIAGNOSTICS_QOS
+from proxia_segmentation_ros.ros.receiver import Receiver, TakenElsewhere
 from proxia_segmentation_ros.ros.session import RosSession
 from proxia_segmentation_ros.wire.cdr import read_image
 
@@ -22,7 +24,10 @@ LABELS_QOS = QoSProfile(depth=50)
 
 
 class BenchmarkListener:
-    """Note the arrivals of several label topics by header stamp; pixels are not kept."""
+    """Note the arrivals of several label topics by header stamp; pixels are not kept.
+
+    The summaries beside the labels are taken too, so that the node has to make them.
+    """
 
     def __init__(self, session: RosSession, topics: Mapping[str, str]) -> None:
         """`topics` holds label topics by a name of the caller's."""
@@ -33,15 +38,29 @@ class BenchmarkListener:
         self._serving: dict[str, dict[str, str]] = {}
         self._node = node = session.node
         self._topics = tuple(topics.values())
-        self._subscriptions = [
-            node.create_subscription(Image, topic, self._bind(name), LABELS_QOS, raw=True)
-            for name, topic in topics.items()
-        ]
-        self._subscriptions.append(
-            node.create_subscription(
-                DiagnosticArray, "/diagnostics", self._hear_diagnostics, DIAGNOSTICS_QOS
-            )
+        group = TakenElsewhere()
+        node.create_subscription(
+            DiagnosticArray, "/diagnostics", self._hear_diagnostics, DIAGNOSTICS_QOS
         )
+        wanted = [(Image, topic, self._bind(name)) for name, topic in topics.items()]
+        wanted += [(SceneSummary, name_objects_topic(topic), _drop) for topic in topics.values()]
+        self._receiver = Receiver(
+            session.context,
+            [
+                (
+                    node.create_subscription(
+                        kind, topic, callback, LABELS_QOS, callback_group=group, raw=True
+                    ),
+                    callback,
+                )
+                for kind, topic, callback in wanted
+            ],
+            node.get_logger().error,
+        )
+
+    def close(self) -> None:
+        """Stop to listen; before the session closes."""
+        self._receiver.close()
 
     def wait_until_matched(self, timeout_s: float) -> None:
         """Wait until somebody publishes each topic.
@@ -139,6 +158,15 @@ class BenchmarkListener:
                 if serving := read_serving(status.values):
                     self._serving[node_name] = serving
                 self._changed.notify_all()
+
+
+def name_objects_topic(labels_topic: str) -> str:
+    """Return where the node publishes the summaries that belong to these labels."""
+    return labels_topic.rpartition("/")[0] + "/objects"
+
+
+def _drop(_buffer: bytes) -> None:
+    return
 
 
 def read_stages(values: Iterable[KeyValue]) -> dict[str, float]:

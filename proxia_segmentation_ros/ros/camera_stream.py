@@ -149,14 +149,19 @@ class CameraStream:
         if info is not None:
             sink.camera_info.publish(info)
         label_set = self._label_set
-        stages.skip()
-        scene = self._summarize(frame, segmentation, info)
-        sink.objects.publish(make_summary(frame.header, self._camera, label_set, scene))
-        stages.mark("objects")
+        wants_overlay = sink.overlay.get_subscription_count() > 0
+        wants_summary = sink.objects.get_subscription_count() > 0
+        scene: Scene | None = None
+        if wants_summary or (wants_overlay and self._settings.value.overlay.boxes):
+            stages.skip()
+            scene = self._summarize(frame, segmentation, info)
+            if wants_summary:
+                sink.objects.publish(make_summary(frame.header, self._camera, label_set, scene))
+            stages.mark("objects")
         if sink.colored.get_subscription_count() > 0:
             colored_HWC = colorize(segmentation.labels, label_set)
             sink.colored.publish(make_image(frame.header, colored_HWC))
-        if sink.overlay.get_subscription_count() > 0:
+        if wants_overlay:
             overlay_HWC = self._draw_overlay(frame, segmentation, scene)
             sink.overlay.publish(make_image(frame.header, overlay_HWC))
 
@@ -176,9 +181,10 @@ class CameraStream:
         return float(self._clock.now().nanoseconds - nanoseconds - seconds * 10**9) / 1e6
 
     def _wants_confidence(self) -> bool:
-        return (
+        sink = self._sink
+        return sink.confidence.get_subscription_count() > 0 or (
             self._settings.value.objects.with_confidence
-            or self._sink.confidence.get_subscription_count() > 0
+            and sink.objects.get_subscription_count() > 0
         )
 
     def _notice_time_jump(self, frame: CameraFrame) -> None:
@@ -228,15 +234,11 @@ class CameraStream:
             return None
 
     def _draw_overlay(
-        self, frame: CameraFrame, segmentation: "Segmentation", scene: Scene
+        self, frame: CameraFrame, segmentation: "Segmentation", scene: Scene | None
     ) -> np.ndarray:
         settings = self._settings.value.overlay
-        boxes = [
-            (*one.box_xywh, group.class_id)
-            for group in scene.classes
-            for one in group.objects
-            if settings.boxes
-        ]
+        classes = scene.classes if scene is not None and settings.boxes else ()
+        boxes = [(*one.box_xywh, group.class_id) for group in classes for one in group.objects]
         return draw_overlay(
             frame.image_HWC,
             segmentation.labels,

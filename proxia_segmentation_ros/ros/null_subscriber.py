@@ -6,6 +6,7 @@ import time
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
+from proxia_segmentation_ros.ros.receiver import Receiver, TakenElsewhere
 from proxia_segmentation_ros.ros.session import RosSession
 
 LOOK_PERIOD_S = 0.5
@@ -16,7 +17,11 @@ def main() -> None:
     topic = sys.argv[1]
     qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     with RosSession("proxia_null_subscriber") as session:
-        session.node.create_subscription(Image, topic, _drop, qos, raw=True)
+        # As the node takes its images, or the yardstick would be too short.
+        subscription = session.node.create_subscription(
+            Image, topic, _drop, qos, callback_group=TakenElsewhere(), raw=True
+        )
+        Receiver(session.context, [(subscription, _drop)], session.node.get_logger().error)
         while True:
             time.sleep(LOOK_PERIOD_S)
 

@@ -38,7 +38,7 @@ class Receiver:
     """
 
     def __init__(
-        self, context: Context, intakes: Sequence[Intake], report: Callable[[str], None]
+        self, context: Context, intakes: Sequence[Intake], report: Callable[[str], object]
     ) -> None:
         self._context = context
         self._intakes = list(intakes)
