@@ -25,7 +25,7 @@ from proxia_segmentation_ros.model.quantisation import Range
 logger = logging.getLogger(__name__)
 
 DEVICE = "CPU"
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 # Runners in use hold theirs besides.
 KEPT_NETWORKS = 4
 # A pruned network has one for each of its scales' maps.
@@ -33,20 +33,28 @@ KEPT_LABEL_GRAPHS = 24
 
 
 @dataclass(frozen=True, eq=False)
-class CompiledNetwork:
-    """A network for one size and batch; it reads `images` and writes `logits`, call after call.
-
-    `logits` holds one tensor of shape (1, K, h, w) for each image.
-    """
+class NetworkLane:
+    """A place where one image goes through: it reads `image_1HWC` and writes `logits_1Khw`."""
 
     request: Any
-    images: ov.Tensor
-    logits: tuple[ov.Tensor, ...]
+    image_1HWC: ov.Tensor
+    logits_1Khw: ov.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledNetwork:
+    """A network for one size, with a lane for each image that goes through at one time."""
+
+    lanes: tuple[NetworkLane, ...]
     threads: int
 
 
 class OpenVinoBackend:
-    """Compiles a network once for each size and batch, a small label graph for each output."""
+    """Compiles a network once for each size, a small label graph for each output.
+
+    Images that run together have each some of the threads to themselves: nobody waits for another
+    thread after every layer, as the threads of one image do, nor of one batch.
+    """
 
     name = "openvino"
     is_pruned: bool = False
@@ -86,12 +94,12 @@ class OpenVinoBackend:
             WeightsError: the weights can't be loaded.
         """
         network = self.load_network(plans[0].network_hw, len(plans))
-        shape = tuple(network.logits[0].shape)
+        shape = tuple(network.lanes[0].logits_1Khw.shape)
         requests = [
             self._find_label_request(shape, plan.output_hw, plan.with_confidence) for plan in plans
         ]
         label_dtype = self._label_set.label_dtype
-        return OpenVinoRunner(plans, network, requests, label_dtype, self._scales)
+        return OpenVinoRunner(plans, network.lanes, requests, label_dtype, self._scales)
 
     def close(self) -> None:
         """Forget the networks; plans still in use keep theirs."""
@@ -99,7 +107,7 @@ class OpenVinoBackend:
         self._label_requests.clear()
 
     def load_network(self, network_hw: SizeHW, batch: int = 1) -> CompiledNetwork:
-        """Return the network for this size and batch, from memory, from the cache or compiled anew.
+        """Return the network with `batch` lanes, from memory, from the cache or compiled anew.
 
         Raises:
             BackendError: OpenVINO refuses the graph.
@@ -136,21 +144,17 @@ class OpenVinoBackend:
         return request
 
     def _make_network(self, network_hw: SizeHW, batch: int) -> CompiledNetwork:
-        key = self._make_key(network_hw, batch)
+        streams = 1 if batch == 1 else min(batch, self.load_network(network_hw).threads)
         compiled = self._find_compiled(
             f"network {self._source.card.name} for {batch} x {network_hw[1]}x{network_hw[0]}",
-            key,
-            lambda: self._convert(network_hw, batch),
+            {**self._make_key(network_hw), "batch": batch, "streams": streams},
+            lambda: self._convert(network_hw),
             self.precision,
+            streams,
         )
         self._check_precision(compiled)
-        request = compiled.create_infer_request()
-        logits = ov.Tensor(ov.Type.f32, compiled.output(0).shape)
-        request.set_output_tensor(logits)
-        images = ov.Tensor(ov.Type.u8, compiled.input(0).shape)
-        request.set_input_tensor(images)
         threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        return CompiledNetwork(request, images, _split_batch(logits), threads)
+        return CompiledNetwork(tuple(_make_lane(compiled) for _ in range(batch)), threads)
 
     def make_passes(self, network_hw: SizeHW) -> OpenVinoPasses:
         """Return passes at single scales over images of this size."""
@@ -168,7 +172,7 @@ class OpenVinoBackend:
             WeightsError: the weights can't be loaded.
         """
         precision = self.precision if is_network else "f32"
-        key = {**self._make_key(network_hw, 1), "part": part, "precision": precision}
+        key = {**self._make_key(network_hw), "part": part, "precision": precision}
         ranges = self._find_ranges() if is_network else {}
         compiled = self._find_compiled(
             f"{part} of {self._source.card.name}", key, lambda: convert(ranges), precision
@@ -201,14 +205,19 @@ class OpenVinoBackend:
         return LabelledImage(labels_HW, confidence_HW, scales=self._scales)
 
     def _find_compiled(
-        self, description: str, key: CacheKey, convert: Callable[[], ov.Model], precision: str
+        self,
+        description: str,
+        key: CacheKey,
+        convert: Callable[[], ov.Model],
+        precision: str,
+        streams: int = 1,
     ) -> ov.CompiledModel:
         started_s = time.monotonic()
-        compiled = self._import_cached(key, precision)
+        compiled = self._import_cached(key, precision, streams)
         origin = "from the cache"
         if compiled is None:
             origin = "compiled anew"
-            compiled = self._compile(convert(), precision)
+            compiled = self._compile(convert(), precision, streams)
             self._cache.store(key, _to_bytes(compiled.export_model()))
         logger.info("%s ready after %.1f s, %s", description, time.monotonic() - started_s, origin)
         return compiled
@@ -218,16 +227,17 @@ class OpenVinoBackend:
         quantisation = self._source.quantisation
         return quantisation.ranges if self.precision == "int8" and quantisation is not None else {}
 
-    def _convert(self, network_hw: SizeHW, batch: int) -> ov.Model:
+    def _convert(self, network_hw: SizeHW) -> ov.Model:
         # Only a network that is not in the cache costs the import of torch.
         from proxia_segmentation_ros.inference.openvino_convert import convert_network
 
         source, ranges = self._source, self._find_ranges()
-        return convert_network(source.load(), source.card, self._scales, network_hw, batch, ranges)
+        return convert_network(source.load(), source.card, self._scales, network_hw, ranges)
 
-    def _compile(self, graph: ov.Model, precision: str) -> ov.CompiledModel:
+    def _compile(self, graph: ov.Model, precision: str, streams: int = 1) -> ov.CompiledModel:
+        properties = self._list_properties(precision, streams)
         try:
-            return self._core.compile_model(graph, DEVICE, self._list_properties(precision))
+            return self._core.compile_model(graph, DEVICE, properties)
         except RuntimeError as error:
             raise BackendError.from_parts(
                 f"OpenVINO {ov.get_version()} can't compile {graph.friendly_name!r} ({error})",
@@ -235,23 +245,25 @@ class OpenVinoBackend:
                 "set inference.backend to torch",
             ) from error
 
-    def _import_cached(self, key: CacheKey, precision: str) -> ov.CompiledModel | None:
+    def _import_cached(
+        self, key: CacheKey, precision: str, streams: int
+    ) -> ov.CompiledModel | None:
         blob = self._cache.load(key)
         if blob is None:
             return None
         try:
-            return self._core.import_model(blob, DEVICE, self._list_properties(precision))
+            return self._core.import_model(blob, DEVICE, self._list_properties(precision, streams))
         except RuntimeError as error:
             logger.warning("OpenVINO refuses its cached network (%s); building anew", error)
             self._cache.drop(key)
             return None
 
-    def _list_properties(self, precision: str) -> dict[str, Any]:
+    def _list_properties(self, precision: str, streams: int) -> dict[str, Any]:
         properties: dict[str, Any] = {
             # Without it OpenVINO takes bf16 on its own wherever there is AMX.
             "INFERENCE_PRECISION_HINT": _name_float(precision),
             "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
+            "NUM_STREAMS": streams,
             # A robot's cores have other work too: a pinned thread waits for whoever has its core.
             "ENABLE_CPU_PINNING": False,
         }
@@ -268,7 +280,7 @@ class OpenVinoBackend:
             logger.warning("OpenVINO computes in %s although asked for %s", taken, self.precision)
             self.precision = taken
 
-    def _make_key(self, network_hw: SizeHW, batch: int) -> CacheKey:
+    def _make_key(self, network_hw: SizeHW) -> CacheKey:
         return {
             "format": CACHE_FORMAT,
             "backend": self.name,
@@ -278,7 +290,6 @@ class OpenVinoBackend:
             "weights": self._source.digest,
             "code": hash_network_code(),
             "network_hw": list(network_hw),
-            "batch": batch,
             "scales": list(self._scales),
             "precision": self.precision,
             "threads": self._threads_wanted,
@@ -291,13 +302,13 @@ class OpenVinoRunner:
     def __init__(
         self,
         plans: tuple[FramePlan, ...],
-        network: CompiledNetwork,
+        lanes: Sequence[NetworkLane],
         label_requests: Sequence[Any],
         label_dtype: type[np.generic],
         scales: tuple[float, ...],
     ) -> None:
         self._plans = plans
-        self._network = network
+        self._lanes = lanes
         self._label_requests = label_requests
         self._label_dtype = label_dtype
         self._scales = scales
@@ -307,16 +318,9 @@ class OpenVinoRunner:
     def __call__(
         self, images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
     ) -> list[LabelledImage]:
-        # Copied because OpenVINO takes no read-only memory, as views of messages are.
-        for place_HWC, image_HWC, plan in zip(
-            self._network.images.data, images_HWC, self._plans, strict=True
-        ):
-            np.copyto(place_HWC, resize_image(image_HWC, plan.network_hw))
         self._least[0] = min_confidence
-        clock.mark("pre")
         try:
-            self._network.request.infer()
-            clock.mark("infer")
+            self._run(images_HWC, clock)
             labelled = [self._label(i) for i in range(len(self._plans))]
         except RuntimeError as error:
             raise BackendError.from_parts(
@@ -327,10 +331,26 @@ class OpenVinoRunner:
         clock.mark("post")
         return labelled
 
+    def _run(self, images_HWC: Sequence[np.ndarray], clock: StageClock) -> None:
+        """Start each image as soon as it is resized, and wait for all."""
+        started = []
+        try:
+            for lane, image_HWC, plan in zip(self._lanes, images_HWC, self._plans, strict=True):
+                # Copied because OpenVINO takes no read-only memory, as views of messages are.
+                np.copyto(lane.image_1HWC.data[0], resize_image(image_HWC, plan.network_hw))
+                lane.request.start_async()
+                started.append(lane.request)
+            clock.mark("pre")
+        finally:
+            # What runs must end, whatever another image did.
+            for request in started:
+                request.wait()
+        clock.mark("infer")
+
     def _label(self, index: int) -> LabelledImage:
         request, with_confidence = self._label_requests[index], self._plans[index].with_confidence
         # Plans may share a request: its inputs are set anew for each image.
-        request.set_input_tensor(0, self._network.logits[index])
+        request.set_input_tensor(0, self._lanes[index].logits_1Khw)
         if with_confidence:
             request.set_input_tensor(1, self._least_tensor)
         request.infer()
@@ -344,10 +364,13 @@ def _view_output(request: Any, index: int) -> np.ndarray:
     return pixels_HW
 
 
-def _split_batch(logits: ov.Tensor) -> tuple[ov.Tensor, ...]:
-    """Return one tensor for each image; all look into the same memory."""
-    batch, *rest = logits.shape
-    return tuple(ov.Tensor(logits, [i, 0, 0, 0], [i + 1, *rest]) for i in range(batch))
+def _make_lane(compiled: ov.CompiledModel) -> NetworkLane:
+    request = compiled.create_infer_request()
+    logits_1Khw = ov.Tensor(ov.Type.f32, compiled.output(0).shape)
+    request.set_output_tensor(logits_1Khw)
+    image_1HWC = ov.Tensor(ov.Type.u8, compiled.input(0).shape)
+    request.set_input_tensor(image_1HWC)
+    return NetworkLane(request, image_1HWC, logits_1Khw)
 
 
 def _name_float(precision: str) -> str:

@@ -29,10 +29,9 @@ def convert_network(
     card: ModelCard,
     scales: Sequence[float],
     network_hw: SizeHW,
-    batch: int = 1,
     ranges: Mapping[str, Range] | None = None,
 ) -> ov.Model:
-    """Return the graph: image_NHWC (uint8, RGB, N = `batch`) in, logits_NKHW (float) out.
+    """Return the graph: image_NHWC (uint8, RGB, N = 1) in, logits_NKHW (float) out.
 
     Layers that have a range among `ranges` are computed in int8.
 
@@ -40,7 +39,7 @@ def convert_network(
         BackendError: torch or OpenVINO can't convert the network.
     """
     module = NetworkGraph(model, card, scales).eval()
-    example_NHWC = torch.zeros((batch, *network_hw, 3), dtype=torch.uint8)
+    example_NHWC = torch.zeros((1, *network_hw, 3), dtype=torch.uint8)
     description = f"{card.architecture} at {network_hw[1]}x{network_hw[0]}"
     return convert_module(module, (example_NHWC,), description, ranges or {})
 

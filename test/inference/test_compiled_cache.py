@@ -119,9 +119,9 @@ def count_conversions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     done: list[object] = []
     real = openvino_backend.OpenVinoBackend._convert
 
-    def convert(self: object, network_hw: object, batch: int) -> object:
+    def convert(self: object, network_hw: object) -> object:
         done.append(network_hw)
-        return real(self, network_hw, batch)  # type: ignore[arg-type]
+        return real(self, network_hw)  # type: ignore[arg-type]
 
     monkeypatch.setattr(openvino_backend.OpenVinoBackend, "_convert", convert)
     return done

@@ -195,7 +195,7 @@ def test_a_head_of_few_rows_stays_float(ranges: dict[str, Range], make_file: Mak
     assert "ocr.conv3x3_ocr.0.part2" in ranges
     few_hw = (18, 64)
     source = WeightFile(make_file(ranges))
-    graph = convert_network(source.load(), source.card, (1.0,), few_hw, 1, ranges)
+    graph = convert_network(source.load(), source.card, (1.0,), few_hw, ranges)
     layers = dict(list_layers(graph))
     assert "ocr.conv3x3_ocr.0.part2" not in layers
     for layer, is_rounded in (("ocr.conv3x3_ocr.0.direct", False), ("ocr.cls_head", True)):
@@ -219,7 +219,7 @@ def test_one_scale_of_several_needs_no_attention_in_int8() -> None:
     network = make_network(card)
     ranges = {layer: (-3.0, 3.0) for layer, _ in list_layers(make_graph((0.5, 1.0)))}
     assert any(layer.startswith("scale_attn") for layer in ranges)
-    graph = convert_network(network, card, (1.0,), SIZE_HW, 1, ranges)
+    graph = convert_network(network, card, (1.0,), SIZE_HW, ranges)
     kinds = {node.input_value(0).get_node().get_type_name() for _, node in list_layers(graph)}
     assert kinds == {"FakeQuantize"}
 
