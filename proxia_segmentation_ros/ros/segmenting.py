@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.model.card import ModelCard
 
 
+def rest() -> None:
+    """Do nothing meanwhile."""
+
+
 class FrameSegmenter(Protocol):
     """The part of `inference.Segmenter` that the node uses."""
 
@@ -56,8 +60,12 @@ class FrameSegmenter(Protocol):
         output_size: str = "input",
         min_confidence: float = 0.0,
         streams: Sequence[str] | None = None,
+        meanwhile: Callable[[], None] = rest,
     ) -> "list[Segmentation]":
-        """Label several RGB images, each the next frame of its stream."""
+        """Label several RGB images, each the next frame of its stream.
+
+        May call `meanwhile` while the network runs.
+        """
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
         """Get the first frame's slow work done, for up to `batch` cameras at once."""
