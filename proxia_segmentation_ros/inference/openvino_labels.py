@@ -93,8 +93,14 @@ class _RowBlend:
     @classmethod
     def plan(cls, rows: int, height: int) -> Self:
         upper, lower, weight = list_row_blends(rows, height)
+        # Before the middle of the first row there is that row alone: a pair of its own, as after
+        # the last one. With the pair below it would be half as many again as any other.
+        is_above = (2 * np.arange(height) + 1) * rows < height
         pairs, first, pair_of, counts = np.unique(
-            upper, return_index=True, return_inverse=True, return_counts=True
+            np.where(is_above, -1, upper),
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
         )
         most = counts.max()
         if len(pairs) * most > (1 + MOST_SPARE_ROWS) * height:
@@ -102,7 +108,7 @@ class _RowBlend:
         rank = np.arange(height) - first[pair_of]
         weights_PR = np.zeros((len(pairs), most), np.float32)
         weights_PR[pair_of, rank] = weight
-        return cls(pairs, lower[first], weights_PR, pair_of * most + rank)
+        return cls(upper[first], lower[first], weights_PR, pair_of * most + rank)
 
     def split(self, row_bytes: int) -> list[slice]:
         """Return bands of pairs whose logits stay in the cache from one operation to the next.
@@ -146,7 +152,7 @@ def _blend_rows(wide: ov.Node, blend: _RowBlend, band: slice) -> ov.Node:
     """Return the band's rows as (N, K, pairs, rows of a pair, W)."""
     weights = blend.weights_PR[band]
     upper = ops.unsqueeze(_take(wide, blend.upper[band], 2), np.int64(3))
-    if not weights.any():
+    if weights.shape[1] == 1 and not weights.any():
         return upper
     lower = ops.unsqueeze(_take(wide, blend.lower[band], 2), np.int64(3))
     return ops.add(upper, ops.multiply(ops.subtract(lower, upper), weights[None, None, :, :, None]))

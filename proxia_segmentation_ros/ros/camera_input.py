@@ -99,8 +99,8 @@ class CameraInput:
 
     def destroy(self) -> None:
         """Stop to listen."""
-        if self._receiver is not None:
-            self._receiver.close()
+        if self._receiver is not None and not self._receiver.close():
+            self._report(f"{self.image_topic} is still being read; its last message may be late")
         while self._intakes:
             subscription, _ = self._intakes.pop()
             self._node.destroy_subscription(subscription)

@@ -161,6 +161,12 @@ class SegmentationNode(LifecycleNode):
         self._stopping.set()
         return self._release()
 
+    def destroy_node(self) -> None:
+        """Leave the ROS graph; the cameras' threads end first."""
+        for camera in self.cameras:
+            camera.unsubscribe()
+        super().destroy_node()
+
     # Steps of the transitions
 
     def _attempt(

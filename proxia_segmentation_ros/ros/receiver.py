@@ -17,6 +17,8 @@ from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 JOIN_TIMEOUT_S = 1.0
+# Should nobody wake the thread when ROS shuts down.
+LOOK_PERIOD_NS = 1_000_000_000
 
 Intake = tuple[Any, Callable[[Any], None]]
 
@@ -49,11 +51,12 @@ class Receiver:
         self._thread = threading.Thread(target=self._work, name="receiver", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Take no more; returns when the last callback has."""
+    def close(self) -> bool:
+        """Take no more; False when a callback was still busy after a second."""
         self._is_closing = True
         self._wake()
         self._thread.join(JOIN_TIMEOUT_S)
+        return not self._thread.is_alive()
 
     def _wake(self) -> None:
         try:
@@ -75,12 +78,16 @@ class Receiver:
             self._guard.destroy()
 
     def _receive(self) -> None:
-        events = [one for subscription, _ in self._intakes for one in subscription.event_handlers]
+        events = [
+            (subscription.topic_name, event)
+            for subscription, _ in self._intakes
+            for event in subscription.event_handlers
+        ]
         context: Any = self._context.handle
         with ExitStack() as handles:
             for subscription, _ in self._intakes:
                 handles.enter_context(subscription.handle)
-            for one in (*events, self._guard.handle, context):
+            for one in (*(event for _, event in events), self._guard.handle, context):
                 handles.enter_context(one)
             wait_set = rclpy_implementation.WaitSet(
                 len(self._intakes), 1, 0, 0, 0, len(events), context
@@ -91,24 +98,24 @@ class Receiver:
                 wait_set.add_guard_condition(self._guard.handle)
                 for subscription, _ in self._intakes:
                     wait_set.add_subscription(subscription.handle)
-                for event in events:
+                for _, event in events:
                     event.add_to_wait_set(wait_set)
-                wait_set.wait(-1)
+                wait_set.wait(LOOK_PERIOD_NS)
                 self._hand_out(wait_set, events)
 
-    def _hand_out(self, wait_set: Any, events: Sequence[Any]) -> None:
+    def _hand_out(self, wait_set: Any, events: Sequence[tuple[str, Any]]) -> None:
         ready = wait_set.get_ready_entities("subscription")
         for subscription, callback in self._intakes:
             if subscription.handle.pointer in ready and not self._is_closing:
-                with self._report_errors(subscription.topic_name):
+                with self._report_errors(f"a message on {subscription.topic_name}"):
                     taken = subscription.handle.take_message(
                         subscription.msg_type, subscription.raw
                     )
                     if taken is not None:
                         callback(taken[0])
-        for event in events:
+        for topic, event in events:
             if event.is_ready(wait_set) and not self._is_closing:
-                with self._report_errors("an event"):
+                with self._report_errors(f"an event of {topic}"):
                     event.callback(event.take_data())
 
     @contextmanager
@@ -116,4 +123,7 @@ class Receiver:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever one message holds, the next is taken
-            self._report(f"{what}: {type(error).__name__}: {error}")
+            self._report(
+                f"{what} was lost to {type(error).__name__}: {error}; expected one that can be "
+                "read; nothing to do if others come"
+            )

@@ -53,7 +53,7 @@ def test_confidence_and_threshold_are_the_plain_rules(temperature: float, least:
 
 
 @pytest.mark.parametrize("factor", [0.1, 1, 3, 1000])
-@pytest.mark.parametrize("output_hw", [(120, 128), (36, 40), (12, 16)])
+@pytest.mark.parametrize("output_hw", [(120, 128), (97, 131), (36, 40), (12, 16)])
 def test_confidence_changes_no_ids_however_large_logits_are(
     factor: float, output_hw: tuple[int, int]
 ) -> None:
@@ -86,6 +86,25 @@ def test_row_blends_are_those_of_a_bilinear_resize(rows: int, height: int) -> No
     wanted = resize_bilinear(torch.from_numpy(ramp).view(1, 1, rows, 1), (height, 1)).flatten()
     np.testing.assert_allclose(
         ramp[upper] * (1 - weight) + ramp[lower] * weight, wanted.numpy(), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "height", "of_a_pair"),
+    [(72, 360, 5), (72, 480, 7), (72, 720, 10), (24, 96, 4), (24, 25, 1), (24, 12, 1), (24, 24, 1)],
+)
+def test_rows_are_blended_by_pairs_of_sources_wherever_that_makes_few_too_many(
+    rows: int, height: int, of_a_pair: int
+) -> None:
+    blend = openvino_labels._RowBlend.plan(rows, height)
+    assert blend.weights_PR.shape[1] == of_a_pair
+    assert blend.weights_PR.size <= 1.25 * height
+    upper, lower, weight = list_row_blends(rows, height)
+    ramp = np.random.default_rng(0).normal(size=rows)
+    made = ramp[blend.upper, None] * (1 - blend.weights_PR)
+    made += ramp[blend.lower, None] * blend.weights_PR
+    np.testing.assert_allclose(
+        made.reshape(-1)[blend.pick], ramp[upper] * (1 - weight) + ramp[lower] * weight, atol=1e-6
     )
 
 

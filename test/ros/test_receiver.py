@@ -3,7 +3,8 @@
 import threading
 
 import pytest
-from rclpy.qos import QoSProfile
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
 from proxia_segmentation_ros.ros.receiver import Receiver, TakenElsewhere
@@ -100,6 +101,40 @@ def test_nothing_is_handed_over_after_closing(session, speaker):
     heir.wait_for(lambda: "second" in heir.heard)
     receiver.close()
     assert speaker.ear.heard == ["first"]
+
+
+def test_events_of_a_subscription_are_told_by_the_receiver(session):
+    told = threading.Event()
+    lazy = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    subscription = session.node.create_subscription(
+        String,
+        TOPIC,
+        print,
+        QoSProfile(depth=1),
+        callback_group=TakenElsewhere(),
+        event_callbacks=SubscriptionEventCallbacks(incompatible_qos=lambda _: told.set()),
+    )
+    ear = Ear()
+    receiver = Receiver(session.context, [(subscription, ear.hear)], ear.report)
+    session.node.create_publisher(String, TOPIC, lazy)
+    assert told.wait(PATIENCE_S)
+    assert receiver.close()
+    assert ear.reports == []
+
+
+def test_wait_that_fails_is_told(session):
+    class Broken:
+        topic_name, event_handlers = TOPIC, ()
+
+        @property
+        def handle(self):
+            raise OSError("no handle")
+
+    ear = Ear()
+    receiver = Receiver(session.context, [(Broken(), ear.hear)], ear.report)
+    ear.wait_for(lambda: ear.reports)
+    assert "no more messages are taken (OSError: no handle)" in ear.reports[0]
+    assert receiver.close()
 
 
 def test_thread_ends_without_a_complaint_when_ros_shuts_down(session, speaker):
