@@ -56,7 +56,6 @@ class CorePipeline:
         """`calling` are further arguments of `Segmenter.segment`, and whether to find `objects`."""
         self._segmenter = segmenter
         self._calling = dict(calling)
-        self._with_confidence = bool(self._calling.pop("with_confidence", False))
         self._finds_objects = bool(self._calling.pop("objects", True))
         self._clock = clock
         self._settings = NodeSettings()
@@ -141,18 +140,11 @@ class CorePipeline:
         self._note(receive=began_s - parcel.put_s, decode=self._clock() - began_s)
         return _Opened(key=parcel.key, image_HWC=image_HWC)
 
-    def _label(
-        self, frames: Sequence[_Opened], meanwhile: Callable[[], None]
-    ) -> "list[Segmentation]":
-        segmentations = self._segmenter.segment_many(
-            [opened.image_HWC for opened in frames],
-            [self._with_confidence] * len(frames),
-            meanwhile=meanwhile,
-            **self._calling,
-        )
-        for segmentation in segmentations:
-            self._keeper.add(note_segmentation(segmentation))
-        return segmentations
+    def _label(self, frames: Sequence[_Opened]) -> "list[Segmentation]":
+        (opened,) = frames
+        segmentation = self._segmenter.segment(opened.image_HWC, **self._calling)
+        self._keeper.add(note_segmentation(segmentation))
+        return [segmentation]
 
     def _publish(self, opened: _Opened, segmentation: "Segmentation") -> None:
         began_s = self._clock()

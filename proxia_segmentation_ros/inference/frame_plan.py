@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
@@ -50,18 +50,6 @@ class Runner(Protocol):
     def __call__(
         self, images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
     ) -> list[LabelledImage]: ...
-
-
-@runtime_checkable
-class StartableRunner(Runner, Protocol):
-    """A runner of which the caller can do something else while the network runs.
-
-    `start` and then `finish`, always both and by the same thread, do what a call does.
-    """
-
-    def start(self, images_HWC: Sequence[np.ndarray], clock: StageClock) -> None: ...
-
-    def finish(self, min_confidence: float, clock: StageClock) -> list[LabelledImage]: ...
 
 
 class Backend(Protocol):

@@ -22,21 +22,17 @@ Payload = TypeVar("Payload")
 Decoded = TypeVar("Decoded")
 Labelled = TypeVar("Labelled")
 
-Label = Callable[[Sequence[Any], Callable[[], None]], Sequence[Any]]
-"""Labels what several streams decoded, in one call and in that order.
-
-May call the second argument while the model runs: it does what there is to do meanwhile.
-"""
+Label = Callable[[Sequence[Any]], Sequence[Any]]
+"""Labels what several streams decoded, in one call and in that order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stream(Generic[Payload, Decoded, Labelled]):
     """One camera's steps, all called by the worker, and its bookkeeping.
 
-    `publish` sends the labels, `follow_up` what can wait until the next round's frames are in the
-    model; it marks the stages that it knows. `stages_ms` tells what labelling took, stage by
-    stage. A step that raises ends the frame; `reject` reports the error and says how the frame
-    counts.
+    `publish` sends the labels, `follow_up` what can wait until all labels of the round are out;
+    it marks the stages that it knows. `stages_ms` tells what labelling took, stage by stage. A
+    step that raises ends the frame; `reject` reports the error and says how the frame counts.
     """
 
     camera: str
@@ -68,24 +64,12 @@ class FrameRound:
     def __init__(self, label: Label, clock: Callable[[], float]) -> None:
         self._label = label
         self._clock = clock
-        self._published: list[_Frame] = []
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether published frames wait for what follows."""
-        return bool(self._published)
 
     def process(self, taken: Iterable[tuple[Stream[Any, Any, Any], Letter]]) -> None:
-        """Decode, label, publish; follow up the round before while the model runs."""
+        """Decode, label, publish; then follow up, when the labels of all cameras are out."""
         decoded = [one for pair in taken for one in self._decode(*pair)]
         labelled = self._label_all(decoded)
-        self.catch_up()
-        self._published = [frame for frame in labelled if self._publish(frame)]
-
-    def catch_up(self) -> None:
-        """Do what follows the labels that are out."""
-        published, self._published = self._published, []
-        for frame in published:
+        for frame in [frame for frame in labelled if self._publish(frame)]:
             self._follow_up(frame)
 
     def _decode(self, stream: Stream[Any, Any, Any], letter: Letter) -> list[_Frame]:
@@ -105,7 +89,7 @@ class FrameRound:
             return []
         started_s = self._clock()
         try:
-            results = self._label([frame.decoded for frame in frames], self.catch_up)
+            results = self._label([frame.decoded for frame in frames])
             spent_ms = 1e3 * (self._clock() - started_s)
             for frame, labelled in zip(frames, results, strict=True):
                 frame.labelled, frame.inference_ms = labelled, spent_ms

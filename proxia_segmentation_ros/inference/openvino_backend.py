@@ -318,39 +318,34 @@ class OpenVinoRunner:
     def __call__(
         self, images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
     ) -> list[LabelledImage]:
-        self.start(images_HWC, clock)
-        return self.finish(min_confidence, clock)
+        self._least[0] = min_confidence
+        try:
+            self._run(images_HWC, clock)
+            labelled = [self._label(i) for i in range(len(self._plans))]
+        except RuntimeError as error:
+            raise BackendError.from_parts(
+                f"OpenVINO failed on {self._plans} ({error})",
+                "a network that runs",
+                "set inference.backend to torch, or report it",
+            ) from error
+        clock.mark("post")
+        return labelled
 
-    def start(self, images_HWC: Sequence[np.ndarray], clock: StageClock) -> None:
-        """Start each image as soon as it is resized; returns while the network runs."""
+    def _run(self, images_HWC: Sequence[np.ndarray], clock: StageClock) -> None:
+        """Start each image as soon as it is resized, and wait for all."""
+        started = []
         try:
             for lane, image_HWC, plan in zip(self._lanes, images_HWC, self._plans, strict=True):
                 # Copied because OpenVINO takes no read-only memory, as views of messages are.
                 np.copyto(lane.image_1HWC.data[0], resize_image(image_HWC, plan.network_hw))
                 lane.request.start_async()
-        except RuntimeError as error:
-            raise self._explain(error) from error
-        clock.mark("pre")
-
-    def finish(self, min_confidence: float, clock: StageClock) -> list[LabelledImage]:
-        """Wait for what was started and read the labels off it."""
-        self._least[0] = min_confidence
-        try:
-            for lane in self._lanes:
-                lane.request.wait()
-            clock.mark("infer")
-            labelled = [self._label(i) for i in range(len(self._plans))]
-        except RuntimeError as error:
-            raise self._explain(error) from error
-        clock.mark("post")
-        return labelled
-
-    def _explain(self, error: RuntimeError) -> BackendError:
-        return BackendError.from_parts(
-            f"OpenVINO failed on {self._plans} ({error})",
-            "a network that runs",
-            "set inference.backend to torch, or report it",
-        )
+                started.append(lane.request)
+            clock.mark("pre")
+        finally:
+            # What runs must end, whatever another image did.
+            for request in started:
+                request.wait()
+        clock.mark("infer")
 
     def _label(self, index: int) -> LabelledImage:
         request, with_confidence = self._label_requests[index], self._plans[index].with_confidence

@@ -23,7 +23,7 @@ class Pipeline:
         self._tasks: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._streams: dict[str, Stream[Any, Any, Any]] = {}
         self._mailbox = Mailbox(())
-        self._round = FrameRound(_label_nothing, clock)
+        self._round = FrameRound(list, clock)
         self._most_together: Callable[[], int] = lambda: 1
         self._period_s = 0.0
         self._is_busy = False
@@ -120,8 +120,6 @@ class Pipeline:
     def _wait_for_job(self) -> Callable[[], None] | None:
         while not self._is_closing:
             if self._tasks:
-                if self._round.is_behind:
-                    return self._round.catch_up
                 future, task = self._tasks.popleft()
                 return lambda: _fulfil(future, task)
             now_s = self._clock()
@@ -129,15 +127,9 @@ class Pipeline:
             if letters:
                 taken = [(self._streams[letter.camera], letter) for letter in letters]
                 return partial(self._round.process, taken)
-            if self._round.is_behind:
-                return self._round.catch_up
             due_s = self._mailbox.next_due_s()
             self._changed.wait(None if due_s is None else max(0.0, due_s - now_s))
         return None
-
-
-def _label_nothing(_frames: Sequence[Any], _meanwhile: Callable[[], None]) -> Sequence[Any]:
-    return []
 
 
 def _fulfil(future: "Future[Any]", task: Callable[[], Any]) -> None:

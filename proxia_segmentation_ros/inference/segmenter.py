@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,6 @@ from proxia_segmentation_ros.inference.frame_plan import (
     FramePlan,
     LabelledImage,
     Runner,
-    StartableRunner,
 )
 from proxia_segmentation_ros.inference.network_source import (
     LoadedNetwork,
@@ -54,10 +53,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KEPT_RUNNERS = 8
-
-
-def _rest() -> None:
-    return
 
 
 @dataclass(frozen=True)
@@ -248,13 +243,11 @@ class Segmenter:
         output_size: str = "input",
         min_confidence: float = 0.0,
         streams: Sequence[str] | None = None,
-        meanwhile: Callable[[], None] = _rest,
     ) -> list[Segmentation]:
         """Label several images, of any sizes, in as few passes as `warm_up` made batches for.
 
         Arguments and errors as for `segment`; one bad image refuses them all. No `streams` are
-        still images. `meanwhile` is called once the images are found good, while the network
-        runs where the backend can do that; it must not raise, nor use this segmenter.
+        still images.
         """
         if not 0 <= min_confidence <= 1:
             raise ConfigError.from_parts(
@@ -273,9 +266,7 @@ class Segmenter:
                 clock = StageClock()
                 runner = self._find_runner(tuple(plans[i] for i in batch))
                 clock.skip()
-                chosen_HWC = [images_HWC[i] for i in batch]
-                labelled = _run(runner, chosen_HWC, min_confidence, clock, meanwhile)
-                meanwhile = _rest
+                labelled = runner([images_HWC[i] for i in batch], min_confidence, clock)
                 for i, one in zip(batch, labelled, strict=True):
                     found[i] = _describe(one, plans[i], with_confidence[i], clock)
         return [found[i] for i in range(len(plans))]
@@ -357,21 +348,6 @@ class Segmenter:
                 "the segmenter is closed", "an open one", "make a new Segmenter"
             )
         return self._backend
-
-
-def _run(
-    runner: Runner,
-    images_HWC: Sequence[np.ndarray],
-    min_confidence: float,
-    clock: StageClock,
-    meanwhile: Callable[[], None],
-) -> list[LabelledImage]:
-    if isinstance(runner, StartableRunner):
-        runner.start(images_HWC, clock)
-        meanwhile()
-        return runner.finish(min_confidence, clock)
-    meanwhile()
-    return runner(images_HWC, min_confidence, clock)
 
 
 def _describe(

@@ -1,6 +1,6 @@
 """The step that all cameras share: their frames of one moment, labelled in one call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from proxia_segmentation_ros.ros.camera_stream import CameraFrame, SharedSettings
@@ -22,9 +22,7 @@ class FrameLabeller:
         """Return how many frames are worth one call: more would wait and share nothing."""
         return self._segmenter.largest_batch
 
-    def label(
-        self, frames: Sequence[CameraFrame], meanwhile: Callable[[], None]
-    ) -> "list[Segmentation]":
+    def label(self, frames: Sequence[CameraFrame]) -> "list[Segmentation]":
         """Run the network; images may differ in size."""
         output = self._settings.value.output
         return self._segmenter.segment_many(
@@ -33,5 +31,4 @@ class FrameLabeller:
             output_size=output.size,
             min_confidence=output.min_confidence,
             streams=[frame.camera for frame in frames],
-            meanwhile=meanwhile,
         )

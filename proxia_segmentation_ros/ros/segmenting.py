@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.model.card import ModelCard
 
 
-def rest() -> None:
-    """Do nothing meanwhile."""
-
-
 class FrameSegmenter(Protocol):
     """The part of `inference.Segmenter` that the node uses."""
 
@@ -60,12 +56,8 @@ class FrameSegmenter(Protocol):
         output_size: str = "input",
         min_confidence: float = 0.0,
         streams: Sequence[str] | None = None,
-        meanwhile: Callable[[], None] = rest,
     ) -> "list[Segmentation]":
-        """Label several RGB images, each the next frame of its stream.
-
-        May call `meanwhile` while the network runs.
-        """
+        """Label several RGB images, each the next frame of its stream."""
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
         """Get the first frame's slow work done, for up to `batch` cameras at once."""

@@ -1,6 +1,6 @@
 """A segmenter that can be changed for a better one between two frames."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.labels import LabelSet
-from proxia_segmentation_ros.ros.segmenting import FrameSegmenter, rest
+from proxia_segmentation_ros.ros.segmenting import FrameSegmenter
 
 if TYPE_CHECKING:
     # Importing the segmenter imports torch.
@@ -106,7 +106,6 @@ class SwappableSegmenter:
         output_size: str = "input",
         min_confidence: float = 0.0,
         streams: Sequence[str] | None = None,
-        meanwhile: Callable[[], None] = rest,
     ) -> "list[Segmentation]":
         """Label several RGB images, each the next frame of its stream."""
         for image_HWC, wants in zip(images_HWC, with_confidence, strict=True):
@@ -117,7 +116,6 @@ class SwappableSegmenter:
             output_size=output_size,
             min_confidence=min_confidence,
             streams=streams,
-            meanwhile=meanwhile,
         )
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:

@@ -20,13 +20,6 @@ class FakeSegmenter:
         self.gate, self.breaks = gate, breaks
         self.seen, self.asked = [], []
 
-    def segment_many(self, images_HWC, with_confidence, *, meanwhile, **options):
-        meanwhile()
-        return [
-            self.segment(image_HWC, with_confidence=wants, **options)
-            for image_HWC, wants in zip(images_HWC, with_confidence, strict=True)
-        ]
-
     def segment(self, image_HWC, **options):
         self.seen.append(int(image_HWC[0, 0, 0]))
         self.asked.append(options)

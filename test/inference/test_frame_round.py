@@ -50,7 +50,7 @@ class Studio:
             stages_ms=lambda labelled: {"infer": 20.0},
         )
 
-    def label(self, decoded: Sequence[str], meanwhile: Any = lambda: None) -> list[str]:
+    def label(self, decoded: Sequence[str]) -> list[str]:
         self.calls.append(list(decoded))
         self.now_s += 0.03
         if any("label" in one for one in decoded):
@@ -61,12 +61,10 @@ class Studio:
         streams = {camera: self.make_stream(camera) for camera in payloads}
         for stream in streams.values():
             stream.ledger.receive()
-        frame_round = FrameRound(label or self.label, lambda: self.now_s)
-        frame_round.process(
+        FrameRound(label or self.label, lambda: self.now_s).process(
             (streams[camera], Letter(camera=camera, payload=payload, received_s=99.99))
             for camera, payload in payloads.items()
         )
-        frame_round.catch_up()
         return streams
 
 
@@ -92,48 +90,6 @@ def test_all_labels_are_out_before_the_first_follow_up(studio: Studio) -> None:
     assert studio.events[2:] == ["publish a", "publish b", "follow a", "follow b"]
 
 
-def test_round_before_is_followed_up_while_the_model_runs(studio: Studio) -> None:
-    streams = [studio.make_stream("a"), studio.make_stream("b")]
-    behind = []
-
-    def label(decoded: Sequence[str], meanwhile: Any) -> list[str]:
-        studio.events.append(f"start {decoded[0]}")
-        meanwhile()
-        studio.events.append(f"finish {decoded[0]}")
-        return list(decoded)
-
-    frame_round = FrameRound(label, lambda: studio.now_s)
-    for payload in ("1", "2"):
-        for stream in streams:
-            stream.ledger.receive()
-        frame_round.process(
-            (stream, Letter(camera=stream.camera, payload=payload, received_s=99.99))
-            for stream in streams
-        )
-        behind.append(frame_round.is_behind)
-    frame_round.catch_up()
-    assert behind == [True, True]
-    assert not frame_round.is_behind
-    steps = [one for one in studio.events if not one.startswith("decode")]
-    follow = ["follow a", "follow b"]
-    publish = ["publish a", "publish b"]
-    assert steps == [
-        *("start 1", "finish 1", *publish),
-        *("start 2", *follow, "finish 2", *publish),
-        *follow,
-    ]
-
-
-def test_round_before_is_followed_up_though_the_model_fails(studio: Studio) -> None:
-    frame_round = FrameRound(studio.label, lambda: studio.now_s)
-    stream = studio.make_stream("a")
-    for payload in ("1", "label"):
-        stream.ledger.receive()
-        frame_round.process([(stream, Letter(camera="a", payload=payload, received_s=99.99))])
-    assert "follow a" in studio.events
-    assert not frame_round.is_behind
-
-
 def test_undecodable_frame_is_rejected_alone(studio: Studio) -> None:
     streams = studio.play(a="1", b="decode", c="3")
     assert studio.calls == [["1", "3"]]
@@ -155,7 +111,7 @@ def test_call_that_raises_is_repeated_frame_by_frame_and_loses_only_the_culprit(
 
 
 def test_too_few_results_are_an_error_of_the_call(studio: Studio) -> None:
-    streams = studio.play(lambda decoded, _meanwhile: decoded[:1], a="1", b="2")
+    streams = studio.play(lambda decoded: decoded[:1], a="1", b="2")
     assert read_outcomes(streams) == {"a": (1, 0), "b": (1, 0)}
 
 
@@ -201,7 +157,7 @@ def test_no_frame_is_kept_once_its_round_is_over() -> None:
     pipeline = Pipeline()
     stream = replace(studio.make_stream("a"), decode=decode, publish=lambda *_: None)
     stream = replace(stream, follow_up=lambda *_: None)
-    pipeline.open([stream], lambda decoded, _meanwhile: list(decoded))
+    pipeline.open([stream], list)
     pipeline.put("a", "1")
     while stream.ledger.counts().labelled == 0:
         pipeline.run(lambda: None).result(10.0)
@@ -215,7 +171,7 @@ def test_cameras_beyond_the_largest_batch_are_served_as_often_as_the_others() ->
     pipeline = Pipeline()
     cameras = "abcdef"
 
-    def label(decoded: Sequence[str], _meanwhile: Any) -> list[str]:
+    def label(decoded: Sequence[str]) -> list[str]:
         # Every camera has a new frame by the time this one is done: saturation.
         if len(studio.calls) < 9:
             for camera in cameras:

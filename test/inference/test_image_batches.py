@@ -64,17 +64,6 @@ def test_without_warmed_batches_images_run_one_by_one(
     assert passes == [1, 1, 1]
 
 
-def test_caller_does_something_else_once_while_the_network_runs(segmenter: Segmenter) -> None:
-    segmenter.warm_up((96, 128), batch=2)
-    done: list[str] = []
-    images = [draw_image(96, 128, seed) for seed in range(3)]
-    found = segmenter.segment_many(images, [False] * 3, meanwhile=lambda: done.append("rest"))
-    assert done == ["rest"]
-    alone = [segmenter.segment(image_HWC) for image_HWC in images]
-    for one, other in zip(found, alone, strict=True):
-        np.testing.assert_array_equal(one.labels, other.labels)
-
-
 def test_one_bad_image_refuses_the_batch(segmenter: Segmenter) -> None:
     with pytest.raises(InputError, match="shape"):
         segmenter.segment_many([draw_image(96, 128), np.zeros((4, 4))], [False, False])

@@ -41,7 +41,7 @@ class Worksite:
             raise ValueError(payload)
         return payload
 
-    def label(self, decoded, meanwhile=lambda: None):
+    def label(self, decoded):
         self.threads.add(threading.current_thread().name)
         self.entered.release()
         assert self.gate.wait(TIMEOUT_S)
@@ -108,28 +108,6 @@ def test_newest_frame_replaces_waiting_frame(pipeline, site):
     assert counts.under_way == 0
 
 
-def test_last_frame_is_followed_up_without_another_one(pipeline, site):
-    pipeline.open([site.make_stream()], site.label)
-    pipeline.put("a", 1)
-    assert site.left.acquire(timeout=TIMEOUT_S)
-
-
-def test_pausing_waits_for_what_follows_the_labels(pipeline, site):
-    gate, done = threading.Event(), []
-
-    def follow_up(*_):
-        assert gate.wait(TIMEOUT_S)
-        done.append(True)
-
-    pipeline.open([replace(site.make_stream(), follow_up=follow_up)], site.label)
-    pipeline.put("a", 1)
-    assert site.entered.acquire(timeout=TIMEOUT_S)
-    assert not pipeline.pause(0.05)
-    gate.set()
-    assert pipeline.pause(TIMEOUT_S)
-    assert done == [True]
-
-
 def test_dead_camera_does_not_hold_up_the_others(pipeline, site):
     dead = Worksite(camera="dead")
     pipeline.open([dead.make_stream(), site.make_stream()], site.label, lambda: 2)
@@ -143,7 +121,7 @@ def test_dead_camera_does_not_hold_up_the_others(pipeline, site):
 def test_rounds_grow_when_more_frames_may_share_a_call(pipeline, site):
     other, rounds, most = Worksite(camera="b"), [], 1
 
-    def label(decoded, _meanwhile):
+    def label(decoded):
         rounds.append(list(decoded))
         return site.label(decoded)
 

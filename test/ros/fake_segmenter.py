@@ -59,16 +59,8 @@ class FakeSegmenter:
         )
 
     def segment_many(
-        self,
-        images_HWC,
-        with_confidence,
-        *,
-        output_size="input",
-        min_confidence=0.0,
-        streams=None,
-        meanwhile=lambda: None,
+        self, images_HWC, with_confidence, *, output_size="input", min_confidence=0.0, streams=None
     ):
-        meanwhile()
         self.batches.append(len(images_HWC))
         self.streams.append(streams)
         return [
