@@ -5,6 +5,7 @@ Shape legend: H rows, W columns; R regions.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,23 +95,11 @@ def summarize(
         confidence_HW = segmentation.confidence
         sums = None if confidence_HW is None else confidence_HW.ravel()
         table = _ClassTable.add_up(labels_HW.ravel(), None, sums, len(label_set))
-    pixels, confidence = table.pixels.tolist(), table.confidence.tolist()
-    names = label_set.names
     return Scene(
         width=width,
         height=height,
-        unlabeled_fraction=(labels_HW.size - sum(pixels)) / labels_HW.size,
-        classes=tuple(
-            SceneClass(
-                class_id=class_id,
-                class_name=names[class_id],
-                pixel_count=pixels[class_id],
-                area_fraction=pixels[class_id] / labels_HW.size,
-                mean_confidence=confidence[class_id],
-                objects=tuple(objects.get(class_id, ())),
-            )
-            for class_id in table.list_present()
-        ),
+        unlabeled_fraction=(labels_HW.size - int(table.pixels.sum())) / labels_HW.size,
+        classes=table.describe(label_set.names, labels_HW.size, objects),
     )
 
 
@@ -144,10 +133,23 @@ class _ClassTable:
             np.divide(sums, pixels * CONFIDENCE_MAX, out=confidence, where=pixels > 0)
         return cls(pixels, confidence)
 
-    def list_present(self) -> list[int]:
-        order = np.argsort(-self.pixels, kind="stable")
-        present: list[int] = order[: np.count_nonzero(self.pixels)].tolist()
-        return present
+    def describe(
+        self, names: Sequence[str], area_px: int, objects: Mapping[int, list[SceneObject]]
+    ) -> tuple[SceneClass, ...]:
+        """Return the classes that are present, largest first."""
+        pixels, confidence = self.pixels.tolist(), self.confidence.tolist()
+        order = np.argsort(-self.pixels, kind="stable")[: np.count_nonzero(self.pixels)]
+        return tuple(
+            SceneClass(
+                class_id=class_id,
+                class_name=names[class_id],
+                pixel_count=pixels[class_id],
+                area_fraction=pixels[class_id] / area_px,
+                mean_confidence=confidence[class_id],
+                objects=tuple(objects.get(class_id, ())),
+            )
+            for class_id in order.tolist()
+        )
 
 
 @dataclass(frozen=True)

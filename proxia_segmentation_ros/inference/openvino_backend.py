@@ -4,6 +4,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -333,18 +334,14 @@ class OpenVinoRunner:
 
     def _run(self, images_HWC: Sequence[np.ndarray], clock: StageClock) -> None:
         """Start each image as soon as it is resized, and wait for all."""
-        started = []
-        try:
+        with ExitStack() as started:
             for lane, image_HWC, plan in zip(self._lanes, images_HWC, self._plans, strict=True):
                 # Copied because OpenVINO takes no read-only memory, as views of messages are.
                 np.copyto(lane.image_1HWC.data[0], resize_image(image_HWC, plan.network_hw))
                 lane.request.start_async()
-                started.append(lane.request)
+                # Whatever happens to another image: a lane that is busy could take no other.
+                started.callback(lane.request.wait)
             clock.mark("pre")
-        finally:
-            # What runs must end, whatever another image did.
-            for request in started:
-                request.wait()
         clock.mark("infer")
 
     def _label(self, index: int) -> LabelledImage:

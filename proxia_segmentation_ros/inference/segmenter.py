@@ -63,7 +63,7 @@ class Segmentation:
     `confidence` is uint8 of the same shape, 255 times the probability of the most probable
     class, or None unless asked for. `network_size_hw` is the size that the network saw.
     `tiles_run` of `tiles_total` tiles went through the network, at these `scales`. `stages_ms`
-    are the milliseconds of `pre`, `infer` and `post`, shared by images that ran as one batch.
+    are the milliseconds of `pre`, `infer` and `post`, shared by images that ran together.
     """
 
     labels: np.ndarray

@@ -1,5 +1,6 @@
 """Several images in one pass of the network."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tiny_network import draw_image
 
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.inference import Segmenter
+from proxia_segmentation_ros.inference.preprocess import resize_image
 
 
 @pytest.fixture(scope="module", params=["openvino", "torch"])
@@ -62,6 +64,28 @@ def test_without_warmed_batches_images_run_one_by_one(
     passes.clear()
     assert len(segmenter.segment_many([draw_image(96, 128)] * 3, [False] * 3)) == 3
     assert passes == [1, 1, 1]
+
+
+def test_image_that_fails_half_way_leaves_no_lane_busy(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter.warm_up((96, 128), batch=2)
+    images = [draw_image(96, 128, seed) for seed in range(2)]
+    wanted = [one.labels for one in segmenter.segment_many(images, [False] * 2)]
+    module = sys.modules[f"proxia_segmentation_ros.inference.{segmenter.backend}_backend"]
+    calls = []
+
+    def resize(image_HWC: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+        calls.append(size_hw)
+        if len(calls) == 2:
+            raise MemoryError("no room for the second")
+        return resize_image(image_HWC, size_hw)
+
+    monkeypatch.setattr(module, "resize_image", resize)
+    with pytest.raises(MemoryError, match="second"):
+        segmenter.segment_many(images, [False] * 2)
+    found = [one.labels for one in segmenter.segment_many(images, [False] * 2)]
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_one_bad_image_refuses_the_batch(segmenter: Segmenter) -> None:
