@@ -338,10 +338,13 @@ class OpenVinoRunner:
             for lane, image_HWC, plan in zip(self._lanes, images_HWC, self._plans, strict=True):
                 # Copied because OpenVINO takes no read-only memory, as views of messages are.
                 np.copyto(lane.image_1HWC.data[0], resize_image(image_HWC, plan.network_hw))
-                lane.request.start_async()
-                # Whatever happens to another image: a lane that is busy could take no other.
-                started.callback(lane.request.wait)
+                if len(self._plans) > 1:
+                    lane.request.start_async()
+                    # Whatever happens to another image: a busy lane could take no other.
+                    started.callback(lane.request.wait)
             clock.mark("pre")
+            if len(self._plans) == 1:
+                self._lanes[0].request.infer()
         clock.mark("infer")
 
     def _label(self, index: int) -> LabelledImage:
