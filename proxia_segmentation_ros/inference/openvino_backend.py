@@ -53,8 +53,8 @@ class CompiledNetwork:
 class OpenVinoBackend:
     """Compiles a network once for each size, a small label graph for each output.
 
-    Images that run together have each some of the threads to themselves: nobody waits for another
-    thread after every layer, as the threads of one image do, nor of one batch.
+    Images that run together share the threads out, as far as there are some for each: nobody waits
+    for another thread after every layer, as the threads of one image do, nor of one batch.
     """
 
     name = "openvino"

@@ -19,7 +19,10 @@ FLOAT_BYTES = 4
 BAND_BYTES = 768 * 1024
 MOST_BANDS = 24
 # A float32 holds exp(-87) and no less: where every class was fainter, none would be the top one.
+# Two neighbours would have to be as sure of different classes as no network is, unless a small
+# temperature makes them.
 FAINTEST = -86.0
+LEAST_TEMPERATURE = 0.5
 # Most of a matrix that blends columns is 0: products of such parts leave most of it out.
 BLOCK_COLUMNS = 32
 # Rows made for nothing where sources have unlike numbers of rows cost up to this share.
@@ -42,22 +45,22 @@ def build_label_graph(
     logits = ops.parameter(list(logits_shape), np.float32, name="logits")
     least = ops.parameter([1], np.float32, name="min_confidence")
     levelled = _level(logits, temperature)
-    if with_confidence:
+    is_exponential = with_confidence and temperature >= LEAST_TEMPERATURE
+    if is_exponential:
         levelled = ops.maximum(levelled, np.float32(FAINTEST))
     wide = _blend_columns(levelled, output_hw[1])
     blend = _RowBlend.plan(logits_shape[2], output_hw[0])
     ids_of_bands, confidences_of_bands = [], []
     for band in blend.split(logits_shape[1] * output_hw[1] * FLOAT_BYTES):
         values = _blend_rows(wide, blend, band)
-        if with_confidence:
+        if is_exponential:
             # Of what grows with the logits the largest is the same: one pass less over all.
             values = ops.exp(values)
         values = _flatten_rows(values)
         top = ops.topk(values, np.int32(1), 1, "max", "none", index_element_type="i32")
         ids = top.output(1)
         if with_confidence:
-            total = ops.reduce_sum(values, np.int32(1), keep_dims=True)
-            probability = ops.divide(top.output(0), total)
+            probability = _find_probability(values, top.output(0), is_exponential)
             ids = ops.select(ops.greater_equal(probability, least), ids, np.int32(unlabeled_id))
             bytes_ = ops.round(ops.multiply(probability, np.float32(PIXEL_MAX)), "half_to_even")
             confidences_of_bands.append(ops.convert(bytes_, np.uint8))
@@ -66,6 +69,12 @@ def build_label_graph(
         return ov.Model([blend.stack(ids_of_bands)], [logits], "labels")
     outputs = [blend.stack(ids_of_bands), blend.stack(confidences_of_bands)]
     return ov.Model(outputs, [logits, least], "labels_and_confidence")
+
+
+def _find_probability(values: ov.Node, highest: ov.Node, is_exponential: bool) -> ov.Node:
+    if not is_exponential:
+        values, highest = ops.exp(ops.subtract(values, highest)), ops.constant(np.float32(1))
+    return ops.divide(highest, ops.reduce_sum(values, np.int32(1), keep_dims=True))
 
 
 def _level(logits: ov.Node, temperature: float) -> ov.Node:

@@ -69,7 +69,7 @@ class Receiver:
         try:
             self._receive()
         except Exception as error:  # noqa: BLE001 - told, and the node's other cameras go on
-            if self._context.ok() and not self._is_closing:
+            if not self._is_closing and self._context.ok():
                 self._report(
                     f"no more messages are taken ({type(error).__name__}: {error}); expected ROS "
                     "to go on; deactivate and activate the node"
@@ -92,7 +92,8 @@ class Receiver:
             wait_set = rclpy_implementation.WaitSet(
                 len(self._intakes), 1, 0, 0, 0, len(events), context
             )
-            while self._context.ok() and not self._is_closing:
+            # A context that shuts down holds its lock while it has the node closed: not asked then.
+            while not self._is_closing and self._context.ok():
                 # Waiting takes out what is not ready.
                 wait_set.clear_entities()
                 wait_set.add_guard_condition(self._guard.handle)

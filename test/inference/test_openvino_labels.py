@@ -89,6 +89,23 @@ def test_row_blends_are_those_of_a_bilinear_resize(rows: int, height: int) -> No
     )
 
 
+def test_small_temperature_changes_no_ids() -> None:
+    logits = np.float32([[[[0, -8]], [[-1.6, 0]]]])
+    plain, sure = (
+        build_label_graph(
+            logits.shape,
+            (1, 4),
+            with_confidence=with_confidence,
+            temperature=0.05,
+            unlabeled_id=255,
+        )
+        for with_confidence in (False, True)
+    )
+    (ids,) = run(plain, logits)
+    ids_too, _ = run(sure, logits, np.zeros(1, np.float32))
+    assert ids.flatten().tolist() == ids_too.flatten().tolist() == [0, 1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("rows", "height", "of_a_pair"),
     [(72, 360, 5), (72, 480, 7), (72, 720, 10), (24, 96, 4), (24, 25, 1), (24, 12, 1), (24, 24, 1)],

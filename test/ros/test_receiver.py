@@ -3,7 +3,10 @@
 import threading
 
 import pytest
+import rclpy
+from rclpy.context import Context
 from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
@@ -135,6 +138,26 @@ def test_wait_that_fails_is_told(session):
     ear.wait_for(lambda: ear.reports)
     assert "no more messages are taken (OSError: no handle)" in ear.reports[0]
     assert receiver.close()
+
+
+def test_node_that_ros_destroys_while_it_shuts_down_closes_at_once(ros_domain):
+    context = Context()
+    rclpy.init(context=context)
+    closed = []
+
+    class Owner(Node):
+        def destroy_node(self):
+            closed.append(self.receiver.close())
+            super().destroy_node()
+
+    node, ear = Owner("owner", context=context), Ear()
+    subscription = node.create_subscription(
+        String, TOPIC, ear.hear, QoSProfile(depth=1), callback_group=TakenElsewhere()
+    )
+    node.receiver = Receiver(context, [(subscription, ear.hear)], ear.report)
+    context.shutdown()
+    assert closed[:1] == [True]
+    assert ear.reports == []
 
 
 def test_thread_ends_without_a_complaint_when_ros_shuts_down(session, speaker):
