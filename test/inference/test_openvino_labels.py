@@ -21,6 +21,25 @@ def draw_logits(classes: int, height: int, width: int) -> np.ndarray:
     return rng.normal(0, 3, (1, classes, height, width)).astype(np.float32)
 
 
+def label_both_ways(
+    logits: np.ndarray, output_hw: tuple[int, int], temperature: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ids without confidence, the ids with it, and the confidence."""
+    plain, sure = (
+        build_label_graph(
+            logits.shape,
+            output_hw,
+            with_confidence=with_confidence,
+            temperature=temperature,
+            unlabeled_id=255,
+        )
+        for with_confidence in (False, True)
+    )
+    (ids,) = run(plain, logits)
+    ids_too, confidence = run(sure, logits, np.zeros(1, np.float32))
+    return ids, ids_too, confidence
+
+
 @pytest.mark.parametrize("classes", [1, 2, 11, 300])
 @pytest.mark.parametrize(
     "output_hw", [(24, 32), (96, 128), (97, 131), (24, 128), (96, 32), (16, 17), (1, 1)]
@@ -58,18 +77,7 @@ def test_confidence_changes_no_ids_however_large_logits_are(
     factor: float, output_hw: tuple[int, int]
 ) -> None:
     logits = np.float32(factor) * draw_logits(7, 24, 32)
-    plain, sure = (
-        build_label_graph(
-            logits.shape,
-            output_hw,
-            with_confidence=with_confidence,
-            temperature=0.7,
-            unlabeled_id=255,
-        )
-        for with_confidence in (False, True)
-    )
-    (ids,) = run(plain, logits)
-    ids_too, confidence = run(sure, logits, np.zeros(1, np.float32))
+    ids, ids_too, confidence = label_both_ways(logits, output_hw, temperature=0.7)
     wanted = label_pixels(torch.from_numpy(logits), output_hw).numpy()
     assert np.mean(ids[0] == wanted) >= 0.999
     assert confidence.min() >= round(255 / 7) - 1
@@ -91,18 +99,7 @@ def test_row_blends_are_those_of_a_bilinear_resize(rows: int, height: int) -> No
 
 def test_small_temperature_changes_no_ids() -> None:
     logits = np.float32([[[[0, -8]], [[-1.6, 0]]]])
-    plain, sure = (
-        build_label_graph(
-            logits.shape,
-            (1, 4),
-            with_confidence=with_confidence,
-            temperature=0.05,
-            unlabeled_id=255,
-        )
-        for with_confidence in (False, True)
-    )
-    (ids,) = run(plain, logits)
-    ids_too, _ = run(sure, logits, np.zeros(1, np.float32))
+    ids, ids_too, _ = label_both_ways(logits, (1, 4), temperature=0.05)
     assert ids.flatten().tolist() == ids_too.flatten().tolist() == [0, 1, 1, 1]
 
 

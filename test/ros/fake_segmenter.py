@@ -14,6 +14,9 @@ from proxia_segmentation_ros.labels import load_label_set
 CLASS_STEP = 20
 
 
+MARK = 255
+
+
 @dataclass(frozen=True)
 class FakeSegmentation:
     labels: np.ndarray
@@ -102,3 +105,16 @@ def refuse_weights(settings):
     raise WeightsError.from_parts(
         f"weights {settings.model.weights!r} do not exist", "a shipped name", "check the path"
     )
+
+
+class MarkedSegmenter(FakeSegmenter):
+    """Marks the first pixel of its labels."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.backend = "marked"
+
+    def segment(self, *arguments: Any, **options: Any) -> Any:
+        found = super().segment(*arguments, **options)
+        found.labels[0, 0] = MARK
+        return found

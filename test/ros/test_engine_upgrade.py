@@ -1,27 +1,21 @@
 """While an engine is built the node serves; then it changes between two frames, or says why not."""
 
-import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from fake_segmenter import FakeSegmenter
+from fake_segmenter import MARK, FakeSegmenter, MarkedSegmenter
 from robot import make_image, make_scene, read_pixels
 from sensor_msgs.msg import Image
 
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import BackendError
-from proxia_segmentation_ros.ros.camera_stream import SharedSettings
 from proxia_segmentation_ros.ros.engine_upgrade import EngineUpgrade, UpgradeStatus
-from proxia_segmentation_ros.ros.frame_labeller import FrameLabeller
-from proxia_segmentation_ros.ros.segmenting import EngineOrder, find_missing_engines
-from proxia_segmentation_ros.ros.swappable_segmenter import FrameUse, SwappableSegmenter
+from proxia_segmentation_ros.ros.segmenting import EngineOrder
 
 # Does what it is told through a FIFO, and waits for that as a compiler waits for the GPU.
 BUILDER = """
@@ -32,20 +26,6 @@ say(step="trying kernels")
 exec(open(sys.argv[1]).read())
 """
 DONE = "say(done={})"
-MARK = 255
-
-
-class MarkedSegmenter(FakeSegmenter):
-    """Marks the first pixel of its labels."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.backend = "marked"
-
-    def segment(self, *arguments: Any, **options: Any) -> Any:
-        found = super().segment(*arguments, **options)
-        found.labels[0, 0] = MARK
-        return found
 
 
 class Builder:
@@ -208,124 +188,6 @@ def test_closing_while_it_loads_frees_what_was_loaded(
     assert one.taken == []
 
 
-def test_uses_of_late_are_remembered_the_newest_last() -> None:
-    swappable = SwappableSegmenter(FakeSegmenter())
-    large, small = make_scene(0, (96, 128)), make_scene(0, (48, 64))
-    swappable.segment(large)
-    swappable.segment_many([small, large], [True, False], output_size="32x24")
-    swappable.segment(large)
-    swappable.segment(small, min_confidence=0.5)
-    assert swappable.uses == (
-        FrameUse((48, 64), True, "32x24"),
-        FrameUse((96, 128), False, "32x24"),
-        FrameUse((96, 128), False, "input"),
-        FrameUse((48, 64), True, "input"),
-    )
-    for side in range(20, 40):
-        swappable.segment(make_scene(0, (side, side)))
-    assert [use.size_hw[0] for use in swappable.uses] == list(range(32, 40))
-
-
-def test_swap_frees_the_old_one() -> None:
-    first, better = FakeSegmenter(), MarkedSegmenter()
-    swappable = SwappableSegmenter(first)
-    swappable.segment(make_scene(0))
-    swappable.swap(better)
-    assert (first.is_closed, better.is_closed) == (True, False)
-    assert swappable.backend == "marked"
-    (found,) = swappable.segment_many([make_scene(0)], [False])
-    assert found.labels[0, 0] == MARK
-
-
-def test_rounds_grow_with_an_engine_that_takes_more_frames() -> None:
-    swappable = SwappableSegmenter(FakeSegmenter())
-    settings = SharedSettings(NodeSettings.from_flat({}))
-    labeller = FrameLabeller(swappable, settings)
-    assert labeller.most_together() == 1
-    swappable.swap(MarkedSegmenter(largest_batch=4))
-    assert labeller.most_together() == 4
-
-
-@pytest.mark.parametrize("has_seen_a_frame", [True, False])
-def test_engine_with_other_labels_is_not_taken(has_seen_a_frame: bool) -> None:
-    class WrongSegmenter(FakeSegmenter):
-        def segment(self, *arguments: Any, **options: Any) -> Any:
-            found = super().segment(*arguments, **options)
-            found.labels[: len(found.labels) // 2] = MARK
-            return found
-
-    first = FakeSegmenter()
-    swappable = SwappableSegmenter(first)
-    if has_seen_a_frame:
-        swappable.segment(make_scene(0))
-    name = "a frame" if has_seen_a_frame else "a drawn picture"
-    with pytest.raises(BackendError, match=rf"surest of in {name}, fake labels only 50\.0 %"):
-        swappable.swap(WrongSegmenter())
-    assert not first.is_closed
-    assert swappable.backend == "fake"
-
-
-class GuessingSegmenter(FakeSegmenter):
-    """Guesses two rows of five in the dark."""
-
-    guess = 0
-
-    def segment(self, image_HWC: np.ndarray, *arguments: Any, **options: Any) -> Any:
-        found = super().segment(image_HWC, *arguments, **options)
-        if image_HWC.max() < 20:
-            rows = len(found.labels) * 2 // 5
-            found.labels[:rows] = self.guess
-            if found.confidence is not None:
-                found.confidence[:rows] = 40
-        return found
-
-
-def test_guesses_in_the_dark_do_not_cost_a_sound_engine() -> None:
-    first, better = GuessingSegmenter(), GuessingSegmenter()
-    better.guess = MARK
-    swappable = SwappableSegmenter(first)
-    swappable.segment(np.zeros((96, 128, 3), np.uint8))
-    swappable.swap(better)
-    assert first.is_closed
-
-
-def test_engine_that_is_wrong_is_not_taken_where_the_old_one_is_sure_of_nothing() -> None:
-    first, wrong = UnsureSegmenter(), UnsureSegmenter(addend=1)
-    swappable = SwappableSegmenter(first)
-    swappable.segment(make_scene(0))
-    with pytest.raises(BackendError, match=r"in a frame, fake labels only 0\.0 %"):
-        swappable.swap(wrong)
-    swappable.swap(UnsureSegmenter())
-    assert first.is_closed
-
-
-@dataclass
-class UnsureSegmenter(FakeSegmenter):
-    addend: int = 0
-
-    def segment(self, *arguments: Any, **options: Any) -> Any:
-        found = super().segment(*arguments, **options)
-        found.labels[:] += self.addend
-        if found.confidence is not None:
-            found.confidence[:] = 100
-        return found
-
-
-def test_engine_that_is_wrong_is_not_taken_in_the_dark_either() -> None:
-    class BlindSegmenter(FakeSegmenter):
-        def segment(self, *arguments: Any, **options: Any) -> Any:
-            found = super().segment(*arguments, **options)
-            found.labels[:] = 0
-            return found
-
-    first = FakeSegmenter()
-    swappable = SwappableSegmenter(first)
-    swappable.segment(np.zeros((96, 128, 3), np.uint8))
-    with pytest.raises(BackendError, match="in a drawn picture, fake labels only"):
-        swappable.swap(BlindSegmenter())
-    assert not first.is_closed
-
-
 class Upgradable:
     """Factory and finder of a node whose engine is missing; `made` are its segmenters."""
 
@@ -439,67 +301,3 @@ def test_stopped_node_leaves_no_builder_behind(
 def _read(robot: Any, key: str) -> str | None:
     status = robot.find_diagnostic("model")
     return next((pair.value for pair in status.values if pair.key == key), None)
-
-
-def test_nothing_is_missing_where_a_cpu_serves() -> None:
-    for backend in ("openvino", "torch"):
-        settings = NodeSettings.from_flat({"inference.backend": backend})
-        assert find_missing_engines(settings) is None
-
-
-class CachedBackend:
-    batch_sizes = (1, 2, 4)
-
-    def __init__(self, cached: set[int]) -> None:
-        self._cached = cached
-        self.asked: list[tuple[tuple[int, int], int]] = []
-
-    def has_engine(self, network_hw: tuple[int, int], batch: int = 1) -> bool:
-        self.asked.append((network_hw, batch))
-        return batch in self._cached
-
-
-def pretend_gpu(monkeypatch: pytest.MonkeyPatch, cached: set[int]) -> CachedBackend:
-    from proxia_segmentation_ros.inference import backend_choice
-
-    backend = CachedBackend(cached)
-    monkeypatch.setattr(backend_choice, "explain_gpu_absence", lambda: None)
-    monkeypatch.setattr(backend_choice, "make_tensorrt_backend", lambda *_: backend)
-    return backend
-
-
-def test_missing_engine_is_ordered_and_another_backend_serves_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pretend_gpu(monkeypatch, {1})
-    settings = NodeSettings.from_flat(
-        {
-            "camera_names": ["left", "right"],
-            "cameras.left.image_topic": "/left",
-            "cameras.right.image_topic": "/right",
-            "inference.precision": "f16",
-            "inference.size": "128x96",
-        }
-    )
-    order = find_missing_engines(settings)
-    assert order is not None
-    assert (order.first.inference.backend, order.first.inference.precision) == ("openvino", "auto")
-    assert (order.then.inference.backend, order.then.inference.precision) == ("tensorrt", "f16")
-    assert order.first.camera_names == settings.camera_names
-    built = json.loads(order.command[-1])
-    assert (built["backend"], built["precision"], built["size"]) == ("tensorrt", "f16", "128x96")
-    assert built["batch"] == 2
-    assert order.command[:2] == (sys.executable, "-m")
-
-
-def test_engines_in_the_cache_serve_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = pretend_gpu(monkeypatch, {1})
-    assert find_missing_engines(NodeSettings.from_flat({})) is None
-    assert backend.asked == [((288, 384), 1)]
-
-
-def test_no_engine_is_ordered_for_a_latency_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend_gpu(monkeypatch, set())
-    flat = {"model.weights": "attention", "inference.latency_budget_ms": 80.0}
-    assert find_missing_engines(NodeSettings.from_flat(flat)) is None
-    assert find_missing_engines(NodeSettings.from_flat({"model.weights": "attention"})) is not None
