@@ -15,8 +15,9 @@ from proxia_segmentation_ros.config import SizeHW
 
 PIXEL_MAX = 255.0
 FLOAT_BYTES = 4
-# What a core of today has for itself. More bands than that only take longer to compile.
-BAND_BYTES = 768 * 1024
+# What two cores of today have for themselves. More bands are no faster and take longer to compile,
+# for which the first frame waits.
+BAND_BYTES = 1536 * 1024
 MOST_BANDS = 24
 # A float32 holds exp(-87) and no less: where every class was fainter, none would be the top one.
 # Two neighbours would have to be as sure of different classes as no network is, unless a small

@@ -122,7 +122,7 @@ def test_rows_are_blended_by_pairs_of_sources_wherever_that_makes_few_too_many(
     )
 
 
-@pytest.mark.parametrize("output_hw", [(361, 480), (72, 4000)])
+@pytest.mark.parametrize("output_hw", [(721, 480), (72, 6000)])
 def test_bands_of_rows_give_what_the_whole_image_gives(
     output_hw: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
