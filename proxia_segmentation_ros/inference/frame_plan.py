@@ -24,6 +24,17 @@ class FramePlan:
     stream: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """Which of the calls that run at one time a call is, and how many of them to make room for."""
+
+    index: int = 0
+    share: int = 1
+
+
+ALONE = Lane()
+
+
 @dataclass(frozen=True)
 class LabelledImage:
     """What a runner made of one image, in memory of its own.
@@ -71,6 +82,8 @@ class Backend(Protocol):
     is_pruned: bool
     # Images that can go through the network together, ascending, 1 among them.
     batch_sizes: tuple[int, ...]
+    # Calls among which its threads can be divided, ascending, 1 among them.
+    shares: tuple[int, ...]
 
     @property
     def threads(self) -> int:
@@ -84,10 +97,10 @@ class Backend(Protocol):
             WeightsError: the weights can't be loaded.
         """
 
-    def prepare(self, plans: tuple[FramePlan, ...]) -> Runner:
+    def prepare(self, plans: tuple[FramePlan, ...], lane: Lane = ALONE) -> Runner:
         """Compile what plans of one network size need; their number is one of `batch_sizes`.
 
-        Repeated parts are reused.
+        Repeated parts are reused. Runners of lanes with different indices may run at one time.
 
         Raises:
             BackendError: the graph can't be compiled.

@@ -28,7 +28,7 @@ Label = Callable[[Sequence[Any]], Sequence[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Stream(Generic[Payload, Decoded, Labelled]):
-    """One camera's steps, all called by the worker, and its bookkeeping.
+    """One camera's steps, called for one frame at a time, and its bookkeeping.
 
     `publish` sends the labels, `follow_up` what can wait until all labels of the round are out;
     it marks the stages that it knows. `stages_ms` tells what labelling took, stage by stage. A

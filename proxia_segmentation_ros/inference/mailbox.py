@@ -1,6 +1,6 @@
 """One slot per camera: the newest frame replaces the one that waits."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,17 @@ class Mailbox:
         replaced, slot.letter = slot.letter, letter
         return replaced
 
-    def take_due(self, now_s: float, period_s: float, most: int = 1) -> list[Letter]:
+    def take_due(
+        self, now_s: float, period_s: float, most: int = 1, busy: Collection[str] = ()
+    ) -> list[Letter]:
         """Return up to `most` letters that are due, one for each camera whose turn it is.
 
         They come in the cameras' order, whoever's turn was first. The same camera's next letter
-        waits `period_s`.
+        waits `period_s`, and as long as it is `busy`.
         """
-        waiting = [name for name in self._turns if self._slots[name].is_due(now_s)]
+        waiting = [
+            name for name in self._turns if name not in busy and self._slots[name].is_due(now_s)
+        ]
         chosen = waiting[:most]
         self._turns = [name for name in self._turns if name not in chosen] + chosen
         return [
@@ -64,12 +68,16 @@ class Mailbox:
         ]
 
     def is_held(self, camera: str, now_s: float) -> bool:
-        """Tell whether the camera's letter waits for its period and not for the worker."""
+        """Tell whether the camera's letter waits for its period and not for a worker."""
         return self._slots[camera].due_s > now_s
 
-    def next_due_s(self) -> float | None:
-        """Return when the next waiting letter becomes due, None when no letter waits."""
-        waiting = [slot.due_s for slot in self._slots.values() if slot.letter is not None]
+    def next_due_s(self, busy: Collection[str] = ()) -> float | None:
+        """Return when a waiting letter of another camera becomes due, None when none waits."""
+        waiting = [
+            slot.due_s
+            for name, slot in self._slots.items()
+            if slot.letter is not None and name not in busy
+        ]
         return min(waiting, default=None)
 
     def release(self) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.inference.frame_plan import (
+    ALONE,
     Backend,
     FramePlan,
     LabelledImage,
+    Lane,
     Runner,
 )
 from proxia_segmentation_ros.inference.latency_budget import LatencyBudget
@@ -40,6 +42,7 @@ class PrunedBackend:
 
     is_pruned: bool = True
     batch_sizes: tuple[int, ...] = (1,)
+    shares: tuple[int, ...] = (1,)
 
     def __init__(
         self, inner: SplitBackend, scales: Sequence[float], pruning: Pruning, classes: int
@@ -88,7 +91,7 @@ class PrunedBackend:
         self._networks.move_to_end(network_hw)
         return network
 
-    def prepare(self, plans: tuple[FramePlan, ...]) -> Runner:
+    def prepare(self, plans: tuple[FramePlan, ...], lane: Lane = ALONE) -> Runner:  # noqa: ARG002
         """Return a runner for the one plan."""
         (plan,) = plans
         network = self.load_network(plan.network_hw)

@@ -1,7 +1,6 @@
 """The door to inference: RGB image in, class ids out. Imports neither torch nor OpenVINO."""
 
 import logging
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -29,8 +28,10 @@ from proxia_segmentation_ros.inference.frame_plan import (
     Backend,
     FramePlan,
     LabelledImage,
+    Lane,
     Runner,
 )
+from proxia_segmentation_ros.inference.lanes import Lanes
 from proxia_segmentation_ros.inference.network_source import (
     LoadedNetwork,
     NetworkSource,
@@ -54,6 +55,8 @@ logger = logging.getLogger(__name__)
 
 KEPT_RUNNERS = 8
 
+_Runners = OrderedDict[tuple[int, tuple[FramePlan, ...]], Runner]
+
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -76,7 +79,7 @@ class Segmentation:
 
 
 class Segmenter:
-    """A network, ready to label images of any size; one call at a time, from any thread."""
+    """A network, ready to label images of any size; from any thread, `lanes` calls at a time."""
 
     def __init__(
         self,
@@ -160,8 +163,9 @@ class Segmenter:
     ) -> None:
         self.card = source.card
         self.label_set = source.card.to_label_set()
-        self._lock = threading.Lock()
-        self._runners: OrderedDict[tuple[FramePlan, ...], Runner] = OrderedDict()
+        self._lanes = Lanes()
+        # By lane: whoever has it alone reads and changes them.
+        self._runners: dict[int, _Runners] = {}
         self._batch_sizes: tuple[int, ...] = (1,)
         self._size = size
         network_hw = _resolve_size("size", size, ("card", "input"), {"card": self.card.size_hw})
@@ -201,6 +205,11 @@ class Segmenter:
     def largest_batch(self) -> int:
         """Images that may share a pass, since `warm_up`."""
         return self._batch_sizes[-1]
+
+    @property
+    def lanes(self) -> int:
+        """Calls that may run at one time, since `warm_up`; further ones wait."""
+        return self._lanes.count
 
     @property
     def threads(self) -> int:
@@ -261,10 +270,10 @@ class Segmenter:
             )
         ]
         found: dict[int, Segmentation] = {}
-        with self._lock:
+        with self._lanes.take() as lane:
             for batch in self._split_into_batches(plans):
                 clock = StageClock()
-                runner = self._find_runner(tuple(plans[i] for i in batch))
+                runner = self._find_runner(tuple(plans[i] for i in batch), lane)
                 clock.skip()
                 labelled = runner([images_HWC[i] for i in batch], min_confidence, clock)
                 for i, one in zip(batch, labelled, strict=True):
@@ -274,22 +283,29 @@ class Segmenter:
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
         """Compile for images of this size and run once, so that the first frame is no slower.
 
-        From then on up to `batch` images go through the network together, where the backend has
-        such batch sizes and the network one size.
+        From then on, where the network has one size, up to `batch` images go through it at the
+        same time: together in one pass, or as `lanes` calls, whichever the backend does better.
         """
         started_s = time.monotonic()
-        if self._size != "input":
-            sizes = self._require_backend().batch_sizes
-            self._batch_sizes = tuple(one for one in sizes if one <= batch) or (1,)
+        backend, image_HWC = self._require_backend(), np.zeros((*size_hw, 3), np.uint8)
+        batch = batch if self._size != "input" else 1
+        self._batch_sizes = tuple(one for one in backend.batch_sizes if one <= batch) or (1,)
+        self._lanes.open(1, (1,))
         for count in self._batch_sizes:
-            self.segment_many([np.zeros((*size_hw, 3), np.uint8)] * count, [False] * count)
+            self.segment_many([image_HWC] * count, [False] * count)
+        # Known once a network runs.
+        self._lanes.open(max(1, min(batch, backend.shares[-1], backend.threads)), backend.shares)
+        plan = self._make_plan(size_hw, "input", False, "")
+        with self._lanes.take_all():
+            for lane in self._lanes.list_all():
+                self._find_runner((plan,), lane)([image_HWC], 0.0, StageClock())
         logger.info(
             "warmed up for %dx%d in %.1f s", size_hw[1], size_hw[0], time.monotonic() - started_s
         )
 
     def close(self) -> None:
         """Free the network; closing twice is fine."""
-        with self._lock:
+        with self._lanes.take_all():
             self._runners.clear()
             if self._backend is not None:
                 self._backend.close()
@@ -331,15 +347,17 @@ class Segmenter:
                 yield waiting[:size]
                 waiting = waiting[size:]
 
-    def _find_runner(self, plans: tuple[FramePlan, ...]) -> Runner:
+    def _find_runner(self, plans: tuple[FramePlan, ...], lane: Lane) -> Runner:
         backend = self._require_backend()
-        runner = self._runners.get(plans)
+        runners = self._runners.setdefault(lane.index, OrderedDict())
+        key = lane.share, plans
+        runner = runners.get(key)
         if runner is None:
-            runner = backend.prepare(plans)
-            self._runners[plans] = runner
-            if len(self._runners) > KEPT_RUNNERS:
-                self._runners.popitem(last=False)
-        self._runners.move_to_end(plans)
+            runner = backend.prepare(plans, lane)
+            runners[key] = runner
+            if len(runners) > KEPT_RUNNERS:
+                runners.popitem(last=False)
+        runners.move_to_end(key)
         return runner
 
     def _require_backend(self) -> Backend:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.compiled_cache import CacheKey, CompiledCache
-from proxia_segmentation_ros.inference.frame_plan import FramePlan, Runner
+from proxia_segmentation_ros.inference.frame_plan import ALONE, FramePlan, Lane, Runner
 from proxia_segmentation_ros.inference.network_source import NetworkSource, hash_network_code
 from proxia_segmentation_ros.inference.tensorrt_build import EngineBuild, EngineBuilder
 from proxia_segmentation_ros.inference.tensorrt_device import (
@@ -45,6 +45,7 @@ class TensorRtBackend:
     name = "tensorrt"
     is_pruned: bool = False
     batch_sizes: tuple[int, ...] = (1, 2, 4)
+    shares: tuple[int, ...] = (1,)
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class TensorRtBackend:
         self._networks.move_to_end(key)
         return feed
 
-    def prepare(self, plans: tuple[FramePlan, ...]) -> Runner:
+    def prepare(self, plans: tuple[FramePlan, ...], lane: Lane = ALONE) -> Runner:  # noqa: ARG002
         """Load or build what plans of one network size need, and record it as one graph.
 
         Raises:

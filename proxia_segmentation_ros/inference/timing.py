@@ -18,7 +18,7 @@ Outcome = Literal[
     "dropped_paused",
 ]
 Percentiles = tuple[float, float, float]
-# What a frame goes through, in this order: waiting for the worker, bytes to pixels, the model's
+# What a frame goes through, in this order: waiting for a worker, bytes to pixels, the model's
 # three, the labels' way out, and the summary, which is made after that.
 STAGES = ("receive", "decode", "pre", "infer", "post", "publish", "objects")
 

@@ -8,7 +8,13 @@ import numpy as np
 import torch
 
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImage, Runner
+from proxia_segmentation_ros.inference.frame_plan import (
+    ALONE,
+    FramePlan,
+    LabelledImage,
+    Lane,
+    Runner,
+)
 from proxia_segmentation_ros.inference.network_source import NetworkSource
 from proxia_segmentation_ros.inference.precision import describe_cpu
 from proxia_segmentation_ros.inference.preprocess import resize_image
@@ -28,6 +34,7 @@ class TorchBackend:
     name = "torch"
     is_pruned: bool = False
     batch_sizes: tuple[int, ...] = (1, 2, 4)
+    shares: tuple[int, ...] = (1,)
 
     def __init__(
         self, source: NetworkSource, *, precision: str, scales: tuple[float, ...], threads: int
@@ -52,7 +59,7 @@ class TorchBackend:
         """Return the network, which takes any size and batch."""
         return self._graph
 
-    def prepare(self, plans: tuple[FramePlan, ...]) -> Runner:
+    def prepare(self, plans: tuple[FramePlan, ...], lane: Lane = ALONE) -> Runner:  # noqa: ARG002
         """Return the plans bound to the network."""
 
         def run(

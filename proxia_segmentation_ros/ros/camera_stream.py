@@ -1,6 +1,6 @@
 """What happens to one camera's frames: bytes in, labels and what derives from them out.
 
-Every method runs in the worker thread that owns the model.
+Every method runs in a worker of the pipeline, for one frame of the camera at a time.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class CameraFrame:
 
 @dataclass
 class SharedSettings:
-    """The settings in force; the worker alone replaces them, between two frames."""
+    """The settings in force; replaced by a task of the pipeline, while no frame is under way."""
 
     value: NodeSettings
 

@@ -1,8 +1,9 @@
-"""The step that all cameras share: their frames of one moment, labelled in one call."""
+"""The step that all cameras share: their frames labelled, in one call or in several at a time."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from proxia_segmentation_ros.inference.pipeline import Capacity
 from proxia_segmentation_ros.ros.camera_stream import CameraFrame, SharedSettings
 from proxia_segmentation_ros.ros.segmenting import FrameSegmenter
 
@@ -12,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class FrameLabeller:
-    """Label frames with the settings in force; called by the worker alone."""
+    """Label frames with the settings in force; called by the pipeline's workers."""
 
     def __init__(self, segmenter: FrameSegmenter, settings: SharedSettings) -> None:
         self._segmenter = segmenter
         self._settings = settings
 
-    def most_together(self) -> int:
-        """Return how many frames are worth one call: more would wait and share nothing."""
-        return self._segmenter.largest_batch
+    def find_capacity(self) -> Capacity:
+        """Return how many frames are worth one call, and how many calls run at a time."""
+        return Capacity(self._segmenter.largest_batch, self._segmenter.lanes)
 
     def label(self, frames: Sequence[CameraFrame]) -> "list[Segmentation]":
         """Run the network; images may differ in size."""

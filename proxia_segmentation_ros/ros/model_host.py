@@ -1,4 +1,4 @@
-"""The model and the thread that owns it, from configure to cleanup."""
+"""The model and the workers that run it, from configure to cleanup."""
 
 import logging
 import time
@@ -39,9 +39,9 @@ class LoadingStopped(ProxiaError):  # noqa: N818 - not a fault
 
 
 class ModelHost:
-    """Load, lend and free one model; its thread runs everything that touches it.
+    """Load, lend and free one model; its workers run everything that touches it.
 
-    `keep_waiting` is called while a task runs in that thread; it may raise to give up. Where
+    `keep_waiting` is called while a task runs there; it may raise to give up. Where
     `find_engines` finds some missing, another model serves until they are built and loaded.
     """
 
@@ -132,7 +132,7 @@ class ModelHost:
         return FrameUse(segmenter.card.size_hw, output.min_confidence > 0, output.size)
 
     def _hand_over(self, better: FrameSegmenter) -> None:
-        """Swap in the model's thread, between two frames."""
+        """Swap by a worker, while no frame is under way."""
         try:
             self.pipeline.run(lambda: self.segmenter.swap(better)).result()
         except CancelledError:

@@ -39,7 +39,7 @@ class SegmentationNode(LifecycleNode):
     """Label the images of one or several cameras.
 
     Callbacks run in the executor's thread and are short, the transitions apart; the pipeline's
-    thread owns the model and does everything that a frame needs.
+    workers do everything that a frame needs.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class SegmentationNode(LifecycleNode):
         host.pipeline.run(lambda: self._swap_settings(settings))
 
     def _swap_settings(self, settings: NodeSettings) -> None:
-        """Run in the model's thread, between two frames."""
+        """Run by a worker, while no frame is under way."""
         shared, host = self._settings, self._host
         if shared is None or host is None:
             return
@@ -223,7 +223,7 @@ class SegmentationNode(LifecycleNode):
             camera.publish_label_info()
         streams = [camera.subscribe(host.pipeline).stream for camera in self.cameras]
         labeller = FrameLabeller(host.segmenter, settings)
-        host.pipeline.open(streams, labeller.label, labeller.most_together)
+        host.pipeline.open(streams, labeller.label, labeller.find_capacity)
         for name in self._declared.unused_qos_overrides():
             self.get_logger().warning(f"{name} is for a topic that this node does not have")
         self._phase = "active"

@@ -115,7 +115,7 @@ def arm_last_resort(exit_code: int) -> None:
 
 def is_model_busy() -> bool:
     """Tell whether a model's thread was left to itself, as one that loads is."""
-    return any(thread.name == "model" for thread in threading.enumerate())
+    return any(thread.name.startswith("model") for thread in threading.enumerate())
 
 
 def leave(exit_code: int) -> None:

@@ -38,6 +38,9 @@ class FrameSegmenter(Protocol):
     @property
     def largest_batch(self) -> int: ...
 
+    @property
+    def lanes(self) -> int: ...
+
     def segment(
         self,
         image_HWC: np.ndarray,

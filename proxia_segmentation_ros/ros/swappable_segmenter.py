@@ -1,5 +1,6 @@
 """A segmenter that can be changed for a better one between two frames."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,9 +42,10 @@ class _Facts(NamedTuple):
 
 
 class SwappableSegmenter:
-    """Hands every call on; the thread that owns the model alone labels and swaps."""
+    """Hands every call on; swaps while no other call runs."""
 
     def __init__(self, first: FrameSegmenter) -> None:
+        self._lock = threading.Lock()
         self._current = first
         self._facts = _read_facts(first)
         self._newest_HWC: np.ndarray | None = None
@@ -78,6 +80,11 @@ class SwappableSegmenter:
     def largest_batch(self) -> int:
         """Images that may share one of its passes."""
         return self._current.largest_batch
+
+    @property
+    def lanes(self) -> int:
+        """Its calls that may run at one time."""
+        return self._current.lanes
 
     @property
     def uses(self) -> tuple[FrameUse, ...]:
@@ -166,13 +173,14 @@ class SwappableSegmenter:
         return float((old.labels == new.labels)[is_sure].mean())
 
     def _note(self, image_HWC: np.ndarray, with_confidence: bool, output_size: str) -> None:
-        self._newest_HWC = image_HWC
         height, width = image_HWC.shape[:2]
         use = FrameUse((height, width), with_confidence, output_size)
-        if self._uses[-1:] != (use,):
-            others = tuple(one for one in self._uses if one != use)
-            # Another thread reads it: made anew, never changed.
-            self._uses = (*others, use)[-KEPT_USES:]
+        with self._lock:
+            self._newest_HWC = image_HWC
+            if self._uses[-1:] != (use,):
+                others = tuple(one for one in self._uses if one != use)
+                # Another thread reads it: made anew, never changed.
+                self._uses = (*others, use)[-KEPT_USES:]
 
 
 def _read_facts(segmenter: FrameSegmenter) -> _Facts:

@@ -9,7 +9,7 @@ import pytest
 
 from proxia_segmentation_ros.inference.frame_round import FrameRound, Stream
 from proxia_segmentation_ros.inference.mailbox import Letter
-from proxia_segmentation_ros.inference.pipeline import Pipeline
+from proxia_segmentation_ros.inference.pipeline import Capacity, Pipeline
 
 
 @dataclass
@@ -179,7 +179,7 @@ def test_cameras_beyond_the_largest_batch_are_served_as_often_as_the_others() ->
         return studio.label(decoded)
 
     streams = [studio.make_stream(camera) for camera in cameras]
-    pipeline.open(streams, label, lambda: 4)
+    pipeline.open(streams, label, lambda: Capacity(4))
     for camera in cameras:
         pipeline.put(camera, camera)
     while sum(stream.ledger.counts().under_way for stream in streams):

@@ -1,6 +1,6 @@
-"""Several images in one pass of the network."""
+"""Several images at the same time: in one pass of the network, or in lanes of their own."""
 
-import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from tiny_network import draw_image
 
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.inference import Segmenter
-from proxia_segmentation_ros.inference.preprocess import resize_image
 
 
 @pytest.fixture(scope="module", params=["openvino", "torch"])
@@ -30,9 +29,9 @@ def passes(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     find_runner = segmenter._find_runner
 
-    def watch(plans):
+    def watch(plans, lane):
         seen.append(len(plans))
-        return find_runner(plans)
+        return find_runner(plans, lane)
 
     monkeypatch.setattr(segmenter, "_find_runner", watch)
     return seen
@@ -47,7 +46,7 @@ def test_images_of_all_sizes_get_in_a_batch_what_they_get_alone(
     segmenter.warm_up((96, 128), batch=3)
     passes.clear()
     together = segmenter.segment_many(images, wants)
-    assert passes == [2, 1]
+    assert passes == ([2, 1] if segmenter.backend == "torch" else [1, 1, 1])
     for one, other, image in zip(alone, together, images, strict=True):
         assert other.labels.shape == image.shape[:2]
         assert np.mean(one.labels == other.labels) >= 0.999
@@ -66,24 +65,83 @@ def test_without_warmed_batches_images_run_one_by_one(
     assert passes == [1, 1, 1]
 
 
-def test_image_that_fails_half_way_leaves_no_lane_busy(
+class Meeting:
+    """Calls of threads that start at the same time."""
+
+    def __init__(self, parties: int) -> None:
+        self._barrier = threading.Barrier(parties, timeout=30)
+
+    def hold(self, segmenter: Segmenter, images: list[np.ndarray], times: int) -> list[list]:
+        """Label each image so often, in a thread of its own; return the segmentations of each."""
+        found: list[list] = [[] for _ in images]
+
+        def call(index: int) -> None:
+            for _ in range(times):
+                self._barrier.wait()
+                found[index].append(segmenter.segment(images[index], index % 2 == 0))
+
+        threads = [threading.Thread(target=call, args=(i,)) for i in range(len(images))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+
+def test_calls_at_one_time_get_what_they_get_alone(segmenter: Segmenter) -> None:
+    images = [draw_image(96, 128), draw_image(97, 131)[::-1]]
+    segmenter.warm_up((96, 128))
+    assert (segmenter.largest_batch, segmenter.lanes) == (1, 1)
+    alone = [segmenter.segment(one, i % 2 == 0) for i, one in enumerate(images)]
+    segmenter.warm_up((96, 128), batch=2)
+    if segmenter.backend == "openvino":
+        assert (segmenter.largest_batch, segmenter.lanes) == (1, min(2, segmenter.threads))
+    else:
+        assert (segmenter.largest_batch, segmenter.lanes) == (2, 1)
+    for one, found in zip(alone, Meeting(2).hold(segmenter, images, 4), strict=True):
+        assert len(found) == 4
+        for other in found:
+            assert np.mean(one.labels == other.labels) >= 0.999
+            if one.confidence is not None:
+                assert np.abs(one.confidence.astype(int) - other.confidence).max() <= 1
+
+
+def test_lanes_share_the_threads_out(
+    tiny_weights: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = Segmenter.from_weights(
+        tiny_weights, backend="openvino", precision="f32", cache_dir=shared_cache, threads=2
+    )
+    streams: list[int] = []
+    prepare = segmenter._backend.prepare  # type: ignore[union-attr]
+
+    def watch(plans, lane):
+        runner = prepare(plans, lane)
+        streams.append(runner._feed.request.get_compiled_model().get_property("NUM_STREAMS"))
+        return runner
+
+    monkeypatch.setattr(segmenter._backend, "prepare", watch)
+    segmenter.warm_up((96, 128), batch=4)
+    # Four cameras on two threads: alone, and two lanes of one thread each.
+    assert (segmenter.lanes, streams) == (2, [1, 2, 2])
+    segmenter.close()
+
+
+def test_call_that_fails_leaves_no_lane_busy(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segmenter.warm_up((96, 128), batch=2)
     images = [draw_image(96, 128, seed) for seed in range(2)]
     wanted = [one.labels for one in segmenter.segment_many(images, [False] * 2)]
-    module = sys.modules[f"proxia_segmentation_ros.inference.{segmenter.backend}_backend"]
-    calls = []
 
-    def resize(image_HWC: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-        calls.append(size_hw)
-        if len(calls) == 2:
-            raise MemoryError("no room for the second")
-        return resize_image(image_HWC, size_hw)
+    def fail(*_: object) -> None:
+        raise MemoryError("no room")
 
-    monkeypatch.setattr(module, "resize_image", resize)
-    with pytest.raises(MemoryError, match="second"):
-        segmenter.segment_many(images, [False] * 2)
+    for _ in range(segmenter.lanes + 1):
+        with monkeypatch.context() as patch:
+            patch.setattr(segmenter, "_find_runner", fail)
+            with pytest.raises(MemoryError, match="no room"):
+                segmenter.segment(images[0])
     found = [one.labels for one in segmenter.segment_many(images, [False] * 2)]
     np.testing.assert_array_equal(found, wanted)
 

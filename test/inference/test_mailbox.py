@@ -48,6 +48,17 @@ def test_more_cameras_than_places_take_turns():
     assert rounds == ["ab", "cd", "ae", "bc", "de"]
 
 
+def test_letter_of_a_busy_camera_waits_and_keeps_its_turn():
+    mailbox = Mailbox("ab")
+    for camera in "ab":
+        post(mailbox, camera, 0)
+    assert [one.camera for one in mailbox.take_due(0.0, 0.0, busy=["a"])] == ["b"]
+    assert mailbox.next_due_s(busy=["a"]) is None
+    assert mailbox.next_due_s() is not None
+    post(mailbox, "b", 1)
+    assert take(mailbox).camera == "a"
+
+
 def test_camera_within_its_period_leaves_its_place_to_others():
     mailbox = Mailbox("abc")
     post(mailbox, "a", 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from proxia_segmentation_ros.inference.frame_round import Stream
-from proxia_segmentation_ros.inference.pipeline import Pipeline
+from proxia_segmentation_ros.inference.pipeline import Capacity, Pipeline
 
 TIMEOUT_S = 10.0
 
@@ -110,7 +110,7 @@ def test_newest_frame_replaces_waiting_frame(pipeline, site):
 
 def test_dead_camera_does_not_hold_up_the_others(pipeline, site):
     dead = Worksite(camera="dead")
-    pipeline.open([dead.make_stream(), site.make_stream()], site.label, lambda: 2)
+    pipeline.open([dead.make_stream(), site.make_stream()], site.label, lambda: Capacity(2))
     for payload in (1, 2):
         pipeline.put("a", payload)
         assert site.left.acquire(timeout=TIMEOUT_S)
@@ -129,7 +129,7 @@ def test_rounds_grow_when_more_frames_may_share_a_call(pipeline, site):
         for camera in "ab":
             pipeline.put(camera, camera)
 
-    pipeline.open([site.make_stream(), other.make_stream()], label, lambda: most)
+    pipeline.open([site.make_stream(), other.make_stream()], label, lambda: Capacity(most))
     pipeline.run(put_both).result(TIMEOUT_S)
     finish_frames = [one.left.acquire(timeout=TIMEOUT_S) for one in (site, other)]
     most = 2

@@ -49,6 +49,7 @@ class FakeSegmenter:
     streams: list[list[str]] = field(default_factory=list)
     warmed: list[tuple[int, int]] = field(default_factory=list)
     largest_batch: int = 1
+    lanes: int = 1
     is_closed: bool = False
     backend: str = "fake"
     precision: str = "f32"

@@ -1,11 +1,12 @@
 """What belongs to a camera: transport, calibration, depth, several of them, QoS."""
 
 import math
+import threading
 
 import cv2
 import numpy as np
 import pytest
-from fake_segmenter import expect_labels
+from fake_segmenter import FakeSegmenter, expect_labels
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from robot import (
     LATCHED,
@@ -300,6 +301,46 @@ def test_frames_of_two_cameras_that_are_ready_together_share_a_call(robot, start
         np.testing.assert_array_equal(read_pixels(labels), expect_labels(image_HWC))
     assert under_test.segmenter.batches[-1] == 2
     assert sorted(under_test.segmenter.streams[-1]) == ["left", "right"]
+
+
+class StuckSegmenter(FakeSegmenter):
+    """Takes two calls at a time; those on high images are held up."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.lanes = 2
+        self.holds, self.lets_go = threading.Event(), threading.Event()
+
+    def segment(self, image_HWC, *arguments, **options):
+        if image_HWC.shape[0] > 100:
+            self.holds.set()
+            if not self.lets_go.wait(30):
+                raise TimeoutError("the test did not let go")
+        return super().segment(image_HWC, *arguments, **options)
+
+    def warm_up(self, size_hw, batch=1):
+        self.warmed.append(size_hw)
+
+
+def test_frame_that_takes_long_delays_no_other_camera(robot, start_node):
+    segmenter = StuckSegmenter()
+    under_test = start_node(TWO_CAMERAS, factory=lambda settings: segmenter)
+    for side in ("left", "right"):
+        robot.listen(f"/proxia/{side}/labels", Image)
+        robot.show(make_image(make_scene()), f"/{side}/image", f"/proxia/{side}/labels")
+
+    def is_held() -> bool:
+        robot.publish("/left/image", make_image(make_scene(5, (120, 200)), sec=70))
+        return robot.wait_briefly(segmenter.holds.is_set)
+
+    robot.wait_for(is_held, "a frame that is held up")
+    for sec in range(71, 76):
+        robot.publish("/right/image", make_image(make_scene(), sec=sec))
+        robot.wait_for_stamp("/proxia/right/labels", sec)
+    segmenter.lets_go.set()
+    labels = robot.wait_for_stamp("/proxia/left/labels", 70)
+    np.testing.assert_array_equal(read_pixels(labels), expect_labels(make_scene(5, (120, 200))))
+    assert under_test.count("dropped_refused") == 0
 
 
 def test_camera_that_is_killed_loses_no_frame_of_the_other(robot, start_node):

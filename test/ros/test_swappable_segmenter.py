@@ -44,13 +44,13 @@ def test_swap_frees_the_old_one() -> None:
     assert found.labels[0, 0] == MARK
 
 
-def test_rounds_grow_with_an_engine_that_takes_more_frames() -> None:
-    swappable = SwappableSegmenter(FakeSegmenter())
+def test_rounds_grow_with_an_engine_that_takes_more_frames_but_one_call_at_a_time() -> None:
+    swappable = SwappableSegmenter(FakeSegmenter(lanes=2))
     settings = SharedSettings(NodeSettings.from_flat({}))
     labeller = FrameLabeller(swappable, settings)
-    assert labeller.most_together() == 1
+    assert labeller.find_capacity() == (1, 2)
     swappable.swap(MarkedSegmenter(largest_batch=4))
-    assert labeller.most_together() == 4
+    assert labeller.find_capacity() == (4, 1)
 
 
 @pytest.mark.parametrize("has_seen_a_frame", [True, False])
