@@ -26,6 +26,7 @@ REQUEST_FIELDS = frozenset(
         "output_hw",
         "logits_shape",
         "batch",
+        "streams",
         "scales",
         "precision",
         "threads",

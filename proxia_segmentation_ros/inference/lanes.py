@@ -1,76 +1,85 @@
 """Lends each of several calls at a time a lane of its own, and a share of the processor."""
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from proxia_segmentation_ros.inference.frame_plan import Lane
+from proxia_segmentation_ros.inference.frame_plan import ALONE, Lane
+
+# Between two frames of a camera that always has one waiting lies what is done around the model.
+BUSY_GAP = 0.25
 
 
 class Lanes:
     """As many calls run at a time as there are lanes; further ones wait.
 
-    A call makes room for as many others as run beside it now, or did beside the call that ended
-    last: cameras that fire together share the threads from the start, and one whose neighbour
-    has died gets them all back with its second frame.
+    A call asks for the whole processor, after whoever has it: so it takes the shortest time. Only
+    where its lane hardly rested, because frames wait all the time, it makes do with a share
+    beside the others that run: together they get more done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._changed = threading.Condition()
+        self._reserving = 0
+        self._is_exclusive = False
+        self._began_s: dict[int, float] = {}
+        self.count = 1
         self._shares: Sequence[int] = (1,)
         self._free = [0]
-        self._peaks: dict[int, int] = {}
-        self._last_peak = 1
-
-    @property
-    def count(self) -> int:
-        """Calls that may run at a time."""
-        return len(self._free) + len(self._peaks)
+        self._ended_s = [float("-inf")]
+        self._lasted_s = [0.0]
 
     def open(self, count: int, shares: Sequence[int]) -> None:
-        """Have `count` lanes, which take one of these shares, ascending; waits for calls to end."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._peaks)
-            self._free = list(range(count))
-            self._shares = tuple(shares)
-            self._last_peak = 1
-            self._changed.notify_all()
+        """Have `count` lanes, which take one of these shares, ascending; while all are taken."""
+        self.count = count
+        self._shares = tuple(shares)
+        self._free = list(range(count))
+        self._ended_s = [float("-inf")] * count
+        self._lasted_s = [0.0] * count
 
     def list_all(self) -> list[Lane]:
         """Return the lanes that calls may get."""
         shares = dict.fromkeys(self._round_up(calls) for calls in range(1, self.count + 1))
-        # Whoever gets a further lane finds the ones before it busy.
-        return [
-            Lane(index=index, share=share)
-            for share in shares
-            for index in range(min(self.count, share))
-        ]
+        others = [Lane(index=i, share=share) for share in shares for i in range(self.count)]
+        return list(dict.fromkeys([ALONE, *others]))
 
     @contextmanager
     def take(self) -> Iterator[Lane]:
         """Lend a lane for one call."""
         with self._changed:
-            self._changed.wait_for(lambda: self._free)
+            self._changed.wait_for(lambda: self._free and not self._reserving)
             index = min(self._free)
             self._free.remove(index)
-            running = len(self._peaks) + 1
-            self._peaks[index] = running
-            self._peaks = {one: max(peak, running) for one, peak in self._peaks.items()}
-            lane = Lane(index=index, share=self._round_up(max(running, self._last_peak)))
+            began_s = self._began_s[index] = self._clock()
+            rested_s = began_s - self._ended_s[index]
+            is_busy = rested_s < BUSY_GAP * self._lasted_s[index]
+            lane = Lane(index=index, share=self._round_up(len(self._began_s) if is_busy else 1))
         try:
             yield lane
         finally:
             with self._changed:
-                self._last_peak = self._peaks.pop(index)
+                self._ended_s[index] = self._clock()
+                self._lasted_s[index] = self._ended_s[index] - self._began_s.pop(index)
                 self._free.append(index)
                 self._changed.notify_all()
 
     @contextmanager
     def take_all(self) -> Iterator[None]:
-        """Wait until no call runs, and let none begin."""
+        """Wait until no call runs, and let none begin meanwhile; one thread at a time."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._peaks)
+            self._reserving += 1
+            self._changed.wait_for(lambda: not self._began_s and not self._is_exclusive)
+            self._is_exclusive = True
+        try:
             yield
+        finally:
+            with self._changed:
+                self._is_exclusive = False
+                self._reserving -= 1
+                self._changed.notify_all()
 
     def _round_up(self, calls: int) -> int:
-        return next((one for one in self._shares if one >= calls), self._shares[-1])
+        share = next((one for one in self._shares if one >= calls), self._shares[-1])
+        return min(share, self.count)

@@ -95,9 +95,7 @@ class OpenVinoBackend:
             network = self._load_network(plan.network_hw, lane.share)
             feed = network.find_feed(lane.index)
             shape = tuple(feed.logits_1Khw.shape)
-            graph = self._find_label_graph(
-                shape, plan.output_hw, plan.with_confidence, network.streams
-            )
+            graph = self._find_label_graph(shape, plan.output_hw, plan.with_confidence)
         labels = LabelRequest(graph.create_infer_request(), self._label_set.label_dtype)
         return OpenVinoRunner(plan, feed, labels, self._scales)
 
@@ -127,7 +125,8 @@ class OpenVinoBackend:
             if len(self._networks) > KEPT_NETWORKS:
                 self._networks.popitem(last=False)
         self._networks.move_to_end(key)
-        self._threads = network.threads
+        if streams == 1:
+            self._threads = network.threads
         return network
 
     def _make_network(self, network_hw: SizeHW, streams: int) -> CompiledNetwork:
@@ -147,9 +146,10 @@ class OpenVinoBackend:
         logits_shape: tuple[int, int, int, int],
         output_hw: SizeHW,
         with_confidence: bool,
-        streams: int = 1,
     ) -> ov.CompiledModel:
-        key = logits_shape, output_hw, with_confidence, streams
+        # One for all lanes: they hardly ever meet in it, and the first frame of a size waits for
+        # each that is compiled.
+        key = logits_shape, output_hw, with_confidence
         compiled = self._label_graphs.get(key)
         if compiled is None:
             graph = build_label_graph(
@@ -159,7 +159,7 @@ class OpenVinoBackend:
                 temperature=self._source.card.temperature,
                 unlabeled_id=self._label_set.unlabeled_id,
             )
-            compiled = self._compile(graph, "f32", streams)
+            compiled = self._compile(graph, "f32")
             self._label_graphs[key] = compiled
             if len(self._label_graphs) > KEPT_LABEL_GRAPHS:
                 self._label_graphs.popitem(last=False)

@@ -1,5 +1,6 @@
 """The workers that run the model: they take the newest frame of each camera in turn."""
 
+import logging
 import threading
 import time
 from collections import deque
@@ -11,6 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from proxia_segmentation_ros.inference.frame_round import FrameRound, Label, Stream
 from proxia_segmentation_ros.inference.mailbox import Letter, Mailbox
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -70,7 +73,7 @@ class Pipeline:
         """Start to take frames for these streams.
 
         `label` gets the frames that are ready at one time, never two of one camera. The workers
-        ask `find_capacity` before each call; there are as many as it says now.
+        ask `find_capacity` before each call; no more of them are started than it says now.
         """
         with self._changed:
             self._streams = {stream.camera: stream for stream in streams}
@@ -131,8 +134,8 @@ class Pipeline:
             index = len(self._threads)
             name = "model" if index == 0 else f"model {index + 1}"
             thread = threading.Thread(target=self._work, args=(index,), name=name, daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def _work(self, index: int) -> None:
         while True:
@@ -143,10 +146,13 @@ class Pipeline:
                 self._jobs.append(job)
             try:
                 job.run()
-            finally:
-                with self._changed:
-                    self._jobs.remove(job)
-                    self._changed.notify_all()
+            except BaseException:
+                logger.exception(
+                    "frames of %s ended the hard way; their worker goes on", job.cameras
+                )
+            with self._changed:
+                self._jobs.remove(job)
+                self._changed.notify_all()
             # A frame kept alive by this name would hold its memory until the next one comes.
             del job
 

@@ -25,6 +25,7 @@ from proxia_segmentation_ros.inference.backend_choice import (
     open_backend,
 )
 from proxia_segmentation_ros.inference.frame_plan import (
+    ALONE,
     Backend,
     FramePlan,
     LabelledImage,
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KEPT_RUNNERS = 8
-
-_Runners = OrderedDict[tuple[int, tuple[FramePlan, ...]], Runner]
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,8 @@ class Segmenter:
         self.card = source.card
         self.label_set = source.card.to_label_set()
         self._lanes = Lanes()
-        # By lane: whoever has it alone reads and changes them.
-        self._runners: dict[int, _Runners] = {}
+        # Whoever has a lane alone reads and changes its runners.
+        self._runners: dict[Lane, OrderedDict[tuple[FramePlan, ...], Runner]] = {}
         self._batch_sizes: tuple[int, ...] = (1,)
         self._size = size
         network_hw = _resolve_size("size", size, ("card", "input"), {"card": self.card.size_hw})
@@ -255,6 +254,8 @@ class Segmenter:
     ) -> list[Segmentation]:
         """Label several images, of any sizes, in as few passes as `warm_up` made batches for.
 
+        All in one lane: images for lanes come in calls of their own, from several threads.
+
         Arguments and errors as for `segment`; one bad image refuses them all. No `streams` are
         still images.
         """
@@ -287,18 +288,23 @@ class Segmenter:
         same time: together in one pass, or as `lanes` calls, whichever the backend does better.
         """
         started_s = time.monotonic()
-        backend, image_HWC = self._require_backend(), np.zeros((*size_hw, 3), np.uint8)
-        batch = batch if self._size != "input" else 1
-        self._batch_sizes = tuple(one for one in backend.batch_sizes if one <= batch) or (1,)
-        self._lanes.open(1, (1,))
-        for count in self._batch_sizes:
-            self.segment_many([image_HWC] * count, [False] * count)
-        # Known once a network runs.
-        self._lanes.open(max(1, min(batch, backend.shares[-1], backend.threads)), backend.shares)
+        image_HWC = np.zeros((*size_hw, 3), np.uint8)
         plan = self._make_plan(size_hw, "input", False, "")
+        batch = batch if self._size != "input" else 1
         with self._lanes.take_all():
-            for lane in self._lanes.list_all():
-                self._find_runner((plan,), lane)([image_HWC], 0.0, StageClock())
+            backend = self._require_backend()
+            self._batch_sizes = tuple(one for one in backend.batch_sizes if one <= batch) or (1,)
+            self._lanes.open(1, (1,))
+            for count in self._batch_sizes:
+                self._find_runner((plan,) * count, ALONE)([image_HWC] * count, 0.0, StageClock())
+            # The threads are known once a network runs.
+            lanes = max(1, min(batch, backend.shares[-1], backend.threads))
+            self._lanes.open(lanes, backend.shares)
+            kept = self._lanes.list_all()
+            self._runners = {lane: self._runners.get(lane, OrderedDict()) for lane in kept}
+            for lane in kept:
+                if lane != ALONE:
+                    self._find_runner((plan,), lane)([image_HWC], 0.0, StageClock())
         logger.info(
             "warmed up for %dx%d in %.1f s", size_hw[1], size_hw[0], time.monotonic() - started_s
         )
@@ -349,15 +355,14 @@ class Segmenter:
 
     def _find_runner(self, plans: tuple[FramePlan, ...], lane: Lane) -> Runner:
         backend = self._require_backend()
-        runners = self._runners.setdefault(lane.index, OrderedDict())
-        key = lane.share, plans
-        runner = runners.get(key)
+        runners = self._runners.setdefault(lane, OrderedDict())
+        runner = runners.get(plans)
         if runner is None:
             runner = backend.prepare(plans, lane)
-            runners[key] = runner
+            runners[plans] = runner
             if len(runners) > KEPT_RUNNERS:
                 runners.popitem(last=False)
-        runners.move_to_end(key)
+        runners.move_to_end(plans)
         return runner
 
     def _require_backend(self) -> Backend:

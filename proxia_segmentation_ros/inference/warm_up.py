@@ -16,6 +16,10 @@ class Warmable(Protocol):
     def largest_batch(self) -> int:
         """Images that may share a pass, since the last `warm_up`, failed or not."""
 
+    @property
+    def lanes(self) -> int:
+        """Calls that may run at one time, since then."""
+
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
         """Compile for up to `batch` images of this size together."""
 
@@ -31,7 +35,7 @@ def warm_up_within_means(segmenter: Warmable, size_hw: SizeHW, most: int) -> int
         try:
             segmenter.warm_up(size_hw, batch)
         except BackendError as error:
-            fewer = max(1, min(batch, segmenter.largest_batch) // 2)
+            fewer = max(1, min(batch, max(segmenter.largest_batch, segmenter.lanes)) // 2)
             logger.warning(
                 "can't warm up for %d images together: %s. Trying %d", batch, error, fewer
             )

@@ -3,13 +3,15 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tiny_network import draw_image
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.inference import Segmenter
+from proxia_segmentation_ros.inference import Segmenter, lanes, openvino_runner
+from proxia_segmentation_ros.inference.preprocess import resize_image
 
 
 @pytest.fixture(scope="module", params=["openvino", "torch"])
@@ -65,30 +67,29 @@ def test_without_warmed_batches_images_run_one_by_one(
     assert passes == [1, 1, 1]
 
 
-class Meeting:
-    """Calls of threads that start at the same time."""
+def hold_together(segmenter: Segmenter, images: list[np.ndarray], times: int) -> list[list[Any]]:
+    """Label each image so often, all beside each other; return the segmentations of each."""
+    barrier = threading.Barrier(len(images), timeout=30)
+    found: list[list[Any]] = [[] for _ in images]
 
-    def __init__(self, parties: int) -> None:
-        self._barrier = threading.Barrier(parties, timeout=30)
+    def call(index: int) -> None:
+        for _ in range(times):
+            barrier.wait()
+            found[index].append(segmenter.segment(images[index], index % 2 == 0))
 
-    def hold(self, segmenter: Segmenter, images: list[np.ndarray], times: int) -> list[list]:
-        """Label each image so often, in a thread of its own; return the segmentations of each."""
-        found: list[list] = [[] for _ in images]
-
-        def call(index: int) -> None:
-            for _ in range(times):
-                self._barrier.wait()
-                found[index].append(segmenter.segment(images[index], index % 2 == 0))
-
-        threads = [threading.Thread(target=call, args=(i,)) for i in range(len(images))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return found
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(len(images))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
 
 
-def test_calls_at_one_time_get_what_they_get_alone(segmenter: Segmenter) -> None:
+@pytest.mark.parametrize("gap", [-1.0, 1e9], ids=["each the whole processor", "shares"])
+def test_calls_at_one_time_get_what_they_get_alone(
+    segmenter: Segmenter, gap: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "BUSY_GAP", gap)
     images = [draw_image(96, 128), draw_image(97, 131)[::-1]]
     segmenter.warm_up((96, 128))
     assert (segmenter.largest_batch, segmenter.lanes) == (1, 1)
@@ -98,12 +99,41 @@ def test_calls_at_one_time_get_what_they_get_alone(segmenter: Segmenter) -> None
         assert (segmenter.largest_batch, segmenter.lanes) == (1, min(2, segmenter.threads))
     else:
         assert (segmenter.largest_batch, segmenter.lanes) == (2, 1)
-    for one, found in zip(alone, Meeting(2).hold(segmenter, images, 4), strict=True):
-        assert len(found) == 4
+    for one, found in zip(alone, hold_together(segmenter, images, 5), strict=True):
+        assert len(found) == 5
         for other in found:
             assert np.mean(one.labels == other.labels) >= 0.999
             if one.confidence is not None:
                 assert np.abs(one.confidence.astype(int) - other.confidence).max() <= 1
+
+
+def test_call_that_takes_long_holds_up_no_other_lane(
+    tiny_weights: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = Segmenter.from_weights(
+        tiny_weights, backend="openvino", precision="f32", cache_dir=shared_cache, threads=2
+    )
+    segmenter.warm_up((96, 128), batch=2)
+    holds, lets_go = threading.Event(), threading.Event()
+
+    def resize(image_HWC: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+        if image_HWC.shape[0] == 240:
+            holds.set()
+            assert lets_go.wait(30)
+        return resize_image(image_HWC, size_hw)
+
+    monkeypatch.setattr(openvino_runner, "resize_image", resize)
+    held: list[Any] = []
+    thread = threading.Thread(target=lambda: held.append(segmenter.segment(draw_image(240, 320))))
+    thread.start()
+    assert holds.wait(30)
+    for _ in range(3):
+        assert segmenter.segment(draw_image(96, 128)).labels.shape == (96, 128)
+    assert held == []
+    lets_go.set()
+    thread.join(30)
+    assert held[0].labels.shape == (240, 320)
+    segmenter.close()
 
 
 def test_lanes_share_the_threads_out(
@@ -123,7 +153,7 @@ def test_lanes_share_the_threads_out(
     monkeypatch.setattr(segmenter._backend, "prepare", watch)
     segmenter.warm_up((96, 128), batch=4)
     # Four cameras on two threads: alone, and two lanes of one thread each.
-    assert (segmenter.lanes, streams) == (2, [1, 2, 2])
+    assert (segmenter.lanes, streams) == (2, [1, 1, 2, 2])
     segmenter.close()
 
 
