@@ -112,13 +112,11 @@ class OpenVinoPasses:
     ) -> np.ndarray:
         """Add the largest scale where it is there; return fused_1Khw."""
 
-        def make() -> "nn.Module":
-            from proxia_segmentation_ros.inference.pass_graphs import LastScale
-
-            return LastScale()
-
-        given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
-        return self._run("last scale", make, *given, logits_1Khw, is_there_11hw)[0]
+        found = (before.weight_11hw, logits_1Khw, is_there_11hw)
+        if before.fused_1Khw is before.logits_1Khw:
+            return self._run("last of two", _make_last_of_two, before.fused_1Khw, *found)[0]
+        given = (before.fused_1Khw, before.logits_1Khw, *found)
+        return self._run("last scale", _make_last_scale, *given)[0]
 
     def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
         """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
@@ -162,6 +160,18 @@ class OpenVinoPasses:
                 "set inference.backend to torch, or report it",
             ) from error
         return tuple(tensor.data for tensor in request.output_tensors)
+
+
+def _make_last_scale() -> "nn.Module":
+    from proxia_segmentation_ros.inference.pass_graphs import LastScale
+
+    return LastScale()
+
+
+def _make_last_of_two() -> "nn.Module":
+    from proxia_segmentation_ros.inference.pass_graphs import LastOfTwo
+
+    return LastOfTwo()
 
 
 def _convert(

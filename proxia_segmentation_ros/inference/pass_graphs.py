@@ -135,6 +135,18 @@ class LastScale(nn.Module):
         return resize_bilinear(fused_NKhw, size_hw) + weight_N1HW * change_NKHW
 
 
+class LastOfTwo(nn.Module):
+    """`LastScale` where one scale alone was before: its logits are what is fused already."""
+
+    def forward(
+        self, first_NKhw: Tensor, weight_N1hw: Tensor, larger_NKHW: Tensor, is_there_N1HW: Tensor
+    ) -> Tensor:
+        size_hw = (larger_NKHW.shape[-2], larger_NKHW.shape[-1])
+        weight_N1HW = resize_bilinear(weight_N1hw, size_hw) * is_there_N1HW
+        first_NKHW = resize_bilinear(first_NKhw, size_hw)
+        return first_NKHW + weight_N1HW * (larger_NKHW - first_NKHW)
+
+
 def doubt(logits_NKHW: Tensor) -> Tensor:
     """Return how unsure the best class is, 0..1: one minus its lead over the second best."""
     if logits_NKHW.shape[1] < 2:

@@ -12,6 +12,7 @@ from proxia_segmentation_ros.inference.frame_plan import FramePlan, LabelledImag
 from proxia_segmentation_ros.inference.pass_graphs import (
     Demand,
     ExactFusing,
+    LastOfTwo,
     LastScale,
     NextScale,
     TilePassGraph,
@@ -79,8 +80,10 @@ class TorchPasses:
         self, before: FusedMaps, logits_1Khw: np.ndarray, is_there_11hw: np.ndarray
     ) -> np.ndarray:
         """Add the largest scale where it is there; return fused_1Khw."""
-        given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
-        return self._run_exactly(LastScale(), *given, logits_1Khw, is_there_11hw)[0]
+        found = (before.weight_11hw, logits_1Khw, is_there_11hw)
+        if before.fused_1Khw is before.logits_1Khw:
+            return self._run_exactly(LastOfTwo(), before.fused_1Khw, *found)[0]
+        return self._run_exactly(LastScale(), before.fused_1Khw, before.logits_1Khw, *found)[0]
 
     def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
         """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
