@@ -1,7 +1,6 @@
-"""Object summaries: the connected regions of every class, found in one pass.
+"""Object summaries: the classes of a label image, their connected regions, and where these are.
 
-Statistics come from sums over runs of equal pixels, never from a loop over classes or pixels.
-Shape legend: H rows, W columns; R regions.
+Shape legend: H rows, W columns.
 """
 
 import math
@@ -177,20 +176,18 @@ def _describe_objects(
         strict=True,
     ):
         top, bottom, left, right = box
-        found.setdefault(class_id, []).append(
-            SceneObject(
-                track_id=0,
-                pixel_count=count,
-                box_xywh=(left, top, right - left + 1, bottom - top + 1),
-                centroid_xy=(x, y),
-                mean_confidence=mean,
-                touches_border=(
-                    left == 0 or top == 0 or right == width - 1 or bottom == height - 1
-                ),
-                depth_m=depth_m,
-                position_xyz=_project((x, y), depth_m, camera_matrix),
-            )
+        # Named arguments take a third longer.
+        one = SceneObject(
+            0,  # not tracked
+            count,
+            (left, top, right - left + 1, bottom - top + 1),
+            (x, y),
+            mean,
+            left == 0 or top == 0 or right == width - 1 or bottom == height - 1,
+            depth_m,
+            _project((x, y), depth_m, camera_matrix),
         )
+        found.setdefault(class_id, []).append(one)
     return found
 
 
@@ -198,11 +195,11 @@ def choose_regions(
     region_classes: np.ndarray, counts: np.ndarray, min_area_px: int, max_per_class: int
 ) -> np.ndarray:
     """Return indices of regions that are large enough, class by class, largest first."""
-    candidates = np.flatnonzero(counts >= max(min_area_px, 1))
+    (candidates,) = (counts >= max(min_area_px, 1)).nonzero()
     classes = region_classes[candidates]
     order = np.lexsort((candidates, -counts[candidates], classes))
     classes = classes[order]
-    rank = np.arange(len(order)) - np.searchsorted(classes, classes)
+    rank = np.arange(len(order)) - classes.searchsorted(classes)
     chosen: np.ndarray = candidates[order][rank < max_per_class]
     return chosen
 

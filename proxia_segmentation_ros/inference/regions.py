@@ -13,6 +13,7 @@ import numpy as np
 class _Runs:
     """Stretches of equal pixels within a row, in the image's order."""
 
+    labels: np.ndarray
     starts: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
@@ -30,7 +31,7 @@ class _Runs:
         np.subtract(starts[1:], starts[:-1], out=lengths[:-1])
         lengths[-1] = labels.size - starts[-1]
         rows = starts // width
-        return cls(starts, rows, starts - rows * width, lengths)
+        return cls(labels.take(starts), starts, rows, starts - rows * width, lengths)
 
     def sum_pixels(self, values_HW: np.ndarray) -> np.ndarray:
         """Return the sum of uint8 values over each run, by differences of an integral image."""
@@ -69,27 +70,27 @@ class Regions:
         """Find regions; the greatest id that the labels' type can hold is unlabeled."""
         height, width = labels_HW.shape
         runs = _Runs.split(labels_HW)
-        ids, count = _number_runs(labels_HW, runs)
+        ids, firsts = _number_runs(labels_HW, runs)
+        count = len(firsts) + 1
         rows, columns, lengths = runs.rows, runs.columns, runs.lengths
-        firsts = np.zeros(count + 1, np.intp)
-        boxes = np.zeros((4, count + 1), np.intp)
+        ends = columns + lengths
+        bottom, right = np.zeros((2, count), np.intp)
+        left = np.full(count, width)
         # Of the values that are assigned to one place the last one stays.
-        firsts[ids[::-1]] = np.arange(len(ids) - 1, -1, -1)
-        boxes[0] = rows[firsts]
-        boxes[1, ids] = rows
-        boxes[2] = width
-        np.minimum.at(boxes[2], ids, columns)
-        np.maximum.at(boxes[3], ids, columns + (lengths - 1))
+        bottom[ids] = rows
+        np.minimum.at(left, ids, columns)
+        np.maximum.at(right, ids, ends)
 
         def add_up(values: np.ndarray) -> np.ndarray:
-            return np.bincount(ids, values, count + 1)[1:]
+            return np.bincount(ids, values, count)[1:]
 
         counts = add_up(lengths)
-        sums_yx = add_up(lengths * rows), add_up(lengths * (columns + (lengths - 1) / 2))
+        # The columns of a run are (columns + ends - 1) / 2 on average.
+        sums_yx = add_up(lengths * rows), add_up(lengths * (columns + ends - 1)) / 2
         return cls(
-            labels_HW.reshape(-1)[runs.starts[firsts[1:]]],
+            runs.labels[firsts],
             counts.astype(np.int64),
-            boxes[:, 1:].T,
+            np.stack((rows[firsts], bottom[1:], left[1:], right[1:] - 1), 1),
             (sums_yx / counts).T,
             None if confidence_HW is None else add_up(runs.sum_pixels(confidence_HW)),
             (height, width),
@@ -102,17 +103,16 @@ class Regions:
         return np.repeat(self._ids, self._lengths).reshape(self._shape_hw)
 
 
-def _number_runs(labels_HW: np.ndarray, runs: _Runs) -> tuple[np.ndarray, int]:
-    """Return for each run 1 more than the index of its region, 0 for unlabeled; the regions."""
-    labels = labels_HW.reshape(-1)
-    parents, ones, others = _link_runs(labels, runs, labels_HW.shape[1])
+def _number_runs(labels_HW: np.ndarray, runs: _Runs) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1 more than the index of each run's region, 0 for unlabeled, and first runs."""
+    parents, ones, others = _link_runs(labels_HW.reshape(-1), runs, labels_HW.shape[1])
     first_of_runs = _join_trees(parents, ones, others)
     is_first = first_of_runs == np.arange(len(parents))
-    is_first &= labels[runs.starts] != np.iinfo(labels.dtype).max
+    is_first &= runs.labels != np.iinfo(labels_HW.dtype).max
     (firsts,) = is_first.nonzero()
     ids = np.zeros(len(parents), np.intp)
     ids[firsts] = np.arange(1, len(firsts) + 1)
-    return ids[first_of_runs], len(firsts)
+    return ids[first_of_runs], firsts
 
 
 def _link_runs(
@@ -123,15 +123,15 @@ def _link_runs(
     Of two runs that touch, the one that starts further left covers the first column of the
     other or the column before that. Nowhere else need links be looked for.
     """
-    starts = runs.starts
-    ids = labels[starts]
+    starts, ids = runs.starts, runs.labels
     is_inner = runs.columns > 0
-    second, last = starts.searchsorted((width, labels.size - width))
+    second = starts.searchsorted(width)
+    last = starts.searchsorted(labels.size - width)
     lower, upper = starts[second:], starts[:last]
-    is_above = labels[lower - width] == ids[second:]
-    is_left_above = labels[lower - (width + 1)] == ids[second:]
+    is_above = labels.take(lower - width) == ids[second:]
+    is_left_above = labels.take(lower - (width + 1)) == ids[second:]
     is_left_above &= is_inner[second:]
-    is_left_below = labels[upper + (width - 1)] == ids[:last]
+    is_left_below = labels.take(upper + (width - 1)) == ids[:last]
     is_left_below &= is_inner[:last]
     (children,) = (is_above | is_left_above).nonzero()
     above = lower[children] - width
