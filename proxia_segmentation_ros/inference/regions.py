@@ -133,15 +133,21 @@ def _link_runs(
     is_left_above &= is_inner[second:]
     is_left_below = labels.take(upper + (width - 1)) == ids[:last]
     is_left_below &= is_inner[:last]
+    # Where starts lie among the starts of the row below tells which run is above or below.
+    numbers = np.arange(len(starts))
+    is_start = np.concatenate((starts, starts - width)).argsort(kind="stable") < len(starts)
+    above = (~is_start).nonzero()[0] - numbers
+    left_below = is_start.nonzero()[0] - numbers
     (children,) = (is_above | is_left_above).nonzero()
-    above = lower[children] - width
+    above = above[second:][children]
+    above -= 1
     above -= ~is_above[children]
     (ones,) = is_left_below.nonzero()
-    run_of_pixels = np.repeat(np.arange(len(starts), dtype=np.int32), runs.lengths)
-    others = run_of_pixels[upper[ones] + (width - 1)]
-    parents = np.arange(len(starts))
+    others = left_below[ones]
+    others -= 1
+    parents = numbers
     parents[others] = ones
-    parents[children + second] = run_of_pixels[above]
+    parents[children + second] = above
     return parents, ones, others
 
 
