@@ -1,7 +1,6 @@
-"""Object summaries: the connected regions of every class, found in one pass.
+"""Object summaries: the classes of a label image, their connected regions, and where these are.
 
-Statistics come from sums over runs of equal pixels, never from a loop over classes or pixels.
-Shape legend: H rows, W columns; R regions.
+Shape legend: H rows, W columns.
 """
 
 import math
@@ -9,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import cc3d
 import cv2
 import numpy as np
 
 from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.inference.regions import Regions
 from proxia_segmentation_ros.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -85,12 +84,13 @@ def summarize(
     height, width = labels_HW.shape
     objects: dict[int, list[SceneObject]] = {}
     if max_per_class > 0:
-        regions = _Regions.find(labels_HW, segmentation.confidence)
+        regions = Regions.find(labels_HW, segmentation.confidence)
         table = _ClassTable.add_up(
             regions.classes, regions.counts, regions.confidence_sums, len(label_set)
         )
         depth_m_HW = None if depth_m_HW is None else _fit_depth(depth_m_HW, height, width)
-        objects = _describe_objects(regions, min_area_px, max_per_class, depth_m_HW, camera_matrix)
+        chosen = choose_regions(regions.classes, regions.counts, min_area_px, max_per_class)
+        objects = _describe_objects(regions, chosen, (height, width), depth_m_HW, camera_matrix)
     else:
         confidence_HW = segmentation.confidence
         sums = None if confidence_HW is None else confidence_HW.ravel()
@@ -152,107 +152,19 @@ class _ClassTable:
         )
 
 
-@dataclass(frozen=True)
-class _Regions:
-    """Every region of labelled pixels: that of index i has the id i + 1 in `ids_HW`.
-
-    `boxes_R4` are first row, last row, first column, last column; `confidence_sums` is None
-    without confidence.
-    """
-
-    ids_HW: np.ndarray
-    classes: np.ndarray
-    counts: np.ndarray
-    boxes_R4: np.ndarray
-    centroids_yx: np.ndarray
-    confidence_sums: np.ndarray | None
-
-    @classmethod
-    def find(cls, labels_HW: np.ndarray, confidence_HW: np.ndarray | None) -> "_Regions":
-        # cc3d drops id 0: moved up by one, the unlabeled id wraps around to just that.
-        ids_HW = cc3d.connected_components(labels_HW + labels_HW.dtype.type(1), connectivity=8)
-        runs = _Runs.split(ids_HW)
-        firsts, lengths = runs.firsts, runs.lengths
-        addends = np.empty((3 if confidence_HW is None else 4, len(lengths)))
-        addends[0] = lengths
-        np.multiply(lengths, runs.rows, out=addends[1])
-        np.multiply(lengths, runs.columns + (lengths - 1) / 2, out=addends[2])
-        if confidence_HW is not None:
-            addends[3] = runs.sum_pixels(confidence_HW)
-        totals = np.add.reduceat(addends, firsts, axis=1)
-        boxes_R4 = np.empty((len(firsts), 4), np.int64)
-        boxes_R4[:, 0] = runs.rows[firsts]
-        boxes_R4[:, 1] = runs.rows[np.append(firsts, len(lengths))[1:] - 1]
-        boxes_R4[:, 2] = np.minimum.reduceat(runs.columns, firsts)
-        boxes_R4[:, 3] = np.maximum.reduceat(runs.columns + lengths, firsts) - 1
-        return cls(
-            ids_HW,
-            labels_HW.reshape(-1)[runs.starts[firsts]],
-            totals[0].astype(np.int64),
-            boxes_R4,
-            (totals[1:3] / totals[0]).T,
-            None if confidence_HW is None else totals[3],
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Runs:
-    """Stretches of one region within a row, region by region, in the image's order within each.
-
-    There are far fewer of them than pixels. `firsts` is each region's first run.
-    """
-
-    starts: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
-    lengths: np.ndarray
-    firsts: np.ndarray
-
-    @classmethod
-    def split(cls, ids_HW: np.ndarray) -> "_Runs":
-        width = ids_HW.shape[1]
-        ids = ids_HW.reshape(-1)
-        is_start = np.empty(ids.size, bool)
-        np.not_equal(ids[1:], ids[:-1], out=is_start[1:])
-        is_start[::width] = True
-        (starts,) = is_start.nonzero()
-        lengths = np.append(starts[1:], ids.size) - starts
-        of_runs = ids[starts]
-        order = of_runs.argsort(kind="stable")
-        order = order[of_runs.searchsorted(1, sorter=order) :]
-        starts, of_runs = starts[order], of_runs[order]
-        is_first = np.ones(len(order), bool)
-        np.not_equal(of_runs[1:], of_runs[:-1], out=is_first[1:])
-        rows = starts // width
-        return cls(starts, rows, starts - rows * width, lengths[order], is_first.nonzero()[0])
-
-    def sum_pixels(self, values_HW: np.ndarray) -> np.ndarray:
-        """Return the sum of uint8 values over each run, by differences of an integral image."""
-        # float64 holds such sums exactly; int32 overflows in large images.
-        integral = cv2.integral(values_HW, sdepth=cv2.CV_64F)
-        stride = integral.shape[1]
-        above_left = self.rows * stride + self.columns
-        above_right = above_left + self.lengths
-        flat = integral.reshape(-1)
-        above = flat[above_right] - flat[above_left]
-        sums: np.ndarray = flat[above_right + stride] - flat[above_left + stride] - above
-        return sums
-
-
 def _describe_objects(
-    regions: _Regions,
-    min_area_px: int,
-    max_per_class: int,
+    regions: Regions,
+    chosen: np.ndarray,
+    size_hw: tuple[int, int],
     depth_m_HW: np.ndarray | None,
     camera_matrix: tuple[float, float, float, float] | None,
 ) -> dict[int, list[SceneObject]]:
-    height, width = regions.ids_HW.shape
-    chosen = choose_regions(regions.classes, regions.counts, min_area_px, max_per_class)
+    height, width = size_hw
     counts = regions.counts[chosen]
     confidence = np.full(len(chosen), NAN)
     if regions.confidence_sums is not None:
         confidence = regions.confidence_sums[chosen] / counts / CONFIDENCE_MAX
-    median_m = _take_median_depth(regions.ids_HW, depth_m_HW, chosen, len(regions.counts))
+    median_m = _take_median_depth(regions, depth_m_HW, chosen)
     found: dict[int, list[SceneObject]] = {}
     for class_id, count, box, (y, x), mean, depth_m in zip(
         regions.classes[chosen].tolist(),
@@ -264,20 +176,18 @@ def _describe_objects(
         strict=True,
     ):
         top, bottom, left, right = box
-        found.setdefault(class_id, []).append(
-            SceneObject(
-                track_id=0,
-                pixel_count=count,
-                box_xywh=(left, top, right - left + 1, bottom - top + 1),
-                centroid_xy=(x, y),
-                mean_confidence=mean,
-                touches_border=(
-                    left == 0 or top == 0 or right == width - 1 or bottom == height - 1
-                ),
-                depth_m=depth_m,
-                position_xyz=_project((x, y), depth_m, camera_matrix),
-            )
+        # Named arguments take a third longer.
+        one = SceneObject(
+            0,  # not tracked
+            count,
+            (left, top, right - left + 1, bottom - top + 1),
+            (x, y),
+            mean,
+            left == 0 or top == 0 or right == width - 1 or bottom == height - 1,
+            depth_m,
+            _project((x, y), depth_m, camera_matrix),
         )
+        found.setdefault(class_id, []).append(one)
     return found
 
 
@@ -285,11 +195,11 @@ def choose_regions(
     region_classes: np.ndarray, counts: np.ndarray, min_area_px: int, max_per_class: int
 ) -> np.ndarray:
     """Return indices of regions that are large enough, class by class, largest first."""
-    candidates = np.flatnonzero(counts >= max(min_area_px, 1))
+    (candidates,) = (counts >= max(min_area_px, 1)).nonzero()
     classes = region_classes[candidates]
     order = np.lexsort((candidates, -counts[candidates], classes))
     classes = classes[order]
-    rank = np.arange(len(order)) - np.searchsorted(classes, classes)
+    rank = np.arange(len(order)) - classes.searchsorted(classes)
     chosen: np.ndarray = candidates[order][rank < max_per_class]
     return chosen
 
@@ -306,24 +216,26 @@ def _fit_depth(depth_m_HW: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _take_median_depth(
-    regions_HW: np.ndarray, depth_m_HW: np.ndarray | None, chosen: np.ndarray, regions: int
+    regions: Regions, depth_m_HW: np.ndarray | None, chosen: np.ndarray
 ) -> np.ndarray:
     """Return the median of the known depths by region.
 
     One sort does it: above the bits of a depth, which order like the positive number itself,
     lies the region's id.
     """
-    median_m = np.full(regions + 1, NAN)
+    ids = len(regions.counts) + 1
+    median_m = np.full(ids, NAN)
     if depth_m_HW is None or not len(chosen):
         return median_m[1:]
-    is_chosen = np.zeros(regions + 1, bool)
+    regions_HW = regions.paint()
+    is_chosen = np.zeros(ids, bool)
     is_chosen[chosen + 1] = True
     is_known = is_chosen[regions_HW] & (depth_m_HW > 0) & np.isfinite(depth_m_HW)
     region_ids = regions_HW[is_known].astype(np.uint64)
     depth_bits = depth_m_HW[is_known].view(np.uint32)
     keys = np.sort((region_ids << np.uint64(32)) | depth_bits)
     depth_m = (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.float32)
-    known = np.bincount(region_ids.astype(np.int64), minlength=regions + 1)
+    known = np.bincount(region_ids.astype(np.int64), minlength=ids)
     first = np.cumsum(known) - known
     seen = np.flatnonzero(known)
     lower = depth_m[first[seen] + (known[seen] - 1) // 2].astype(np.float64)

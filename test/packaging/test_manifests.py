@@ -64,7 +64,7 @@ def test_every_ros_import_is_a_declared_dependency() -> None:
 
 
 def test_every_other_import_is_a_declared_requirement() -> None:
-    import_names = {"connected-components-3d": "cc3d", "opencv-python-headless": "cv2"}
+    import_names = {"opencv-python-headless": "cv2"}
     import_names |= {"pyyaml": "yaml", "pillow": "PIL"}
     declared = {canonicalize_name(r.name) for r in read_requirements("requirements.txt")}
     allowed = {import_names.get(name, name.replace("-", "_")) for name in declared}
