@@ -24,6 +24,7 @@ MOST_BANDS = 24
 # temperature makes them.
 FAINTEST = -86.0
 LEAST_TEMPERATURE = 0.5
+FEW_CLASSES = 20
 # Most of a matrix that blends columns is 0: products of such parts leave most of it out.
 BLOCK_COLUMNS = 32
 # Rows made for nothing where sources have unlike numbers of rows cost up to this share.
@@ -75,7 +76,19 @@ def build_label_graph(
 def _find_probability(values: ov.Node, highest: ov.Node, is_exponential: bool) -> ov.Node:
     if not is_exponential:
         values, highest = ops.exp(ops.subtract(values, highest)), ops.constant(np.float32(1))
-    return ops.divide(highest, ops.reduce_sum(values, np.int32(1), keep_dims=True))
+    return ops.divide(highest, _add_up_classes(values))
+
+
+def _add_up_classes(values: ov.Node) -> ov.Node:
+    """Add a few classes one by one: OpenVINO makes it one pass with the division that follows."""
+    if values.shape[1] > FEW_CLASSES:
+        return ops.reduce_sum(values, np.int32(1), keep_dims=True)
+    sums = ops.split(values, np.int32(1), values.shape[1]).outputs()
+    while len(sums) > 1:
+        pairs = zip(sums[::2], sums[1::2], strict=False)
+        unpaired = sums[-1:] if len(sums) % 2 else []
+        sums = [ops.add(one, other).output(0) for one, other in pairs] + unpaired
+    return sums[0]
 
 
 def _level(logits: ov.Node, temperature: float) -> ov.Node:
