@@ -107,7 +107,7 @@ class SegmentationNode(LifecycleNode):
     def set_parameters_atomically(
         self, parameter_list: "list[Parameter[Any]]"
     ) -> SetParametersResult:
-        """Judge a set of changes as one; live ones take effect between two frames."""
+        """Judge a set of changes as one; live ones take effect while no frame is under way."""
         try:
             changes = self._declared.check_change(
                 parameter_list, is_configured=self._settings is not None

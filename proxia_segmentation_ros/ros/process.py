@@ -114,7 +114,7 @@ def arm_last_resort(exit_code: int) -> None:
 
 
 def is_model_busy() -> bool:
-    """Tell whether a model's thread was left to itself, as one that loads is."""
+    """Tell whether a model's worker was left to itself, as one that loads is."""
     return any(thread.name.startswith("model") for thread in threading.enumerate())
 
 

@@ -1,4 +1,4 @@
-"""A segmenter that can be changed for a better one between two frames."""
+"""A segmenter that can be changed for a better one while no frame is under way."""
 
 import threading
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The worker thread: newest frames, tasks between frames, counters that add up."""
+"""One worker: newest frames, tasks between frames, counters that add up."""
 
 import threading
 from collections.abc import Iterator
