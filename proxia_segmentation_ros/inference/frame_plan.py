@@ -6,7 +6,14 @@ from typing import Protocol
 
 import numpy as np
 
-from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.config import (
+    MAX_SIZE_PIXELS,
+    MIN_SIDE_PX,
+    SizeHW,
+    is_size_usable,
+    parse_size,
+)
+from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.inference.timing import StageClock
 
 
@@ -109,3 +116,24 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free everything."""
+
+
+def resolve_size(
+    name: str, text: str, words: tuple[str, ...], sizes_hw: dict[str, SizeHW]
+) -> SizeHW:
+    """Return the size that a word or `WxH` stands for; (0, 0) for a word not known yet.
+
+    Raises:
+        ConfigError: it is neither, or no size that a network takes.
+    """
+    if text in words:
+        return sizes_hw.get(text, (0, 0))
+    size_hw = parse_size(text)
+    if size_hw is None or not is_size_usable(size_hw):
+        raise ConfigError.from_parts(
+            f"{name} is {text!r}",
+            f"{', '.join(words)} or WxH of at least {MIN_SIDE_PX} px a side "
+            f"and at most {MAX_SIZE_PIXELS} pixels",
+            "set it to one of them",
+        )
+    return size_hw

@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from typing_extensions import Self
 
-from proxia_segmentation_ros.config import (
-    MAX_SIZE_PIXELS,
-    MIN_SIDE_PX,
-    SizeHW,
-    is_size_usable,
-    parse_size,
-)
+from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError, ConfigError
 from proxia_segmentation_ros.inference.backend_choice import (
     choose_pruning,
@@ -31,6 +25,7 @@ from proxia_segmentation_ros.inference.frame_plan import (
     LabelledImage,
     Lane,
     Runner,
+    resolve_size,
 )
 from proxia_segmentation_ros.inference.lanes import Lanes
 from proxia_segmentation_ros.inference.network_source import (
@@ -167,7 +162,7 @@ class Segmenter:
         self._runners: dict[Lane, OrderedDict[tuple[FramePlan, ...], Runner]] = {}
         self._batch_sizes: tuple[int, ...] = (1,)
         self._size = size
-        network_hw = _resolve_size("size", size, ("card", "input"), {"card": self.card.size_hw})
+        network_hw = resolve_size("size", size, ("card", "input"), {"card": self.card.size_hw})
         if threads < 0:
             raise ConfigError.from_parts(
                 f"threads is {threads}", "0 or more", "take 0 for the backend's own choice"
@@ -320,13 +315,13 @@ class Segmenter:
     def _make_plan(
         self, input_hw: SizeHW, output_size: str, with_confidence: bool, stream: str
     ) -> FramePlan:
-        network_hw = _resolve_size(
+        network_hw = resolve_size(
             "size",
             self._size,
             ("card", "input"),
             {"card": self.card.size_hw, "input": input_hw},
         )
-        output_hw = _resolve_size(
+        output_hw = resolve_size(
             "output_size",
             output_size,
             ("input", "network"),
@@ -385,20 +380,3 @@ def _describe(
         scales=one.scales,
         stages_ms=clock.stages_ms,
     )
-
-
-def _resolve_size(
-    name: str, text: str, words: tuple[str, ...], sizes_hw: dict[str, SizeHW]
-) -> SizeHW:
-    """Return the size that a word or `WxH` stands for; (0, 0) for a word not known yet."""
-    if text in words:
-        return sizes_hw.get(text, (0, 0))
-    size_hw = parse_size(text)
-    if size_hw is None or not is_size_usable(size_hw):
-        raise ConfigError.from_parts(
-            f"{name} is {text!r}",
-            f"{', '.join(words)} or WxH of at least {MIN_SIDE_PX} px a side "
-            f"and at most {MAX_SIZE_PIXELS} pixels",
-            "set it to one of them",
-        )
-    return size_hw
