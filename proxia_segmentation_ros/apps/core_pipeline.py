@@ -64,7 +64,7 @@ class CorePipeline:
         self._changed = threading.Condition()
         self._keeper = TraceKeeper()
         self._taken = self._finished = -1
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._pipeline = Pipeline()
         self._pipeline.open([self._make_stream()], self._label)
 
@@ -178,7 +178,7 @@ class CorePipeline:
             self._finished = opened.key
             self._changed.notify_all()
 
-    def _reject(self, error: Exception) -> Outcome:
+    def _reject(self, error: BaseException) -> Outcome:
         with self._changed:
             self._error = error
             self._changed.notify_all()

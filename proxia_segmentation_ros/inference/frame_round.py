@@ -39,7 +39,7 @@ class Stream(Generic[Payload, Decoded, Labelled]):
     decode: Callable[[Payload], Decoded]
     publish: Callable[[Decoded, Labelled], None]
     follow_up: Callable[[Decoded, Labelled, StageClock], None]
-    reject: Callable[[Exception], Outcome]
+    reject: Callable[[BaseException], Outcome]
     age_ms: Callable[[Decoded], float]
     stages_ms: Callable[[Labelled], Mapping[str, float]] = lambda _labelled: {}
     ledger: FrameLedger = field(default_factory=FrameLedger)
@@ -77,7 +77,7 @@ class FrameRound:
         stages.add("receive", 1e3 * (self._clock() - letter.received_s))
         try:
             decoded = stream.decode(letter.payload)
-        except Exception as error:  # noqa: BLE001 - whatever a frame holds, the worker lives on
+        except BaseException as error:  # noqa: BLE001 - whatever a frame holds, the worker lives on
             stream.ledger.finish(_reject(stream, error))
             return []
         stages.mark("decode")
@@ -93,7 +93,7 @@ class FrameRound:
             spent_ms = 1e3 * (self._clock() - started_s)
             for frame, labelled in zip(frames, results, strict=True):
                 frame.labelled, frame.inference_ms = labelled, spent_ms
-        except Exception as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - as above
             if len(frames) > 1:
                 return [one for frame in frames for one in self._label_all([frame])]
             frames[0].stream.ledger.finish(_reject(frames[0].stream, error))
@@ -109,7 +109,7 @@ class FrameRound:
             age_ms = stream.age_ms(frame.decoded)
             for stage, spent_ms in stream.stages_ms(frame.labelled).items():
                 stages.add(stage, spent_ms)
-        except Exception as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - as above
             stream.ledger.finish(_reject(stream, error))
             return False
         now_s = self._clock()
@@ -127,15 +127,15 @@ class FrameRound:
         stages.skip()
         try:
             stream.follow_up(frame.decoded, frame.labelled, stages)
-        except Exception as error:  # noqa: BLE001 - the labels are out: the frame counts as labelled
+        except BaseException as error:  # noqa: BLE001 - the labels are out: the frame counts as labelled
             _reject(stream, error)
         stream.meter.add_stages(stages.stages_ms, self._clock())
 
 
-def _reject(stream: Stream[Any, Any, Any], error: Exception) -> Outcome:
+def _reject(stream: Stream[Any, Any, Any], error: BaseException) -> Outcome:
     """Report a frame's error; a report that fails itself must not end the worker."""
     try:
         return stream.reject(error)
-    except Exception:
+    except BaseException:
         logger.exception("camera %s can't report %r", stream.camera, error)
         return "dropped_refused"

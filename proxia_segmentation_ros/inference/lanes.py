@@ -14,9 +14,9 @@ BUSY_GAP = 0.25
 class Lanes:
     """As many calls run at a time as there are lanes; further ones wait.
 
-    A call asks for the whole processor, after whoever has it: so it takes the shortest time. Only
-    where its lane hardly rested, because frames wait all the time, it makes do with a share
-    beside the others that run: together they get more done.
+    A call asks for the whole processor, so that it takes the shortest time; of several such calls
+    one runs after the other. Only where no lane has rested, because frames wait all the time, it
+    makes do with a share beside the others that run: together they get more done.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,6 +28,7 @@ class Lanes:
         self.count = 1
         self._shares: Sequence[int] = (1,)
         self._free = [0]
+        self._waiting: list[object] = []
         self._ended_s = [float("-inf")]
         self._lasted_s = [0.0]
 
@@ -47,10 +48,11 @@ class Lanes:
 
     @contextmanager
     def take(self) -> Iterator[Lane]:
-        """Lend a lane for one call."""
+        """Lend a lane for one call; calls that wait come in turn."""
         with self._changed:
-            self._changed.wait_for(lambda: self._free and not self._reserving)
-            index = min(self._free)
+            self._wait_for_turn()
+            # Beside others that which has rested longest: a lane is busy only where all of them are.
+            index = min(self._free, key=self._ended_s.__getitem__ if self._began_s else None)
             self._free.remove(index)
             began_s = self._began_s[index] = self._clock()
             rested_s = began_s - self._ended_s[index]
@@ -70,7 +72,12 @@ class Lanes:
         """Wait until no call runs, and let none begin meanwhile; one thread at a time."""
         with self._changed:
             self._reserving += 1
-            self._changed.wait_for(lambda: not self._began_s and not self._is_exclusive)
+            try:
+                self._changed.wait_for(lambda: not self._began_s and not self._is_exclusive)
+            except BaseException:
+                self._reserving -= 1
+                self._changed.notify_all()
+                raise
             self._is_exclusive = True
         try:
             yield
@@ -79,6 +86,17 @@ class Lanes:
                 self._is_exclusive = False
                 self._reserving -= 1
                 self._changed.notify_all()
+
+    def _wait_for_turn(self) -> None:
+        ticket = object()
+        self._waiting.append(ticket)
+        try:
+            self._changed.wait_for(
+                lambda: self._waiting[0] is ticket and self._free and not self._reserving
+            )
+        finally:
+            self._waiting.remove(ticket)
+            self._changed.notify_all()
 
     def _round_up(self, calls: int) -> int:
         share = next((one for one in self._shares if one >= calls), self._shares[-1])

@@ -1,6 +1,5 @@
 """The workers that run the model: they take the newest frame of each camera in turn."""
 
-import logging
 import threading
 import time
 from collections import deque
@@ -12,8 +11,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from proxia_segmentation_ros.inference.frame_round import FrameRound, Label, Stream
 from proxia_segmentation_ros.inference.mailbox import Letter, Mailbox
-
-logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -144,12 +141,7 @@ class Pipeline:
                 if job is None:
                     return
                 self._jobs.append(job)
-            try:
-                job.run()
-            except BaseException:
-                logger.exception(
-                    "frames of %s ended the hard way; their worker goes on", job.cameras
-                )
+            job.run()
             with self._changed:
                 self._jobs.remove(job)
                 self._changed.notify_all()

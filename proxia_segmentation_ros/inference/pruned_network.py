@@ -229,7 +229,9 @@ class PrunedNetwork:
         if self.scales[0] ** 2 + left >= self.scales[1] ** 2:
             second = self._see_whole(image_HWC, self.scales[1])
             if len(self.scales) > 2:
-                self.passes.start_fusing(second)
+                begun, third = self.passes.start_fusing(second), self.scales[2]
+                tiles = TileMemory(self.grids[third], begun.fused_1Khw.shape[1])
+                self._fuse(begun, third, tiles, set())
         maps = {self.scales[0]: self._see_whole(image_HWC, self.scales[0])}
         context_1CK1 = maps[self.scales[0]].context_1CK1
         fused = self.passes.start_fusing(maps[self.scales[0]])

@@ -281,6 +281,9 @@ class Segmenter:
 
         From then on, where the network has one size, up to `batch` images go through it at the
         same time: together in one pass, or as `lanes` calls, whichever the backend does better.
+
+        Raises:
+            BackendError: it can't, as where memory lacks; warm up for fewer, then.
         """
         started_s = time.monotonic()
         image_HWC = np.zeros((*size_hw, 3), np.uint8)

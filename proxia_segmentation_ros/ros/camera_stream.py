@@ -165,7 +165,7 @@ class CameraStream:
             overlay_HWC = self._draw_overlay(frame, segmentation, scene)
             sink.overlay.publish(make_image(frame.header, overlay_HWC))
 
-    def reject(self, error: Exception) -> Outcome:
+    def reject(self, error: BaseException) -> Outcome:
         """Complain about a frame that can't be labelled and say how it counts."""
         if isinstance(error, ProxiaError):
             self._complain(str(error))

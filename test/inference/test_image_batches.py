@@ -10,7 +10,8 @@ import pytest
 from tiny_network import draw_image
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.inference import Segmenter, lanes, openvino_runner
+from proxia_segmentation_ros.inference import Segmenter, lanes, openvino_runner, torch_backend
+from proxia_segmentation_ros.inference.frame_plan import Lane
 from proxia_segmentation_ros.inference.preprocess import resize_image
 
 
@@ -90,6 +91,13 @@ def test_calls_at_one_time_get_what_they_get_alone(
     segmenter: Segmenter, gap: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes, "BUSY_GAP", gap)
+    taken: list[Lane] = []
+    find_runner = segmenter._find_runner
+
+    def watch(plans, lane):
+        taken.append(lane)
+        return find_runner(plans, lane)
+
     images = [draw_image(96, 128), draw_image(97, 131)[::-1]]
     segmenter.warm_up((96, 128))
     assert (segmenter.largest_batch, segmenter.lanes) == (1, 1)
@@ -99,7 +107,19 @@ def test_calls_at_one_time_get_what_they_get_alone(
         assert (segmenter.largest_batch, segmenter.lanes) == (1, min(2, segmenter.threads))
     else:
         assert (segmenter.largest_batch, segmenter.lanes) == (2, 1)
-    for one, found in zip(alone, hold_together(segmenter, images, 5), strict=True):
+    together = threading.Barrier(segmenter.lanes, timeout=30)
+    module = openvino_runner if segmenter.backend == "openvino" else torch_backend
+
+    def resize(image_HWC: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+        together.wait()
+        return resize_image(image_HWC, size_hw)
+
+    monkeypatch.setattr(segmenter, "_find_runner", watch)
+    monkeypatch.setattr(module, "resize_image", resize)
+    found_of_all = hold_together(segmenter, images, 5)
+    shares = {lane.share for lane in taken}
+    assert shares == ({1} if gap < 0 or segmenter.lanes == 1 else {1, 2})
+    for one, found in zip(alone, found_of_all, strict=True):
         assert len(found) == 5
         for other in found:
             assert np.mean(one.labels == other.labels) >= 0.999

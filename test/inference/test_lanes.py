@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -10,7 +10,6 @@ from proxia_segmentation_ros.inference.frame_plan import ALONE, Lane
 from proxia_segmentation_ros.inference.lanes import Lanes
 
 TIMEOUT_S = 10.0
-SHORT_S = 0.05
 
 
 class Street:
@@ -86,6 +85,19 @@ def test_overlap_by_chance_slows_no_later_frame() -> None:
     assert shares == [1] * 40
 
 
+def test_lane_that_rested_longest_is_taken_so_that_near_neighbours_are_not_busy() -> None:
+    """Three cameras at 10 Hz, 20 ms apart; a frame takes 35 ms."""
+    street = Street(3)
+    for count in range(5):
+        for name, at_s in (("a", 0.0), ("b", 0.02), ("end a", 0.035), ("c", 0.04)):
+            if name.startswith("end"):
+                street.end("a", 0.1 * count + at_s)
+            else:
+                assert street.begin(name, 0.1 * count + at_s).share == 1
+        street.end("b", 0.1 * count + 0.055)
+        street.end("c", 0.1 * count + 0.075)
+
+
 @pytest.mark.parametrize(("count", "shares"), [(3, [1, 2, 3]), (4, [1, 2, 4, 4])])
 def test_shares_leave_no_core_to_a_lane_that_is_not_there(count: int, shares: list[int]) -> None:
     street = Street(count)
@@ -110,69 +122,106 @@ def run_beside(do: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-@pytest.fixture
-def taken() -> list[Lane]:
-    return []
+class Queue:
+    """Threads that take lanes, and the order in which they got them."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self.lanes = lanes
+        self.order: list[str] = []
+        self.threads: list[threading.Thread] = []
+
+    def call(self, name: str) -> None:
+        """Start a call and return when it waits."""
+
+        def run() -> None:
+            with self.lanes.take():
+                self.order.append(name)
+
+        waiting = len(self.lanes._waiting)
+        self.threads.append(run_beside(run))
+        self._wait_until(lambda: len(self.lanes._waiting) > waiting)
+
+    def take_all(self, name: str, hold: threading.Event) -> None:
+        """Start to take all lanes and return when that waits or has them."""
+
+        def run() -> None:
+            with self.lanes.take_all():
+                self.order.append(name)
+                hold.wait(TIMEOUT_S)
+
+        reserving = self.lanes._reserving
+        self.threads.append(run_beside(run))
+        self._wait_until(lambda: self.lanes._reserving > reserving)
+
+    def finish(self) -> list[str]:
+        for thread in self.threads:
+            thread.join(TIMEOUT_S)
+            assert not thread.is_alive()
+        return self.order
+
+    def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        for _ in range(1000):
+            if is_so():
+                return
+            self.threads[-1].join(0.01)
+        raise TimeoutError("it never waited")
 
 
-def test_call_without_a_free_lane_waits(taken: list[Lane]) -> None:
-    lanes = Lanes()
-
-    def call() -> None:
-        with lanes.take() as lane:
-            taken.append(lane)
-
-    with lanes.take():
-        thread = run_beside(call)
-        thread.join(SHORT_S)
-        assert taken == []
-    thread.join(TIMEOUT_S)
-    assert taken == [ALONE]
+def test_calls_without_a_free_lane_wait_and_come_in_turn() -> None:
+    queue = Queue(Lanes())
+    with queue.lanes.take():
+        for name in "abc":
+            queue.call(name)
+        assert queue.order == []
+    assert queue.finish() == ["a", "b", "c"]
 
 
 def test_call_that_fails_gives_its_lane_back() -> None:
     lanes = Lanes()
     with pytest.raises(KeyError), lanes.take():
         raise KeyError
+    queue = Queue(lanes)
     with lanes.take() as lane:
         assert lane == ALONE
+        queue.call("next")
+    assert queue.finish() == ["next"]
 
 
-def test_nothing_runs_while_all_lanes_are_taken(taken: list[Lane]) -> None:
+def test_nothing_runs_while_all_lanes_are_taken() -> None:
+    queue = Queue(Lanes())
+    with queue.lanes.take_all():
+        queue.lanes.open(2, (1, 2))
+        queue.call("a")
+        assert queue.order == []
+    assert queue.finish() == ["a"]
+
+
+def test_whoever_wants_all_lanes_gets_them_before_the_next_call_and_alone() -> None:
+    queue, hold = Queue(Lanes()), threading.Event()
+    with queue.lanes.take():
+        queue.take_all("all", hold)
+        queue.call("call")
+    queue.take_all("all again", hold)
+    assert queue.order == ["all"]
+    hold.set()
+    assert sorted(queue.finish()[:2]) == ["all", "all again"]
+    assert queue.order[2] == "call"
+
+
+def test_wait_for_all_lanes_that_is_broken_off_keeps_nobody_out() -> None:
+    class Impatient(threading.Condition):
+        def wait_for(self, predicate, timeout=None):  # type: ignore[no-untyped-def]
+            if not predicate():
+                raise KeyboardInterrupt
+            return True
+
     lanes = Lanes()
-
-    def call() -> None:
-        with lanes.take() as lane:
-            taken.append(lane)
-
-    with lanes.take_all():
-        lanes.open(2, (1, 2))
-        thread = run_beside(call)
-        thread.join(SHORT_S)
-        assert taken == []
-    thread.join(TIMEOUT_S)
-    assert len(taken) == 1
-
-
-def test_whoever_wants_all_lanes_gets_them_before_the_next_call() -> None:
-    lanes = Lanes()
-    order: list[str] = []
-
-    def take_all() -> None:
-        with lanes.take_all():
-            order.append("all")
-
-    def call() -> None:
-        with lanes.take():
-            order.append("call")
-
-    with ExitStack() as stack:
-        stack.enter_context(lanes.take())
-        threads = [run_beside(take_all)]
-        while not lanes._reserving:
-            threads[0].join(0.001)
-        threads.append(run_beside(call))
-        threads[1].join(SHORT_S)
-    for thread in threads:
-        thread.join(TIMEOUT_S)
-    assert order == ["all", "call"]
+    with lanes.take():
+        patient, lanes._changed = lanes._changed, Impatient()
+        with pytest.raises(KeyboardInterrupt), lanes.take_all():
+            pass
+        lanes._changed = patient
+    with lanes.take_all(), pytest.raises(KeyError):
+        raise KeyError
+    with lanes.take() as lane:
+        assert lane == ALONE

@@ -40,7 +40,7 @@ class Mill:
         }
         return list(self.streams.values())
 
-    def reject(self, _error: Exception) -> Any:
+    def reject(self, _error: BaseException) -> Any:
         return "dropped_refused"
 
     def label(self, decoded: Sequence[str]) -> list[str]:
@@ -59,6 +59,8 @@ class Mill:
             self.changed.notify_all()
             if any("bad" in one for one in decoded):
                 raise ValueError(decoded)
+            if any("exit" in one for one in decoded):
+                raise SystemExit(3)
         return list(decoded)
 
     def wait_for(self, is_so: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> bool:
@@ -114,11 +116,12 @@ def test_frames_of_one_camera_never_run_beside_each_other(pipeline: Pipeline, mi
     assert mill.wait_for(lambda: mill.done == ["b1", "a1", "a2"])
 
 
+@pytest.mark.parametrize("fault", ["bad", "exit"])
 def test_frame_that_fails_beside_another_costs_its_own_camera_alone(
-    pipeline: Pipeline, mill: Mill
+    pipeline: Pipeline, mill: Mill, fault: str
 ) -> None:
     pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
-    put(pipeline, "a1", "b bad")
+    put(pipeline, "a1", f"b {fault}")
     assert mill.wait_for(lambda: len(mill.inside) == 2)
     mill.open("a", "b")
     assert mill.wait_for(lambda: len(mill.done) == 2)

@@ -251,7 +251,7 @@ def test_sizes_that_strides_do_not_divide_run_too(
 
 
 def test_warm_up_makes_every_graph_that_frames_may_need(
-    model: torch.nn.Module, shared_cache: Path
+    model: torch.nn.Module, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = LoadedNetwork(model, CARD)
     passes = open_backend(source, "openvino", "f32", SCALES, 0, shared_cache, None).make_passes(HW)
@@ -262,6 +262,8 @@ def test_warm_up_makes_every_graph_that_frames_may_need(
         for threshold in (0.0, 0.02, 0.2):
             network.see(draw_image(*HW), Effort(threshold, float(budget)), "a")
             network.see(draw_image(*HW, seed=3), Effort(threshold, float(budget)))
+    monkeypatch.setattr(network, "_choose_scales", lambda *_: SCALES[1:])
+    assert network.see(draw_image(*HW), Effort(0.0, 1.0), "b").scales == SCALES[1:]
     assert set(passes._requests) == made
 
 
