@@ -51,7 +51,7 @@ class Lanes:
         """Lend a lane for one call; calls that wait come in turn."""
         with self._changed:
             self._wait_for_turn()
-            # Beside others that which has rested longest: a lane is busy only where all of them are.
+            # Beside others that which rested longest: a lane is busy only where all of them are.
             index = min(self._free, key=self._ended_s.__getitem__ if self._began_s else None)
             self._free.remove(index)
             began_s = self._began_s[index] = self._clock()
