@@ -46,7 +46,8 @@ class EngineRow:
         if not made_of:
             return UNKNOWN
         height, width = made_of.get("network_hw") or made_of.get("output_hw") or (0, 0)
-        return f"{made_of.get('batch', 1)} x {width}x{height}"
+        # Images at one time: in one pass, or in a stream each.
+        return f"{made_of.get('batch', made_of.get('streams', 1))} x {width}x{height}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
