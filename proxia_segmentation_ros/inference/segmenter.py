@@ -283,10 +283,11 @@ class Segmenter:
         same time: together in one pass, or as `lanes` calls, whichever the backend does better.
 
         Raises:
+            InputError: no image may have this size.
             BackendError: it can't, as where memory lacks; warm up for fewer, then.
         """
         started_s = time.monotonic()
-        image_HWC = np.zeros((*size_hw, 3), np.uint8)
+        image_HWC = check_image(np.zeros((*size_hw, 3), np.uint8))
         plan = self._make_plan(size_hw, "input", False, "")
         batch = batch if self._size != "input" else 1
         with self._lanes.take_all():

@@ -201,6 +201,11 @@ def test_one_bad_image_refuses_the_batch(segmenter: Segmenter) -> None:
         segmenter.segment_many([draw_image(96, 128), np.zeros((4, 4))], [False, False])
 
 
+def test_size_that_no_image_may_have_is_not_warmed_up_for(segmenter: Segmenter) -> None:
+    with pytest.raises(InputError, match="4x4"):
+        segmenter.warm_up((4, 4))
+
+
 def test_no_image_gives_nothing(segmenter: Segmenter) -> None:
     assert segmenter.segment_many([], []) == []
 

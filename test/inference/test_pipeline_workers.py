@@ -91,6 +91,13 @@ def put(pipeline: Pipeline, *payloads: str) -> None:
         pipeline.put(payload[0], payload)
 
 
+def begin_two(pipeline: Pipeline, mill: Mill, *payloads: str) -> None:
+    """Put a frame each of the cameras a and b, and return when both are in the model."""
+    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
+    put(pipeline, *payloads)
+    assert mill.wait_for(lambda: len(mill.inside) == 2)
+
+
 def test_slow_frame_of_one_camera_holds_up_no_other(pipeline: Pipeline, mill: Mill) -> None:
     pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
     mill.open("b")
@@ -120,9 +127,7 @@ def test_frames_of_one_camera_never_run_beside_each_other(pipeline: Pipeline, mi
 def test_frame_that_fails_beside_another_costs_its_own_camera_alone(
     pipeline: Pipeline, mill: Mill, fault: str
 ) -> None:
-    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
-    put(pipeline, "a1", f"b {fault}")
-    assert mill.wait_for(lambda: len(mill.inside) == 2)
+    begin_two(pipeline, mill, "a1", f"b {fault}")
     mill.open("a", "b")
     assert mill.wait_for(lambda: len(mill.done) == 2)
     put(pipeline, "b2")
@@ -151,9 +156,7 @@ def test_more_cameras_than_workers_are_served_in_turns(pipeline: Pipeline, mill:
 
 
 def test_task_runs_beside_no_frame(pipeline: Pipeline, mill: Mill) -> None:
-    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
-    put(pipeline, "a1", "b1")
-    assert mill.wait_for(lambda: len(mill.inside) == 2)
+    begin_two(pipeline, mill, "a1", "b1")
     gate = threading.Event()
     name = pipeline.run(lambda: (list(mill.inside), threading.current_thread().name))
     held = pipeline.run(lambda: gate.wait(TIMEOUT_S))
@@ -188,9 +191,7 @@ def test_model_that_takes_one_call_at_a_time_stays_in_its_thread(
 
 
 def test_pause_waits_for_the_frames_of_all_cameras(pipeline: Pipeline, mill: Mill) -> None:
-    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
-    put(pipeline, "a1", "b1")
-    assert mill.wait_for(lambda: len(mill.inside) == 2)
+    begin_two(pipeline, mill, "a1", "b1")
     put(pipeline, "a2")
     mill.open("a")
     assert not pipeline.pause(SHORT_S)
@@ -203,9 +204,7 @@ def test_pause_waits_for_the_frames_of_all_cameras(pipeline: Pipeline, mill: Mil
 
 def test_close_waits_for_no_busy_worker(mill: Mill) -> None:
     pipeline = Pipeline()
-    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
-    put(pipeline, "a1", "b1")
-    assert mill.wait_for(lambda: len(mill.inside) == 2)
+    begin_two(pipeline, mill, "a1", "b1")
     mill.open("a")
     assert not pipeline.close(SHORT_S)
     mill.open("b")
