@@ -48,6 +48,17 @@ def test_rendered_part_is_up_to_date(
     assert read_block(document, name) == render(), "run: python -m pytest test/docs --update-docs"
 
 
+@pytest.mark.parametrize(
+    "document", [README, *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda one: one.stem
+)
+def test_rows_of_a_table_have_as_many_cells_as_its_header(document: Path) -> None:
+    """A page shows neither what lies in a cell too many nor that one lacks."""
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.M | re.S)
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        rows = [re.sub(r"`[^`]*`|\\\|", "", row).count("|") for row in table.splitlines()]
+        assert set(rows) == {rows[0]}, table.splitlines()[0]
+
+
 def _read_topics(document: Path) -> dict[str, str]:
     """Return topic -> type of the table of published topics."""
     rows = re.findall(r"^\| `(~/\w+|/diagnostics)` \| `(\w+/\w+)` \|", document.read_text(), re.M)
