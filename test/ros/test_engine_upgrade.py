@@ -299,5 +299,7 @@ def test_stopped_node_leaves_no_builder_behind(
 
 
 def _read(robot: Any, key: str) -> str | None:
+    """Return the model's newest value of this key, None before anything was told."""
     status = robot.find_diagnostic("model")
-    return next((pair.value for pair in status.values if pair.key == key), None)
+    values = () if status is None else status.values
+    return next((pair.value for pair in values if pair.key == key), None)
