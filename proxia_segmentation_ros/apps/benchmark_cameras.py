@@ -1,7 +1,8 @@
-"""Two cameras on one node against two cameras on a node each; and what a killed camera costs."""
+"""Two cameras on one node against a node for each, and one alone; what a killed camera costs."""
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,11 @@ from proxia_segmentation_ros.apps.benchmark_nodes import (
     prepare_domain,
     start_node,
 )
-from proxia_segmentation_ros.apps.benchmark_report import describe_machine, make_report
+from proxia_segmentation_ros.apps.benchmark_report import (
+    describe_machine,
+    describe_side,
+    make_report,
+)
 from proxia_segmentation_ros.apps.benchmark_rounds import (
     PEAK_HZ,
     Measured,
@@ -40,7 +45,12 @@ from proxia_segmentation_ros.errors import BackendError, ProxiaError
 from proxia_segmentation_ros.model.card import read_card
 
 CAMERAS = ("left", "right")
-TOGETHER, APART = "together", "apart"
+TOGETHER, APART, ALONE = "together", "apart", "alone"
+NAMES = {
+    TOGETHER: "one node, two cameras",
+    APART: "two nodes",
+    ALONE: "one camera alone",
+}
 JOINT_NODE = "proxia_benchmark_both"
 PROBING_HZ = 60.0
 
@@ -60,7 +70,7 @@ class CamerasBenchmarkSettings:
 
 
 def run_cameras_benchmark(settings: CamerasBenchmarkSettings, progress: Progress) -> dict[str, Any]:
-    """Return the report: one node with both cameras against a node for each.
+    """Return the report: one node with both cameras against a node for each, and one camera.
 
     Raises:
         WeightsError: the weights can't be read.
@@ -76,12 +86,10 @@ def run_cameras_benchmark(settings: CamerasBenchmarkSettings, progress: Progress
     with ExitStack() as stack:
         bench = CamerasBench(settings, stack)
         bench.wait_until_ready()
-        runs = {
-            how: (lambda rate_hz, how=how: bench.run(how, rate_hz)) for how in (TOGETHER, APART)
-        }
+        runs = {how: (lambda rate_hz, how=how: bench.run(how, rate_hz)) for how in NAMES}
         traces = run_rounds(runs, settings.rounds.rates_hz, settings.rounds.rounds, progress)
         killed = bench.measure_kill(settings.kill_rate_hz) if settings.kill_rate_hz else None
-        together, apart = (
+        together, apart, alone = (
             Measured(
                 name=name,
                 description={
@@ -91,12 +99,13 @@ def run_cameras_benchmark(settings: CamerasBenchmarkSettings, progress: Progress
                 },
                 traces=traces[how],
             )
-            for name, how in (("one node, two cameras", TOGETHER), ("two nodes", APART))
+            for how, name in NAMES.items()
         )
     told = {**settings.rounds.describe(), "saturating_hz": round(bench.saturating_hz, 1)}
     report = make_report("two cameras", together, apart, told, machine)
+    report["custom"]["alone"] = describe_side(together, alone)
     if PEAK_HZ in together.traces:
-        report["custom"]["is_saturated"] = is_saturated(together, apart)
+        report["custom"]["is_saturated"] = is_saturated(together, apart, alone)
     if killed is not None:
         report["custom"]["killed_camera"] = killed
     return report
@@ -130,7 +139,7 @@ class CamerasBench:
             camera.wait_until_ready(*self._nodes.values())
         self._listener.wait_until_matched(MATCH_TIMEOUT_S)
         if self.saturating_hz:
-            for how in (TOGETHER, APART):
+            for how in NAMES:
                 self.run(how, PEAK_HZ)
             return
         self.saturating_hz = PROBING_HZ
@@ -140,14 +149,15 @@ class CamerasBench:
         self.saturating_hz = max(*rates_hz, 1.0)
 
     def run(self, how: str, rate_hz: float) -> Trace:
-        """Let both cameras publish a stretch at the same time; returns what came of both."""
-        stretch = self._choose_stretch(rate_hz)
+        """Let its cameras publish a stretch at the same time; returns what came of them."""
+        cameras = _list_cameras(how)
+        stretch = self._choose_stretch(rate_hz, len(cameras))
         self._listener.clear()
         names = _name_nodes(how)
         with LoadWatch([self._nodes[name].pid for name in names]) as watch:
-            sending = {camera: one.begin(how, stretch) for camera, one in self._cameras.items()}
+            sending = {camera: self._begin(how, camera, stretch) for camera in cameras}
             sent_s = {camera: one.result() for camera, one in sending.items()}
-            traces = [self._collect(how, camera, sent_s[camera]) for camera in CAMERAS]
+            traces = [self._collect(how, camera, sent_s[camera]) for camera in cameras]
         for name in names:
             self._nodes[name].check_alive()
         return merge_traces(traces).with_load(watch.describe())
@@ -161,16 +171,14 @@ class CamerasBench:
 
         The left one is gone afterwards.
         """
-        left, right = (self._cameras[camera] for camera in CAMERAS)
         stretch = Stretch(rate_hz=rate_hz, seconds=max(2.0, self._settings.rounds.seconds))
         figures: dict[str, Any] = {"rate_hz": rate_hz}
         for name, kills in (("undisturbed", False), ("other_killed", True)):
             self._listener.clear()
-            sending = left.begin(TOGETHER, stretch)
-            staying = right.begin(TOGETHER, stretch)
+            sending, staying = (self._begin(TOGETHER, camera, stretch) for camera in CAMERAS)
             if kills:
                 self._wait_for_half(stretch)
-                left.kill()
+                self._cameras[CAMERAS[0]].kill()
             sent_s = staying.result()
             try:
                 sending.result()
@@ -206,8 +214,13 @@ class CamerasBench:
         name = _name_stream(how, camera)
         return collect_trace(self._listener, name, _name_node(how, camera), sent_s)
 
-    def _choose_stretch(self, rate_hz: float) -> Stretch:
-        sent_hz = self.saturating_hz if rate_hz == PEAK_HZ else rate_hz
+    def _begin(self, how: str, camera: str, stretch: Stretch) -> "Future[dict[int, float]]":
+        return self._cameras[camera].begin(_name_node(how, camera), stretch)
+
+    def _choose_stretch(self, rate_hz: float, cameras: int) -> Stretch:
+        """Return what each of so many cameras sends: at peak as much as two, whoever it is."""
+        at_peak_hz = self.saturating_hz * len(CAMERAS) / cameras
+        sent_hz = at_peak_hz if rate_hz == PEAK_HZ else rate_hz
         return Stretch(rate_hz=sent_hz, seconds=self._settings.rounds.seconds)
 
     def _start(self, name: str, cameras: tuple[str, ...]) -> NodeProcess:
@@ -218,9 +231,13 @@ class CamerasBench:
         topics = {}
         for how in (TOGETHER, APART):
             node = _name_node(how, camera)
-            topics[how] = (name_camera_topic(node, camera), f"/{node}")
+            topics[node] = (name_camera_topic(node, camera), f"/{node}")
         images = self._settings.rounds.images
         return self._stack.enter_context(BenchmarkCamera(camera, topics, images, os.environ))
+
+
+def _list_cameras(how: str) -> tuple[str, ...]:
+    return CAMERAS[:1] if how == ALONE else CAMERAS
 
 
 def _name_node(how: str, camera: str) -> str:
@@ -228,8 +245,8 @@ def _name_node(how: str, camera: str) -> str:
 
 
 def _name_nodes(how: str) -> list[str]:
-    return sorted({_name_node(how, camera) for camera in CAMERAS})
+    return sorted({_name_node(how, camera) for camera in _list_cameras(how)})
 
 
 def _name_stream(how: str, camera: str) -> str:
-    return f"{how} {camera}"
+    return f"{_name_node(how, camera)} {camera}"

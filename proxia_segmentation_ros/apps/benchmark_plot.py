@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.apps.benchmark_compare import RATE, RATIO, split_phases
+from proxia_segmentation_ros.apps.benchmark_report import OTHER_SIDES
 from proxia_segmentation_ros.apps.benchmark_trace import OURS, STAGE
 from proxia_segmentation_ros.errors import InputError
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 INK_RGB, FAINT_RGB, PAPER_RGB = (40, 40, 40), (205, 205, 205), (255, 255, 255)
-SIDES_RGB = ((31, 99, 170), (214, 120, 34))
+SIDES_RGB = ((31, 99, 170), (214, 120, 34), (60, 140, 70))
 STAGES_RGB = {
     "RECEIVE": (150, 150, 150),
     "DECODE": (123, 94, 167),
@@ -25,7 +26,7 @@ STAGES_RGB = {
     "OBJECTS": (200, 70, 80),
 }
 PANEL_HW = (420, 620)
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 76, 44
+LEFT, RIGHT, TOP, BOTTOM = 70, 20, 94, 44
 STRIP_PX = 4
 TICKS = 5
 
@@ -73,11 +74,11 @@ def _list_sides(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, floa
     """Return figures by side and phase."""
     custom = report["custom"]
     sides = {custom["subject"]["name"]: _drop_ratios(split_phases(report))}
-    if "against" in custom:
-        name = custom["against"]["subject"]["name"]
+    for other in (custom[name] for name in OTHER_SIDES if name in custom):
+        name = other["subject"]["name"]
         # A side may be measured against itself.
         name = f"{name} (2)" if name in sides else name
-        sides[name] = _drop_ratios(split_phases(custom["against"]))
+        sides[name] = _drop_ratios(split_phases(other))
     return sides
 
 

@@ -2,7 +2,8 @@
 
 On top stand the figures at peak throughput, below `10.0fps` and the like those at fixed rates,
 below `metadata` where and when. What that tool has no place for stands below `custom`: what ran,
-the figures of what it was compared with (`against`, of the same shape) and the ratios.
+the figures of what it was compared with (`against`, of the same shape) and the ratios; `alone`, of
+that shape and with ratios too, is one of two cameras.
 """
 
 import os
@@ -35,6 +36,8 @@ COMPARED_AT_PEAK = (COMPARED[0], COMPARED[-1])
 SUBTRACTED = (f"{OURS}P50_LATENCY",)
 # One other process takes a whole core, an idle system a few hundredths of one.
 QUIET_CORES = 0.25
+# What a report may hold below `custom` beside its subject, each with a subject of its own.
+OTHER_SIDES = ("against", "alone")
 TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
@@ -130,10 +133,16 @@ def make_report(
         "machine": dict(machine),
     }
     if against is not None:
-        described = {"name": against.name, **against.description}
-        custom["against"] = {"subject": described, **describe_measured(against)}
-        custom["ratios"] = compare_rounds(main, against)
+        custom["against"] = describe_side(main, against)
+        custom["ratios"] = custom["against"].pop("ratios")
     return {**describe_measured(main), "custom": custom, "metadata": describe_run(title, settings)}
+
+
+def describe_side(main: Measured, other: Measured) -> dict[str, Any]:
+    """Return what the other one is, its figures, and what those of `main` are in its `ratios`."""
+    subject = {"name": other.name, **other.description}
+    ratios = compare_rounds(main, other)
+    return {"subject": subject, **describe_measured(other), "ratios": ratios}
 
 
 def describe_machine() -> dict[str, Any]:

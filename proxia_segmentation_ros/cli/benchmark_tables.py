@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from proxia_segmentation_ros.apps.benchmark_compare import Comparison, split_phases
-from proxia_segmentation_ros.apps.benchmark_report import was_busy
+from proxia_segmentation_ros.apps.benchmark_report import OTHER_SIDES, was_busy
 from proxia_segmentation_ros.apps.benchmark_trace import BASIC, OURS, STAGE
 
 RATE = f"{BASIC}MEAN_FRAME_RATE"
@@ -39,9 +39,12 @@ def print_report(report: Mapping[str, Any]) -> None:
     """Print the figures, their ratios, the stages and what is special to this benchmark."""
     console = _make_console()
     console.print(_make_figures_table(report))
-    ratios = report["custom"].get("ratios")
-    if ratios:
-        console.print(_make_ratio_table(report, ratios))
+    custom = report["custom"]
+    if custom.get("ratios"):
+        console.print(_make_ratio_table(custom["subject"], custom["against"], custom["ratios"]))
+    if "alone" in custom:
+        alone = custom["alone"]
+        console.print(_make_ratio_table(custom["subject"], alone, alone["ratios"]))
     stages = _make_stage_table(report)
     if stages.row_count:
         console.print(stages)
@@ -58,7 +61,7 @@ def _make_console() -> Console:
 def _list_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, float]]]:
     """Yield side, phase and figures."""
     custom = report["custom"]
-    sides = [report, *([custom["against"]] if "against" in custom else [])]
+    sides = [report, *(custom[name] for name in OTHER_SIDES if name in custom)]
     subjects = [custom["subject"], *(one["subject"] for one in sides[1:])]
     for side, subject in zip(sides, subjects, strict=True):
         for phase, figures in split_phases(side).items():
@@ -79,9 +82,10 @@ def _make_figures_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def _make_ratio_table(report: Mapping[str, Any], ratios: Mapping[str, Any]) -> Table:
-    custom = report["custom"]
-    names = [escape(one["subject"]["name"]) for one in (custom, custom["against"])]
+def _make_ratio_table(
+    subject: Mapping[str, Any], other: Mapping[str, Any], ratios: Mapping[str, Any]
+) -> Table:
+    names = [escape(one["name"]) for one in (subject, other["subject"])]
     table = Table("at", title=f"{names[0]} / {names[1]}: median of rounds (least to most)")
     for name in RATIO_COLUMNS:
         table.add_column(name, justify="right")
@@ -106,8 +110,8 @@ def _make_stage_table(report: Mapping[str, Any]) -> Table:
 def list_remarks(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield sentences on what runs, and what one must know to believe the figures."""
     custom = report["custom"]
-    sides = [custom["subject"], *([custom["against"]["subject"]] if "against" in custom else [])]
-    for one in sides:
+    others = [custom[name]["subject"] for name in OTHER_SIDES if name in custom]
+    for one in (custom["subject"], *others):
         told = [f"{key} {one[key]}" for key in ("weights", "backend", "precision") if key in one]
         if told:
             yield f"{one['name']}: {', '.join(told)}"

@@ -10,7 +10,7 @@ from proxia_segmentation_ros.cli.options import Set
 CONTEXT_SETTINGS = {"allow_extra_args": True}
 
 ParamsFile = Annotated[str, typer.Option(help="YAML file of parameters.")]
-ImageTopic = Annotated[str, typer.Option(help="Topic of the first camera's images.")]
+ImageTopic = Annotated[str, typer.Option(help="Image topic of the camera named `camera`.")]
 Transport = Annotated[str, typer.Option(help="raw or compressed.")]
 Weights = Annotated[str, typer.Option(help="Shipped name or path of the weights.")]
 Backend = Annotated[str, typer.Option(help="auto, openvino, tensorrt or torch.")]

@@ -230,6 +230,12 @@ def test_real_cameras_share_a_node_and_one_is_killed(ros_domain):
         assert side["precision"]
     assert isinstance(custom["is_saturated"], bool)
     assert report["5.0fps"][f"{OURS}MEAN_SCALES"] == 1
+    # One camera sends its frames alone, at peak as many as both did.
+    alone = custom["alone"]
+    assert alone["subject"]["name"] == "one camera alone"
+    assert alone["5.0fps"][SENT] == 10
+    assert abs(alone[SENT] - report[SENT]) <= 2
+    assert alone["ratios"]["5.0fps"][RATE]["median"] > 1.5
     killed = custom["killed_camera"]
     assert killed["undisturbed"]["sent"] == killed["other_killed"]["sent"] == 10
     # Half of its labels came in before it was killed.

@@ -35,6 +35,14 @@ def test_twice_as_many_frames_make_a_bar_twice_as_high():
     )
 
 
+def test_camera_alone_is_a_third_bar():
+    report = make_report(rate=40.0, other=20.0)
+    report["custom"]["alone"] = {"subject": {"name": "one camera alone"}, RATE: 10.0}
+    rates_HWC = draw_report(report)[100:, : PANEL_HW[1]]
+    areas = [count(rates_HWC, ink_rgb) for ink_rgb in SIDES_RGB]
+    assert [area / areas[2] for area in areas] == pytest.approx([4, 2, 1], rel=0.05)
+
+
 def test_stages_are_stacked_where_they_were_measured():
     assert draw_report(make_report()).shape[1] == 2 * PANEL_HW[1]
     picture_HWC = draw_report(make_report(stages=True))

@@ -196,3 +196,23 @@ def test_cameras_take_what_saturates_them(monkeypatch, capsys):
     monkeypatch.setattr("proxia_segmentation_ros.apps.benchmark_cameras.run_cameras_benchmark", run)
     assert call(monkeypatch, capsys, "cameras", "--saturate", "80", "--kill", "4")[0] == 0
     assert (asked[0].saturating_hz, asked[0].kill_rate_hz) == (80.0, 4.0)
+
+
+def test_camera_alone_has_rows_and_ratios_of_its_own(monkeypatch, capsys):
+    rate = "BasicPerformanceMetrics.MEAN_FRAME_RATE"
+    report = make_report()
+    report["custom"]["alone"] = {
+        "subject": {"name": "one camera alone", "backend": "openvino"},
+        rate: 31.25,
+        "ratios": {"peak": {rate: {"median": 1.75, "rounds": [1.5, 2.0]}}},
+    }
+    monkeypatch.setattr(
+        "proxia_segmentation_ros.apps.benchmark_cameras.run_cameras_benchmark",
+        lambda _settings, _progress: report,
+    )
+    code, out, _ = call(monkeypatch, capsys, "cameras")
+    assert code == 0
+    assert "31.25" in out
+    assert "/ one camera alone: median of rounds" in out
+    assert "1.75 (1.50 to 2.00)" in out
+    assert "one camera alone: backend openvino" in out

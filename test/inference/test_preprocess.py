@@ -1,8 +1,10 @@
 """Checks and resizing before the network."""
 
+import cv2
 import numpy as np
 import pytest
 
+from proxia_segmentation_ros.data.synthetic import StreetScene
 from proxia_segmentation_ros.inference.preprocess import check_image, resize_image
 
 
@@ -25,6 +27,41 @@ def test_shrinking_averages_what_a_pixel_covers() -> None:
     stripes_HWC = np.zeros((64, 64, 3), np.uint8)
     stripes_HWC[:, ::4] = 255
     assert np.unique(resize_image(stripes_HWC, (16, 16))).tolist() == [64]
+
+
+@pytest.mark.parametrize(
+    ("from_hw", "to_hw"),
+    [
+        ((360, 480), (288, 384)),
+        ((480, 640), (288, 384)),
+        ((540, 960), (288, 384)),
+        ((720, 1280), (288, 384)),
+        ((1080, 1440), (288, 384)),
+    ],
+)
+def test_picture_that_shrinks_stays_close_to_the_mean_over_the_covered_area(
+    from_hw: tuple[int, int], to_hw: tuple[int, int]
+) -> None:
+    picture_HWC, _ = StreetScene.sample(7, from_hw)
+    exact_HWC = cv2.resize(picture_HWC, to_hw[::-1], interpolation=cv2.INTER_AREA)
+    difference_HWC = exact_HWC.astype(int) - resize_image(picture_HWC, to_hw)
+    assert np.abs(difference_HWC).mean() < 1.5
+    assert abs(difference_HWC.mean()) < 0.25
+
+
+@pytest.mark.parametrize("to_hw", [(64, 32), (32, 64), (16, 16), (24, 24), (20, 33)])
+def test_no_stripe_is_skipped_however_much_it_shrinks(to_hw: tuple[int, int]) -> None:
+    for axis in (0, 1):
+        stripes_HWC = np.zeros((64, 64, 3), np.uint8)
+        stripes_HWC[(slice(None),) * axis + (slice(None, None, 4),)] = 255
+        assert resize_image(stripes_HWC, to_hw).mean() == pytest.approx(255 / 4, abs=2)
+
+
+@pytest.mark.parametrize("from_hw", [(361, 481), (719, 961)])
+def test_odd_sides_are_averaged_over_the_covered_area(from_hw: tuple[int, int]) -> None:
+    noise_HWC = np.random.default_rng(3).integers(0, 256, (*from_hw, 3), np.uint8)
+    exact_HWC = cv2.resize(noise_HWC, (240, 180), interpolation=cv2.INTER_AREA)
+    assert (resize_image(noise_HWC, (180, 240)) == exact_HWC).all()
 
 
 @pytest.mark.parametrize("size_hw", [(80, 120), (20, 120), (80, 20)])
