@@ -112,7 +112,7 @@ def run_cameras_benchmark(settings: CamerasBenchmarkSettings, progress: Progress
 
 
 class CamerasBench:
-    """Three nodes and two cameras; a stretch goes to one node or to the other two."""
+    """Three nodes and two cameras; a stretch goes to the joint node, or to one or both others."""
 
     def __init__(self, settings: CamerasBenchmarkSettings, stack: ExitStack) -> None:
         """Start everything; the stack ends it."""
@@ -218,7 +218,7 @@ class CamerasBench:
         return self._cameras[camera].begin(_name_node(how, camera), stretch)
 
     def _choose_stretch(self, rate_hz: float, cameras: int) -> Stretch:
-        """Return what each of so many cameras sends: at peak as much as two, whoever it is."""
+        """Return what each camera sends: at peak one alone as much as two would together."""
         at_peak_hz = self.saturating_hz * len(CAMERAS) / cameras
         sent_hz = at_peak_hz if rate_hz == PEAK_HZ else rate_hz
         return Stretch(rate_hz=sent_hz, seconds=self._settings.rounds.seconds)

@@ -175,7 +175,7 @@ def cameras(
     plot: Plot = None,
     as_json: PrintJson = False,
 ) -> None:
-    """Measure two cameras on one node against two nodes."""
+    """Measure two cameras on one node against two nodes, and against one camera alone."""
     from proxia_segmentation_ros.apps.benchmark_cameras import (
         CamerasBenchmarkSettings,
         run_cameras_benchmark,

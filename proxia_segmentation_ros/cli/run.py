@@ -10,7 +10,9 @@ from proxia_segmentation_ros.cli.options import Set
 CONTEXT_SETTINGS = {"allow_extra_args": True}
 
 ParamsFile = Annotated[str, typer.Option(help="YAML file of parameters.")]
-ImageTopic = Annotated[str, typer.Option(help="Image topic of the camera named `camera`.")]
+ImageTopic = Annotated[
+    str, typer.Option(help="Image topic of `camera`, or of the first one in --set camera_names.")
+]
 Transport = Annotated[str, typer.Option(help="raw or compressed.")]
 Weights = Annotated[str, typer.Option(help="Shipped name or path of the weights.")]
 Backend = Annotated[str, typer.Option(help="auto, openvino, tensorrt or torch.")]
