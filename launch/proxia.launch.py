@@ -30,7 +30,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "image_topic",
         default_value="",
-        description="image topic of the camera named camera; empty leaves it to params_file",
+        description="image topic of the camera named camera; others are set in params_file",
     ),
     DeclareLaunchArgument(
         "transport",

@@ -167,7 +167,7 @@ def cameras(
     saturate: Saturate = 0.0,
     kill: Annotated[
         float,
-        typer.Option(help="Kill one camera at this rate of both; 0 kills none.", min=0, max=1000),
+        typer.Option(help="Also kill one while both publish at this rate; 0: no.", min=0, max=1000),
     ] = 0.0,
     rounds: Rounds = 5,
     seconds: Seconds = 3.0,

@@ -19,7 +19,9 @@ PEAK_HZ = 0.0
 
 Rates = Annotated[
     list[float] | None,
-    typer.Option("--rate", help="Frames a second; may be given often.", min=0.1, max=1000),
+    typer.Option(
+        "--rate", help="Frames a second of a camera; may be given often.", min=0.1, max=1000
+    ),
 ]
 Peak = Annotated[bool, typer.Option("--peak/--no-peak", help="Measure peak throughput too.")]
 Rounds = Annotated[int, typer.Option(help="Alternations.", min=1)]

@@ -11,9 +11,13 @@ CONTEXT_SETTINGS = {"allow_extra_args": True}
 
 ParamsFile = Annotated[str, typer.Option(help="YAML file of parameters.")]
 ImageTopic = Annotated[
-    str, typer.Option(help="Image topic of `camera`, or of the first one in --set camera_names.")
+    str,
+    typer.Option(
+        help="Image topic of the only camera, `camera`, or of the first in --set camera_names; "
+        "of one in a params file write --set cameras.left.image_topic=/topic."
+    ),
 ]
-Transport = Annotated[str, typer.Option(help="raw or compressed.")]
+Transport = Annotated[str, typer.Option(help="raw or compressed, of the same camera.")]
 Weights = Annotated[str, typer.Option(help="Shipped name or path of the weights.")]
 Backend = Annotated[str, typer.Option(help="auto, openvino, tensorrt or torch.")]
 Namespace = Annotated[str, typer.Option(help="ROS namespace of the node.")]

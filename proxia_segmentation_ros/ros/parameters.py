@@ -177,7 +177,7 @@ def _explain_unknown(name: str, value: Any, camera_names: list[str]) -> ConfigEr
         return _UnknownParameter.from_parts(
             f"{name} is {value!r}, but camera_names is {camera_names}",
             "parameters of cameras that camera_names holds",
-            f"add {parts[1]!r} to camera_names or correct the name",
+            f"name one of those cameras, or add {parts[1]!r} to camera_names",
         )
     known = [row.name for row in list_parameters(camera_names)]
     close = get_close_matches(name, known, n=1)

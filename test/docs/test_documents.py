@@ -135,7 +135,7 @@ def test_commands_in_the_readme_parse() -> None:
         command = tree.commands[name]
         further = getattr(command, "commands", {})
         command = further.get(words[0], command) if words else command
-        known = {option for one in command.params for option in one.opts}
+        known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
         assert {word for word in words if word.startswith("-")} <= known, line
 
 
