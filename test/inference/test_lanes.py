@@ -139,7 +139,7 @@ class Queue:
 
         waiting = len(self.lanes._waiting)
         self.threads.append(run_beside(run))
-        self._wait_until(lambda: len(self.lanes._waiting) > waiting)
+        self.wait_until(lambda: len(self.lanes._waiting) > waiting)
 
     def take_all(self, name: str, hold: threading.Event) -> None:
         """Start to take all lanes and return when that waits or has them."""
@@ -151,7 +151,7 @@ class Queue:
 
         reserving = self.lanes._reserving
         self.threads.append(run_beside(run))
-        self._wait_until(lambda: self.lanes._reserving > reserving)
+        self.wait_until(lambda: self.lanes._reserving > reserving)
 
     def finish(self) -> list[str]:
         for thread in self.threads:
@@ -159,7 +159,8 @@ class Queue:
             assert not thread.is_alive()
         return self.order
 
-    def _wait_until(self, is_so: Callable[[], bool]) -> None:
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Wait while the newest thread goes on."""
         for _ in range(1000):
             if is_so():
                 return
@@ -201,6 +202,8 @@ def test_whoever_wants_all_lanes_gets_them_before_the_next_call_and_alone() -> N
     with queue.lanes.take():
         queue.take_all("all", hold)
         queue.call("call")
+        assert queue.order == []
+    queue.wait_until(lambda: queue.order == ["all"])
     queue.take_all("all again", hold)
     assert queue.order == ["all"]
     hold.set()
