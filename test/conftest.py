@@ -84,3 +84,23 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(profile))
     yield domain_id
     os.close(descriptor)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a weight file of a tiny network with 11 classes for 128x96."""
+    import torch
+    from tiny_network import make_card, make_network
+
+    from proxia_segmentation_ros.model.checkpoint import save_weights
+
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    card = make_card()
+    save_weights(path, make_network(card), card, dtype=torch.float32)
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder in which a network is compiled once for all tests."""
+    return tmp_path_factory.mktemp("cache")

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from proxia_segmentation_ros.apps.weights import list_weights
+from proxia_segmentation_ros.apps.weights.listing import list_weights
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.inference.engine_cache import (
     UNKNOWN,

@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxia_segmentation_ros.apps.frame_stream import (
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.sources.frame_sources import DEFAULT_SIZE_HW, SourceFrame, open_source
+from proxia_segmentation_ros.sources.frame_stream import (
     FrameStream,
     StreamSettings,
     count_bytes,
     parse_transport,
 )
-from proxia_segmentation_ros.apps.prefetch import Prefetcher
-from proxia_segmentation_ros.apps.sources import DEFAULT_SIZE_HW, SourceFrame, open_source
-from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.sources.prefetch import Prefetcher
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.ros.frames import PlayedFrame
-    from proxia_segmentation_ros.ros.player import PlayReport
+    from proxia_segmentation_ros.ros.client.player import PlayReport
+    from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 
 PREFETCH_BYTES = 64 * 2**20
 
@@ -90,9 +90,9 @@ def _publish(
     settings: PlaySettings,
     say: Callable[[str], None],
 ) -> "PlayReport":
+    from proxia_segmentation_ros.ros.client.player import CameraPlayer, PlayReport
+    from proxia_segmentation_ros.ros.client.session import RosSession
     from proxia_segmentation_ros.ros.environment import prepare_environment
-    from proxia_segmentation_ros.ros.player import CameraPlayer, PlayReport
-    from proxia_segmentation_ros.ros.session import RosSession
 
     prepare_environment(os.environ)
     counted = _CountedFrames(frames)

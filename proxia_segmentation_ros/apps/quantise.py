@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from proxia_segmentation_ros.apps.image_files import list_inputs, read_picture
-from proxia_segmentation_ros.apps.progress import Progress
-from proxia_segmentation_ros.apps.score import score
-from proxia_segmentation_ros.apps.score_settings import ScoreData, ScoreSettings
-from proxia_segmentation_ros.errors import ConfigError, InputError, WeightsError
-from proxia_segmentation_ros.inference import Segmenter
-from proxia_segmentation_ros.inference.network_source import WeightFile
-from proxia_segmentation_ros.inference.precision import (
+from proxia_segmentation_ros.apps.evaluate.run import score
+from proxia_segmentation_ros.apps.evaluate.settings import ScoreData, ScoreSettings
+from proxia_segmentation_ros.backends.network_source import WeightFile
+from proxia_segmentation_ros.backends.precision import (
     choose_precision,
     describe_cpu,
     read_cpu_flags,
 )
+from proxia_segmentation_ros.errors import ConfigError, InputError, WeightsError
+from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.model.quantisation import Quantisation, Range, copy_with_quantisation
 from proxia_segmentation_ros.model.weight_file import check_copy
+from proxia_segmentation_ros.progress import Progress
+from proxia_segmentation_ros.sources.image_files import list_inputs, read_picture
 from proxia_segmentation_ros.training.quantisation import find_ranges
 
 TIMED_IMAGES = 24

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from proxia_segmentation_ros.apps.dump_layout import write_whole
+from proxia_segmentation_ros.apps.segment.layout import write_whole
 from proxia_segmentation_ros.data.dataset import Pair
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.render import draw_legend, draw_overlay
@@ -29,7 +29,7 @@ def write_preview(recipe: "Recipe", path: Path) -> int:
         ConfigError: the recipe does not fit its data.
         InputError: training data can't be read, or the file can't be written.
     """
-    from proxia_segmentation_ros.data.mixture import PairMixture
+    from proxia_segmentation_ros.data.sampling.mixture import PairMixture
     from proxia_segmentation_ros.labels import load_label_set
     from proxia_segmentation_ros.training.sources import make_sources
 

@@ -5,8 +5,6 @@ import sys
 import typer
 
 from proxia_segmentation_ros.cli import (
-    benchmark,
-    budget_trial,
     convert,
     demo,
     engines,
@@ -18,6 +16,8 @@ from proxia_segmentation_ros.cli import (
     train,
     weights,
 )
+from proxia_segmentation_ros.cli.benchmark import budget_trial
+from proxia_segmentation_ros.cli.benchmark import command as benchmark
 from proxia_segmentation_ros.errors import ConfigError, ProxiaError
 
 INTERRUPTED = 130

@@ -30,7 +30,7 @@ def convert(
     half: Annotated[bool, typer.Option("--half", help="Half the size, in float16.")] = False,
 ) -> None:
     """Convert a checkpoint of the reference system or of mmsegmentation (OCRNet on HRNet)."""
-    from proxia_segmentation_ros.apps.weights_conversion import (
+    from proxia_segmentation_ros.apps.weights.conversion import (
         ConversionSettings,
         convert_weights,
     )

@@ -25,7 +25,7 @@ def demo(
     backend: Backend = "auto",
 ) -> None:
     """Start the real node, play a camera to it and show what comes back."""
-    from proxia_segmentation_ros.apps.demo import DemoSettings, run_demo
+    from proxia_segmentation_ros.apps.demo.run import DemoSettings, run_demo
     from proxia_segmentation_ros.cli.progress import show_progress
 
     settings = DemoSettings(

@@ -30,7 +30,7 @@ from proxia_segmentation_ros.cli.options import (
 from proxia_segmentation_ros.cli.recipes import is_first_process, read_settings, read_typed
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.apps.score import Score
+    from proxia_segmentation_ros.apps.evaluate.run import Score
 
 Images = Annotated[str, typer.Argument(help="Folder of images.")]
 Labels = Annotated[str, typer.Argument(help="Folder of masks of the same names.")]
@@ -119,7 +119,7 @@ def evaluate(
 
 
 def _run(context: typer.Context, out: Path | None) -> None:
-    from proxia_segmentation_ros.apps.score_settings import ScoreSettings
+    from proxia_segmentation_ros.apps.evaluate.settings import ScoreSettings
     from proxia_segmentation_ros.training.recipe import read_overrides
 
     # Values of the data set's options are YAML, as those of --set.
@@ -129,8 +129,8 @@ def _run(context: typer.Context, out: Path | None) -> None:
     settings = read_settings(context, ScoreSettings, "evaluate", typed)
     if settings is None:
         return
-    from proxia_segmentation_ros.apps.score import score
-    from proxia_segmentation_ros.apps.score_outputs import check_outputs, write_outputs
+    from proxia_segmentation_ros.apps.evaluate.outputs import check_outputs, write_outputs
+    from proxia_segmentation_ros.apps.evaluate.run import score
     from proxia_segmentation_ros.cli.progress import show_progress
 
     check_outputs(settings, out)
@@ -149,6 +149,6 @@ def _show(score: "Score", out: Path | None) -> None:
         # A person has seen the table.
         print(text)
     if out is not None:
-        from proxia_segmentation_ros.apps.dump_layout import write_whole
+        from proxia_segmentation_ros.apps.segment.layout import write_whole
 
         write_whole(out, f"{text}\n".encode())

@@ -20,10 +20,10 @@ def quantise(
     ] = 0.5,
 ) -> None:
     """Find the ranges of every layer, score int8 against float, write a copy that knows them."""
+    from proxia_segmentation_ros.apps.evaluate.settings import ScoreData
     from proxia_segmentation_ros.apps.quantise import QuantiseSettings, quantise_weights
-    from proxia_segmentation_ros.apps.score_settings import ScoreData
+    from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
     from proxia_segmentation_ros.cli.progress import show_progress
-    from proxia_segmentation_ros.inference.precision import choose_precision, read_cpu_flags
 
     settings = QuantiseSettings(
         weights=weights,

@@ -38,7 +38,7 @@ def run(
     log_level: LogLevel = "",
 ) -> None:
     """Run the segmentation node until Ctrl-C; an empty option leaves it to the params file."""
-    from proxia_segmentation_ros.apps.node_arguments import (
+    from proxia_segmentation_ros.ros.client.node_arguments import (
         NodeLaunch,
         make_ros_arguments,
         name_parameters,
@@ -60,6 +60,6 @@ def run(
     )
     arguments = [*make_ros_arguments(launch), *context.args]
 
-    from proxia_segmentation_ros.ros.node import main
+    from proxia_segmentation_ros.ros.node.segmentation_node import main
 
     raise typer.Exit(main(arguments))

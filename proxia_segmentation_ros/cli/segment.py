@@ -28,7 +28,7 @@ from proxia_segmentation_ros.cli.options import (
 from proxia_segmentation_ros.cli.recipes import read_settings, read_typed
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.apps.segment import Tally
+    from proxia_segmentation_ros.apps.segment.run import Tally
 
 # Some images failed, the others are there.
 INCOMPLETE = 6
@@ -97,12 +97,12 @@ def segment(
 
 
 def _run(context: typer.Context) -> None:
-    from proxia_segmentation_ros.apps.segment_settings import SegmentSettings
+    from proxia_segmentation_ros.apps.segment.settings import SegmentSettings
 
     settings = read_settings(context, SegmentSettings, "segment", read_typed(context, {}))
     if settings is None:
         return
-    from proxia_segmentation_ros.apps.segment import segment_files
+    from proxia_segmentation_ros.apps.segment.run import segment_files
     from proxia_segmentation_ros.cli.progress import show_progress
 
     with show_progress(with_countdown=True) as progress:

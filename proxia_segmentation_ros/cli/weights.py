@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.apps.weights import WeightsRow
+    from proxia_segmentation_ros.apps.weights.listing import WeightsRow
 
 STATES = {
     "shipped": "ships with the package",
@@ -29,7 +29,7 @@ def weights() -> None:
 @app.command("list")
 def list_names(as_json: Json = False) -> None:
     """List every name that --weights takes, and what can be downloaded."""
-    from proxia_segmentation_ros.apps.weights import list_weights
+    from proxia_segmentation_ros.apps.weights.listing import list_weights
 
     rows = list_weights()
     if as_json:
@@ -62,7 +62,7 @@ def show(
     ] = False,
 ) -> None:
     """Show all that is known of weights: scores, terms, address, hash, where the file is."""
-    from proxia_segmentation_ros.apps.weights import describe_weights
+    from proxia_segmentation_ros.apps.weights.listing import describe_weights
 
     row = describe_weights(name)
     shown = to_dict(row)
@@ -88,7 +88,7 @@ def download(
     ] = None,
 ) -> None:
     """Fetch published weights, verify them and convert them; goes on where it was cut."""
-    from proxia_segmentation_ros.apps.weights import describe_weights, download_weights
+    from proxia_segmentation_ros.apps.weights.listing import describe_weights, download_weights
     from proxia_segmentation_ros.cli.progress import show_progress
 
     with show_progress() as progress:
@@ -101,7 +101,7 @@ def download(
 
 def count_cost(name: str) -> dict[str, Any]:
     """Return parameters and multiply-adds of an image of the card's size."""
-    from proxia_segmentation_ros.apps.weights import measure_weights_cost
+    from proxia_segmentation_ros.apps.weights.listing import measure_weights_cost
 
     cost = measure_weights_cost(name)
     return {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}

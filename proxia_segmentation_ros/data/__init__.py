@@ -1,20 +1,19 @@
-"""Data: data sets and folders of images and masks, sampling, augmentation, the synthetic street."""
+"""Data: data sets and folders of images and masks, sampling, augmentation."""
 
 from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "AugmentationSettings": "augmentation",
-    "ClassUniformSettings": "class_uniform",
+    "AugmentationSettings": "augmentation.settings",
+    "ClassUniformSettings": "sampling.class_uniform",
     "Dataset": "dataset",
-    "ImageMaskFolder": "folder",
-    "PairMixture": "mixture",
-    "Source": "mixture",
-    "StreetScene": "synthetic",
-    "augment_pair": "augmentation",
-    "load_centroids": "centroids",
-    "open_class_uniform_source": "class_uniform",
-    "open_dataset": "dataset_catalogue",
+    "ImageMaskFolder": "datasets.folder",
+    "PairMixture": "sampling.mixture",
+    "Source": "sampling.mixture",
+    "augment_pair": "augmentation.augment",
+    "load_centroids": "sampling.centroids",
+    "open_class_uniform_source": "sampling.class_uniform",
+    "open_dataset": "datasets.catalogue",
     "read_image": "pair_files",
     "read_mask": "pair_files",
 }
@@ -25,7 +24,6 @@ __all__ = [
     "ImageMaskFolder",
     "PairMixture",
     "Source",
-    "StreetScene",
     "augment_pair",
     "load_centroids",
     "open_class_uniform_source",

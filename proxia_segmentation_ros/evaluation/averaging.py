@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from proxia_segmentation_ros.errors import ConfigError
-from proxia_segmentation_ros.model.blocks import resize_bilinear
+from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 
 # A network halves its input five times: smaller copies hold nothing.
 LEAST, MOST = 0.1, 8.0

@@ -15,6 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from proxia_segmentation_ros.backends.graph.torch_graph import PIXEL_MAX, NetworkGraph
+from proxia_segmentation_ros.backends.preprocess import check_image, resize_image
+from proxia_segmentation_ros.backends.pruned.tile_selection import PLAIN
 from proxia_segmentation_ros.config import (
     MAX_SIZE_PIXELS,
     MIN_SIDE_PX,
@@ -25,13 +28,10 @@ from proxia_segmentation_ros.config import (
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.averaging import Averaging
 from proxia_segmentation_ros.evaluation.windows import Windows
-from proxia_segmentation_ros.inference.preprocess import check_image, resize_image
-from proxia_segmentation_ros.inference.tile_choice import PLAIN
-from proxia_segmentation_ros.inference.torch_graph import PIXEL_MAX, NetworkGraph
 from proxia_segmentation_ros.labels import LabelSet
-from proxia_segmentation_ros.model.blocks import resize_bilinear
 from proxia_segmentation_ros.model.checkpoint import load_weights
-from proxia_segmentation_ros.model.networks import HRNetOcrMultiScale
+from proxia_segmentation_ros.model.network.blocks import resize_bilinear
+from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcrMultiScale
 
 # Rows whose probabilities are computed at a time.
 BAND_ROWS = 64

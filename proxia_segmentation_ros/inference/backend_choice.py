@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxia_segmentation_ros.backends.compiled_cache import CompiledCache, find_cache_folder
+from proxia_segmentation_ros.backends.contract import Backend
+from proxia_segmentation_ros.backends.network_source import NetworkSource
+from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
+from proxia_segmentation_ros.backends.pruned.tile_selection import PLAIN, Pruning
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError, ConfigError
-from proxia_segmentation_ros.inference.compiled_cache import CompiledCache, find_cache_folder
-from proxia_segmentation_ros.inference.frame_plan import Backend
-from proxia_segmentation_ros.inference.network_source import NetworkSource
-from proxia_segmentation_ros.inference.precision import choose_precision, read_cpu_flags
-from proxia_segmentation_ros.inference.tile_choice import PLAIN, Pruning
 from proxia_segmentation_ros.model.card import ModelCard
 
 if TYPE_CHECKING:
     # Imports torch.
-    from proxia_segmentation_ros.inference.tensorrt_backend import TensorRtBackend
+    from proxia_segmentation_ros.backends.tensorrt.backend import TensorRtBackend
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def make_pruned_backend(
     """
     if pruning.is_off:
         return inner
-    from proxia_segmentation_ros.inference.pruned_backend import PrunedBackend, SplitBackend
+    from proxia_segmentation_ros.backends.pruned.backend import PrunedBackend, SplitBackend
 
     if isinstance(inner, SplitBackend):
         return PrunedBackend(inner, scales, pruning, classes)
@@ -180,7 +180,7 @@ def explain_gpu_absence() -> str | None:
     """Return why TensorRT can't run here; None where it can. Imports torch only if it might."""
     if importlib.util.find_spec("torch_tensorrt") is None:
         return "torch-tensorrt is not installed"
-    from proxia_segmentation_ros.inference.tensorrt_device import explain_absence
+    from proxia_segmentation_ros.backends.tensorrt.device import explain_absence
 
     return explain_absence()
 
@@ -197,7 +197,7 @@ def make_tensorrt_backend(
     Raises:
         BackendError: it can't do the precision, or TensorRT can't run here.
     """
-    from proxia_segmentation_ros.inference.tensorrt_backend import TensorRtBackend
+    from proxia_segmentation_ros.backends.tensorrt.backend import TensorRtBackend
 
     folder = Path(cache_dir) if cache_dir is not None else find_cache_folder("tensorrt")
     return TensorRtBackend(
@@ -222,10 +222,10 @@ def _make_backend(
         return make_tensorrt_backend(source, precision, scales, cache_dir, may_build)
     precision = choose_precision(precision, name, read_cpu_flags(), source.quantisation)
     if name == "torch":
-        from proxia_segmentation_ros.inference.torch_backend import TorchBackend
+        from proxia_segmentation_ros.backends.torch.backend import TorchBackend
 
         return TorchBackend(source, precision=precision, scales=scales, threads=threads)
-    from proxia_segmentation_ros.inference.openvino_backend import OpenVinoBackend
+    from proxia_segmentation_ros.backends.openvino.backend import OpenVinoBackend
 
     folder = Path(cache_dir) if cache_dir is not None else find_cache_folder("openvino")
     return OpenVinoBackend(

@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from proxia_segmentation_ros.backends.compiled_cache import CompiledCache, find_cache_folder
+from proxia_segmentation_ros.backends.network_source import WeightFile
 from proxia_segmentation_ros.config import SizeHW, parse_size
 from proxia_segmentation_ros.errors import BackendError, ProxiaError
 from proxia_segmentation_ros.inference import backend_choice
-from proxia_segmentation_ros.inference.compiled_cache import CompiledCache, find_cache_folder
-from proxia_segmentation_ros.inference.network_source import WeightFile
 from proxia_segmentation_ros.inference.segmenter import Segmenter
 from proxia_segmentation_ros.inference.warm_up import warm_up_within_means
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxia_segmentation_ros.inference.compiled_cache import (
+from proxia_segmentation_ros.backends.compiled_cache import (
     find_cache_folder,
     find_changes,
     read_key,
 )
-from proxia_segmentation_ros.inference.network_source import hash_network_code
-from proxia_segmentation_ros.inference.precision import describe_cpu, read_cpu_flags
+from proxia_segmentation_ros.backends.network_source import hash_network_code
+from proxia_segmentation_ros.backends.precision import describe_cpu, read_cpu_flags
 
 KINDS = ("openvino", "tensorrt")
 UNKNOWN = "unknown"
@@ -157,7 +157,7 @@ def _describe_openvino() -> Mapping[str, object] | str:
         return "OpenVINO is not installed"
     import openvino
 
-    from proxia_segmentation_ros.inference.openvino_backend import CACHE_FORMAT
+    from proxia_segmentation_ros.backends.openvino.backend import CACHE_FORMAT
 
     return {
         "format": CACHE_FORMAT,
@@ -171,8 +171,8 @@ def _describe_openvino() -> Mapping[str, object] | str:
 def _describe_tensorrt() -> Mapping[str, object] | str:
     if importlib.util.find_spec("torch_tensorrt") is None:
         return "torch-tensorrt is not installed"
-    from proxia_segmentation_ros.inference.tensorrt_backend import CACHE_FORMAT
-    from proxia_segmentation_ros.inference.tensorrt_device import CudaDevice, explain_absence
+    from proxia_segmentation_ros.backends.tensorrt.backend import CACHE_FORMAT
+    from proxia_segmentation_ros.backends.tensorrt.device import CudaDevice, explain_absence
 
     absence = explain_absence()
     if absence is not None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from proxia_segmentation_ros.inference.frame_plan import ALONE, Lane
+from proxia_segmentation_ros.backends.contract import ALONE, Lane
 
 # Between two frames of a camera that always has one waiting lies what is done around the model.
 BUSY_GAP = 0.25

@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from typing_extensions import Self
 
-from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.errors import BackendError, ConfigError
-from proxia_segmentation_ros.inference.backend_choice import (
-    choose_pruning,
-    choose_scales,
-    open_backend,
-)
-from proxia_segmentation_ros.inference.frame_plan import (
+from proxia_segmentation_ros.backends.contract import (
     ALONE,
     Backend,
     FramePlan,
@@ -27,21 +20,28 @@ from proxia_segmentation_ros.inference.frame_plan import (
     Runner,
     resolve_size,
 )
-from proxia_segmentation_ros.inference.lanes import Lanes
-from proxia_segmentation_ros.inference.network_source import (
+from proxia_segmentation_ros.backends.network_source import (
     LoadedNetwork,
     NetworkSource,
     WeightFile,
 )
-from proxia_segmentation_ros.inference.preprocess import check_image
-from proxia_segmentation_ros.inference.tile_choice import (
+from proxia_segmentation_ros.backends.preprocess import check_image
+from proxia_segmentation_ros.backends.pruned.tile_selection import (
     PLAIN,
     TILE_BUDGET,
     TILE_MAX_AGE,
     TILE_THRESHOLD,
     Pruning,
 )
-from proxia_segmentation_ros.inference.timing import StageClock
+from proxia_segmentation_ros.backends.stage_clock import StageClock
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.errors import BackendError, ConfigError
+from proxia_segmentation_ros.inference.backend_choice import (
+    choose_pruning,
+    choose_scales,
+    open_backend,
+)
+from proxia_segmentation_ros.inference.lanes import Lanes
 from proxia_segmentation_ros.model.card import ModelCard
 
 if TYPE_CHECKING:

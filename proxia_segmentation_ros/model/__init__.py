@@ -5,25 +5,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.model.card import ModelCard as ModelCard
-    from proxia_segmentation_ros.model.card import list_shipped_weights as list_shipped_weights
-    from proxia_segmentation_ros.model.card import read_card as read_card
+    from proxia_segmentation_ros.model.card_file import read_card as read_card
     from proxia_segmentation_ros.model.checkpoint import load_selftest as load_selftest
     from proxia_segmentation_ros.model.checkpoint import load_weights as load_weights
     from proxia_segmentation_ros.model.checkpoint import save_weights as save_weights
-    from proxia_segmentation_ros.model.networks import ARCHITECTURES as ARCHITECTURES
-    from proxia_segmentation_ros.model.networks import Outputs as Outputs
-    from proxia_segmentation_ros.model.networks import build_model as build_model
+    from proxia_segmentation_ros.model.lookup import list_shipped_weights as list_shipped_weights
+    from proxia_segmentation_ros.model.network.hrnet_ocr import ARCHITECTURES as ARCHITECTURES
+    from proxia_segmentation_ros.model.network.hrnet_ocr import Outputs as Outputs
+    from proxia_segmentation_ros.model.network.hrnet_ocr import build_model as build_model
 
 # The card's names come without torch.
 _HOMES = {
-    "ARCHITECTURES": "networks",
+    "ARCHITECTURES": "network.hrnet_ocr",
     "ModelCard": "card",
-    "Outputs": "networks",
-    "build_model": "networks",
-    "list_shipped_weights": "card",
+    "Outputs": "network.hrnet_ocr",
+    "build_model": "network.hrnet_ocr",
+    "list_shipped_weights": "lookup",
     "load_selftest": "checkpoint",
     "load_weights": "checkpoint",
-    "read_card": "card",
+    "read_card": "card_file",
     "save_weights": "checkpoint",
 }
 __all__ = [

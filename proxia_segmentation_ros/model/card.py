@@ -1,9 +1,6 @@
-"""The model card in a weight file, and where weight files lie; all of it without torch."""
+"""The model card: what a weight file says of itself. Free of torch."""
 
 import json
-import struct
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -11,15 +8,9 @@ from typing_extensions import Self
 
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.labels import LabelSet
-from proxia_segmentation_ros.model.catalogue import SUFFIX as SUFFIX
-from proxia_segmentation_ros.model.catalogue import locate_converted, read_catalogue
 
-FOREIGN_SUFFIXES = (".pth", ".pt", ".tar")
-CARD_KEY = "card"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# Longest header that the safetensors library reads.
-MAX_HEADER_BYTES = 100_000_000
 
 Side = Annotated[int, Field(ge=16, le=16384)]
 Channels = Annotated[int, Field(ge=1, le=8192)]
@@ -126,103 +117,3 @@ class ModelCard(_CardPart):
                 first["msg"].removeprefix("Value error, "),
                 "save the weights again with save_weights of this version of the package",
             ) from error
-
-
-def list_shipped_weights() -> list[str]:
-    """Return the names that the package brings weights for."""
-    folder = resources.files("proxia_segmentation_ros") / "weights"
-    if not folder.is_dir():
-        return []
-    names = [entry.name for entry in folder.iterdir()]
-    return sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
-
-
-def find_weights(path_or_name: str | Path) -> Path:
-    """Return the file of shipped or downloaded weights, or of a path.
-
-    Raises:
-        WeightsError: no such name or file, or a file of another kind.
-    """
-    text = str(path_or_name)
-    shipped = list_shipped_weights()
-    if text in shipped:
-        folder = resources.files("proxia_segmentation_ros") / "weights"
-        return Path(str(folder / f"{text}{SUFFIX}"))
-    if text in read_catalogue():
-        return _find_converted(text)
-    path = Path(text).expanduser()
-    kinds = (SUFFIX, *FOREIGN_SUFFIXES)
-    if path.is_file() and path.suffix in kinds:
-        return path
-    if path.exists() or path.suffix in kinds or path.name != text:
-        wrong = "is not a weight file" if path.exists() else "does not exist"
-        raise WeightsError.from_parts(
-            f"weight file {text!r} {wrong}", f"a file that ends in {', '.join(kinds)}",
-            "check the path",
-        )  # fmt: skip
-    raise WeightsError.from_parts(
-        f"weights {text!r} are not shipped",
-        f"one of {', '.join(shipped)}, a name that `proxia weights list` tells or the path of a "
-        "weight file",
-        "pick one",
-    )
-
-
-def _find_converted(name: str) -> Path:
-    """Return the file of downloaded weights.
-
-    Raises:
-        WeightsError: they aren't downloaded yet.
-    """
-    path = locate_converted(name)
-    if not path.is_file():
-        raise WeightsError.from_parts(
-            f"weights {name!r} are not on this machine yet",
-            str(path),
-            f"run `proxia weights download {name}`",
-        )
-    return path
-
-
-def read_card(path_or_name: str | Path) -> ModelCard:
-    """Read the card of a weight file; only another system's `.pth` needs torch for it.
-
-    Raises:
-        WeightsError: the file is missing, corrupt or has no card.
-    """
-    path = find_weights(path_or_name)
-    if path.suffix != SUFFIX:
-        from proxia_segmentation_ros.model.foreign import read_foreign
-
-        return read_foreign(path).card
-    return ModelCard.from_json(_read_card_text(path), str(path))
-
-
-def _read_card_text(path: Path) -> str:
-    metadata = read_metadata(path)
-    if CARD_KEY not in metadata:
-        raise WeightsError.from_parts(
-            f"weight file {str(path)!r} has no metadata {CARD_KEY!r}",
-            "a file that save_weights wrote",
-            "save it again with save_weights and a ModelCard",
-        )
-    return str(metadata[CARD_KEY])
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Return a safetensors file's metadata: its header's length in 8 bytes, then JSON.
-
-    Raises:
-        WeightsError: the file is missing or no such file.
-    """
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
-            return dict(header.get("__metadata__", {}))
-    except (OSError, struct.error, ValueError, TypeError, AttributeError) as error:
-        raise WeightsError.from_parts(
-            f"weight file {str(path)!r} can't be read ({error})",
-            "a safetensors file",
-            "get the file again: it is cut short or is something else",
-        ) from error

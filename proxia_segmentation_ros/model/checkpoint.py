@@ -10,16 +10,16 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
-from proxia_segmentation_ros.model.card import (
-    CARD_KEY,
-    SUFFIX,
-    ModelCard,
-    find_weights,
-    read_card,
+from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.card_file import CARD_KEY, read_card
+from proxia_segmentation_ros.model.foreign.checkpoints import Foreign, read_foreign
+from proxia_segmentation_ros.model.lookup import SUFFIX, find_weights
+from proxia_segmentation_ros.model.network.hrnet_ocr import (
+    HRNetOcr,
+    HRNetOcrMultiScale,
+    build_model,
 )
-from proxia_segmentation_ros.model.fit import check_fit
-from proxia_segmentation_ros.model.foreign import Foreign, read_foreign
-from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
+from proxia_segmentation_ros.model.state_dict_check import check_fit
 from proxia_segmentation_ros.model.weight_file import write_atomically
 
 Network: TypeAlias = HRNetOcr | HRNetOcrMultiScale

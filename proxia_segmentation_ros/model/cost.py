@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from proxia_segmentation_ros.model.networks import HRNetOcrMultiScale, build_model
+from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcrMultiScale, build_model
 
 
 @dataclass(frozen=True)

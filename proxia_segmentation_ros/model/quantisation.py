@@ -11,7 +11,8 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from proxia_segmentation_ros.errors import WeightsError
-from proxia_segmentation_ros.model.card import SUFFIX, find_weights, read_metadata
+from proxia_segmentation_ros.model.card_file import read_metadata
+from proxia_segmentation_ros.model.lookup import SUFFIX, find_weights
 from proxia_segmentation_ros.model.weight_file import check_copy, replace_metadata, write_atomically
 
 QUANTISATION_KEY = "quantisation"

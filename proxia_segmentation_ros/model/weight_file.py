@@ -10,16 +10,11 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
+from proxia_segmentation_ros.atomic_file import write_whole_file
 from proxia_segmentation_ros.errors import WeightsError
-from proxia_segmentation_ros.model.card import (
-    CARD_KEY,
-    SUFFIX,
-    ModelCard,
-    find_weights,
-    list_shipped_weights,
-    read_card,
-)
-from proxia_segmentation_ros.model.whole_file import write_whole_file
+from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.card_file import CARD_KEY, read_card
+from proxia_segmentation_ros.model.lookup import SUFFIX, find_weights, list_shipped_weights
 
 LENGTH_BYTES = 8
 METADATA_KEY = "__metadata__"

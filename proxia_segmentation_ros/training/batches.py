@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from proxia_segmentation_ros.data.dataset import Pair
-from proxia_segmentation_ros.training.processes import (
+from proxia_segmentation_ros.training.distributed.processes import (
     count_local_processes,
     count_processes,
     get_rank,

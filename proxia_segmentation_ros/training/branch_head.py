@@ -17,19 +17,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxia_segmentation_ros.model.blocks import resize_bilinear
-from proxia_segmentation_ros.model.interpolation import make_shifted_resize
-from proxia_segmentation_ros.model.networks import (
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.model.network.blocks import resize_bilinear
+from proxia_segmentation_ros.model.network.hrnet_ocr import (
     DEFAULT_SCALES,
     HRNetOcr,
     HRNetOcrMultiScale,
     Outputs,
     join_passes,
 )
-from proxia_segmentation_ros.model.ocr import OcrHead, OcrOutput, gather_context
-from proxia_segmentation_ros.model.scale_attention import ScalePass, scale_size
-
-SizeHW = tuple[int, int]
+from proxia_segmentation_ros.model.network.interpolation import make_shifted_resize
+from proxia_segmentation_ros.model.network.ocr import OcrHead, OcrOutput, gather_context
+from proxia_segmentation_ros.model.network.scale_attention import ScalePass, scale_size
 
 # A branch enlarged less is convolved as it comes by a 3x3 kernel: nine maps cost what they save.
 LEAST_ENLARGEMENT = 3

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import numpy as np
 import openvino as ov
 
+from proxia_segmentation_ros.backends.graph.openvino_convert import convert_network
+from proxia_segmentation_ros.backends.graph.quantised_graph import add_range_outputs
+from proxia_segmentation_ros.backends.network_source import NetworkSource
+from proxia_segmentation_ros.backends.preprocess import check_image, resize_image
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.inference.network_source import NetworkSource
-from proxia_segmentation_ros.inference.openvino_convert import convert_network
-from proxia_segmentation_ros.inference.preprocess import check_image, resize_image
-from proxia_segmentation_ros.inference.quantised_graph import add_range_outputs
 from proxia_segmentation_ros.model.quantisation import Range
 
 

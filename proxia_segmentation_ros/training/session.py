@@ -9,26 +9,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from proxia_segmentation_ros.data.centroids import ReportProgress
-from proxia_segmentation_ros.data.mixture import Pair, PairMixture
-from proxia_segmentation_ros.data.synthetic import StreetScene
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.data.sampling.centroids import ReportProgress
+from proxia_segmentation_ros.data.sampling.mixture import Pair, PairMixture
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
-from proxia_segmentation_ros.model.blocks import resize_bilinear
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.checkpoint import load_weights, save_weights
-from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
+from proxia_segmentation_ros.model.network.blocks import resize_bilinear
+from proxia_segmentation_ros.model.network.hrnet_ocr import (
+    HRNetOcr,
+    HRNetOcrMultiScale,
+    build_model,
+)
+from proxia_segmentation_ros.synthetic import StreetScene
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint
-from proxia_segmentation_ros.training.processes import (
+from proxia_segmentation_ros.training.distributed.processes import (
     add_up,
     choose_device,
     count_processes,
     get_rank,
     join_processes,
 )
+from proxia_segmentation_ros.training.logs.run_log import Report
 from proxia_segmentation_ros.training.recipe import Recipe, load_recipe
-from proxia_segmentation_ros.training.run_log import Report
 from proxia_segmentation_ros.training.sources import (
     EveryNth,
     describe_training_labels,
@@ -46,7 +51,6 @@ from proxia_segmentation_ros.training.trainer import (
 
 logger = logging.getLogger(__name__)
 
-SizeHW = tuple[int, int]
 SYNTHETIC_VALIDATION_SEED = 900_000
 SYNTHETIC_VALIDATION_FRAMES = 24
 

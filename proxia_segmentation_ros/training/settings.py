@@ -8,11 +8,11 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-from proxia_segmentation_ros.data.augmentation import AugmentationSettings
-from proxia_segmentation_ros.data.class_uniform import ClassUniformSettings
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.data.augmentation.augment import AugmentationSettings
+from proxia_segmentation_ros.data.sampling.class_uniform import ClassUniformSettings
 from proxia_segmentation_ros.errors import ConfigError
 
-SizeHW = tuple[int, int]
 FOLDER = "folder"
 # The reference doubles the power at epoch 110 of 180.
 POLY2_FROM = 110 / 180

@@ -56,7 +56,7 @@ def run_smoke(
         WeightsError: the weights that come out can't be read.
     """
     from proxia_segmentation_ros.model.checkpoint import load_weights
-    from proxia_segmentation_ros.training.processes import (
+    from proxia_segmentation_ros.training.distributed.processes import (
         get_rank,
         join_processes,
         wait_for_all,

@@ -3,20 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from proxia_segmentation_ros.data.centroids import ReportProgress
-from proxia_segmentation_ros.data.class_uniform import open_class_uniform_source
 from proxia_segmentation_ros.data.dataset import Dataset, FocusedPair
-from proxia_segmentation_ros.data.dataset_catalogue import open_dataset
-from proxia_segmentation_ros.data.first_pairs import FirstPairs
-from proxia_segmentation_ros.data.folder import ImageMaskFolder
+from proxia_segmentation_ros.data.datasets.catalogue import open_dataset
+from proxia_segmentation_ros.data.datasets.folder import ImageMaskFolder
 from proxia_segmentation_ros.data.label_census import describe_labels
-from proxia_segmentation_ros.data.mixture import Pair, PairSource, Source
-from proxia_segmentation_ros.data.synthetic import StreetScene
+from proxia_segmentation_ros.data.resize import resize_pair
+from proxia_segmentation_ros.data.sampling.centroids import ReportProgress
+from proxia_segmentation_ros.data.sampling.class_uniform import open_class_uniform_source
+from proxia_segmentation_ros.data.sampling.first_pairs import FirstPairs
+from proxia_segmentation_ros.data.sampling.mixture import Pair, PairSource, Source
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.synthetic import StreetScene
 from proxia_segmentation_ros.training.settings import FOLDER, DataSettings
 
 
@@ -140,26 +140,22 @@ def _open_named(settings: DataSettings, split: str, label_set: LabelSet) -> Data
     return pairs
 
 
-def resize_pair(pair: FocusedPair, long_side: int) -> FocusedPair:
-    """Return the pair with its longer side made `long_side` long; 0 leaves it."""
-    image_HWC, labels_HW, focus_xy = pair
-    height, width = labels_HW.shape
-    if long_side in (0, max(height, width)):
-        return pair
-    scale = long_side / max(height, width)
-    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    if focus_xy is not None:
-        x, y = focus_xy
-        focus_xy = (
-            min(int((x + 0.5) * size_wh[0] / width), size_wh[0] - 1),
-            min(int((y + 0.5) * size_wh[1] / height), size_wh[1] - 1),
-        )
-    return FocusedPair(
-        cv2.resize(image_HWC, size_wh, interpolation=interpolation),
-        cv2.resize(labels_HW, size_wh, interpolation=cv2.INTER_NEAREST_EXACT),
-        focus_xy,
-    )
+class EveryNth:
+    """Every `stride`-th pair of a data set, at most `limit` of them, resized when asked for."""
+
+    def __init__(self, pairs: Dataset, stride: int, limit: int, long_side: int) -> None:
+        self._pairs = pairs
+        self._long_side = long_side
+        indices = range(0, len(pairs), stride)
+        self._indices = indices[:limit] if limit else indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Return one pair."""
+        pair = FocusedPair(*self._pairs[self._indices[index]])
+        return resize_pair(pair, self._long_side)[:2]
 
 
 @dataclass(frozen=True)
@@ -182,21 +178,3 @@ class ResizedSource:
     def draw_at(self, index: int, rng: np.random.Generator) -> FocusedPair:
         """Return the pair of the source for place `index`, resized."""
         return resize_pair(self.source.draw_at(index, rng), self.long_side)
-
-
-class EveryNth:
-    """Every `stride`-th pair of a data set, at most `limit` of them, resized when asked for."""
-
-    def __init__(self, pairs: Dataset, stride: int, limit: int, long_side: int) -> None:
-        self._pairs = pairs
-        self._long_side = long_side
-        indices = range(0, len(pairs), stride)
-        self._indices = indices[:limit] if limit else indices
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, index: int) -> Pair:
-        """Return one pair."""
-        pair = FocusedPair(*self._pairs[self._indices[index]])
-        return resize_pair(pair, self._long_side)[:2]

@@ -11,34 +11,34 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from proxia_segmentation_ros.data.mixture import PairMixture
+from proxia_segmentation_ros.data.sampling.mixture import PairMixture
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet
-from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, Outputs
+from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcr, HRNetOcrMultiScale, Outputs
 from proxia_segmentation_ros.training.batches import Batch, BatchDrawer
 from proxia_segmentation_ros.training.branch_head import compute_outputs
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint, save_checkpoint
-from proxia_segmentation_ros.training.losses import balance_classes
-from proxia_segmentation_ros.training.objective import Objective
-from proxia_segmentation_ros.training.optimisers import load_moments
-from proxia_segmentation_ros.training.optimisers import make_optimiser as make_optimiser
-from proxia_segmentation_ros.training.precision import choose_dtype
-from proxia_segmentation_ros.training.processes import (
+from proxia_segmentation_ros.training.distributed.processes import (
     add_up,
     add_up_gradients,
     count_processes,
     get_rank,
     send_weights,
 )
+from proxia_segmentation_ros.training.distributed.synced_batch_norm import sync_batch_norms
+from proxia_segmentation_ros.training.logs.run_log import Report, RunLog
+from proxia_segmentation_ros.training.losses.objective import Objective
+from proxia_segmentation_ros.training.losses.pixel_losses import balance_classes
+from proxia_segmentation_ros.training.optimisers import load_moments
+from proxia_segmentation_ros.training.optimisers import make_optimiser as make_optimiser
+from proxia_segmentation_ros.training.precision import choose_dtype
 from proxia_segmentation_ros.training.resumption import describe_changes
-from proxia_segmentation_ros.training.run_log import Report, RunLog
 from proxia_segmentation_ros.training.schedule import get_learning_rate
 from proxia_segmentation_ros.training.settings import (
     OptimiserSettings,
     Recipe,
     flatten_settings,
 )
-from proxia_segmentation_ros.training.synced_batch_norm import sync_batch_norms
 
 LAST_NAME = "last.pt"
 BEST_NAME = "best.pt"

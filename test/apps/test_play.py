@@ -7,7 +7,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from proxia_segmentation_ros.apps.play import PlaySettings, play_source
 from proxia_segmentation_ros.errors import ConfigError, InputError
-from proxia_segmentation_ros.ros.session import RosSession
+from proxia_segmentation_ros.ros.client.session import RosSession
 
 TIMEOUT_S = 60.0
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from proxia_segmentation_ros.apps import quantise as app
+from proxia_segmentation_ros.apps.evaluate.settings import ScoreData
 from proxia_segmentation_ros.apps.quantise import QuantiseSettings, quantise_weights
-from proxia_segmentation_ros.apps.score_settings import ScoreData
-from proxia_segmentation_ros.data.synthetic import StreetScene
 from proxia_segmentation_ros.errors import ConfigError, InputError, WeightsError
 from proxia_segmentation_ros.inference import Segmenter
-from proxia_segmentation_ros.model.card import find_weights
+from proxia_segmentation_ros.model.lookup import find_weights
 from proxia_segmentation_ros.model.quantisation import read_quantisation
+from proxia_segmentation_ros.synthetic import StreetScene
 
 
 class Silence:

@@ -95,7 +95,7 @@ def test_run_hands_ros_arguments_to_the_node(monkeypatch):
     seen = []
     node = types.ModuleType("node")
     node.main = lambda arguments: seen.append(arguments) or 0
-    monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.ros.node", node)
+    monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.ros.node.segmentation_node", node)
     options = ["--image-topic", "/front/image", "--weights", "synthetic", "--namespace", "robot"]
     monkeypatch.setattr(sys, "argv", ["proxia", "run", *options, "--set", "overlay.alpha=1"])
     assert main() == 0
@@ -114,7 +114,7 @@ def test_run_sets_the_camera_that_is_named(monkeypatch):
     seen = []
     node = types.ModuleType("node")
     node.main = seen.append
-    monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.ros.node", node)
+    monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.ros.node.segmentation_node", node)
     options = ["--set", "camera_names=[rear]", "--transport", "compressed"]
     monkeypatch.setattr(sys, "argv", ["proxia", "run", *options])
     assert main() == 0

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from proxia_segmentation_ros.data.dataset import Dataset
-from proxia_segmentation_ros.data.first_pairs import FirstPairs
-from proxia_segmentation_ros.data.folder import ImageMaskFolder
+from proxia_segmentation_ros.data.datasets.folder import ImageMaskFolder
 from proxia_segmentation_ros.data.label_census import describe_labels
+from proxia_segmentation_ros.data.sampling.first_pairs import FirstPairs
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelClass, LabelSet
 

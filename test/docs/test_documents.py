@@ -20,7 +20,7 @@ from tables import (
 )
 
 from proxia_segmentation_ros.config import CameraSettings
-from proxia_segmentation_ros.model.card import list_shipped_weights
+from proxia_segmentation_ros.model.lookup import list_shipped_weights
 from proxia_segmentation_ros.wire.encodings import SUPPORTED_ENCODINGS
 
 DOCUMENTS = [README, INTERFACES, *sorted((ROOT / "docs").glob("decisions/*.md"))]
@@ -67,7 +67,7 @@ def _read_topics(document: Path) -> dict[str, str]:
 
 def _read_publishers() -> dict[str, str]:
     """Return topic -> name of the message class, from the node's source."""
-    tree = ast.parse((ROOT / "proxia_segmentation_ros/ros/camera_output.py").read_text())
+    tree = ast.parse((ROOT / "proxia_segmentation_ros/ros/node/camera_output.py").read_text())
     calls = [
         node.args
         for node in ast.walk(tree)
@@ -178,7 +178,7 @@ def test_python_of_the_readme_runs(
 ) -> None:
     import cv2
 
-    from proxia_segmentation_ros.data.synthetic import StreetScene
+    from proxia_segmentation_ros.synthetic import StreetScene
 
     image_HWC, _ = next(iter(StreetScene(seed=1, size_hw=(240, 320))))
     cv2.imwrite(str(tmp_path / "street.png"), cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR))

@@ -1,19 +1,16 @@
 """Averages over copies of an image, against the reference's and against the obvious way."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fill_rule import fill_model, golden_input, golden_labels
 
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.averaging import Averaging
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
-from proxia_segmentation_ros.model.networks import build_model
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "golden"))
-from fill_rule import fill_model, golden_input, golden_labels
+from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
 
 ODD_HW = (181, 259)
 

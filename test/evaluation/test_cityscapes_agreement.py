@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling
 
-from proxia_segmentation_ros.data.cityscapes import open_cityscapes
+from proxia_segmentation_ros.data.datasets.cityscapes import open_cityscapes
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
 
 FRAMES = ("frankfurt_000000_000294", "frankfurt_000001_000019", "lindau_000000_000019")

@@ -13,10 +13,10 @@ from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter, W
 from proxia_segmentation_ros.evaluation.windows import Windows
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.labels import load_label_set
-from proxia_segmentation_ros.model.blocks import resize_bilinear
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.checkpoint import load_weights, save_weights
-from proxia_segmentation_ros.model.networks import HRNetOcrMultiScale, build_model
+from proxia_segmentation_ros.model.network.blocks import resize_bilinear
+from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcrMultiScale, build_model
 
 SCALES = (0.5, 1.0, 2.0)
 ALL = Wanted(confidence=True, probabilities=True, logits=True)

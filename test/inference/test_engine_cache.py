@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from proxia_segmentation_ros.backends.compiled_cache import CompiledCache
 from proxia_segmentation_ros.inference import engine_cache
-from proxia_segmentation_ros.inference.compiled_cache import CompiledCache
 from proxia_segmentation_ros.inference.engine_cache import (
     LEFTOVER_AGE_S,
     describe_environments,

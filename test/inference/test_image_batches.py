@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from tiny_network import draw_image
 
+from proxia_segmentation_ros.backends.contract import Lane
+from proxia_segmentation_ros.backends.openvino import runner as openvino_runner
+from proxia_segmentation_ros.backends.preprocess import resize_image
+from proxia_segmentation_ros.backends.torch import backend as torch_backend
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.inference import Segmenter, lanes, openvino_runner, torch_backend
-from proxia_segmentation_ros.inference.frame_plan import Lane
-from proxia_segmentation_ros.inference.preprocess import resize_image
+from proxia_segmentation_ros.inference import Segmenter, lanes
 
 
 @pytest.fixture(scope="module", params=["openvino", "torch"])

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from proxia_segmentation_ros.inference.frame_plan import ALONE, Lane
+from proxia_segmentation_ros.backends.contract import ALONE, Lane
 from proxia_segmentation_ros.inference.lanes import Lanes
 
 TIMEOUT_S = 10.0

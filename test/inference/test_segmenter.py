@@ -9,10 +9,10 @@ import pytest
 import torch
 from tiny_network import ColourNetwork, draw_image, make_card, make_network
 
+from proxia_segmentation_ros.backends.graph.torch_graph import NetworkGraph
 from proxia_segmentation_ros.errors import BackendError, ConfigError, InputError, WeightsError
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.inference.segmenter import KEPT_RUNNERS
-from proxia_segmentation_ros.inference.torch_graph import NetworkGraph
 
 SIZES = [(96, 128), (97, 131), (64, 200), (240, 320)]
 

@@ -15,8 +15,8 @@ from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model import build_model
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.checkpoint import save_weights
-from proxia_segmentation_ros.ros.lifecycle_probe import LifecycleProbe
-from proxia_segmentation_ros.ros.session import RosSession
+from proxia_segmentation_ros.ros.client.lifecycle_probe import LifecycleProbe
+from proxia_segmentation_ros.ros.client.session import RosSession
 
 pytestmark = pytest.mark.needs_ros_install
 

@@ -1,6 +1,5 @@
 """Golden rules and small networks for the tests of this room."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +8,9 @@ import torch
 
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
-from proxia_segmentation_ros.model.networks import HRNetOcr, build_model
+from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcr, build_model
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-# Test files of this room import fill_rule, which is a script beside its data.
-sys.path.insert(0, str(GOLDEN))
 
 
 @pytest.fixture(scope="session")

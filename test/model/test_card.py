@@ -12,12 +12,8 @@ from pydantic import ValidationError
 
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.labels import load_label_set
-from proxia_segmentation_ros.model.card import (
-    CardLabelSet,
-    ModelCard,
-    find_weights,
-    list_shipped_weights,
-)
+from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
+from proxia_segmentation_ros.model.lookup import find_weights, list_shipped_weights
 
 Change = Callable[[dict[str, Any]], Any]
 

@@ -7,13 +7,13 @@ import torch
 from pydantic import ValidationError
 
 from proxia_segmentation_ros.errors import WeightsError
-from proxia_segmentation_ros.model.card import find_weights, list_shipped_weights
 from proxia_segmentation_ros.model.catalogue import (
     CatalogueEntry,
     find_weights_folder,
     read_catalogue,
 )
-from proxia_segmentation_ros.model.networks import build_model
+from proxia_segmentation_ros.model.lookup import find_weights, list_shipped_weights
+from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
 
 ENTRIES = tuple(read_catalogue().values())
 

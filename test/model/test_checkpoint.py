@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
-from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard, read_card
+from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
+from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.checkpoint import load_selftest, load_weights, save_weights
-from proxia_segmentation_ros.model.networks import HRNetOcr, build_model
+from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcr, build_model
 
 
 @pytest.fixture

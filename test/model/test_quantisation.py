@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from proxia_segmentation_ros.errors import WeightsError
-from proxia_segmentation_ros.model.card import ModelCard, read_card
+from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.checkpoint import load_weights, save_weights
-from proxia_segmentation_ros.model.networks import HRNetOcr
+from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcr
 from proxia_segmentation_ros.model.quantisation import (
     QUANTISATION_KEY,
     Quantisation,

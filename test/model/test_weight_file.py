@@ -9,9 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from proxia_segmentation_ros.errors import WeightsError
-from proxia_segmentation_ros.model.card import ModelCard, find_weights, read_card
+from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.checkpoint import load_selftest, load_weights, save_weights
-from proxia_segmentation_ros.model.networks import HRNetOcr
+from proxia_segmentation_ros.model.lookup import find_weights
+from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcr
 from proxia_segmentation_ros.model.weight_file import check_copy, copy_with_temperature
 
 

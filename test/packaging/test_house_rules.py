@@ -9,6 +9,7 @@ from workspace import PACKAGE, ROOT
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 40
+MAX_FOLDER_MODULES = 20
 BANNED = re.compile(r"(utils?|common|helpers?|misc|manager|handler|processor|base|.*_v2)")
 RESERVED = {"msg", "srv", "action"}
 SOURCES = sorted((ROOT / PACKAGE).rglob("*.py"))
@@ -45,6 +46,8 @@ def test_every_room_is_a_package_and_none_hides_the_messages() -> None:
     assert not RESERVED & {room.name for room in rooms}
 
 
-def test_no_two_tests_have_one_module_name() -> None:
-    names = [path.name for path in (ROOT / "test").rglob("*.py") if path.name != "conftest.py"]
-    assert sorted(names) == sorted(set(names))
+def test_no_folder_is_a_junk_drawer() -> None:
+    """A stranger finds nothing among more than 20 modules."""
+    rooms = {path.parent for path in SOURCES}
+    counts = {name_of(room): len(list(room.glob("*.py"))) for room in rooms}
+    assert {name: count for name, count in counts.items() if count > MAX_FOLDER_MODULES} == {}

@@ -7,7 +7,7 @@ import pytest
 from fake_segmenter import FakeSegmenter
 from robot import Robot, Spinner
 
-from proxia_segmentation_ros.ros.node import SegmentationNode
+from proxia_segmentation_ros.ros.node.segmentation_node import SegmentationNode
 
 
 class NodeUnderTest:

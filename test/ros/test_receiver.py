@@ -10,8 +10,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
+from proxia_segmentation_ros.ros.client.session import RosSession
 from proxia_segmentation_ros.ros.receiver import Receiver, TakenElsewhere
-from proxia_segmentation_ros.ros.session import RosSession
 
 PATIENCE_S = 20.0
 TOPIC = "/receiver_test/words"

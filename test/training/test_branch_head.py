@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from proxia_segmentation_ros.model.networks import HRNetOcr, HRNetOcrMultiScale, build_model
+from proxia_segmentation_ros.model.network.hrnet_ocr import (
+    HRNetOcr,
+    HRNetOcrMultiScale,
+    build_model,
+)
 from proxia_segmentation_ros.training.branch_head import (
     compute_outputs,
     convolve_enlarged,

@@ -9,8 +9,8 @@ import torch
 from fill_rule import fill_model, golden_input, golden_labels
 from torch import nn
 
-from proxia_segmentation_ros.model.networks import build_model
-from proxia_segmentation_ros.training.objective import Objective
+from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
+from proxia_segmentation_ros.training.losses.objective import Objective
 
 
 @pytest.fixture(scope="module")

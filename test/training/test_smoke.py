@@ -12,9 +12,9 @@ import pytest
 
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.checkpoint import load_weights
-from proxia_segmentation_ros.training.event_files import TensorBoardFiles
+from proxia_segmentation_ros.training.logs.event_files import TensorBoardFiles
+from proxia_segmentation_ros.training.logs.run_log import RunLog
 from proxia_segmentation_ros.training.recipe import explain_recipe, list_recipes, load_recipe
-from proxia_segmentation_ros.training.run_log import RunLog
 from proxia_segmentation_ros.training.settings import flatten_settings
 from proxia_segmentation_ros.training.smoke import make_smoke_overrides, run_smoke
 

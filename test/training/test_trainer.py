@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from proxia_segmentation_ros.data.augmentation import AugmentationSettings
-from proxia_segmentation_ros.data.mixture import Pair, PairMixture, Source
+from proxia_segmentation_ros.data.augmentation.augment import AugmentationSettings
+from proxia_segmentation_ros.data.sampling.mixture import Pair, PairMixture, Source
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.labels import LabelClass, LabelSet
-from proxia_segmentation_ros.model.networks import build_model
+from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
 from proxia_segmentation_ros.training.recipe import OptimiserSettings, Recipe
 from proxia_segmentation_ros.training.resumption import describe_changes
 from proxia_segmentation_ros.training.trainer import Trainer, make_average, make_optimiser

@@ -1,0 +1,1 @@
+"""`proxia demo`: the whole path once, with pictures of it."""

@@ -1,0 +1,1 @@
+"""`proxia evaluate`: scores of weights on a data set."""

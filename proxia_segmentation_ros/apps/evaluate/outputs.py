@@ -1,0 +1,172 @@
+"""What a score leaves behind besides figures: a page, and weights with the fitted temperature."""
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from proxia_segmentation_ros.apps.evaluate.run import Score
+from proxia_segmentation_ros.apps.evaluate.settings import FOLDERS, ScoreSettings
+from proxia_segmentation_ros.apps.segment.layout import write_whole
+from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.evaluation.boundary import BoundaryScore
+from proxia_segmentation_ros.evaluation.calibration import Calibration
+from proxia_segmentation_ros.evaluation.page import Page
+from proxia_segmentation_ros.evaluation.temperature import LogitSample
+from proxia_segmentation_ros.evaluation.worst_images import WorstImages
+from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.card_file import read_card
+from proxia_segmentation_ros.model.weight_file import check_copy, copy_with_temperature
+
+Kind = TypeVar("Kind")
+# Told in words of their own; other settings are told where they are not the default.
+TOLD = {
+    "data", "weights", "backend", "precision", "size", "scales", "boundary", "calibration",
+    "fit_temperature", "save_calibrated", "page", "worst",
+}  # fmt: skip
+
+
+def check_outputs(settings: ScoreSettings, out: Path | None = None) -> None:
+    """Tell before the work that its results, `out` for the JSON among them, can't be written.
+
+    Raises:
+        InputError: a path is a folder or lies in a file, or two results have the same.
+        WeightsError: the weights are none of ours, or the calibrated ones would have another
+            suffix or lie among the shipped ones.
+    """
+    paths = {"page": settings.page, "save_calibrated": settings.save_calibrated, "out": out or ""}
+    taken: dict[Path, str] = {}
+    for name, path in ((name, Path(path)) for name, path in paths.items() if path):
+        _check_place(name, path)
+        other = taken.setdefault(path.resolve(), name)
+        if other != name:
+            raise InputError.from_parts(
+                f"{other} and {name} are both {str(path)!r}", "a file for each", f"rename {name}"
+            )
+    if settings.save_calibrated:
+        check_copy(settings.weights, settings.save_calibrated)
+
+
+def write_outputs(score: Score) -> list[str]:
+    """Write what the settings ask for; return a line about each file.
+
+    Raises:
+        InputError: the page can't be written.
+        ConfigError: no temperature is the best.
+        WeightsError: the calibrated weights can't be written.
+    """
+    settings, lines = score.settings, []
+    if settings.page:
+        # File names may hold bytes that are no UTF-8.
+        content = make_page(score).to_html().encode("utf-8", "replace")
+        write_whole(Path(settings.page), content, "choose another page")
+        lines.append(f"{settings.page}: the page")
+    sample = _find(score, LogitSample)
+    if settings.save_calibrated and sample is not None:
+        temperature = _get_temperature(sample)
+        copy_with_temperature(settings.weights, settings.save_calibrated, temperature)
+        lines.append(
+            f"{settings.save_calibrated}: {settings.weights} with temperature {temperature:.4f}"
+        )
+    return lines
+
+
+def make_page(score: Score) -> Page:
+    """Gather what the page shows."""
+    sample, worst = _find(score, LogitSample), _find(score, WorstImages)
+    return Page(
+        title=f"{_name_weights(score.settings)} on {_name_data(score.settings)}",
+        run=describe_run(score, read_card(score.settings.weights)),
+        report=score.report,
+        label_set=score.label_set,
+        boundary=_find(score, BoundaryScore),
+        calibration=_find(score, Calibration),
+        fit=None if sample is None else sample.fit(),
+        worst=() if worst is None else worst.kept,
+    )
+
+
+def describe_run(score: Score, card: ModelCard) -> list[tuple[str, str]]:
+    """Return what was run on what, by name; the same for equal runs."""
+    settings = score.settings
+    scales = settings.scales or card.scales
+    height, width = card.size_hw
+    told = [
+        ("weights", settings.weights),
+        ("network", card.architecture),
+        ("backend, precision", f"{score.backend}, {score.precision}"),
+        ("network input", f"{width}x{height}" if settings.size == "card" else settings.size),
+        ("in-model scales", ", ".join(f"{scale:g}" for scale in scales)),
+        ("temperature", f"{card.temperature:g}"),
+        ("images", f"{score.report.images:,} of {_place_data(settings)}"),
+        ("label set", f"{score.report.label_set}, {len(score.label_set)} classes"),
+        ("pixels with a truth", f"{score.report.pixels:,}"),
+    ]
+    others = [
+        (name.replace("_", " "), _show(value))
+        for name, value in settings
+        if name not in TOLD and value != type(settings).model_fields[name].default
+    ]
+    data = settings.data
+    others += [(f"data, {name}", _show(value)) for name, value in data.options.items()]
+    if data.long_side:
+        others.append(("longer side of images and masks", f"{data.long_side} pixels"))
+    return told + others
+
+
+def _check_place(name: str, path: Path) -> None:
+    if path.is_dir():
+        raise InputError.from_parts(
+            f"{name} {str(path)!r} is a folder", "a file", "add the file's name to it"
+        )
+    if path.exists() and not path.is_file():
+        # Files are replaced, not written into: /dev/null would be gone.
+        raise InputError.from_parts(
+            f"{name} {str(path)!r} is a device or a pipe", "a file", f"choose another {name}"
+        )
+    in_the_way = next((one for one in path.parents if one.exists() and not one.is_dir()), None)
+    if in_the_way is not None:
+        raise InputError.from_parts(
+            f"{name} {str(path)!r} lies in {str(in_the_way)!r}, which is no folder",
+            "a path through folders",
+            f"choose another {name}",
+        )
+
+
+def _find(score: Score, kind: type[Kind]) -> Kind | None:
+    return next((one for one in score.observers if isinstance(one, kind)), None)
+
+
+def _get_temperature(sample: LogitSample) -> float:
+    fit = sample.fit()
+    if fit.is_at_limit:
+        raise ConfigError.from_parts(
+            f"the fitted temperature is {fit.temperature:.4f}, an end of the range",
+            "one at which the loss is least",
+            "fit it on more images, some pixels of which the weights label wrongly",
+        )
+    return fit.temperature
+
+
+def _name_weights(settings: ScoreSettings) -> str:
+    return Path(settings.weights).name
+
+
+def _name_data(settings: ScoreSettings) -> str:
+    data = settings.data
+    if data.dataset != FOLDERS:
+        return f"{data.dataset} {data.split}"
+    # The last two folders: the first of them is often the data set's name.
+    return "/".join(Path(os.path.abspath(data.images)).parts[-2:])
+
+
+def _place_data(settings: ScoreSettings) -> str:
+    data = settings.data
+    return data.images if data.dataset == FOLDERS else f"{data.dataset} {data.split}, {data.root}"
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple | list):
+        return ", ".join(_show(one) for one in value)
+    return str(value)

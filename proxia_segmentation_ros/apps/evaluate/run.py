@@ -1,0 +1,178 @@
+"""Score weights on images with true labels, by what robots run unless more is asked for."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from proxia_segmentation_ros.apps.evaluate.processes import join_team
+from proxia_segmentation_ros.apps.evaluate.settings import ScoreSettings
+from proxia_segmentation_ros.backends.pruned.tile_selection import PLAIN, Pruning
+from proxia_segmentation_ros.data.dataset import FocusedPair
+from proxia_segmentation_ros.data.resize import resize_pair
+from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
+from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
+from proxia_segmentation_ros.evaluation.calibration import Calibration
+from proxia_segmentation_ros.evaluation.evaluator import number_images
+from proxia_segmentation_ros.evaluation.observer import Observer, TrueImage
+from proxia_segmentation_ros.evaluation.temperature import LogitSample
+from proxia_segmentation_ros.evaluation.worst_images import WorstImages
+from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.model.card_file import read_card
+from proxia_segmentation_ros.progress import Progress
+
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter
+    from proxia_segmentation_ros.inference import Segmenter
+
+
+class ScoreObserver(Observer, Protocol):
+    """An observer whose findings are shown."""
+
+    def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Return keys of its own for the JSON."""
+
+    def to_text(self) -> str:
+        """Return lines for people, below the table; none is the empty text."""
+
+
+def make_observers(settings: ScoreSettings, label_set: LabelSet) -> tuple[ScoreObserver, ...]:
+    """Return what the settings ask to see beside the scores; the one place to add more.
+
+    Raises:
+        ConfigError: an observer's setting is out of its range.
+    """
+    observers: list[ScoreObserver] = []
+    if settings.boundary:
+        observers.append(BoundaryScore(len(label_set), Tolerance(settings.boundary)))
+    if settings.calibration or settings.page:
+        observers.append(Calibration(len(label_set)))
+    if settings.fit_temperature or settings.save_calibrated:
+        _check_robots_could(settings)
+        observers.append(LogitSample(read_card(settings.weights).temperature))
+    if settings.page:
+        observers.append(WorstImages(label_set, settings.worst))
+    return tuple(observers)
+
+
+def _check_robots_could(settings: ScoreSettings) -> None:
+    """Refuse to fit a temperature to logits that robots don't make."""
+    foreign = {
+        "flip": settings.flip,
+        "average_scales": settings.average_scales != (1.0,),
+        "window": bool(settings.window),
+    }
+    chosen = [name for name, is_there in foreign.items() if is_there]
+    if chosen:
+        raise ConfigError.from_parts(
+            f"a temperature is fitted with {', '.join(chosen)}",
+            "logits as robots make them, of the whole image as it is",
+            f"leave {' and '.join(chosen)} away",
+        )
+
+
+@dataclass(frozen=True)
+class Score:
+    """The report and what was run to get it."""
+
+    settings: ScoreSettings
+    backend: str
+    precision: str
+    report: EvaluationReport
+    label_set: LabelSet
+    observers: tuple[ScoreObserver, ...] = ()
+    pruning: Pruning = PLAIN
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what goes into JSON."""
+        run = {
+            "weights": self.settings.weights,
+            **self.settings.data.describe(),
+            "backend": self.backend,
+            "arithmetic": self.precision,
+            "size": self.settings.size,
+            "scales": list(self.settings.scales),
+            "tile_threshold": self.pruning.tile_threshold,
+            "tile_budget": self.pruning.tile_budget,
+            "flip": self.settings.flip,
+            "average_scales": list(self.settings.average_scales),
+            "window": self.settings.window,
+            "overlap": self.settings.overlap,
+        }
+        content = {**run, **self.report.to_dict()}
+        for observer in self.observers:
+            content.update(observer.to_dict(self.report.class_names))
+        return content
+
+    def to_text(self) -> str:
+        """Return what people read."""
+        parts = [
+            self.report.to_text(),
+            self._tell_pruning(),
+            *(observer.to_text() for observer in self.observers),
+        ]
+        return "\n".join(part for part in parts if part)
+
+    def _tell_pruning(self) -> str:
+        if self.pruning.is_off:
+            return ""
+        threshold, budget = self.pruning.tile_threshold, self.pruning.tile_budget
+        return f"tiles of larger scales: threshold {threshold:g}, budget {budget:g}"
+
+
+def score(settings: ScoreSettings, progress: Progress, cache_dir: Path | None = None) -> Score:
+    """Label every image and compare it with its mask.
+
+    Of several processes that torchrun started, each labels its part; every one returns the same.
+    Compiled networks go to `cache_dir`, else to the user's.
+
+    Raises:
+        InputError: a folder or mask is missing, or the classes are not the weights'.
+        WeightsError: the weights can't be loaded.
+        ConfigError: scales, size, backend or precision don't fit the weights or each other.
+    """
+    pairs = settings.data.open(read_card(settings.weights).to_label_set())
+    observers = make_observers(settings, pairs.label_set)
+    with join_team() as team:
+        segmenter = _open_segmenter(settings, observers, cache_dir)
+        indices = team.choose_share(len(pairs))
+        progress.begin("labelling", len(indices))
+        try:
+            report = evaluate(
+                segmenter,
+                _resize(number_images(pairs, indices), settings.data.long_side),
+                pairs.label_set,
+                lambda _: progress.advance(),
+                observers,
+                team.exchange,
+            )
+            return Score(
+                settings,
+                segmenter.backend,
+                segmenter.precision,
+                report,
+                pairs.label_set,
+                observers,
+                segmenter.pruning,
+            )
+        finally:
+            segmenter.close()
+
+
+def _open_segmenter(
+    settings: ScoreSettings, observers: Sequence[Observer], cache_dir: Path | None
+) -> "Segmenter | ExactSegmenter":
+    """Return what robots run, or the exact one where the settings or an observer need it."""
+    reasons = settings.list_exact_reasons()
+    if any(observer.needs_logits for observer in observers):
+        reasons.append("logits")
+    settings.check_exact(reasons)
+    return settings.open_exact() if reasons else settings.open_fast(cache_dir)
+
+
+def _resize(images: Iterable[TrueImage], long_side: int) -> Iterator[TrueImage]:
+    for image in images:
+        pair = FocusedPair(image.image_HWC, image.truth_HW)
+        image_HWC, truth_HW, _ = resize_pair(pair, long_side)
+        yield replace(image, image_HWC=image_HWC, truth_HW=truth_HW)

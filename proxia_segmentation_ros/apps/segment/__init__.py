@@ -1,0 +1,1 @@
+"""`proxia segment`: pictures in, label images and pictures out."""

@@ -1,0 +1,167 @@
+"""Label image files and write what a person, a benchmark or a training wants of them."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxia_segmentation_ros.apps.segment.index import write_index
+from proxia_segmentation_ros.apps.segment.labeller import Labeller
+from proxia_segmentation_ros.apps.segment.layout import SUBMISSION, Task, plan_tasks, write_whole
+from proxia_segmentation_ros.apps.segment.outputs import Findings, encode_kind
+from proxia_segmentation_ros.apps.segment.pictures import describe_share
+from proxia_segmentation_ros.apps.segment.settings import (
+    SegmentSettings,
+    find_source_set,
+    make_layout,
+)
+from proxia_segmentation_ros.apps.segment.truth import TruthMasks, find_wrong
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.model.card_file import read_card
+from proxia_segmentation_ros.progress import Progress
+from proxia_segmentation_ros.sources.image_files import (
+    InputFile,
+    hush_opencv,
+    list_inputs,
+    read_picture,
+)
+
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.inference import Scene
+
+CLASSES_NAMED = 4
+# How the Cityscapes benchmark knows which image a result belongs to.
+BENCHMARK_NAME = re.compile(r"[a-z-]+_\d{6}_\d{6}")
+
+
+@dataclass
+class Tally:
+    """What became of the files: labelled now, complete before, failed, or no images at all."""
+
+    labelled: int = 0
+    complete: int = 0
+    failed: int = 0
+    strangers: int = 0
+    written: int = 0
+
+
+def segment_files(
+    settings: SegmentSettings, say: Callable[[str], None], progress: Progress
+) -> Tally:
+    """Write the chosen kinds of output for each image; every file costs one line through `say`.
+
+    Raises:
+        InputError: the path does not exist, none of its files could be labelled, or an output
+            can't be written.
+        ConfigError: the settings don't fit the weights or each other.
+        WeightsError: the weights can't be loaded.
+    """
+    files = list_inputs(settings.images, recursive=settings.recursive, without=settings.out)
+    card = read_card(settings.weights)
+    layout = make_layout(settings, card)
+    source_set = find_source_set(settings, card)
+    truth = TruthMasks(settings.masks, source_set) if settings.masks is not None else None
+    planned = plan_tasks([file for file in files if not file.refusal], layout)
+    todo = [one for one in planned if not (settings.skip_existing and one.is_done(settings.out))]
+    if SUBMISSION in settings.write:
+        _warn_of_names(planned, say)
+    tally = Tally(complete=len(planned) - len(todo))
+    labeller = Labeller(settings, card.to_label_set(), source_set) if todo else None
+    dump = _Dump(settings, {one.file.path: one for one in todo}, labeller, truth, tally)
+    if todo:
+        progress.begin("labelling", len(todo))
+    try:
+        with hush_opencv():
+            for file in files:
+                say(dump.take(file))
+                if file.path in dump.tasks:
+                    progress.advance()
+    finally:
+        if labeller is not None:
+            labeller.close()
+    _check_any(settings, tally)
+    if settings.index:
+        write_index(settings.out, planned)
+        tally.written += 1
+    return tally
+
+
+@dataclass(frozen=True)
+class _Dump:
+    """What a folder is gone through with; `tasks` holds the images whose outputs are to come."""
+
+    settings: SegmentSettings
+    tasks: dict[Path, Task]
+    labeller: Labeller | None
+    truth: TruthMasks | None
+    tally: Tally
+
+    def take(self, file: InputFile) -> str:
+        """Do what a file needs, and return what to say of it."""
+        if file.refusal:
+            self.tally.strangers += file.is_stranger
+            self.tally.failed += not file.is_stranger
+            return f"{'skipped' if file.is_stranger else 'failed'} {file.shown}: {file.refusal}"
+        if self.labeller is None or file.path not in self.tasks:
+            return f"skipped {file.shown}: its outputs exist"
+        try:
+            image_HWC = read_picture(file.path, as_stored=self.truth is not None)
+            truth_HW = self.truth.read(file, image_HWC) if self.truth is not None else None
+            findings, scene = self.labeller.label(image_HWC, truth_HW)
+        except InputError as error:
+            self.tally.failed += 1
+            return f"failed {file.shown}: {error}"
+        self._write(self.tasks[file.path], findings)
+        return f"{file.shown}: {describe_scene(scene)}{_describe_errors(findings)}"
+
+    def _write(self, task: Task, findings: Findings) -> None:
+        for kind, paths in task.outputs.items():
+            for path, content in zip(paths, encode_kind(kind, findings), strict=True):
+                write_whole(self.settings.out / path, content)
+                self.tally.written += 1
+        self.tally.labelled += 1
+
+
+def describe_scene(scene: "Scene") -> str:
+    """Return the largest classes with their shares of the image."""
+    shares = [
+        f"{one.class_name} {100 * one.area_fraction:.0f} %" for one in scene.classes[:CLASSES_NAMED]
+    ]
+    return f"{scene.width}x{scene.height}, {', '.join(shares) or 'nothing known'}"
+
+
+def _describe_errors(findings: Findings) -> str:
+    truth_HW = findings.truth_HW
+    if truth_HW is None:
+        return ""
+    unlabeled_id = findings.label_set.unlabeled_id
+    is_wrong_HW = find_wrong(findings.labels_HW, truth_HW, unlabeled_id)
+    return f"; {describe_share(is_wrong_HW, truth_HW != unlabeled_id)} wrong"
+
+
+def _warn_of_names(tasks: Sequence[Task], say: Callable[[str], None]) -> None:
+    names = [path.name for task in tasks for path in task.outputs[SUBMISSION]]
+    others = [name for name in names if not BENCHMARK_NAME.match(name)]
+    if others:
+        say(
+            f"note: {len(others)} of {len(names)} names, first {others[0]!r}, don't begin with "
+            "CITY_000000_000000, by which the benchmark finds the results"
+        )
+
+
+def _check_any(settings: SegmentSettings, tally: Tally) -> None:
+    """Raise when the whole call was for nothing."""
+    if tally.labelled or tally.complete:
+        return
+    if not tally.failed:
+        raise InputError.from_parts(
+            f"{str(settings.images)!r} holds no image",
+            "JPEG, PNG or another format that OpenCV reads",
+            "check the path, or add --recursive",
+        )
+    raise InputError.from_parts(
+        f"none of the {tally.failed} images in {str(settings.images)!r} could be labelled",
+        "whole images, with masks of their size where --truth is given",
+        "see the line of each",
+    )

@@ -1,0 +1,1 @@
+"""`proxia weights` and `proxia convert`: list, download and convert weights."""

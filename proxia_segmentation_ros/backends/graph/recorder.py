@@ -1,0 +1,355 @@
+"""Record what a torch module computes as an OpenVINO graph. Imports torch.
+
+The module runs once on tensors without memory (device `meta`), and every operation that it
+reaches becomes an OpenVINO node. It takes a second where torch.export with OpenVINO's own
+converter takes tens on a small CPU (docs/decisions/001-openvino-graph.md), because it only
+knows the operations that the networks of this package are made of.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino import opset13 as ops
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from proxia_segmentation_ros.backends.graph.quantised_graph import name_layer
+from proxia_segmentation_ros.backends.graph.resize_node import make_resize
+from proxia_segmentation_ros.backends.graph.upsampled_convolution import UpsampledConvolution
+
+Node: TypeAlias = Any
+Translation: TypeAlias = Callable[..., Node]  # (recorder, output, *arguments of the operation)
+
+TYPES = {torch.float32: np.float32, torch.uint8: np.uint8, torch.int64: np.int64}
+
+
+class UnknownOperation(Exception):  # noqa: N818 - the caller takes another way
+    """The module computes something that has no translation here."""
+
+
+def record_graph(module: nn.Module, *examples: Tensor) -> ov.Model:
+    """Return the graph of `module(*examples)`; only the examples' shapes and types matter.
+
+    Raises:
+        UnknownOperation: an operation has no translation.
+    """
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    stand_ins = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
+    recorder = GraphRecorder()
+    for name, stand_in in stand_ins.items():
+        recorder.add_constant(stand_in, tensors[name].detach().cpu().numpy(), name)
+    inputs = tuple(example.to("meta") for example in examples)
+    parameters = [recorder.add_input(one) for one in inputs]
+    with torch.no_grad(), recorder:
+        found = torch.func.functional_call(module, stand_ins, inputs)
+    results = found if isinstance(found, tuple) else (found,)
+    nodes = [recorder.find_node(one) for one in results]
+    return ov.Model(nodes, parameters, type(module).__name__)
+
+
+class GraphRecorder(TorchDispatchMode):
+    """Builds nodes while torch dispatches operations."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._nodes: dict[int, Node] = {}
+        self._constants: dict[int, np.ndarray] = {}
+        self._names: dict[int, str] = {}
+        self._postponed: dict[int, UpsampledConvolution] = {}
+        # Keeps ids unique for as long as they are keys.
+        self._alive: list[Tensor] = []
+
+    def add_constant(self, stand_in: Tensor, value: np.ndarray, name: str) -> None:
+        """Let `stand_in` mean this value of the module's tensor `name`."""
+        self._alive.append(stand_in)
+        self._constants[id(stand_in)] = value
+        self._names[id(stand_in)] = name
+
+    def name_layer(self, weight: Tensor) -> str:
+        """Return the name of the module that a weight belongs to."""
+        return self._names[id(weight)].rpartition(".")[0]
+
+    def add_input(self, stand_in: Tensor) -> Node:
+        """Let `stand_in` be an input of the graph."""
+        node = ops.parameter(list(stand_in.shape), TYPES[stand_in.dtype])
+        self._bind(stand_in, node)
+        return node
+
+    def find_node(self, tensor: Tensor) -> Node:
+        """Return the node that computes a tensor.
+
+        Raises:
+            UnknownOperation: the tensor came from nowhere that was recorded.
+        """
+        node = self._nodes.get(id(tensor))
+        postponed = self.take_postponed(tensor)
+        if postponed is not None:
+            node = postponed.build()
+            self._nodes[id(tensor)] = node
+        if node is None:
+            if id(tensor) not in self._constants:
+                raise UnknownOperation(f"a tensor of shape {tuple(tensor.shape)} from outside")
+            node = ops.constant(self._constants[id(tensor)])
+            self._nodes[id(tensor)] = node
+        return node
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        name = str(func.overloadpacket).removeprefix("aten.")
+        if name in UNREAD_RESULTS:
+            return result
+        translate = TRANSLATIONS.get(name)
+        if translate is None:
+            raise UnknownOperation(name)
+        output = result[0] if isinstance(result, tuple) else result
+        node = translate(self, output, *args, **kwargs)
+        if node is not None:
+            self._bind(output, node)
+        return result
+
+    def postpone(self, tensor: Tensor, convolution: UpsampledConvolution) -> None:
+        """Build this one once it is clear whether a batch norm follows."""
+        self._alive.append(tensor)
+        self._postponed[id(tensor)] = convolution
+
+    def take_postponed(self, tensor: Tensor) -> UpsampledConvolution | None:
+        """Return the convolution that computes a tensor, if it still waits to be built."""
+        return self._postponed.pop(id(tensor), None)
+
+    def read(self, value: Tensor | float) -> Node:
+        """Return a node for an operand that may be a number."""
+        if isinstance(value, Tensor):
+            return self.find_node(value)
+        return ops.constant(np.float32(value))
+
+    def read_constant(self, tensor: Tensor) -> np.ndarray:
+        """Return the value of a weight."""
+        if id(tensor) not in self._constants:
+            raise UnknownOperation("a weight that is computed")
+        return self._constants[id(tensor)]
+
+    def _bind(self, tensor: Tensor, node: Node) -> None:
+        self._alive.append(tensor)
+        self._nodes[id(tensor)] = node
+
+
+def _keep(recorder: GraphRecorder, output: Tensor, source: Tensor, *_: Any, **__: Any) -> Node:  # noqa: ARG001
+    return recorder.find_node(source)
+
+
+def _reshape(recorder: GraphRecorder, output: Tensor, source: Tensor, *_: Any) -> Node:
+    return ops.reshape(recorder.find_node(source), np.array(output.shape, np.int64), False)
+
+
+def _expand(recorder: GraphRecorder, output: Tensor, source: Tensor, *_: Any, **__: Any) -> Node:
+    if output.shape != source.shape:
+        raise UnknownOperation("expand to another shape")
+    return recorder.find_node(source)
+
+
+def _convert(recorder: GraphRecorder, output: Tensor, source: Tensor, **_: Any) -> Node:
+    return ops.convert(recorder.find_node(source), TYPES[output.dtype])
+
+
+def _permute(recorder: GraphRecorder, output: Tensor, source: Tensor, order: list[int]) -> Node:  # noqa: ARG001
+    return ops.transpose(recorder.find_node(source), np.array(order, np.int64))
+
+
+def _transpose(
+    recorder: GraphRecorder, output: Tensor, source: Tensor, first: int, second: int
+) -> Node:
+    order = list(range(output.dim()))
+    order[first], order[second] = order[second], order[first]
+    return ops.transpose(recorder.find_node(source), np.array(order, np.int64))
+
+
+def _flip(recorder: GraphRecorder, output: Tensor, source: Tensor, axes: list[int]) -> Node:
+    if len(axes) != 1:
+        raise UnknownOperation("flip of several axes")
+    order = np.arange(output.shape[axes[0]])[::-1].astype(np.int64)
+    return ops.gather(recorder.find_node(source), order, np.int64(axes[0]))
+
+
+def _convolve(
+    recorder: GraphRecorder,
+    output: Tensor,
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    is_transposed: bool,
+    output_padding: list[int],  # noqa: ARG001
+    groups: int,
+) -> Node:
+    if is_transposed or groups != 1:
+        raise UnknownOperation("a transposed or grouped convolution")
+    is_plain = tuple(stride) == tuple(dilation) == (1, 1)
+    is_size_kept = list(padding) == [side // 2 for side in weight.shape[2:]]
+    if is_plain and is_size_kept:
+        bias_O = None if bias is None else recorder.read_constant(bias)
+        upsampled = UpsampledConvolution.match(
+            recorder.find_node(source),
+            recorder.read_constant(weight),
+            bias_O,
+            recorder.name_layer(weight),
+        )
+        if upsampled is not None:
+            recorder.postpone(output, upsampled)
+            return None
+    node = ops.convolution(
+        recorder.find_node(source),
+        recorder.find_node(weight),
+        list(stride),
+        list(padding),
+        list(padding),
+        list(dilation),
+    )
+    name_layer(node, recorder.name_layer(weight))
+    if bias is None:
+        return node
+    return ops.add(node, ops.constant(recorder.read_constant(bias).reshape(1, -1, 1, 1)))
+
+
+def _normalize(
+    recorder: GraphRecorder,
+    output: Tensor,  # noqa: ARG001
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    is_training: bool,
+    momentum: float,  # noqa: ARG001
+    eps: float,
+) -> Node:
+    if is_training:
+        raise UnknownOperation("batch norm in training")
+    weight_C, bias_C, mean_C, variance_C = (
+        recorder.read_constant(one).astype(np.float64) for one in (weight, bias, mean, variance)
+    )
+    gain_C = weight_C / np.sqrt(variance_C + eps)
+    shift_C = bias_C - mean_C * gain_C
+    upsampled = recorder.take_postponed(source)
+    if upsampled is not None:
+        return upsampled.scale(gain_C, shift_C).build()
+    gain, shift = (
+        ops.constant(value.astype(np.float32).reshape(1, -1, 1, 1)) for value in (gain_C, shift_C)
+    )
+    # Merged into the convolution before it when the graph is compiled.
+    return ops.add(ops.multiply(recorder.find_node(source), gain), shift)
+
+
+def _interpolate(
+    recorder: GraphRecorder,
+    output: Tensor,  # noqa: ARG001
+    source: Tensor,
+    size_hw: list[int],
+    is_corner_aligned: bool,
+    *_: Any,
+) -> Node:
+    if is_corner_aligned:
+        raise UnknownOperation("a resize with aligned corners")
+    return make_resize(recorder.find_node(source), *size_hw)
+
+
+def _concatenate(
+    recorder: GraphRecorder,
+    output: Tensor,  # noqa: ARG001
+    parts: list[Tensor],
+    axis: int = 0,
+) -> Node:
+    return ops.concat([recorder.find_node(part) for part in parts], axis)
+
+
+def _soften(recorder: GraphRecorder, output: Tensor, source: Tensor, axis: int, *_: Any) -> Node:
+    return ops.softmax(recorder.find_node(source), axis % output.dim())
+
+
+def _find_top(
+    recorder: GraphRecorder,
+    output: Tensor,
+    source: Tensor,
+    count: int,
+    axis: int = -1,
+    is_largest: bool = True,
+    is_sorted: bool = True,
+) -> Node:
+    """Return the values; nothing here reads their places."""
+    if not (is_largest and is_sorted):
+        raise UnknownOperation("topk of the smallest, or without order")
+    node = recorder.find_node(source)
+    return ops.topk(node, np.int32(count), axis % output.dim(), "max", "value").output(0)
+
+
+def _slice(
+    recorder: GraphRecorder,
+    output: Tensor,
+    source: Tensor,
+    axis: int = 0,
+    start: int | None = None,
+    end: int | None = None,  # noqa: ARG001 - the output's shape tells
+    step: int = 1,
+) -> Node:
+    size, first = output.shape[axis], start or 0
+    if step != 1 or first < 0:
+        raise UnknownOperation("a slice with steps or from the end")
+    if output.shape == source.shape:
+        return recorder.find_node(source)
+    bounds = (np.array([one], np.int64) for one in (first, first + size, 1, axis))
+    return ops.slice(recorder.find_node(source), *bounds)
+
+
+def _translate_unary(build: Callable[[Node], Node]) -> Translation:
+    def translate(recorder: GraphRecorder, output: Tensor, source: Tensor) -> Node:  # noqa: ARG001
+        return build(recorder.find_node(source))
+
+    return translate
+
+
+def _translate_binary(build: Callable[[Node, Node], Node]) -> Translation:
+    def translate(
+        recorder: GraphRecorder,
+        output: Tensor,  # noqa: ARG001
+        first: Tensor | float,
+        second: Tensor | float,
+    ) -> Node:
+        return build(recorder.read(first), recorder.read(second))
+
+    return translate
+
+
+# Scratch memory of batch norm; reading it would fail in `find_node`.
+UNREAD_RESULTS = frozenset({"empty"})
+
+TRANSLATIONS: dict[str, Translation] = {
+    "_softmax": _soften,
+    "_to_copy": _convert,
+    "_unsafe_view": _reshape,
+    "add": _translate_binary(ops.add),
+    "bmm": _translate_binary(lambda first, second: ops.matmul(first, second, False, False)),
+    "cat": _concatenate,
+    "clone": _keep,
+    "convolution": _convolve,
+    "expand": _expand,
+    "flip": _flip,
+    "mm": _translate_binary(lambda first, second: ops.matmul(first, second, False, False)),
+    "mul": _translate_binary(ops.multiply),
+    "native_batch_norm": _normalize,
+    "permute": _permute,
+    "relu": _translate_unary(ops.relu),
+    "rsub": _translate_binary(lambda first, second: ops.subtract(second, first)),
+    "sigmoid": _translate_unary(ops.sigmoid),
+    "slice": _slice,
+    "sub": _translate_binary(ops.subtract),
+    "topk": _find_top,
+    "transpose": _transpose,
+    "unsqueeze": _reshape,
+    "upsample_bilinear2d": _interpolate,
+    "view": _reshape,
+}

@@ -1,0 +1,131 @@
+"""Where a network comes from: a weight file that is read only when needed, or a live module."""
+
+import hashlib
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.card_file import read_card
+from proxia_segmentation_ros.model.lookup import find_weights
+from proxia_segmentation_ros.model.quantisation import Quantisation, read_quantisation
+
+if TYPE_CHECKING:
+    # A compiled network from the cache needs no torch: 2 s and 200 MB saved.
+    from torch import nn
+
+GRAPH_MODULES = (
+    "graph_recorder.py",
+    "openvino_convert.py",
+    "openvino_passes.py",
+    "pass_graphs.py",
+    "quantised_graph.py",
+    "resize_node.py",
+    "tensorrt_graph.py",
+    "torch_graph.py",
+    "upsampled_convolution.py",
+)
+
+
+class NetworkSource(Protocol):
+    """A network with its card; `digest` names its exact weights."""
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def quantisation(self) -> Quantisation | None:
+        """Ranges for int8, where somebody has found them."""
+
+    def load(self) -> "nn.Module":
+        """Return the network in eval mode, float32, on the CPU."""
+
+
+class WeightFile:
+    """A weight file; `load` imports torch, nothing else here does."""
+
+    def __init__(self, path_or_name: str | Path) -> None:
+        """Raises WeightsError: the file is missing or its card is broken."""
+        self.path = find_weights(path_or_name)
+        self.card = read_card(self.path)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return _hash_file(self.path)
+
+    @cached_property
+    def quantisation(self) -> Quantisation | None:
+        """What the file says of int8.
+
+        Raises:
+            WeightsError: it says it in another form.
+        """
+        return read_quantisation(self.path)
+
+    def load(self) -> "nn.Module":
+        """Read the weights.
+
+        Raises:
+            WeightsError: the file is corrupt or does not fit its card.
+        """
+        from proxia_segmentation_ros.model.checkpoint import load_weights
+
+        return load_weights(self.path)[0]
+
+
+class LoadedNetwork:
+    """A module that somebody built or loaded already."""
+
+    def __init__(self, model: "nn.Module", card: ModelCard) -> None:
+        self._model = model
+        self.card = card
+        self.quantisation: Quantisation | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the tensors and of the card."""
+        digest = hashlib.sha256(self.card.to_json().encode())
+        for name, tensor in sorted(self._model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def load(self) -> "nn.Module":
+        """Return the module itself."""
+        return self._model.eval()
+
+
+def hash_network_code() -> str:
+    """Return a hash of the code that turns weights into a graph: a new version, a new graph."""
+    digest = hashlib.sha256()
+    package = resources.files("proxia_segmentation_ros")
+    for room, names in (
+        (
+            "model",
+            (
+                "backbone.py",
+                "blocks.py",
+                "interpolation.py",
+                "networks.py",
+                "ocr.py",
+                "scale_attention.py",
+            ),
+        ),
+        ("inference", GRAPH_MODULES),
+    ):
+        for name in names:
+            digest.update((package / room / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,323 @@
+"""The `openvino` backend: network and label rule compiled for the CPU, the network cached."""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from proxia_segmentation_ros.backends.compiled_cache import CacheKey, CompiledCache
+from proxia_segmentation_ros.backends.contract import (
+    ALONE,
+    FramePlan,
+    LabelledImage,
+    Lane,
+    Runner,
+)
+from proxia_segmentation_ros.backends.graph.openvino_passes import ConvertPart, OpenVinoPasses
+from proxia_segmentation_ros.backends.network_source import NetworkSource, hash_network_code
+from proxia_segmentation_ros.backends.openvino.argmax import build_label_graph
+from proxia_segmentation_ros.backends.openvino.runner import (
+    CompiledNetwork,
+    LabelRequest,
+    OpenVinoRunner,
+    refuse_run,
+)
+from proxia_segmentation_ros.backends.precision import describe_cpu, read_cpu_flags
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.model.quantisation import Range
+
+logger = logging.getLogger(__name__)
+
+DEVICE = "CPU"
+CACHE_FORMAT = 5
+# Runners in use hold theirs besides.
+KEPT_NETWORKS = 4
+# A pruned network has one for each of its scales' maps.
+KEPT_LABEL_GRAPHS = 24
+
+
+class OpenVinoBackend:
+    """Compiles a network once for each size, a small label graph for each output.
+
+    Calls that run at one time share the threads out, as far as there are some for each: nobody
+    waits for another thread after every layer, as the threads of one image do, nor of one batch.
+    """
+
+    name = "openvino"
+    is_pruned: bool = False
+    batch_sizes: tuple[int, ...] = (1,)
+    shares: tuple[int, ...] = (1, 2, 4)
+
+    def __init__(
+        self,
+        source: NetworkSource,
+        *,
+        precision: str,
+        scales: tuple[float, ...],
+        threads: int,
+        cache: CompiledCache,
+    ) -> None:
+        self.precision = precision
+        self.device_name = describe_cpu()
+        self._source = source
+        self._scales = scales
+        self._threads_wanted = threads
+        self._cache = cache
+        self._label_set = source.card.to_label_set()
+        self._core = ov.Core()
+        # Held to find or make what several calls use.
+        self._lock = threading.RLock()
+        self._networks: OrderedDict[tuple[SizeHW, int], CompiledNetwork] = OrderedDict()
+        self._label_graphs: OrderedDict[Any, ov.CompiledModel] = OrderedDict()
+        self._label_requests: OrderedDict[Any, Any] = OrderedDict()
+        self._threads = threads
+
+    @property
+    def threads(self) -> int:
+        """CPU threads in use; 0 until the first network is compiled with the library's choice."""
+        return self._threads
+
+    def prepare(self, plans: tuple[FramePlan, ...], lane: Lane = ALONE) -> Runner:
+        """Compile what the one plan needs.
+
+        Raises:
+            BackendError: OpenVINO refuses the graph.
+            WeightsError: the weights can't be loaded.
+        """
+        (plan,) = plans
+        with self._lock:
+            network = self._load_network(plan.network_hw, lane.share)
+            feed = network.find_feed(lane.index)
+            shape = tuple(feed.logits_1Khw.shape)
+            graph = self._find_label_graph(shape, plan.output_hw, plan.with_confidence)
+        labels = LabelRequest(graph.create_infer_request(), self._label_set.label_dtype)
+        return OpenVinoRunner(plan, feed, labels, self._scales)
+
+    def close(self) -> None:
+        """Forget the networks; plans still in use keep theirs."""
+        self._networks.clear()
+        self._label_graphs.clear()
+        self._label_requests.clear()
+
+    def load_network(self, network_hw: SizeHW, batch: int = 1) -> CompiledNetwork:  # noqa: ARG002
+        """Return the network for one call at a time, from memory, the cache or compiled anew.
+
+        Raises:
+            BackendError: OpenVINO refuses the graph.
+            WeightsError: the weights can't be loaded.
+        """
+        with self._lock:
+            return self._load_network(network_hw, 1)
+
+    def _load_network(self, network_hw: SizeHW, share: int) -> CompiledNetwork:
+        streams = 1 if share == 1 else min(share, self._load_network(network_hw, 1).threads)
+        key = network_hw, streams
+        network = self._networks.get(key)
+        if network is None:
+            network = self._make_network(network_hw, streams)
+            self._networks[key] = network
+            if len(self._networks) > KEPT_NETWORKS:
+                self._networks.popitem(last=False)
+        self._networks.move_to_end(key)
+        if streams == 1:
+            self._threads = network.threads
+        return network
+
+    def _make_network(self, network_hw: SizeHW, streams: int) -> CompiledNetwork:
+        compiled = self._find_compiled(
+            f"network {self._source.card.name} for {streams} x {network_hw[1]}x{network_hw[0]}",
+            {**self._make_key(network_hw), "streams": streams},
+            lambda: self._convert(network_hw),
+            self.precision,
+            streams,
+        )
+        self._check_precision(compiled)
+        threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
+        return CompiledNetwork(compiled, streams, threads)
+
+    def _find_label_graph(
+        self,
+        logits_shape: tuple[int, int, int, int],
+        output_hw: SizeHW,
+        with_confidence: bool,
+    ) -> ov.CompiledModel:
+        # One for all lanes: they hardly ever meet in it, and the first frame of a size waits for
+        # each that is compiled.
+        key = logits_shape, output_hw, with_confidence
+        compiled = self._label_graphs.get(key)
+        if compiled is None:
+            graph = build_label_graph(
+                logits_shape,
+                output_hw,
+                with_confidence=with_confidence,
+                temperature=self._source.card.temperature,
+                unlabeled_id=self._label_set.unlabeled_id,
+            )
+            compiled = self._compile(graph, "f32")
+            self._label_graphs[key] = compiled
+            if len(self._label_graphs) > KEPT_LABEL_GRAPHS:
+                self._label_graphs.popitem(last=False)
+        self._label_graphs.move_to_end(key)
+        return compiled
+
+    def make_passes(self, network_hw: SizeHW) -> OpenVinoPasses:
+        """Return passes at single scales over images of this size."""
+        return OpenVinoPasses(self._source, network_hw, self.compile_part, self.label)
+
+    def compile_part(
+        self, part: str, network_hw: SizeHW, convert: ConvertPart, *, is_network: bool
+    ) -> ov.CompiledModel:
+        """Return a part, from the cache or compiled anew; `part` tells all that makes it differ.
+
+        What is not of the network itself is computed in f32.
+
+        Raises:
+            BackendError: OpenVINO refuses the graph.
+            WeightsError: the weights can't be loaded.
+        """
+        precision = self.precision if is_network else "f32"
+        key = {**self._make_key(network_hw), "part": part, "precision": precision}
+        ranges = self._find_ranges() if is_network else {}
+        compiled = self._find_compiled(
+            f"{part} of {self._source.card.name}", key, lambda: convert(ranges), precision
+        )
+        if is_network:
+            self._check_precision(compiled)
+            self._threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
+        return compiled
+
+    def label(
+        self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
+    ) -> LabelledImage:
+        """Read the labels off logits of any size; one call at a time."""
+        shape: Any = logits_1Khw.shape
+        request = self._find_label_request(shape, plan)
+        try:
+            labels_HW, confidence_HW = request.run(
+                ov.Tensor(logits_1Khw, shared_memory=True), plan.with_confidence, min_confidence
+            )
+        except RuntimeError as error:
+            raise refuse_run(f"the labels of {plan}", error) from error
+        return LabelledImage(labels_HW, confidence_HW, scales=self._scales)
+
+    def _find_label_request(
+        self, logits_shape: tuple[int, int, int, int], plan: FramePlan
+    ) -> LabelRequest:
+        key = logits_shape, plan.output_hw, plan.with_confidence
+        request = self._label_requests.get(key)
+        if request is None:
+            with self._lock:
+                graph = self._find_label_graph(*key)
+            request = LabelRequest(graph.create_infer_request(), self._label_set.label_dtype)
+            self._label_requests[key] = request
+            if len(self._label_requests) > KEPT_LABEL_GRAPHS:
+                self._label_requests.popitem(last=False)
+        self._label_requests.move_to_end(key)
+        return request
+
+    def _find_compiled(
+        self,
+        description: str,
+        key: CacheKey,
+        convert: Callable[[], ov.Model],
+        precision: str,
+        streams: int = 1,
+    ) -> ov.CompiledModel:
+        started_s = time.monotonic()
+        compiled = self._import_cached(key, precision, streams)
+        origin = "from the cache"
+        if compiled is None:
+            origin = "compiled anew"
+            compiled = self._compile(convert(), precision, streams)
+            self._cache.store(key, _to_bytes(compiled.export_model()))
+        logger.info("%s ready after %.1f s, %s", description, time.monotonic() - started_s, origin)
+        return compiled
+
+    def _find_ranges(self) -> Mapping[str, Range]:
+        """Return the ranges of the layers to compute in int8."""
+        quantisation = self._source.quantisation
+        return quantisation.ranges if self.precision == "int8" and quantisation is not None else {}
+
+    def _convert(self, network_hw: SizeHW) -> ov.Model:
+        # Only a network that is not in the cache costs the import of torch.
+        from proxia_segmentation_ros.backends.graph.openvino_convert import convert_network
+
+        source, ranges = self._source, self._find_ranges()
+        return convert_network(source.load(), source.card, self._scales, network_hw, ranges)
+
+    def _compile(self, graph: ov.Model, precision: str, streams: int = 1) -> ov.CompiledModel:
+        properties = self._list_properties(precision, streams)
+        try:
+            return self._core.compile_model(graph, DEVICE, properties)
+        except RuntimeError as error:
+            raise BackendError.from_parts(
+                f"OpenVINO {ov.get_version()} can't compile {graph.friendly_name!r} ({error})",
+                "a graph that it supports",
+                "set inference.backend to torch",
+            ) from error
+
+    def _import_cached(
+        self, key: CacheKey, precision: str, streams: int
+    ) -> ov.CompiledModel | None:
+        blob = self._cache.load(key)
+        if blob is None:
+            return None
+        try:
+            return self._core.import_model(blob, DEVICE, self._list_properties(precision, streams))
+        except RuntimeError as error:
+            logger.warning("OpenVINO refuses its cached network (%s); building anew", error)
+            self._cache.drop(key)
+            return None
+
+    def _list_properties(self, precision: str, streams: int) -> dict[str, Any]:
+        properties: dict[str, Any] = {
+            # Without it OpenVINO takes bf16 on its own wherever there is AMX.
+            "INFERENCE_PRECISION_HINT": _name_float(precision),
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": streams,
+            # A robot's cores have other work too: a pinned thread waits for whoever has its core.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if self._threads_wanted:
+            properties["INFERENCE_NUM_THREADS"] = self._threads_wanted
+        return properties
+
+    def _check_precision(self, compiled: ov.CompiledModel) -> None:
+        """Report what OpenVINO really took, should it ever differ."""
+        names = {"f32": "f32", "float32": "f32", "bf16": "bf16", "bfloat16": "bf16"}
+        hint = compiled.get_property("INFERENCE_PRECISION_HINT")
+        taken = names.get(hint.to_string(), hint.to_string())
+        if taken != _name_float(self.precision):
+            logger.warning("OpenVINO computes in %s although asked for %s", taken, self.precision)
+            self.precision = taken
+
+    def _make_key(self, network_hw: SizeHW) -> CacheKey:
+        return {
+            "format": CACHE_FORMAT,
+            "backend": self.name,
+            "openvino": ov.get_version(),
+            "cpu": self.device_name,
+            "cpu_flags": " ".join(sorted(read_cpu_flags())),
+            "weights": self._source.digest,
+            "code": hash_network_code(),
+            "network_hw": list(network_hw),
+            "scales": list(self._scales),
+            "precision": self.precision,
+            "threads": self._threads_wanted,
+        }
+
+
+def _name_float(precision: str) -> str:
+    """Return the arithmetic of what is not in int8; with bf16 OpenVINO finds no kernels."""
+    return "f32" if precision == "int8" else precision
+
+
+def _to_bytes(blob: Any) -> bytes:
+    """Older releases return bytes, newer ones a stream."""
+    return blob if isinstance(blob, bytes) else bytes(blob.getbuffer())

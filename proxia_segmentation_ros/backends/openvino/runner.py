@@ -1,0 +1,118 @@
+"""What one call needs of compiled OpenVINO graphs: the network's feed, the labels' request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from proxia_segmentation_ros.backends.contract import FramePlan, LabelledImage
+from proxia_segmentation_ros.backends.preprocess import resize_image
+from proxia_segmentation_ros.backends.stage_clock import StageClock
+from proxia_segmentation_ros.errors import BackendError
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFeed:
+    """A request of the network, which reads `image_1HWC` and writes `logits_1Khw`."""
+
+    request: Any
+    image_1HWC: ov.Tensor
+    logits_1Khw: ov.Tensor
+
+    @classmethod
+    def of(cls, compiled: ov.CompiledModel) -> "NetworkFeed":
+        """Make a request with memory of its own."""
+        request = compiled.create_infer_request()
+        logits_1Khw = ov.Tensor(ov.Type.f32, compiled.output(0).shape)
+        request.set_output_tensor(logits_1Khw)
+        image_1HWC = ov.Tensor(ov.Type.u8, compiled.input(0).shape)
+        request.set_input_tensor(image_1HWC)
+        return cls(request, image_1HWC, logits_1Khw)
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledNetwork:
+    """A network for one size, whose `threads` are divided among `streams` calls at a time."""
+
+    compiled: ov.CompiledModel
+    streams: int
+    threads: int
+    _feeds: dict[int, NetworkFeed] = field(default_factory=dict)
+
+    def find_feed(self, index: int) -> NetworkFeed:
+        """Return that of the lane with this index."""
+        if index not in self._feeds:
+            self._feeds[index] = NetworkFeed.of(self.compiled)
+        return self._feeds[index]
+
+
+class LabelRequest:
+    """A request of a label graph; one call at a time."""
+
+    def __init__(self, request: Any, label_dtype: type[np.generic]) -> None:
+        self._request = request
+        self._label_dtype = label_dtype
+        self._least = np.zeros(1, np.float32)
+        self._least_tensor = ov.Tensor(self._least, shared_memory=True)
+
+    def run(
+        self, logits_1Khw: ov.Tensor, with_confidence: bool, min_confidence: float
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return labels_HW and confidence_HW, in memory of their own; RuntimeError if it fails."""
+        self._request.set_input_tensor(0, logits_1Khw)
+        if with_confidence:
+            self._least[0] = min_confidence
+            self._request.set_input_tensor(1, self._least_tensor)
+        self._request.infer()
+        labels_HW = self._view_output(0).astype(self._label_dtype)
+        return labels_HW, self._view_output(1).copy() if with_confidence else None
+
+    def _view_output(self, index: int) -> np.ndarray:
+        pixels_HW: np.ndarray = self._request.get_output_tensor(index).data[0, 0]
+        return pixels_HW
+
+
+class OpenVinoRunner:
+    """One plan: resize, network, labels; only pointers pass between the graphs."""
+
+    def __init__(
+        self,
+        plan: FramePlan,
+        feed: NetworkFeed,
+        labels: LabelRequest,
+        scales: tuple[float, ...],
+    ) -> None:
+        self._plan = plan
+        self._feed = feed
+        self._labels = labels
+        self._scales = scales
+
+    def __call__(
+        self, images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
+    ) -> list[LabelledImage]:
+        (image_HWC,) = images_HWC
+        plan, feed = self._plan, self._feed
+        try:
+            # Copied because OpenVINO takes no read-only memory, as views of messages are.
+            np.copyto(feed.image_1HWC.data[0], resize_image(image_HWC, plan.network_hw))
+            clock.mark("pre")
+            feed.request.infer()
+            clock.mark("infer")
+            labels_HW, confidence_HW = self._labels.run(
+                feed.logits_1Khw, plan.with_confidence, min_confidence
+            )
+        except RuntimeError as error:
+            raise refuse_run(str(plan), error) from error
+        clock.mark("post")
+        return [LabelledImage(labels_HW, confidence_HW, scales=self._scales)]
+
+
+def refuse_run(what: str, error: RuntimeError) -> BackendError:
+    """Return the error of a graph that fails while it runs."""
+    return BackendError.from_parts(
+        f"OpenVINO failed on {what} ({error})",
+        "a network that runs",
+        "set inference.backend to torch, or report it",
+    )

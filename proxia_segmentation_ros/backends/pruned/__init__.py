@@ -1,0 +1,1 @@
+"""Attention-pruned inference: of the larger scales only the tiles that are needed."""

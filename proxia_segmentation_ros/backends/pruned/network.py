@@ -1,0 +1,335 @@
+"""Attention-pruned inference: larger scales run only where the smaller ones ask for them.
+
+The smallest scale sees the whole image. What its attention leaves to larger scales, weighted by
+the doubt about the best class, chooses tiles of the next one; with these fused in, the tiles of
+the one after that. Source of the fusing: Tao et al., arXiv 2005.10821; of tiles it knows
+nothing.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from proxia_segmentation_ros.backends.pruned.scale_gate import ScaleGate
+from proxia_segmentation_ros.backends.pruned.tile_cache import TileMemory, shrink_to_grey
+from proxia_segmentation_ros.backends.pruned.tile_selection import choose_tiles, split_into_batches
+from proxia_segmentation_ros.backends.pruned.tiles import make_grid
+from proxia_segmentation_ros.backends.scale_passes import FusedMaps, ScaleMaps, ScalePasses
+from proxia_segmentation_ros.config import SizeHW
+
+# Of scale 1.0: a cell is the same piece of the scene at every scale.
+CELL_PX = 80
+HALO_PX = 16
+KEPT_STREAMS = 64
+# So that a budget of exactly so many tiles is not one too small.
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Bounds of one frame: see `Pruning`."""
+
+    threshold: float
+    budget: float
+    max_age: int = 0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Fused logits, of the network's size or smaller, and what ran for them.
+
+    `work` is in passes over a whole image of scale 1.0.
+    """
+
+    logits_1Khw: np.ndarray
+    tiles_run: int
+    tiles_total: int
+    scales: tuple[float, ...]
+    work: float
+
+
+@dataclass
+class StreamMemory:
+    """What one camera's frames left behind."""
+
+    gate: ScaleGate
+    tiles: dict[float, TileMemory] = field(default_factory=dict)
+    frame: int = 0
+
+
+@dataclass
+class _Frame:
+    """One image on its way from the smallest scale up."""
+
+    image_HWC: np.ndarray
+    grey_hw: np.ndarray | None
+    effort: Effort
+    memory: StreamMemory
+    maps: dict[float, ScaleMaps]
+    fused: FusedMaps
+    logits_1Khw: np.ndarray
+    context_1CK1: np.ndarray
+    work: float
+    work_left: float
+    tiles_run: int = 1
+    is_complete: bool = True
+    weights: list[float] = field(default_factory=list)
+
+
+class _Fused(NamedTuple):
+    """What a scale was fused to, and what the next one is fused with, should there be one."""
+
+    logits_1Khw: np.ndarray
+    next: FusedMaps | None
+
+
+class PrunedNetwork:
+    """Passes of one network over images of one size, for any number of cameras."""
+
+    def __init__(
+        self,
+        passes: ScalePasses,
+        scales: Sequence[float],
+        network_hw: SizeHW,
+        cell_px: int = CELL_PX,
+        halo_px: int = HALO_PX,
+    ) -> None:
+        self.passes = passes
+        self.scales = tuple(sorted(scales))
+        self.grids = {
+            scale: make_grid(_scale_size(network_hw, scale), round(cell_px * scale), halo_px)
+            for scale in self.scales[1:]
+        }
+        self.network_hw = network_hw
+        self._streams: OrderedDict[str, StreamMemory] = OrderedDict()
+
+    @property
+    def tiles_total(self) -> int:
+        """Tiles of all larger scales, and one for the smallest."""
+        return 1 + sum(len(grid.tiles) for grid in self.grids.values())
+
+    def list_logit_sizes(self) -> list[SizeHW]:
+        """Return the sizes that fused logits may have."""
+        smallest = make_grid(_scale_size(self.network_hw, self.scales[0]), 1 << 16, 0)
+        return [smallest.map_hw, *(grid.map_hw for grid in self.grids.values()), self.network_hw]
+
+    @property
+    def larger_work(self) -> float:
+        """Work of all larger scales, seen whole."""
+        return sum(scale**2 for scale in self.scales[1:])
+
+    def list_larger_works(self) -> list[float]:
+        """Return steps of work for the larger scales, from none to all of it."""
+        works, below = [0.0], 0.0
+        for scale in self.scales[1:]:
+            count = 1
+            while count * self.find_tile_work(scale) < scale**2:
+                works.append(below + count * self.find_tile_work(scale))
+                count *= 2
+            below += scale**2
+            works.append(below)
+        return works
+
+    def find_tile_work(self, scale: float) -> float:
+        """Return the work of one tile."""
+        return scale**2 * self.grids[scale].window_share
+
+    def see(self, image_HWC: np.ndarray, effort: Effort, stream: str = "") -> Seen:
+        """Run what an image of network size asks for; frames of a named stream follow each other.
+
+        Raises:
+            BackendError: a pass fails.
+        """
+        memory = self._find_memory(stream)
+        scales = self._choose_scales(memory, effort) if stream else self.scales
+        frame = self._start(image_HWC, scales[0], effort, memory, is_video=bool(stream))
+        ran = [scales[0]]
+        for scale in scales[1:]:
+            if not self._see_larger(frame, scale):
+                break
+            ran.append(scale)
+        if stream:
+            memory.gate.report(self._find_shares(ran, frame.weights))
+        if frame.is_complete and tuple(ran) == self.scales:
+            logits = self.passes.fuse_wholes(frame.maps)
+        else:
+            logits = frame.logits_1Khw
+        return Seen(logits, frame.tiles_run, self.tiles_total, tuple(ran), frame.work)
+
+    def _find_shares(self, ran: Sequence[float], weights: Sequence[float]) -> dict[float, float]:
+        """Return the share of the smallest scale, and those of others with all that is larger.
+
+        A larger scale's is what the largest one below it that ran has left, also where it did
+        not run itself: so a scale that was dropped can come back.
+        """
+        left = list(zip(ran, weights, strict=False))
+        shares = {}
+        for scale in self.scales[1:]:
+            below = [weight for one, weight in left if one < scale]
+            if below:
+                shares[scale] = below[-1]
+        if ran[0] == self.scales[0]:
+            shares[ran[0]] = 1 - weights[0]
+        return shares
+
+    def _choose_scales(self, memory: StreamMemory, effort: Effort) -> tuple[float, ...]:
+        """Return what is worth its time; without the smallest only where the next one fits."""
+        worth = memory.gate.choose()
+        if self._find_budget(effort) + ROUNDING >= worth[0] ** 2:
+            return worth
+        return self.scales[:1]
+
+    def _find_budget(self, effort: Effort) -> float:
+        return self.scales[0] ** 2 + effort.budget * self.larger_work
+
+    def _start(
+        self,
+        image_HWC: np.ndarray,
+        scale: float,
+        effort: Effort,
+        memory: StreamMemory,
+        *,
+        is_video: bool,
+    ) -> _Frame:
+        memory.frame += 1
+        maps = self._see_whole(image_HWC, scale)
+        if maps.attention_11hw is None:
+            nothing = np.zeros((1, 1, 1, 1), np.float32)
+            fused = FusedMaps(maps.logits_1Khw, maps.logits_1Khw, nothing, nothing)
+        else:
+            fused = self.passes.start_fusing(maps)
+        return _Frame(
+            image_HWC=image_HWC,
+            grey_hw=shrink_to_grey(image_HWC) if is_video and effort.max_age else None,
+            effort=effort,
+            memory=memory,
+            maps={scale: maps},
+            fused=fused,
+            logits_1Khw=fused.fused_1Khw,
+            context_1CK1=maps.context_1CK1,
+            work=scale**2,
+            work_left=self._find_budget(effort) - scale**2,
+            # Only where all of it can run is anything gained by being exact.
+            is_complete=scale == self.scales[0] and effort.budget >= 1,
+            weights=[] if maps.attention_11hw is None else [float(fused.weight_11hw.mean())],
+        )
+
+    def warm_up(self, budget: float) -> None:
+        """Compile every graph that frames of this budget may need, by running each once.
+
+        Raises:
+            BackendError: one can't be compiled.
+        """
+        image_HWC = np.zeros((*self.network_hw, 3), np.uint8)
+        left = budget * self.larger_work + ROUNDING
+        # The second smallest begins where the smallest was dropped.
+        if self.scales[0] ** 2 + left >= self.scales[1] ** 2:
+            second = self._see_whole(image_HWC, self.scales[1])
+            if len(self.scales) > 2:
+                begun, third = self.passes.start_fusing(second), self.scales[2]
+                tiles = TileMemory(self.grids[third], begun.fused_1Khw.shape[1])
+                self._fuse(begun, third, tiles, set())
+        maps = {self.scales[0]: self._see_whole(image_HWC, self.scales[0])}
+        context_1CK1 = maps[self.scales[0]].context_1CK1
+        fused = self.passes.start_fusing(maps[self.scales[0]])
+        for scale, grid in self.grids.items():
+            if left >= scale**2:
+                maps[scale] = self._see_whole(image_HWC, scale)
+            for batch in self.passes.tile_batches:
+                if batch <= min(len(grid.tiles), left / self.find_tile_work(scale)):
+                    windows_THWC = np.zeros((batch, *grid.window_hw, 3), np.uint8)
+                    self._see_tiles(windows_THWC, context_1CK1, scale)
+            tiles = TileMemory(grid, fused.fused_1Khw.shape[1])
+            after = self._fuse(fused, scale, tiles, set())
+            fused = fused if after.next is None else after.next
+        if budget >= 1:
+            self.passes.fuse_wholes(maps)
+
+    def _see_larger(self, frame: _Frame, scale: float) -> bool:
+        """Add what is asked for of a scale; False when nothing is, or nothing fits the budget."""
+        grid, tiles = self.grids[scale], self._find_tiles(frame, scale)
+        tiles.begin_frame(frame.memory.frame, frame.grey_hw)
+        demand_T = grid.average(frame.fused.demand_11hw[0, 0])
+        # A tile of twice the scale is four times the work, and has to be worth it.
+        wanted = choose_tiles(demand_T, frame.effort.threshold * scale**2)
+        fresh = tiles.find_fresh(frame.effort.max_age)
+        frame.is_complete &= len(wanted) == len(grid.tiles)
+        work = self._run_wanted(frame, scale, [one for one in wanted if one not in fresh], tiles)
+        run = tiles.find_run()
+        frame.tiles_run += len(run)
+        frame.work += work
+        frame.work_left -= work
+        if not fresh | run:
+            return False
+        after = self._fuse(frame.fused, scale, tiles, fresh | run)
+        frame.logits_1Khw = after.logits_1Khw
+        if after.next is not None:
+            frame.fused = after.next
+            frame.weights.append(float(after.next.weight_11hw.mean()))
+        return True
+
+    def _run_wanted(
+        self, frame: _Frame, scale: float, stale: Sequence[int], tiles: TileMemory
+    ) -> float:
+        """Run these tiles, or the whole image where that is no more work; return the work."""
+        whole_work, tile_work = scale**2, self.find_tile_work(scale)
+        fits = frame.work_left + ROUNDING
+        if len(stale) * tile_work >= whole_work and fits >= whole_work:
+            maps = self._see_whole(frame.image_HWC, scale)
+            tiles.put_whole(maps.logits_1Khw, maps.attention_11hw)
+            frame.maps[scale], frame.context_1CK1 = maps, maps.context_1CK1
+            return whole_work
+        frame.is_complete = False
+        chosen = stale[: int(fits / tile_work)]
+        if chosen:
+            self._run_tiles(frame, scale, chosen, tiles)
+        return len(chosen) * tile_work
+
+    def _run_tiles(
+        self, frame: _Frame, scale: float, chosen: Sequence[int], tiles: TileMemory
+    ) -> None:
+        padded_HWC = self.grids[scale].fit(frame.image_HWC)
+        for batch in split_into_batches(chosen, self.passes.tile_batches):
+            windows_THWC = self.grids[scale].cut(padded_HWC, batch)
+            logits_TKhw, attention_T1hw = self._see_tiles(windows_THWC, frame.context_1CK1, scale)
+            for place, index in enumerate(batch):
+                attention_hw = None if attention_T1hw is None else attention_T1hw[place, 0]
+                tiles.put(index, logits_TKhw[place], attention_hw)
+
+    def _see_whole(self, image_HWC: np.ndarray, scale: float) -> ScaleMaps:
+        return self.passes.see_whole(image_HWC, scale, is_largest=scale == self.scales[-1])
+
+    def _see_tiles(
+        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, scale: float
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        is_largest = scale == self.scales[-1]
+        return self.passes.see_tiles(windows_THWC, context_1CK1, is_largest=is_largest)
+
+    def _fuse(self, before: FusedMaps, scale: float, tiles: TileMemory, there: set[int]) -> _Fused:
+        logits_1Khw, attention_11hw, is_there_11hw = tiles.read(there)
+        if scale == self.scales[-1]:
+            return _Fused(self.passes.fuse_last(before, logits_1Khw, is_there_11hw), None)
+        after = self.passes.fuse(before, logits_1Khw, attention_11hw, is_there_11hw)
+        return _Fused(after.fused_1Khw, after)
+
+    def _find_memory(self, stream: str) -> StreamMemory:
+        memory = self._streams.get(stream)
+        if memory is None:
+            memory = self._streams[stream] = StreamMemory(ScaleGate(self.scales))
+            if len(self._streams) > KEPT_STREAMS:
+                self._streams.popitem(last=False)
+        self._streams.move_to_end(stream)
+        return memory
+
+    def _find_tiles(self, frame: _Frame, scale: float) -> TileMemory:
+        kept = frame.memory.tiles
+        if scale not in kept:
+            kept[scale] = TileMemory(self.grids[scale], frame.fused.fused_1Khw.shape[1])
+        return kept[scale]
+
+
+def _scale_size(size_hw: SizeHW, scale: float) -> SizeHW:
+    return int(size_hw[0] * scale), int(size_hw[1] * scale)

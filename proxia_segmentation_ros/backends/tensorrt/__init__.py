@@ -1,0 +1,1 @@
+"""The TensorRT backend for NVIDIA GPUs, by torch-tensorrt."""

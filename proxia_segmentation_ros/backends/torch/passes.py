@@ -1,0 +1,111 @@
+"""Passes at single scales by eager torch, the reference for compiled ones. Imports torch."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from proxia_segmentation_ros.backends.contract import FramePlan, LabelledImage
+from proxia_segmentation_ros.backends.graph.pass_graphs import (
+    Demand,
+    ExactFusing,
+    LastOfTwo,
+    LastScale,
+    NextScale,
+    TilePassGraph,
+    WholePassGraph,
+)
+from proxia_segmentation_ros.backends.scale_passes import FusedMaps, ScaleMaps, list_maps
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.model.card import ModelCard
+
+LabelLogits = Callable[[torch.Tensor, FramePlan, float], LabelledImage]
+
+
+class TorchPasses:
+    """`ScalePasses` that compile nothing; `label_logits` is the backend's label rule."""
+
+    tile_batches: tuple[int, ...] = (1, 2, 4)
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        card: ModelCard,
+        network_hw: SizeHW,
+        label_logits: LabelLogits,
+        pick_arithmetic: Callable[[], contextlib.AbstractContextManager[Any]],
+    ) -> None:
+        self._model = model
+        self._card = card
+        self._network_hw = network_hw
+        self._label_logits = label_logits
+        self._pick_arithmetic = pick_arithmetic
+
+    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
+        """Run the whole image, given at network size, at a scale."""
+        graph = WholePassGraph(self._model, self._card, scale, with_attention=not is_largest)
+        return ScaleMaps(*self._run(graph.eval(), image_HWC[None]))
+
+    def see_tiles(
+        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return logits_TKhw and attention_T1hw."""
+        graph = TilePassGraph(self._model, self._card, with_attention=not is_largest)
+        context_TCK1 = np.repeat(context_1CK1, len(windows_THWC), 0)
+        found = self._run(graph.eval(), windows_THWC, context_TCK1)
+        return found[0], None if is_largest else found[1]
+
+    def start_fusing(self, maps: ScaleMaps) -> FusedMaps:
+        """Return the smallest scale alone, with its demand for the others."""
+        weight, demand = self._run_exactly(Demand(), *list_maps(maps))
+        return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
+
+    def fuse(
+        self,
+        before: FusedMaps,
+        logits_1Khw: np.ndarray,
+        attention_11hw: np.ndarray,
+        is_there_11hw: np.ndarray,
+    ) -> FusedMaps:
+        """Add a larger scale where it is there."""
+        given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
+        fused, weight, demand = self._run_exactly(
+            NextScale(), *given, logits_1Khw, attention_11hw, is_there_11hw
+        )
+        return FusedMaps(fused, logits_1Khw, weight, demand)
+
+    def fuse_last(
+        self, before: FusedMaps, logits_1Khw: np.ndarray, is_there_11hw: np.ndarray
+    ) -> np.ndarray:
+        """Add the largest scale where it is there; return fused_1Khw."""
+        found = (before.weight_11hw, logits_1Khw, is_there_11hw)
+        if before.fused_1Khw is before.logits_1Khw:
+            return self._run_exactly(LastOfTwo(), before.fused_1Khw, *found)[0]
+        return self._run_exactly(LastScale(), before.fused_1Khw, before.logits_1Khw, *found)[0]
+
+    def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
+        """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
+        scales = sorted(maps)
+        given = [one for scale in scales for one in list_maps(maps[scale])]
+        return self._run_exactly(ExactFusing(scales, self._network_hw), *given)[0]
+
+    def label(
+        self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
+    ) -> LabelledImage:
+        """Read the labels off logits of any size."""
+        with torch.inference_mode():
+            return self._label_logits(torch.from_numpy(logits_1Khw), plan, min_confidence)
+
+    def _run(self, graph: torch.nn.Module, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run in the backend's arithmetic and return float32."""
+        with self._pick_arithmetic():
+            return self._run_exactly(graph, *arrays)
+
+    @staticmethod
+    def _run_exactly(graph: torch.nn.Module, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        with torch.inference_mode():
+            found = graph(*(torch.from_numpy(np.ascontiguousarray(one)) for one in arrays))
+        results = found if isinstance(found, tuple) else (found,)
+        return tuple(one.float().numpy() for one in results)

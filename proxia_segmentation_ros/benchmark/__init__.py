@@ -1,0 +1,1 @@
+"""All that measures speed, memory and latency; nothing outside its command imports it."""

@@ -1,0 +1,1 @@
+"""Random crops, colours, light and copies of training pairs."""

@@ -1,0 +1,1 @@
+"""Data sets by name: where their images and masks lie."""

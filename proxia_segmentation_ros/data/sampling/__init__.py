@@ -1,0 +1,1 @@
+"""Which training pair is drawn next."""

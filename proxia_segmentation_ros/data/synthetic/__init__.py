@@ -1,5 +1,0 @@
-"""A synthetic street: endless camera frames with the true class of every pixel."""
-
-from proxia_segmentation_ros.data.synthetic.street import StreetScene
-
-__all__ = ["StreetScene"]

@@ -1,0 +1,196 @@
+"""A segmenter that can be changed for a better one while no frame is under way."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.inference.segmenter_factory import FrameSegmenter
+from proxia_segmentation_ros.labels import LabelSet
+
+if TYPE_CHECKING:
+    # Importing the segmenter imports torch.
+    from proxia_segmentation_ros.inference.segmenter import Segmentation
+    from proxia_segmentation_ros.model.card import ModelCard
+
+# Another arithmetic moves borders by a pixel; what is wrong with an engine moves more.
+LEAST_AGREEMENT = 0.9
+# In the dark a network guesses, and another arithmetic guesses otherwise.
+SURE_CONFIDENCE = 180  # of 255
+KEPT_USES = 8
+
+
+@dataclass(frozen=True)
+class FrameUse:
+    """How a frame was labelled, as far as a segmenter prepares for it."""
+
+    size_hw: SizeHW
+    with_confidence: bool
+    output_size: str
+
+
+class _Facts(NamedTuple):
+    """What other threads ask, who may come while the model before is closed."""
+
+    backend: str
+    precision: str
+    threads: int
+
+
+class SwappableSegmenter:
+    """Hands every call on; swaps while no other call runs."""
+
+    def __init__(self, first: FrameSegmenter) -> None:
+        self._lock = threading.Lock()
+        self._current = first
+        self._facts = _read_facts(first)
+        self._newest_HWC: np.ndarray | None = None
+        self._uses: tuple[FrameUse, ...] = ()
+
+    @property
+    def label_set(self) -> LabelSet:
+        """What the ids mean."""
+        return self._current.label_set
+
+    @property
+    def card(self) -> "ModelCard":
+        """The network's card."""
+        return self._current.card
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend that serves now."""
+        return self._facts.backend
+
+    @property
+    def precision(self) -> str:
+        """Its arithmetic."""
+        return self._facts.precision
+
+    @property
+    def threads(self) -> int:
+        """Its CPU threads."""
+        return self._facts.threads
+
+    @property
+    def largest_batch(self) -> int:
+        """Images that may share one of its passes."""
+        return self._current.largest_batch
+
+    @property
+    def lanes(self) -> int:
+        """Its calls that may run at one time."""
+        return self._current.lanes
+
+    @property
+    def uses(self) -> tuple[FrameUse, ...]:
+        """What it was used for of late, the newest last."""
+        return self._uses
+
+    def segment(
+        self,
+        image_HWC: np.ndarray,
+        with_confidence: bool = False,
+        *,
+        output_size: str = "input",
+        min_confidence: float = 0.0,
+    ) -> "Segmentation":
+        """Label one RGB image."""
+        self._note(image_HWC, with_confidence or min_confidence > 0, output_size)
+        return self._current.segment(
+            image_HWC, with_confidence, output_size=output_size, min_confidence=min_confidence
+        )
+
+    def segment_many(
+        self,
+        images_HWC: Sequence[np.ndarray],
+        with_confidence: Sequence[bool],
+        *,
+        output_size: str = "input",
+        min_confidence: float = 0.0,
+        streams: Sequence[str] | None = None,
+    ) -> "list[Segmentation]":
+        """Label several RGB images, each the next frame of its stream."""
+        for image_HWC, wants in zip(images_HWC, with_confidence, strict=True):
+            self._note(image_HWC, wants or min_confidence > 0, output_size)
+        return self._current.segment_many(
+            images_HWC,
+            with_confidence,
+            output_size=output_size,
+            min_confidence=min_confidence,
+            streams=streams,
+        )
+
+    def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
+        """Get the first frame's slow work done."""
+        self._current.warm_up(size_hw, batch)
+
+    def close(self) -> None:
+        """Free the model that serves now."""
+        self._current.close()
+
+    def swap(self, better: FrameSegmenter) -> None:
+        """Serve with `better` from now on, and free what served before.
+
+        Raises:
+            BackendError: the two label the newest frame or a drawn picture differently; all stays
+                as it was.
+        """
+        for name, image_HWC in self._find_pictures().items():
+            agreement = self._compare(better, image_HWC)
+            if agreement < LEAST_AGREEMENT:
+                raise BackendError.from_parts(
+                    f"of the pixels that {self.backend} is surest of in {name}, {better.backend} "
+                    f"labels only {100 * agreement:.1f} % as it does",
+                    f"at least {100 * LEAST_AGREEMENT:.0f} %",
+                    "report it; `proxia engines prune --all` has the engine built anew",
+                )
+        before, self._current = self._current, better
+        self._facts = _read_facts(better)
+        before.close()
+
+    def _find_pictures(self) -> dict[str, np.ndarray]:
+        """Return what to compare on: a frame may be dark or even, and then shows no fault."""
+        if self._newest_HWC is None:
+            return {"a drawn picture": _draw_ramps(self.card.size_hw)}
+        height, width = self._newest_HWC.shape[:2]
+        return {"a frame": self._newest_HWC, "a drawn picture": _draw_ramps((height, width))}
+
+    def _compare(self, better: FrameSegmenter, image_HWC: np.ndarray) -> float:
+        """Return the share of equal labels among the pixels that the old one is surest of."""
+        output_size = self._uses[-1].output_size if self._uses else "input"
+        old, new = (
+            one.segment(image_HWC, True, output_size=output_size) for one in (self._current, better)
+        )
+        if old.confidence is None or old.labels.shape != new.labels.shape:
+            return 0.0
+        # Half of them at least, however unsure it is.
+        is_sure = old.confidence >= min(SURE_CONFIDENCE, np.median(old.confidence))
+        return float((old.labels == new.labels)[is_sure].mean())
+
+    def _note(self, image_HWC: np.ndarray, with_confidence: bool, output_size: str) -> None:
+        height, width = image_HWC.shape[:2]
+        use = FrameUse((height, width), with_confidence, output_size)
+        with self._lock:
+            self._newest_HWC = image_HWC
+            if self._uses[-1:] != (use,):
+                others = tuple(one for one in self._uses if one != use)
+                # Another thread reads it: made anew, never changed.
+                self._uses = (*others, use)[-KEPT_USES:]
+
+
+def _read_facts(segmenter: FrameSegmenter) -> _Facts:
+    return _Facts(segmenter.backend, segmenter.precision, segmenter.threads)
+
+
+def _draw_ramps(size_hw: SizeHW) -> np.ndarray:
+    """Return a picture with every brightness in it."""
+    height, width = size_hw
+    rows = np.linspace(0, 255, height)[:, None]
+    columns = np.linspace(0, 255, width)[None, :]
+    ramps = np.broadcast_arrays(rows, columns, (rows + columns) / 2)
+    return np.stack(ramps, axis=-1).astype(np.uint8)

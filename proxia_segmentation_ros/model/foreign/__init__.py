@@ -1,0 +1,1 @@
+"""Checkpoints of other systems, under our names and with a card."""

@@ -1,0 +1,36 @@
+"""Checkpoints of other systems, under our names and with a card."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.foreign import mmsegmentation, nvidia
+from proxia_segmentation_ros.model.foreign.unpickle import read_state_dict
+from proxia_segmentation_ros.model.state_dict_check import keep_name
+
+
+class Foreign(NamedTuple):
+    """Tensors under our names, what they are, and what a tensor is called in the file."""
+
+    tensors: dict[str, Tensor]
+    card: ModelCard
+    name_there: Callable[[str], str]
+
+
+def read_foreign(path: Path) -> Foreign:
+    """Read a checkpoint of the reference system or of mmsegmentation; nothing in it runs.
+
+    Whether every tensor is there and has its shape is `load_foreign`'s to say.
+
+    Raises:
+        WeightsError: the file can't be read safely or holds another kind of network.
+    """
+    tensors, content = read_state_dict(path)
+    if any(key.startswith(mmsegmentation.MARK) for key in tensors):
+        ours = mmsegmentation.translate(path, tensors)
+        card = mmsegmentation.derive_card(path, ours, content)
+        return Foreign(ours, card, mmsegmentation.name_there)
+    return Foreign(tensors, nvidia.derive_card(path, tensors, content), keep_name)

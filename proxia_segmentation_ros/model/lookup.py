@@ -1,0 +1,66 @@
+"""Which file a name of weights stands for: shipped, downloaded or a path. Free of torch."""
+
+from importlib import resources
+from pathlib import Path
+
+from proxia_segmentation_ros.errors import WeightsError
+from proxia_segmentation_ros.model.catalogue import SUFFIX as SUFFIX
+from proxia_segmentation_ros.model.catalogue import locate_converted, read_catalogue
+
+FOREIGN_SUFFIXES = (".pth", ".pt", ".tar")
+
+
+def list_shipped_weights() -> list[str]:
+    """Return the names that the package brings weights for."""
+    folder = resources.files("proxia_segmentation_ros") / "weights"
+    if not folder.is_dir():
+        return []
+    names = [entry.name for entry in folder.iterdir()]
+    return sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+
+
+def find_weights(path_or_name: str | Path) -> Path:
+    """Return the file of shipped or downloaded weights, or of a path.
+
+    Raises:
+        WeightsError: no such name or file, or a file of another kind.
+    """
+    text = str(path_or_name)
+    shipped = list_shipped_weights()
+    if text in shipped:
+        folder = resources.files("proxia_segmentation_ros") / "weights"
+        return Path(str(folder / f"{text}{SUFFIX}"))
+    if text in read_catalogue():
+        return _find_converted(text)
+    path = Path(text).expanduser()
+    kinds = (SUFFIX, *FOREIGN_SUFFIXES)
+    if path.is_file() and path.suffix in kinds:
+        return path
+    if path.exists() or path.suffix in kinds or path.name != text:
+        wrong = "is not a weight file" if path.exists() else "does not exist"
+        raise WeightsError.from_parts(
+            f"weight file {text!r} {wrong}", f"a file that ends in {', '.join(kinds)}",
+            "check the path",
+        )  # fmt: skip
+    raise WeightsError.from_parts(
+        f"weights {text!r} are not shipped",
+        f"one of {', '.join(shipped)}, a name that `proxia weights list` tells or the path of a "
+        "weight file",
+        "pick one",
+    )
+
+
+def _find_converted(name: str) -> Path:
+    """Return the file of downloaded weights.
+
+    Raises:
+        WeightsError: they aren't downloaded yet.
+    """
+    path = locate_converted(name)
+    if not path.is_file():
+        raise WeightsError.from_parts(
+            f"weights {name!r} are not on this machine yet",
+            str(path),
+            f"run `proxia weights download {name}`",
+        )
+    return path

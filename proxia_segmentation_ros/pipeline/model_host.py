@@ -1,0 +1,174 @@
+"""The model and the workers that run it, from configure to cleanup."""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, wait
+from typing import Any, TypeVar
+
+import numpy as np
+
+from proxia_segmentation_ros.config import NodeSettings
+from proxia_segmentation_ros.errors import BackendError, ProxiaError
+from proxia_segmentation_ros.inference.engine_upgrade import (
+    EngineUpgrade,
+    UpgradeStatus,
+    UpgradeStopped,
+)
+from proxia_segmentation_ros.inference.segmenter_factory import (
+    EngineFinder,
+    EngineOrder,
+    FrameSegmenter,
+    SegmenterFactory,
+    change_to_cpu,
+)
+from proxia_segmentation_ros.inference.swappable_segmenter import FrameUse, SwappableSegmenter
+from proxia_segmentation_ros.inference.warm_up import warm_up_within_means
+from proxia_segmentation_ros.pipeline.workers import Pipeline
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+POLL_PERIOD_S = 0.05
+CLOSE_TIMEOUT_S = 1.0
+
+
+class LoadingStopped(ProxiaError):  # noqa: N818 - not a fault
+    """The process was asked to stop while the model loaded."""
+
+
+class ModelHost:
+    """Load, lend and free one model; its workers run everything that touches it.
+
+    `keep_waiting` is called while a task runs there; it may raise to give up. Where
+    `find_engines` finds some missing, another model serves until they are built and loaded.
+    """
+
+    def __init__(
+        self,
+        factory: SegmenterFactory,
+        settings: NodeSettings,
+        keep_waiting: Callable[[], None],
+        find_engines: EngineFinder,
+    ) -> None:
+        self._keep_waiting = keep_waiting
+        self._factory = factory
+        self._settings = settings
+        self._upgrade: EngineUpgrade | None = None
+        self.pipeline = Pipeline()
+        started_s = time.monotonic()
+        try:
+            self._order, first = self._wait(self.pipeline.run(lambda: self._load(find_engines)))
+        except BaseException:
+            self.pipeline.close(0.0)
+            raise
+        self.segmenter = SwappableSegmenter(first)
+        self.load_time_s = time.monotonic() - started_s
+
+    @property
+    def upgrade_status(self) -> UpgradeStatus | None:
+        """How far the engines are; None where none were missing."""
+        return None if self._upgrade is None else self._upgrade.status
+
+    def start_upgrade(self, tell: Callable[[UpgradeStatus], None]) -> None:
+        """Start to build what was missing; `tell` hears of it from another thread."""
+        if self._order is not None:
+            command, then = self._order.command, self._order.then
+            self._upgrade = EngineUpgrade(
+                command, lambda: self._load_better(then), self._hand_over, tell
+            )
+
+    def close(self) -> bool:
+        """Free the model; False when a thread is still busy and was left to itself."""
+        closing = self.pipeline.run(self.segmenter.close)
+        has_stopped = self._upgrade is None or self._upgrade.close()
+        wait([closing], CLOSE_TIMEOUT_S)
+        has_closed = self.pipeline.close(CLOSE_TIMEOUT_S if closing.done() else 0.0)
+        return has_stopped and has_closed
+
+    def _load(self, find_engines: EngineFinder) -> tuple[EngineOrder | None, FrameSegmenter]:
+        order = find_engines(self._settings)
+        try:
+            return order, self._open(self._settings if order is None else order.first)
+        except BackendError:
+            # An engine that the GPU refused is out of the cache now: it is built like any other.
+            order = find_engines(self._settings) if order is None else None
+            if order is None:
+                raise
+            return order, self._open(order.first)
+
+    def _open(self, settings: NodeSettings) -> FrameSegmenter:
+        segmenter = self._factory(settings)
+        backend = segmenter.backend
+        try:
+            self._warm_up(segmenter)
+        except BackendError as error:
+            segmenter.close()
+            if settings.inference.backend != "auto" or backend != "tensorrt":
+                raise
+            logger.warning("the GPU stays unused: %s. Going on without it", error)
+            return self._open(change_to_cpu(settings))
+        return segmenter
+
+    def _load_better(self, settings: NodeSettings) -> FrameSegmenter:
+        """Run in the upgrade's thread: frames go on meanwhile."""
+        better = self._factory(settings)
+        try:
+            self._warm_up(better)
+            for use in self.segmenter.uses or (self._guess_use(better),):
+                _warm_for(better, use)
+        except BaseException:
+            better.close()
+            raise
+        return better
+
+    def _warm_up(self, segmenter: FrameSegmenter) -> None:
+        warm_up_within_means(segmenter, segmenter.card.size_hw, len(self._settings.camera_names))
+
+    def _guess_use(self, segmenter: FrameSegmenter) -> FrameUse:
+        """Return what a first frame may be like."""
+        output = self._settings.output
+        return FrameUse(segmenter.card.size_hw, output.min_confidence > 0, output.size)
+
+    def _hand_over(self, better: FrameSegmenter) -> None:
+        """Swap by a worker, while no frame is under way."""
+        try:
+            self.pipeline.run(lambda: self.segmenter.swap(better)).result()
+        except CancelledError:
+            better.close()
+            raise UpgradeStopped from None
+        except BaseException:
+            better.close()
+            raise
+
+    def _wait(self, future: "Future[Result]") -> Result:
+        while not wait([future], POLL_PERIOD_S).done:
+            self._keep_waiting()
+        return future.result()
+
+
+def _warm_for(segmenter: FrameSegmenter, use: FrameUse) -> None:
+    """Label such frames, one and several together."""
+    black_HWC = np.zeros((*use.size_hw, 3), np.uint8)
+    for count in range(1, segmenter.largest_batch + 1):
+        segmenter.segment_many(
+            [black_HWC] * count, [use.with_confidence] * count, output_size=use.output_size
+        )
+
+
+def describe_model(segmenter: FrameSegmenter, settings: NodeSettings) -> dict[str, Any]:
+    """Return what runs, for the log and the diagnostics."""
+    height, width = segmenter.card.size_hw
+    return {
+        "weights": settings.model.weights,
+        "name": segmenter.card.name,
+        "architecture": segmenter.card.architecture,
+        "label_set": segmenter.label_set.name,
+        "backend": segmenter.backend,
+        "precision": segmenter.precision,
+        "threads": segmenter.threads,
+        "card_size": f"{width}x{height}",
+        "inference_size": settings.inference.size,
+        "output_size": settings.output.size,
+    }

@@ -1,0 +1,167 @@
+"""What became of every frame, and how long it took."""
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+Outcome = Literal[
+    "labelled",
+    "dropped_replaced",
+    "dropped_stale",
+    "dropped_undecodable",
+    "dropped_refused",
+    "dropped_paused",
+]
+Percentiles = tuple[float, float, float]
+# What a frame goes through, in this order: waiting for a worker, bytes to pixels, the model's
+# three, the labels' way out, and the summary, which is made after that.
+STAGES = ("receive", "decode", "pre", "infer", "post", "publish", "objects")
+
+NO_PERCENTILES: Percentiles = (float("nan"), float("nan"), float("nan"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerCounts:
+    """Frames of one camera since its stream began; each ends in exactly one outcome."""
+
+    received: int = 0
+    labelled: int = 0
+    dropped_replaced: int = 0
+    dropped_stale: int = 0
+    dropped_undecodable: int = 0
+    dropped_refused: int = 0
+    dropped_paused: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were not labelled, whatever the reason."""
+        return self.finished - self.labelled
+
+    @property
+    def finished(self) -> int:
+        """Frames with an outcome."""
+        return (
+            self.labelled
+            + self.dropped_replaced
+            + self.dropped_stale
+            + self.dropped_undecodable
+            + self.dropped_refused
+            + self.dropped_paused
+        )
+
+    @property
+    def under_way(self) -> int:
+        """Frames without an outcome yet: one may wait, one may be in the model."""
+        return self.received - self.finished
+
+
+class FrameLedger:
+    """Count one camera's frames; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+
+    def receive(self) -> None:
+        """Count a frame that came in."""
+        self._add("received")
+
+    def finish(self, outcome: Outcome) -> None:
+        """Count what became of a frame that was received before."""
+        self._add(outcome)
+
+    def counts(self) -> LedgerCounts:
+        """Return all counters as of one moment."""
+        with self._lock:
+            return LedgerCounts(**self._counts)
+
+    def _add(self, name: str) -> None:
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+
+class RollingTimes:
+    """Times of the last `window_s` seconds; the newest 4096 at most."""
+
+    def __init__(self, window_s: float = 1.0) -> None:
+        self._window_s = window_s
+        self._entries: deque[tuple[float, float]] = deque(maxlen=4096)
+
+    def add(self, value_ms: float, now_s: float) -> None:
+        """Remember one time, measured at `now_s` of a monotonic clock."""
+        # Here too: nobody may ever ask, and memory is to stay flat.
+        self._forget(now_s)
+        self._entries.append((now_s, value_ms))
+
+    def percentiles(self, now_s: float) -> Percentiles:
+        """Return p50, p95 and p99; NaN when nothing was measured in the window."""
+        values = self._recent(now_s)
+        if not values:
+            return NO_PERCENTILES
+        p50, p95, p99 = np.percentile(values, (50, 95, 99)).tolist()
+        return p50, p95, p99
+
+    def rate_hz(self, now_s: float) -> float:
+        """Return entries a second over the window."""
+        return len(self._recent(now_s)) / self._window_s
+
+    def _recent(self, now_s: float) -> list[float]:
+        self._forget(now_s)
+        return [value_ms for _, value_ms in self._entries]
+
+    def _forget(self, now_s: float) -> None:
+        while self._entries and self._entries[0][0] <= now_s - self._window_s:
+            self._entries.popleft()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamTimes:
+    """One camera's last second; `stages_ms` are medians, NaN for a stage that nothing took."""
+
+    rate_hz: float
+    latency_ms: Percentiles
+    age_ms: Percentiles
+    inference_ms: float
+    stages_ms: dict[str, float] = field(default_factory=dict)
+
+
+class StreamMeter:
+    """Measure one camera's labelled frames; safe to use from several threads."""
+
+    def __init__(self, window_s: float = 1.0) -> None:
+        self._lock = threading.Lock()
+        self._latency = RollingTimes(window_s)
+        self._age = RollingTimes(window_s)
+        self._inference = RollingTimes(window_s)
+        self._stages = {stage: RollingTimes(window_s) for stage in STAGES}
+
+    def add(self, *, latency_ms: float, age_ms: float, inference_ms: float, now_s: float) -> None:
+        """Remember one labelled frame: received to published, stamp to published, model alone."""
+        with self._lock:
+            self._latency.add(latency_ms, now_s)
+            self._age.add(age_ms, now_s)
+            self._inference.add(inference_ms, now_s)
+
+    def add_stages(self, stages_ms: Mapping[str, float], now_s: float) -> None:
+        """Remember what one labelled frame took stage by stage; only `STAGES` are kept."""
+        with self._lock:
+            for stage, times in self._stages.items():
+                if stage in stages_ms:
+                    times.add(stages_ms[stage], now_s)
+
+    def times(self, now_s: float) -> StreamTimes:
+        """Return the rate, percentiles and medians as of `now_s`."""
+        with self._lock:
+            return StreamTimes(
+                rate_hz=self._latency.rate_hz(now_s),
+                latency_ms=self._latency.percentiles(now_s),
+                age_ms=self._age.percentiles(now_s),
+                inference_ms=self._inference.percentiles(now_s)[0],
+                stages_ms={
+                    stage: times.percentiles(now_s)[0] for stage, times in self._stages.items()
+                },
+            )

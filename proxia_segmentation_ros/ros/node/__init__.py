@@ -1,0 +1,1 @@
+"""The lifecycle node: messages into bytes, results into messages."""

@@ -1,0 +1,1 @@
+"""Where frames come from: video, folder, bag or the synthetic street."""

@@ -1,0 +1,169 @@
+"""From a source to what a player takes: length, size, transport and truth settled."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.data.datasets.folder import read_mask
+from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.labels import LabelSet, load_label_set
+from proxia_segmentation_ros.sources.frame_sources import (
+    FolderSource,
+    Source,
+    SourceFrame,
+    list_images,
+)
+
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.wire.played_frame import PlayedFrame
+
+Transport = Literal["raw", "compressed"]
+JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamSettings:
+    """How a source is played.
+
+    `transport` None keeps the form of the source's first frame, `rate_hz` None the source's
+    own rate, `size_hw` None its size. `max_frames` 0 plays all.
+    """
+
+    transport: Transport | None = None
+    rate_hz: float | None = None
+    size_hw: SizeHW | None = None
+    max_frames: int = 0
+    loop: bool = False
+
+
+class FrameStream:
+    """Frames of a source in the form that was asked for."""
+
+    def __init__(
+        self, source: Source, settings: StreamSettings, truth: "TruthFolder | None" = None
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._truth = truth
+        self.is_live = source.rate_hz == 0
+        self.rate_hz = source.rate_hz if settings.rate_hz is None else settings.rate_hz
+        self.transport = settings.transport or self._find_transport()
+
+    def _find_transport(self) -> Transport:
+        if self._source.is_endless:
+            return "raw"
+        first = next(iter(self._source), None)
+        return "compressed" if first is not None and first.frame.is_compressed else "raw"
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        frames = self._iterate()
+        if self._settings.max_frames:
+            frames = itertools.islice(frames, self._settings.max_frames)
+        return frames
+
+    def _iterate(self) -> Iterator[SourceFrame]:
+        while True:
+            is_empty = True
+            for index, one in enumerate(self._source):
+                is_empty = False
+                truth_HW = self._truth.read(index) if self._truth else one.truth_HW
+                yield self._shape(SourceFrame(one.frame, truth_HW))
+            if is_empty or not self._settings.loop:
+                return
+
+    def _shape(self, one: SourceFrame) -> SourceFrame:
+        settings = self._settings
+        frame, truth_HW = one.frame, one.truth_HW
+        if settings.rate_hz is not None:
+            frame = replace(frame, stamp_ns=None)
+        wants_compressed = self.transport == "compressed"
+        if settings.size_hw is None and frame.is_compressed == wants_compressed:
+            return SourceFrame(frame, truth_HW)
+        image_HWC = decode_rgb(frame)
+        if settings.size_hw is not None and image_HWC.shape[:2] != settings.size_hw:
+            size_wh = settings.size_hw[::-1]
+            image_HWC = cv2.resize(image_HWC, size_wh, interpolation=cv2.INTER_AREA)
+            if truth_HW is not None:
+                truth_HW = cv2.resize(truth_HW, size_wh, interpolation=cv2.INTER_NEAREST)
+        return SourceFrame(_wrap(image_HWC, wants_compressed, frame.stamp_ns), truth_HW)
+
+
+class TruthFolder:
+    """Masks that belong to a source: by name to images, in natural order to anything else."""
+
+    def __init__(self, folder: Path, source: Source, label_set_name: str = "camvid") -> None:
+        self.label_set: LabelSet = load_label_set(label_set_name)
+        self._paths = list_images(folder)
+        if isinstance(source, FolderSource):
+            by_stem = {path.stem: path for path in self._paths}
+            missing = [path.name for path in source.paths if path.stem not in by_stem]
+            if missing:
+                raise InputError.from_parts(
+                    f"truth folder {str(folder)!r} has no mask for {missing[0]!r}"
+                    f" and {len(missing) - 1} more",
+                    "a mask of the same name for each image",
+                    "check the folder",
+                )
+            self._paths = [by_stem[path.stem] for path in source.paths]
+
+    def read(self, index: int) -> np.ndarray | None:
+        """Return the class ids (H, W) of frame `index`, None beyond the last mask."""
+        if index >= len(self._paths):
+            return None
+        return read_mask(self._paths[index], self.label_set)
+
+
+def count_bytes(one: SourceFrame) -> int:
+    """Return the memory that a frame and its truth take."""
+    truth_bytes = 0 if one.truth_HW is None else one.truth_HW.nbytes
+    return len(one.frame.payload.data) + truth_bytes
+
+
+def decode_rgb(frame: "PlayedFrame") -> np.ndarray:
+    """Return a played frame's image as uint8 RGB (H, W, 3)."""
+    from proxia_segmentation_ros.config import InferenceSettings
+    from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
+    from proxia_segmentation_ros.wire.encodings import decode_compressed, decode_image
+
+    max_pixels = InferenceSettings().max_input_pixels
+    if isinstance(frame.payload, CompressedImageMessage):
+        return decode_compressed(frame.payload, max_pixels=max_pixels)
+    return decode_image(frame.payload, max_pixels=max_pixels)
+
+
+def parse_transport(text: str) -> Transport | None:
+    """Return the transport that the text names, None for the source's own.
+
+    Raises:
+        ConfigError: the text names no transport.
+    """
+    if text == "raw":
+        return "raw"
+    if text == "compressed":
+        return "compressed"
+    if text:
+        raise ConfigError.from_parts(f"transport is {text!r}", "raw or compressed", "pick one")
+    return None
+
+
+def encode_jpeg(image_HWC: np.ndarray, stamp_ns: int | None = None) -> "PlayedFrame":
+    """Wrap a uint8 RGB image as a JPEG file."""
+    from proxia_segmentation_ros.wire.played_frame import PlayedFrame
+
+    image_bgr_HWC = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", image_bgr_HWC, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return PlayedFrame.from_encoded(encoded.tobytes(), "jpeg", stamp_ns)
+
+
+def _wrap(image_HWC: np.ndarray, is_compressed: bool, stamp_ns: int | None) -> "PlayedFrame":
+    from proxia_segmentation_ros.wire.played_frame import PlayedFrame
+
+    if is_compressed:
+        return encode_jpeg(image_HWC, stamp_ns)
+    return PlayedFrame.from_rgb(image_HWC, stamp_ns)

@@ -1,0 +1,167 @@
+"""The files under a path: which are images, and why the others are not."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.sources.frame_sources import IMAGE_SUFFIXES, sort_naturally
+
+JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8\xff", 0xDA, b"\xff\xd9"
+NO_IMAGE = "no image: OpenCV knows no format that begins like it"
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file, and its folder as seen from the path that was asked for.
+
+    `refusal` says why it can't be an image, if so; `is_stranger` where its name claims nothing
+    else either, as for a text beside the images.
+    """
+
+    path: Path
+    folder: Path = Path()
+    refusal: str = ""
+    is_stranger: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The name that a person knows it by."""
+        return os.fsencode((self.folder / self.path.name).as_posix()).decode(errors="replace")
+
+
+def list_inputs(
+    path: Path, *, recursive: bool = False, without: Path | None = None
+) -> list[InputFile]:
+    """Return the file itself, or the files of a folder in natural order, hidden ones left out.
+
+    With `recursive` the files of its folders come too, but none of the folder `without`.
+
+    Raises:
+        InputError: nothing is there.
+    """
+    if path.is_file():
+        return [_inspect(path, Path())]
+    if not path.is_dir():
+        raise InputError.from_parts(
+            f"{str(path)!r} does not exist", "an image or a folder of images", "check the path"
+        )
+    seen = {without.resolve()} if without is not None else set()
+    files = list(_walk(path, Path(), recursive, seen))
+    if not files:
+        remedy = "check the path" if recursive else "check the path, or add --recursive"
+        raise InputError.from_parts(f"folder {str(path)!r} is empty", "images", remedy)
+    return files
+
+
+def read_picture(path: Path, *, as_stored: bool = False) -> np.ndarray:
+    """Read an image file as uint8 RGB (H, W, 3), its first picture if it holds several.
+
+    Its EXIF orientation turns it upright unless `as_stored`, which is how masks lie over it.
+
+    Raises:
+        InputError: it can't be read or decoded, or is cut short.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(error) from error
+    mode = cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if as_stored else 0)
+    image_bgr_HWC = None
+    if content and not _is_cut_jpeg(content):
+        try:
+            image_bgr_HWC = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
+        except cv2.error as error:
+            raise InputError.from_parts(
+                f"can't be decoded ({error.err})", "an image that OpenCV reads", "convert it"
+            ) from error
+    if image_bgr_HWC is None:
+        raise InputError.from_parts(
+            f"{len(content)} bytes can't be decoded", "a whole image", "get the file again"
+        )
+    return cv2.cvtColor(image_bgr_HWC, cv2.COLOR_BGR2RGB)
+
+
+@contextmanager
+def hush_opencv() -> Iterator[None]:
+    """Keep OpenCV's own words on broken files from the terminal until the block ends."""
+    logging = cv2.utils.logging
+    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
+
+
+def _walk(root: Path, folder: Path, recursive: bool, seen: set[Path]) -> Iterator[InputFile]:
+    """Yield the files of `root / folder` and, if asked, of folders below.
+
+    A folder that links lead to twice comes once, so that none loops.
+    """
+    place = root / folder
+    resolved = place.resolve()
+    if resolved in seen:
+        return
+    seen.add(resolved)
+    try:
+        entries = [one for one in place.iterdir() if not one.name.startswith(".")]
+    except OSError as error:
+        yield InputFile(place, folder.parent, str(_unreadable(error)))
+        return
+    entries.sort(key=lambda one: sort_naturally(one.name))
+    folders = [one for one in entries if one.is_dir()]
+    for one in entries:
+        if one not in folders:
+            yield _inspect(one, folder)
+    for one in folders if recursive else []:
+        yield from _walk(root, folder / one.name, True, seen)
+
+
+def _inspect(path: Path, folder: Path) -> InputFile:
+    """Look at the first bytes: the name of a file proves nothing."""
+    claims_image = path.suffix.lower() in IMAGE_SUFFIXES
+    if not path.is_file():
+        what = "a link to nothing" if path.is_symlink() else "no file"
+        return InputFile(path, folder, f"no image: {what}", is_stranger=not claims_image)
+    try:
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+    except OSError as error:
+        return InputFile(path, folder, str(_unreadable(error)))
+    if _has_reader(path):
+        return InputFile(path, folder)
+    refusal = "no image: the file is empty" if is_empty else NO_IMAGE
+    return InputFile(path, folder, refusal, is_stranger=not claims_image)
+
+
+def _has_reader(path: Path) -> bool:
+    """Ask OpenCV, which ends the process over a name that is no UTF-8: such a file may try."""
+    name = os.fspath(path)
+    is_utf8 = name.encode(errors="replace") == os.fsencode(name)
+    return not is_utf8 or cv2.haveImageReader(name)
+
+
+def _is_cut_jpeg(content: bytes) -> bool:
+    """Tell whether a JPEG lacks its end, which older OpenCV fills up with grey."""
+    if not content.startswith(JPEG_START):
+        return False
+    place = 2
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        if content[place + 1] == JPEG_SCAN:
+            return content.find(JPEG_END, place) < 0
+        # Padding may stand before a marker; a segment tells its own length.
+        is_padding = content[place + 1] == 0xFF
+        length = 0 if is_padding else int.from_bytes(content[place + 2 : place + 4], "big")
+        place += 1 if is_padding else 2 + length
+    return place + 4 > len(content)
+
+
+def _unreadable(error: OSError) -> InputError:
+    return InputError.from_parts(
+        f"can't be read ({error.strerror})", "a file that may be read", "change its rights"
+    )

@@ -1,0 +1,1 @@
+"""Shapes, surfaces and the canvas that they are drawn on."""

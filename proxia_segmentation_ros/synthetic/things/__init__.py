@@ -1,0 +1,1 @@
+"""What stands in the street: buildings, plants, people, vehicles."""

@@ -1,0 +1,1 @@
+"""Losses, and which of them make up the objective."""

@@ -1,0 +1,88 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from demo_record_sample import fill, make_record
+from sample_files import draw_image
+
+from proxia_segmentation_ros.apps.demo.pictures import (
+    CELL_WIDTH,
+    draw_contact_sheet,
+    draw_moment,
+    pick_boxes,
+    pick_moments,
+    shrink_to_even,
+    write_overlay_video,
+)
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.ros.client.listener import ReceivedLabels, ReceivedScene
+
+
+def test_film_has_every_frame_at_the_rate_of_the_source(tmp_path):
+    record = make_record([fill(3), None, fill(0)] * 5, [None] * 15, rate_hz=10.0)
+    path = tmp_path / "overlay.mp4"
+    write_overlay_video(record, path)
+    film = cv2.VideoCapture(str(path))
+    assert film.get(cv2.CAP_PROP_FPS) == pytest.approx(10.0)
+    shades = []
+    while True:
+        is_read, image_bgr = film.read()
+        if not is_read:
+            break
+        shades.append(tuple(int(value) for value in image_bgr[20, 28]))
+    assert len(shades) == 15
+    # Road is purple, what was not labelled stays black.
+    assert shades[0][0] > 40
+    assert max(shades[1]) < 20
+
+
+def test_folder_that_cannot_be_written_is_named(tmp_path):
+    record = make_record([fill(3)], [None])
+    with pytest.raises(InputError, match=r"nowhere/overlay\.mp4"):
+        write_overlay_video(record, tmp_path / "nowhere" / "overlay.mp4")
+
+
+def test_frame_without_labels_keeps_its_pixels():
+    record = make_record([None, fill(3)], [None] * 2)
+    plain_HWC = draw_moment(record.moments[0], record.label_set)
+    assert plain_HWC[12:, :4].max() == 0
+
+
+def test_boxes_are_drawn_for_things_that_are_large_enough_to_see():
+    label_set = load_label_set("camvid")
+    labels = ReceivedLabels(0, 0.0, np.full((100, 100), 3, np.uint8))
+    car, speck, sky = (0, 0, 20, 20, 8), (5, 5, 3, 3, 8), (0, 0, 90, 40, 0)
+    scene = ReceivedScene(0, "camvid", (car, speck, sky), {})
+    moment = replace(make_record([fill(3)], [None]).moments[0], labels=labels, scene=scene)
+    assert pick_boxes(moment, label_set) == [car]
+
+
+def test_six_moments_reach_from_the_first_to_the_last():
+    record = make_record([fill(3)] * 50, [None] * 50)
+    moments = pick_moments(record.labelled)
+    assert [one.published.index for one in moments] == [0, 10, 20, 29, 39, 49]
+    assert len(pick_moments(record.labelled[:4])) == 4
+
+
+def test_sheet_shows_image_colours_and_overlay_side_by_side():
+    record = make_record([fill(3)] * 8, [None] * 8)
+    sheet_HWC = draw_contact_sheet(record)
+    assert sheet_HWC.dtype == np.uint8
+    assert sheet_HWC.shape[1] > 3 * CELL_WIDTH
+    assert sheet_HWC.shape[0] > 6 * 360
+    row = sheet_HWC[200]
+    road = np.array([128, 64, 128])
+    shown = [row[12 + column * (CELL_WIDTH + 12) + 240] for column in range(3)]
+    assert shown[0].tolist() == [0, 0, 0]
+    assert shown[1].tolist() == road.tolist()
+    assert np.abs(shown[2] - road / 2).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "expected_hw"),
+    [((24, 32), (24, 32)), ((25, 33), (24, 32)), ((800, 2560), (400, 1280))],
+)
+def test_film_sides_are_even_and_not_too_wide(size_hw, expected_hw):
+    assert shrink_to_even(draw_image(0, *size_hw)).shape[:2] == expected_hw

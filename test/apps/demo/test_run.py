@@ -1,0 +1,138 @@
+import json
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+from safetensors.numpy import save_file
+from sample_files import write_images
+
+from proxia_segmentation_ros.apps.demo.run import DemoSettings, run_demo
+from proxia_segmentation_ros.errors import InputError, ProxiaError, WeightsError
+from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.model.card import ModelCard
+
+FRAMES = 12
+
+
+class Quiet:
+    """Progress that nobody sees, but the test."""
+
+    def __init__(self):
+        self.stages, self.steps = [], 0
+
+    def begin(self, text, total=None):
+        self.stages.append(text)
+
+    def advance(self):
+        self.steps += 1
+
+
+@pytest.fixture
+def weights(tmp_path):
+    card = ModelCard(
+        name="tiny",
+        architecture="hrnet_w18_small_v1_ocr",
+        size_hw=(24, 32),
+        label_set=load_label_set("camvid").to_dict(),
+    )
+    path = tmp_path / "tiny.safetensors"
+    save_file({}, path, {"card": card.to_json()})
+    return str(path)
+
+
+@pytest.fixture
+def settings(tmp_path, weights, ros_domain, monkeypatch):
+    """Settings of a demo of some JPEG files on the fake node, with half the truth its labels."""
+    for patience in ("LAST_LABELS_TIMEOUT_S", "LAST_STATS_TIMEOUT_S"):
+        monkeypatch.setattr(f"proxia_segmentation_ros.apps.demo.run.{patience}", 60.0)
+    here = str(Path(__file__).parents[2] / "support")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, *sys.path]))
+    names = [f"frame{index}" for index in range(FRAMES)]
+    images = write_images(tmp_path / "images", [f"{name}.jpg" for name in names])
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    mask_HW = cv2.imread(str(images / "frame0.jpg"), cv2.IMREAD_GRAYSCALE) * 0 + 3
+    for name in names:
+        cv2.imwrite(str(masks / f"{name}.png"), mask_HW)
+    return {
+        "source": str(images),
+        "truth": masks,
+        "out": tmp_path / "demo",
+        "weights": weights,
+        "node_module": "fake_node",
+    }
+
+
+def test_demo_leaves_film_sheet_and_figures(settings):
+    progress = Quiet()
+    result = run_demo(DemoSettings(**settings), progress)
+    out = settings["out"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "contact_sheet.png",
+        "overlay.mp4",
+        "summary.json",
+    ]
+    assert json.loads((out / "summary.json").read_text()) == result.summary
+    assert result.remarks[0] == (
+        f"the node's ledger adds up: {FRAMES} received, {FRAMES} labelled, 0 dropped"
+    )
+    expected = {
+        "model": "tiny",
+        "backend": "fake",
+        "precision": "f32",
+        "size": "32x24",
+        "frames_published": FRAMES,
+        "frames_labelled": FRAMES,
+        "frames_dropped": 0,
+        "objects_seen": {"road": 1},
+        "miou": 0.5,
+    }
+    assert {name: result.summary[name] for name in expected} == expected
+    assert result.summary["latency_ms"]["p50"] > 0
+    assert "labelling" in progress.stages
+    assert progress.steps == FRAMES
+
+    film = cv2.VideoCapture(str(out / "overlay.mp4"))
+    assert film.get(cv2.CAP_PROP_FPS) == pytest.approx(15.0)
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
+    assert film.read()[0]
+
+
+def test_lost_frames_are_counted_and_still_in_the_film(settings, monkeypatch):
+    monkeypatch.setenv("FAKE_NODE", "lossy")
+    result = run_demo(DemoSettings(**settings), Quiet())
+    assert result.summary["frames_labelled"] == FRAMES // 2
+    assert result.summary["frames_dropped"] == FRAMES // 2
+    film = cv2.VideoCapture(str(settings["out"] / "overlay.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
+
+
+def test_no_labels_is_an_error_that_shows_the_log(settings, monkeypatch):
+    monkeypatch.setenv("FAKE_NODE", "silent")
+    monkeypatch.setattr("proxia_segmentation_ros.apps.demo.run.LAST_LABELS_TIMEOUT_S", 0.2)
+    with pytest.raises(ProxiaError, match=rf"(?s)no labels came back for {FRAMES} frames.*log"):
+        run_demo(DemoSettings(**settings), Quiet())
+    assert not settings["out"].exists()
+
+
+def test_death_of_the_node_in_mid_stream_is_told_with_its_last_words(settings, monkeypatch):
+    monkeypatch.setenv("FAKE_NODE", "dead")
+    with pytest.raises(ProxiaError, match=r"(?s)exit code 1.*the fake model burst"):
+        run_demo(DemoSettings(**settings), Quiet())
+
+
+def test_node_that_does_not_start_is_told_with_its_last_words(settings, monkeypatch):
+    monkeypatch.setenv("FAKE_NODE", "broken")
+    with pytest.raises(ProxiaError, match=r"(?s)exit code 1.*weights 'none' are not shipped"):
+        run_demo(DemoSettings(**settings), Quiet())
+
+
+def test_wrong_source_and_weights_are_found_before_the_node_starts(settings):
+    progress = Quiet()
+    with pytest.raises(InputError, match="nowhere"):
+        run_demo(DemoSettings(**settings | {"source": "nowhere"}), progress)
+    with pytest.raises(WeightsError, match="not shipped"):
+        run_demo(DemoSettings(**settings | {"weights": "nothing"}), progress)
+    assert progress.stages == []

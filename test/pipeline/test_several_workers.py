@@ -1,0 +1,211 @@
+"""Several workers: cameras beside each other, a camera's own frames one after the other."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from proxia_segmentation_ros.pipeline.stream import Stream
+from proxia_segmentation_ros.pipeline.workers import Capacity, Pipeline
+
+TIMEOUT_S = 10.0
+SHORT_S = 0.05
+
+
+@dataclass
+class Mill:
+    """Labels that wait for their camera's gate; `inside` are the cameras of running calls."""
+
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    open_gates: set[str] = field(default_factory=set)
+    inside: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    threads: dict[str, set[str]] = field(default_factory=dict)
+    streams: dict[str, Stream[Any, Any, Any]] = field(default_factory=dict)
+
+    def make_streams(self, cameras: str) -> list[Stream[Any, Any, Any]]:
+        self.streams = {
+            camera: Stream(
+                camera=camera,
+                decode=str,
+                publish=lambda decoded, labelled: None,
+                follow_up=lambda decoded, labelled, stages: None,
+                reject=self.reject,
+                age_ms=lambda decoded: 0.0,
+            )
+            for camera in cameras
+        }
+        return list(self.streams.values())
+
+    def reject(self, _error: BaseException) -> Any:
+        return "dropped_refused"
+
+    def label(self, decoded: Sequence[str]) -> list[str]:
+        with self.changed:
+            for one in decoded:
+                self.inside.append(one[0])
+                self.threads.setdefault(one[0], set()).add(threading.current_thread().name)
+            self.changed.notify_all()
+            if not self.changed.wait_for(
+                lambda: all(one[0] in self.open_gates for one in decoded), TIMEOUT_S
+            ):
+                raise TimeoutError("the test left a gate shut")
+            for one in decoded:
+                self.inside.remove(one[0])
+                self.done.append(one)
+            self.changed.notify_all()
+            if any("bad" in one for one in decoded):
+                raise ValueError(decoded)
+            if any("exit" in one for one in decoded):
+                raise SystemExit(3)
+        return list(decoded)
+
+    def wait_for(self, is_so: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> bool:
+        with self.changed:
+            return self.changed.wait_for(is_so, timeout_s)
+
+    def open(self, *cameras: str) -> None:
+        with self.changed:
+            self.open_gates |= set(cameras)
+            self.changed.notify_all()
+
+
+@pytest.fixture
+def mill() -> Mill:
+    return Mill()
+
+
+@pytest.fixture
+def pipeline(mill: Mill) -> Iterator[Pipeline]:
+    made = Pipeline()
+    yield made
+    mill.open(*"abcd")
+    assert made.close(TIMEOUT_S)
+
+
+def put(pipeline: Pipeline, *payloads: str) -> None:
+    for payload in payloads:
+        pipeline.put(payload[0], payload)
+
+
+def begin_two(pipeline: Pipeline, mill: Mill, *payloads: str) -> None:
+    """Put a frame each of the cameras a and b, and return when both are in the model."""
+    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
+    put(pipeline, *payloads)
+    assert mill.wait_for(lambda: len(mill.inside) == 2)
+
+
+def test_slow_frame_of_one_camera_holds_up_no_other(pipeline: Pipeline, mill: Mill) -> None:
+    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
+    mill.open("b")
+    put(pipeline, "a1")
+    assert mill.wait_for(lambda: mill.inside == ["a"])
+    for payload in ("b1", "b2", "b3"):
+        put(pipeline, payload)
+        assert mill.wait_for(lambda payload=payload: payload in mill.done)  # type: ignore[misc]
+    assert mill.inside == ["a"]
+
+
+def test_frames_of_one_camera_never_run_beside_each_other(pipeline: Pipeline, mill: Mill) -> None:
+    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
+    put(pipeline, "a1")
+    assert mill.wait_for(lambda: mill.inside == ["a"])
+    put(pipeline, "a2", "b1")
+    # The second worker has had its choice between them.
+    assert mill.wait_for(lambda: mill.inside == ["a", "b"])
+    mill.open("b")
+    assert mill.wait_for(lambda: mill.done == ["b1"])
+    assert mill.inside == ["a"]
+    mill.open("a")
+    assert mill.wait_for(lambda: mill.done == ["b1", "a1", "a2"])
+
+
+@pytest.mark.parametrize("fault", ["bad", "exit"])
+def test_frame_that_fails_beside_another_costs_its_own_camera_alone(
+    pipeline: Pipeline, mill: Mill, fault: str
+) -> None:
+    begin_two(pipeline, mill, "a1", f"b {fault}")
+    mill.open("a", "b")
+    assert mill.wait_for(lambda: len(mill.done) == 2)
+    put(pipeline, "b2")
+    assert mill.wait_for(lambda: len(mill.done) == 3)
+    pipeline.run(lambda: None).result(TIMEOUT_S)
+    counts = [one.ledger.counts() for one in mill.streams.values()]
+    assert [(one.labelled, one.dropped_refused, one.under_way) for one in counts] == [
+        (1, 0, 0),
+        (1, 1, 0),
+    ]
+
+
+def test_more_cameras_than_workers_are_served_in_turns(pipeline: Pipeline, mill: Mill) -> None:
+    pipeline.open(mill.make_streams("abc"), mill.label, lambda: Capacity(1, 2))
+    put(pipeline, "a1")
+    assert mill.wait_for(lambda: mill.inside == ["a"])
+    put(pipeline, "b1", "c1")
+    assert mill.wait_for(lambda: mill.inside == ["a", "b"])
+    put(pipeline, "a2", "b2")
+    mill.open("b")
+    assert mill.wait_for(lambda: mill.inside == ["a", "c"])
+    mill.open("a", "c")
+    assert mill.wait_for(lambda: len(mill.done) == 5)
+    assert mill.done[0] == "b1"
+    assert len(set().union(*mill.threads.values())) == 2
+
+
+def test_task_runs_beside_no_frame(pipeline: Pipeline, mill: Mill) -> None:
+    begin_two(pipeline, mill, "a1", "b1")
+    gate = threading.Event()
+    name = pipeline.run(lambda: (list(mill.inside), threading.current_thread().name))
+    held = pipeline.run(lambda: gate.wait(TIMEOUT_S))
+    put(pipeline, "a2", "b2")
+    mill.open("b")
+    # One frame is still in the model, so that the task waits, and the next frames wait for it.
+    assert mill.wait_for(lambda: mill.done == ["b1"])
+    assert not wait([name], SHORT_S).done
+    mill.open("a")
+    assert name.result(TIMEOUT_S) == ([], "model")
+    assert not mill.wait_for(lambda: len(mill.done) > 2 or bool(mill.inside), SHORT_S)
+    gate.set()
+    assert held.result(TIMEOUT_S)
+    assert mill.wait_for(lambda: sorted(mill.done) == ["a1", "a2", "b1", "b2"])
+
+
+def test_model_that_takes_one_call_at_a_time_stays_in_its_thread(
+    pipeline: Pipeline, mill: Mill
+) -> None:
+    capacity = Capacity(1, 2)
+    pipeline.open(mill.make_streams("ab"), mill.label, lambda: capacity)
+    put(pipeline, "a1", "b1")
+    assert mill.wait_for(lambda: len(mill.inside) == 2)
+    capacity = Capacity(2, 1)
+    mill.open("a", "b")
+    assert mill.wait_for(lambda: len(mill.done) == 2)
+    pipeline.run(mill.threads.clear).result(TIMEOUT_S)
+    for count in range(3, 9):
+        put(pipeline, f"a{count}", f"b{count}")
+        assert mill.wait_for(lambda count=count: len(mill.done) == 2 * count - 2)  # type: ignore[misc]
+    assert mill.threads == {"a": {"model"}, "b": {"model"}}
+
+
+def test_pause_waits_for_the_frames_of_all_cameras(pipeline: Pipeline, mill: Mill) -> None:
+    begin_two(pipeline, mill, "a1", "b1")
+    put(pipeline, "a2")
+    mill.open("a")
+    assert not pipeline.pause(SHORT_S)
+    mill.open("b")
+    assert pipeline.pause(TIMEOUT_S)
+    counts = {camera: one.ledger.counts() for camera, one in mill.streams.items()}
+    assert [one.under_way for one in counts.values()] == [0, 0]
+    assert counts["b"].labelled == 1
+
+
+def test_close_waits_for_no_busy_worker(mill: Mill) -> None:
+    pipeline = Pipeline()
+    begin_two(pipeline, mill, "a1", "b1")
+    mill.open("a")
+    assert not pipeline.close(SHORT_S)
+    mill.open("b")
+    assert pipeline.close(TIMEOUT_S)

@@ -1,0 +1,30 @@
+"""A participant beside a session."""
+
+import gc
+from types import SimpleNamespace
+
+from rclpy.context import Context
+
+from proxia_segmentation_ros.ros.client.spare_session import SpareSession
+
+
+class FreshSession:
+    node = None
+    is_closed = False
+
+    def close(self):
+        self.is_closed = True
+
+
+def test_spare_ends_with_its_session_when_its_owner_is_gone():
+    context = Context()
+    context.init()
+    session = SimpleNamespace(context=context, node=SimpleNamespace(get_name=lambda: "user"))
+    fresh = FreshSession()
+    spare = SpareSession(session, "probe", lambda name, domain_id: fresh)
+    assert spare.renew(lambda node: "client") == "client"
+    del spare
+    gc.collect()
+    assert not fresh.is_closed
+    context.try_shutdown()
+    assert fresh.is_closed

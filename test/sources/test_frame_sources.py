@@ -1,0 +1,157 @@
+import itertools
+
+import numpy as np
+import pytest
+from sample_files import (
+    TinyScene,
+    draw_image,
+    encode_jpeg,
+    make_compressed_message,
+    make_raw_message,
+    write_images,
+    write_video,
+)
+
+from proxia_segmentation_ros.bag import BagWriter
+from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.sources.frame_sources import list_images, open_source
+from proxia_segmentation_ros.sources.frame_stream import decode_rgb
+
+
+def list_shades(source):
+    return [int(decode_rgb(one.frame)[5, 5, 0]) for one in source]
+
+
+def test_folder_is_played_in_natural_order(tmp_path):
+    folder = write_images(tmp_path, ["f10.png", "f2.png", "f1.png"])
+    (folder / "notes.txt").write_text("no image")
+    source = open_source(str(folder))
+    assert [path.name for path in source.paths] == ["f1.png", "f2.png", "f10.png"]
+    assert list_shades(source) == [20, 10, 0]
+    assert (source.rate_hz, source.is_endless) == (15.0, False)
+
+
+def test_encoded_files_stay_encoded_and_others_are_decoded(tmp_path):
+    write_images(tmp_path, ["a.png", "b.jpg", "c.bmp"])
+    frames = [one.frame for one in open_source(str(tmp_path))]
+    assert [one.is_compressed for one in frames] == [True, True, False]
+    assert bytes(frames[1].payload.data) == (tmp_path / "b.jpg").read_bytes()
+
+
+def test_one_image_is_a_source(tmp_path):
+    write_images(tmp_path, ["a.png"])
+    assert len(list(open_source(str(tmp_path / "a.png")))) == 1
+
+
+def test_video_has_its_own_rate_and_can_be_played_again(tmp_path):
+    source = open_source(str(write_video(tmp_path / "film.mp4", frames=5, rate_hz=12.5)))
+    assert source.rate_hz == pytest.approx(12.5)
+    first, second = list_shades(source), list_shades(source)
+    assert first == second
+    assert np.allclose(first, [0, 40, 80, 120, 160], atol=6)
+
+
+def test_bag_keeps_its_stamps_and_forms(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for index in range(4):
+            bag.write("/cam/compressed", make_compressed_message(50), 10**18 + index * 10**8)
+    source = open_source(str(tmp_path / "bag"))
+    assert source.rate_hz == pytest.approx(10.0)
+    frames = [one.frame for one in source]
+    assert [one.stamp_ns - 10**18 for one in frames] == [0, 10**8, 2 * 10**8, 3 * 10**8]
+    assert bytes(frames[0].payload.data) == encode_jpeg(np.full((24, 32, 3), 50)).tobytes()
+
+
+def test_topic_of_a_bag_can_be_chosen(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.write("/left", make_raw_message(40), 1)
+        bag.write("/right", make_raw_message(90), 2)
+    assert list_shades(open_source(str(tmp_path / "bag"), bag_topic="/right")) == [90]
+    with pytest.raises(InputError, match="/left"):
+        open_source(str(tmp_path / "bag"))
+
+
+def test_synthetic_street_knows_its_truth_and_takes_seed_and_size(monkeypatch):
+    import sys
+    import types
+
+    module = types.ModuleType("synthetic")
+    module.StreetScene = TinyScene
+    monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.synthetic", module)
+    source = open_source("synthetic:7", size_hw=(48, 64))
+    assert (source.name, source.is_endless, source.label_set_name) == (
+        "synthetic:7",
+        True,
+        "camvid",
+    )
+    assert source._scene.seed == 7
+    (one,) = itertools.islice(source, 1)
+    assert one.truth_HW.shape == (48, 64)
+    assert decode_rgb(one.frame).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("gone.mp4", None, "does not exist"),
+        ("film.mp4", b"no film", "can't be opened as a video"),
+        ("notes.txt", b"text", "is of no known kind"),
+        ("empty_folder", "folder", "holds no images"),
+    ],
+)
+def test_what_cannot_be_played_is_named(tmp_path, name, content, sentence):
+    path = tmp_path / name
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=sentence) as caught:
+        open_source(str(path))
+    assert name in str(caught.value)
+
+
+class FakeCamera:
+    """Three frames of a camera that says it makes 30 a second."""
+
+    def __init__(self, path):
+        self.left = 3
+
+    def isOpened(self):
+        return True
+
+    def get(self, what):
+        return 30.0
+
+    def read(self):
+        self.left -= 1
+        return self.left >= 0, draw_image(40 * (2 - self.left))
+
+    def release(self):
+        self.left = 0
+
+
+def test_camera_of_this_machine_is_live(monkeypatch):
+    monkeypatch.setattr(
+        "proxia_segmentation_ros.sources.frame_sources.cv2.VideoCapture", FakeCamera
+    )
+    monkeypatch.setattr("proxia_segmentation_ros.sources.frame_sources.Path.exists", lambda _: True)
+    source = open_source("/dev/video3")
+    assert (source.rate_hz, source.is_endless) == (0.0, True)
+    assert list_shades(source) == [0, 40, 80]
+
+
+def test_missing_camera_is_named():
+    with pytest.raises(InputError, match="/dev/video99"):
+        open_source("/dev/video99")
+
+
+def test_broken_image_is_named_when_its_turn_comes(tmp_path):
+    (tmp_path / "broken.bmp").write_bytes(b"BM no image")
+    source = open_source(str(tmp_path))
+    with pytest.raises(InputError, match=r"broken\.bmp"):
+        list(source)
+
+
+def test_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere"):
+        list_images(tmp_path / "nowhere")

@@ -1,0 +1,118 @@
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from sample_files import draw_image, write_images, write_video
+
+from proxia_segmentation_ros.apps.demo.frame_store import FrameStore
+from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.sources.frame_sources import SourceFrame, open_source
+from proxia_segmentation_ros.sources.frame_stream import (
+    FrameStream,
+    StreamSettings,
+    TruthFolder,
+    count_bytes,
+    decode_rgb,
+    parse_transport,
+)
+from proxia_segmentation_ros.wire.played_frame import PlayedFrame
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_images(tmp_path / "images", ["a1.jpg", "a2.jpg", "a3.jpg"])
+
+
+def write_masks(folder, names, ids):
+    folder.mkdir()
+    for name, value in zip(names, ids, strict=True):
+        cv2.imwrite(str(folder / name), np.full((24, 32), value, np.uint8))
+    return folder
+
+
+def test_source_decides_the_transport(folder, tmp_path):
+    film = write_video(tmp_path / "film.mp4")
+    assert FrameStream(open_source(str(folder)), StreamSettings()).transport == "compressed"
+    assert FrameStream(open_source(str(film)), StreamSettings()).transport == "raw"
+
+
+def test_encoded_frames_are_decoded_for_raw(folder):
+    stream = FrameStream(open_source(str(folder)), StreamSettings(transport="raw"))
+    frames = [one.frame for one in stream]
+    assert not any(one.is_compressed for one in frames)
+    assert frames[2].payload.encoding == "rgb8"
+    assert abs(int(decode_rgb(frames[2])[5, 5, 0]) - 20) < 4
+
+
+def test_raw_frames_are_encoded_for_compressed(tmp_path):
+    film = write_video(tmp_path / "film.mp4", frames=2)
+    stream = FrameStream(open_source(str(film)), StreamSettings(transport="compressed"))
+    frames = [one.frame for one in stream]
+    assert [one.payload.format for one in frames] == ["jpeg", "jpeg"]
+    assert abs(int(decode_rgb(frames[1])[5, 5, 0]) - 40) < 6
+
+
+def test_size_stretches_image_and_truth(folder, tmp_path):
+    source = open_source(str(folder))
+    masks = write_masks(tmp_path / "masks", ["a1.png", "a2.png", "a3.png"], [3, 8, 11])
+    stream = FrameStream(source, StreamSettings(size_hw=(48, 96)), TruthFolder(masks, source))
+    frames = list(stream)
+    assert decode_rgb(frames[0].frame).shape == (48, 96, 3)
+    assert [(one.truth_HW.shape, int(one.truth_HW[0, 0])) for one in frames] == [
+        ((48, 96), 3),
+        ((48, 96), 8),
+        ((48, 96), 255),
+    ]
+
+
+def test_truth_of_images_is_found_by_name(folder, tmp_path):
+    source = open_source(str(folder))
+    masks = write_masks(tmp_path / "masks", ["a1.png", "a3.png"], [3, 8])
+    with pytest.raises(InputError, match=r"a2\.jpg"):
+        TruthFolder(masks, source)
+
+
+def test_truth_of_other_sources_is_taken_in_order(tmp_path):
+    source = open_source(str(write_video(tmp_path / "film.mp4", frames=3)))
+    masks = write_masks(tmp_path / "masks", ["9.png", "10.png"], [1, 2])
+    stream = FrameStream(source, StreamSettings(), TruthFolder(masks, source))
+    ids = [None if one.truth_HW is None else int(one.truth_HW[0, 0]) for one in stream]
+    assert ids == [1, 2, None]
+
+
+def test_loop_begins_anew_and_max_frames_ends_it(folder):
+    settings = StreamSettings(loop=True, max_frames=7)
+    assert len(list(FrameStream(open_source(str(folder)), settings))) == 7
+
+
+def test_rate_replaces_the_stamps_of_the_source():
+    class Stamped:
+        name, rate_hz, is_endless, label_set_name = "stamped", 15.0, False, ""
+
+        def __iter__(self):
+            yield SourceFrame(PlayedFrame.from_rgb(draw_image(1), stamp_ns=5))
+
+    kept = FrameStream(Stamped(), StreamSettings())
+    replaced = FrameStream(Stamped(), StreamSettings(rate_hz=5.0))
+    assert ([one.frame.stamp_ns for one in kept], kept.rate_hz) == ([5], 15.0)
+    assert ([one.frame.stamp_ns for one in replaced], replaced.rate_hz) == ([None], 5.0)
+
+
+def test_transport_is_parsed_by_name():
+    assert [parse_transport(text) for text in ("raw", "compressed", "")] == [
+        "raw",
+        "compressed",
+        None,
+    ]
+    with pytest.raises(ConfigError, match="theora"):
+        parse_transport("theora")
+
+
+def test_store_keeps_plain_frames_first_and_jpeg_when_there_is_no_room():
+    one = SourceFrame(PlayedFrame.from_rgb(draw_image(100)), None)
+    store = FrameStore(plain_bytes=2 * count_bytes(one))
+    handed_on = list(store.keep_all(itertools.repeat(one, 4)))
+    assert handed_on == [one] * 4
+    assert [kept.frame.is_compressed for kept in store.frames] == [False, False, True, True]
+    assert abs(int(decode_rgb(store.frames[3].frame)[0, 0, 0]) - 100) < 3

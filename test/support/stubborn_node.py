@@ -1,0 +1,32 @@
+"""The real process with a model, or a close, that hangs where the first argument says."""
+
+import sys
+import threading
+
+from fake_segmenter import FakeSegmenter
+
+from proxia_segmentation_ros.ros.node.segmentation_node import SegmentationNode, process
+
+
+class StubbornSegmenter(FakeSegmenter):
+    def segment(self, *args, **kwargs):
+        threading.Event().wait()
+
+
+class StubbornNode(SegmentationNode):
+    def close(self):
+        threading.Event().wait()
+
+
+def load(settings):
+    if sys.argv[1] == "loading":
+        threading.Event().wait()
+    return StubbornSegmenter() if sys.argv[1] == "inferring" else FakeSegmenter()
+
+
+if __name__ == "__main__":
+    kind = StubbornNode if sys.argv[1] == "closing" else SegmentationNode
+    if sys.argv[1] != "closing":
+        # A stop that needs the last resort shall not pass for an orderly one.
+        process.LAST_RESORT_S = 3600.0
+    sys.exit(process.run_node(lambda: kind(segmenter_factory=load), None))
