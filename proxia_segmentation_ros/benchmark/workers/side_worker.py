@@ -79,7 +79,7 @@ def open_side(
     """Return what runs a stretch of this side, and what it runs on; the stack closes it."""
     if side.kind == "eager":
         return _open_eager(side, images)
-    from proxia_segmentation_ros.benchmark.pipeline import CorePipeline, note_segmentation
+    from proxia_segmentation_ros.benchmark.pipeline import PipelineRunner, note_segmentation
     from proxia_segmentation_ros.inference import Segmenter
 
     segmenter = Segmenter.from_weights(side.weights, **side.loading)
@@ -91,7 +91,7 @@ def open_side(
         "threads": segmenter.threads,
     }
     if side.kind == "pipeline":
-        pipeline = CorePipeline(segmenter, images, side.calling)
+        pipeline = PipelineRunner(segmenter, images, side.calling)
         stack.callback(pipeline.close)
         return pipeline.run, described
 
