@@ -116,6 +116,7 @@ def run_logged(
         process.wait()
     except BaseException:
         process.kill()
+        process.wait()
         raise
     if process.returncode:
         sys.stderr.write("\n".join(log.read_text(errors="replace").splitlines()[-40:]) + "\n")
