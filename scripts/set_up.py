@@ -362,7 +362,7 @@ def update_lint_venv(env: "dict[str, str]") -> None:
     shutil.rmtree(LINT_VENV, ignore_errors=True)
     run_logged("lint-venv", [sys.executable, "-m", "venv", str(LINT_VENV)], env)
     probe_extra_indexes(env)
-    say(f"installing {' and '.join(names)} into build/lint-venv (a minute at most)")
+    say(f"installing {' and '.join(names)} into build/lint-venv (a minute or two)")
     # pip would install what a file named by the lock asks for, constraint or not
     pins = BUILD / "lint-constraints.txt"
     pins.write_text("".join(f"{line}\n" for line in lock.splitlines() if line[:1] != "-"))
