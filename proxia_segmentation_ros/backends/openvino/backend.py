@@ -18,9 +18,9 @@ from proxia_segmentation_ros.backends.contract import (
     Lane,
     Runner,
 )
-from proxia_segmentation_ros.backends.graph.openvino_passes import ConvertPart, OpenVinoPasses
 from proxia_segmentation_ros.backends.network_source import NetworkSource, hash_network_code
 from proxia_segmentation_ros.backends.openvino.argmax import build_label_graph
+from proxia_segmentation_ros.backends.openvino.passes import ConvertGraph, OpenVinoPasses
 from proxia_segmentation_ros.backends.openvino.runner import (
     CompiledNetwork,
     LabelRequest,
@@ -171,7 +171,7 @@ class OpenVinoBackend:
         return OpenVinoPasses(self._source, network_hw, self.compile_part, self.label)
 
     def compile_part(
-        self, part: str, network_hw: SizeHW, convert: ConvertPart, *, is_network: bool
+        self, part: str, network_hw: SizeHW, convert: ConvertGraph, *, is_network: bool
     ) -> ov.CompiledModel:
         """Return a part, from the cache or compiled anew; `part` tells all that makes it differ.
 
