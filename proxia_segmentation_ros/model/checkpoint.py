@@ -19,7 +19,7 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import (
     HRNetOcrMultiScale,
     build_model,
 )
-from proxia_segmentation_ros.model.state_dict_check import check_fit
+from proxia_segmentation_ros.model.state_dict_check import check_state_dict
 from proxia_segmentation_ros.model.weight_file import write_atomically
 
 Network: TypeAlias = HRNetOcr | HRNetOcrMultiScale
@@ -48,7 +48,7 @@ def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
         if not key.startswith(SELFTEST_PREFIX)
     }
     model = _build_empty(card, str(path))
-    check_fit(tensors, model.state_dict(), card, str(path), named=NAMED_DIFFERENCES)
+    check_state_dict(tensors, model.state_dict(), card, str(path), named=NAMED_DIFFERENCES)
     return _fill(model, tensors, str(path)), card
 
 
@@ -62,7 +62,7 @@ def load_foreign(
             are told, all where that is None.
     """
     model = _build_empty(foreign.card, source)
-    check_fit(
+    check_state_dict(
         foreign.tensors, model.state_dict(), foreign.card, source,
         named=named, name_there=foreign.name_there,
     )  # fmt: skip
@@ -101,7 +101,7 @@ def save_weights(
             f"weight file {str(path)!r} has another suffix", SUFFIX, "rename it"
         )
     tensors = {key: value.detach().cpu() for key, value in model.state_dict().items()}
-    check_fit(
+    check_state_dict(
         tensors,
         _build_empty(card, str(path)).state_dict(),
         card,

@@ -13,7 +13,7 @@ def keep_name(key: str) -> str:
     return key
 
 
-def check_fit(
+def check_state_dict(
     tensors: Mapping[str, Tensor],
     wanted: Mapping[str, Tensor],
     card: ModelCard,
