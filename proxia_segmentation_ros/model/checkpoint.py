@@ -64,7 +64,7 @@ def load_foreign(
     model = _build_empty(foreign.card, source)
     check_state_dict(
         foreign.tensors, model.state_dict(), foreign.card, source,
-        named=named, name_there=foreign.name_there,
+        named=named, name_in_file=foreign.name_in_file,
     )  # fmt: skip
     return _fill(model, foreign.tensors, source)
 

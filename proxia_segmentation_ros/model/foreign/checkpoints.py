@@ -17,7 +17,7 @@ class Foreign(NamedTuple):
 
     tensors: dict[str, Tensor]
     card: ModelCard
-    name_there: Callable[[str], str]
+    name_in_file: Callable[[str], str]
 
 
 def read_foreign(path: Path) -> Foreign:
@@ -32,5 +32,5 @@ def read_foreign(path: Path) -> Foreign:
     if any(key.startswith(mmsegmentation.MARK) for key in tensors):
         ours = mmsegmentation.translate(path, tensors)
         card = mmsegmentation.derive_card(path, ours, content)
-        return Foreign(ours, card, mmsegmentation.name_there)
+        return Foreign(ours, card, mmsegmentation.name_in_file)
     return Foreign(tensors, nvidia.derive_card(path, tensors, content), keep_name)

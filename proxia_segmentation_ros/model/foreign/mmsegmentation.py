@@ -95,7 +95,7 @@ def translate(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return ours
 
 
-def name_there(key: str) -> str:
+def name_in_file(key: str) -> str:
     """Return the name that mmsegmentation gives to a tensor of ours."""
     return _rename(key, {ours: theirs for theirs, ours in HEAD_NAMES.items()})
 
@@ -115,7 +115,7 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
     """
     keys = ("ocr.cls_head.weight", "ocr.conv3x3_ocr.0.weight", f"{OBJECT_CONTEXT}.f_pixel.0.weight")
     num_classes, ocr_mid, ocr_key = (
-        read_width(path, tensors, key, name_there(key)) for key in keys
+        read_width(path, tensors, key, name_in_file(key)) for key in keys
     )
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}

@@ -18,7 +18,7 @@ from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.checkpoint import load_foreign, load_weights
 from proxia_segmentation_ros.model.foreign.checkpoints import read_foreign
-from proxia_segmentation_ros.model.foreign.mmsegmentation import name_there, translate
+from proxia_segmentation_ros.model.foreign.mmsegmentation import name_in_file, translate
 from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
 
 SLIM = dataclasses.replace(HR18S, mid=32, key=16)
@@ -75,7 +75,7 @@ def test_every_tensor_has_its_place(config: Config, architecture: str, classes: 
         key: value.shape for key, value in wanted.items()
     }
     biases = {"decode_head.0.convs.0.conv.bias", "decode_head.1.bottleneck.conv.bias"}
-    assert {name_there(key) for key in wanted} == set(there) | biases
+    assert {name_in_file(key) for key in wanted} == set(there) | biases
 
 
 @pytest.mark.parametrize(
