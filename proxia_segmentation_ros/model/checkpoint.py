@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.card_file import CARD_KEY, read_card
-from proxia_segmentation_ros.model.foreign.checkpoints import Foreign, read_foreign
+from proxia_segmentation_ros.model.foreign.checkpoints import (
+    ForeignCheckpoint,
+    read_foreign_checkpoint,
+)
 from proxia_segmentation_ros.model.lookup import SUFFIX, find_weights
 from proxia_segmentation_ros.model.network.hrnet_ocr import (
     HRNetOcr,
@@ -39,7 +42,7 @@ def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
     """
     path = find_weights(path_or_name)
     if path.suffix != SUFFIX:
-        foreign = read_foreign(path)
+        foreign = read_foreign_checkpoint(path)
         return load_foreign(foreign, str(path)), foreign.card
     card = read_card(path)
     tensors = {
@@ -53,7 +56,7 @@ def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
 
 
 def load_foreign(
-    foreign: Foreign, source: str, *, named: int | None = NAMED_DIFFERENCES
+    foreign: ForeignCheckpoint, source: str, *, named: int | None = NAMED_DIFFERENCES
 ) -> Network:
     """Return the network of another system's checkpoint, in float32 and in eval mode.
 
