@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from proxia_segmentation_ros.atomic_file import write_whole_file
+from proxia_segmentation_ros.atomic_file import write_file_atomically
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.card_file import CARD_KEY, read_card
@@ -75,7 +75,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         WeightsError: it can't be written.
     """
     try:
-        write_whole_file(path, content, outlives_power=True)
+        write_file_atomically(path, content, sync_to_disk=True)
     except OSError as error:
         raise WeightsError.from_parts(
             f"weight file {str(path)!r} can't be written ({error.strerror})",

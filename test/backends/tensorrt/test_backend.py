@@ -334,7 +334,7 @@ def test_engines_that_could_not_be_kept_are_an_error(
     def run_full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(compiled_cache, "write_whole_file", run_full)
+    monkeypatch.setattr(compiled_cache, "write_file_atomically", run_full)
     with pytest.raises(BackendError, match="engines for 1 and 2 images together were built, but"):
         build_engines(make_order(tiny_weights), lambda text: None)
 
