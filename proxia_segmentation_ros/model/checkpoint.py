@@ -23,7 +23,7 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import (
     build_model,
 )
 from proxia_segmentation_ros.model.state_dict_check import check_state_dict
-from proxia_segmentation_ros.model.weight_file import write_atomically
+from proxia_segmentation_ros.model.weight_file import write_weight_file
 
 Network: TypeAlias = HRNetOcr | HRNetOcrMultiScale
 
@@ -120,7 +120,7 @@ def save_weights(
     for key, value in (selftest or {}).items():
         stored[SELFTEST_PREFIX + key.removeprefix(SELFTEST_PREFIX)] = value.detach().cpu()
     contiguous = {key: value.contiguous() for key, value in stored.items()}
-    write_atomically(path, save(contiguous, {"format": "pt", CARD_KEY: card.to_json()}))
+    write_weight_file(path, save(contiguous, {"format": "pt", CARD_KEY: card.to_json()}))
 
 
 def load_selftest(path_or_name: str | Path) -> dict[str, Tensor]:

@@ -34,7 +34,7 @@ def copy_with_temperature(source: str | Path, target: str | Path, temperature: f
     # Through JSON, which checks the new value as it checks every card.
     changed = json.loads(read_card(source).to_json()) | {"temperature": temperature}
     card = ModelCard.from_json(json.dumps(changed), str(target))
-    write_atomically(target, replace_metadata(source, {CARD_KEY: card.to_json()}))
+    write_weight_file(target, replace_metadata(source, {CARD_KEY: card.to_json()}))
     return card
 
 
@@ -68,7 +68,7 @@ def check_copy(source: str | Path, target: str | Path) -> None:
         )
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_weight_file(path: Path, content: bytes) -> None:
     """Leave either the old file or the new one, whatever happens.
 
     Raises:
