@@ -47,10 +47,10 @@ class ScalePasses(Protocol):
     # Tiles that can go through the network together, ascending, 1 among them.
     tile_batches: tuple[int, ...]
 
-    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
+    def run_full_image(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
         """Run the whole image, given at network size, at a scale."""
 
-    def see_tiles(
+    def run_tiles(
         self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits_TKhw and attention_T1hw of as many tiles as a batch has."""

@@ -182,11 +182,11 @@ def test_passes_and_fusion_are_shaped_by_hashed_code_alone(
     passes = make_openvino(write_weights(tmp_path, SCALES), cache).make_passes(NETWORK_HW)
     image_HWC = draw_image(*NETWORK_HW)
     maps = {
-        scale: passes.see_whole(image_HWC, scale, is_largest=scale == SCALES[-1])
+        scale: passes.run_full_image(image_HWC, scale, is_largest=scale == SCALES[-1])
         for scale in SCALES
     }
     for is_largest in (False, True):
-        passes.see_tiles(image_HWC[None], maps[0.5].context_1CK1, is_largest=is_largest)
+        passes.run_tiles(image_HWC[None], maps[0.5].context_1CK1, is_largest=is_largest)
     first = passes.start_fusing(maps[0.5])
     ones = {scale: np.ones_like(maps[scale].logits_1Khw[:, :1]) for scale in SCALES}
     passes.fuse_last(first, maps[2.0].logits_1Khw, ones[2.0])

@@ -55,13 +55,13 @@ class OpenVinoPasses:
         self._label_logits = label_logits
         self._requests: dict[str, Any] = {}
 
-    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
+    def run_full_image(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
         """Run the whole image, given at network size, at a scale."""
         convert = partial(convert_full_image_pass, self._source, scale, is_largest)
         name = f"whole {scale:g}" + " largest" * is_largest
         return ScaleMaps(*self._run(name, convert, image_HWC[None]))
 
-    def see_tiles(
+    def run_tiles(
         self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits_TKhw and attention_T1hw."""

@@ -195,7 +195,7 @@ class PrunedNetwork:
         is_video: bool,
     ) -> _Frame:
         memory.frame += 1
-        maps = self._see_whole(image_HWC, scale)
+        maps = self._run_full_image(image_HWC, scale)
         if maps.attention_11hw is None:
             nothing = np.zeros((1, 1, 1, 1), np.float32)
             fused = FusedMaps(maps.logits_1Khw, maps.logits_1Khw, nothing, nothing)
@@ -227,21 +227,21 @@ class PrunedNetwork:
         left = budget * self.larger_work + ROUNDING
         # The second smallest begins where the smallest was dropped.
         if self.scales[0] ** 2 + left >= self.scales[1] ** 2:
-            second = self._see_whole(image_HWC, self.scales[1])
+            second = self._run_full_image(image_HWC, self.scales[1])
             if len(self.scales) > 2:
                 begun, third = self.passes.start_fusing(second), self.scales[2]
                 tiles = TileMemory(self.grids[third], begun.fused_1Khw.shape[1])
                 self._fuse(begun, third, tiles, set())
-        maps = {self.scales[0]: self._see_whole(image_HWC, self.scales[0])}
+        maps = {self.scales[0]: self._run_full_image(image_HWC, self.scales[0])}
         context_1CK1 = maps[self.scales[0]].context_1CK1
         fused = self.passes.start_fusing(maps[self.scales[0]])
         for scale, grid in self.grids.items():
             if left >= scale**2:
-                maps[scale] = self._see_whole(image_HWC, scale)
+                maps[scale] = self._run_full_image(image_HWC, scale)
             for batch in self.passes.tile_batches:
                 if batch <= min(len(grid.tiles), left / self.find_tile_work(scale)):
                     windows_THWC = np.zeros((batch, *grid.window_hw, 3), np.uint8)
-                    self._see_tiles(windows_THWC, context_1CK1, scale)
+                    self._run_tile_batch(windows_THWC, context_1CK1, scale)
             tiles = TileMemory(grid, fused.fused_1Khw.shape[1])
             after = self._fuse(fused, scale, tiles, set())
             fused = fused if after.next is None else after.next
@@ -278,7 +278,7 @@ class PrunedNetwork:
         whole_work, tile_work = scale**2, self.find_tile_work(scale)
         fits = frame.work_left + ROUNDING
         if len(stale) * tile_work >= whole_work and fits >= whole_work:
-            maps = self._see_whole(frame.image_HWC, scale)
+            maps = self._run_full_image(frame.image_HWC, scale)
             tiles.put_whole(maps.logits_1Khw, maps.attention_11hw)
             frame.maps[scale], frame.context_1CK1 = maps, maps.context_1CK1
             return whole_work
@@ -294,19 +294,21 @@ class PrunedNetwork:
         padded_HWC = self.grids[scale].fit(frame.image_HWC)
         for batch in split_into_batches(chosen, self.passes.tile_batches):
             windows_THWC = self.grids[scale].cut(padded_HWC, batch)
-            logits_TKhw, attention_T1hw = self._see_tiles(windows_THWC, frame.context_1CK1, scale)
+            logits_TKhw, attention_T1hw = self._run_tile_batch(
+                windows_THWC, frame.context_1CK1, scale
+            )
             for place, index in enumerate(batch):
                 attention_hw = None if attention_T1hw is None else attention_T1hw[place, 0]
                 tiles.put(index, logits_TKhw[place], attention_hw)
 
-    def _see_whole(self, image_HWC: np.ndarray, scale: float) -> ScaleMaps:
-        return self.passes.see_whole(image_HWC, scale, is_largest=scale == self.scales[-1])
+    def _run_full_image(self, image_HWC: np.ndarray, scale: float) -> ScaleMaps:
+        return self.passes.run_full_image(image_HWC, scale, is_largest=scale == self.scales[-1])
 
-    def _see_tiles(
+    def _run_tile_batch(
         self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, scale: float
     ) -> tuple[np.ndarray, np.ndarray | None]:
         is_largest = scale == self.scales[-1]
-        return self.passes.see_tiles(windows_THWC, context_1CK1, is_largest=is_largest)
+        return self.passes.run_tiles(windows_THWC, context_1CK1, is_largest=is_largest)
 
     def _fuse(self, before: FusedMaps, scale: float, tiles: TileMemory, there: set[int]) -> _Fused:
         logits_1Khw, attention_11hw, is_there_11hw = tiles.read(there)

@@ -43,12 +43,12 @@ class TorchPasses:
         self._label_logits = label_logits
         self._pick_arithmetic = pick_arithmetic
 
-    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
+    def run_full_image(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
         """Run the whole image, given at network size, at a scale."""
         graph = WholePassGraph(self._model, self._card, scale, with_attention=not is_largest)
         return ScaleMaps(*self._run(graph.eval(), image_HWC[None]))
 
-    def see_tiles(
+    def run_tiles(
         self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits_TKhw and attention_T1hw."""

@@ -76,7 +76,7 @@ def test_no_demand_leaves_the_smallest_scale_alone(
 ) -> None:
     image_HWC = draw_image(*HW)
     seen = network.see(image_HWC, Effort(threshold=1.0, budget=1.0))
-    smallest = passes.see_whole(image_HWC, 0.5, is_largest=False)
+    smallest = passes.run_full_image(image_HWC, 0.5, is_largest=False)
     np.testing.assert_array_equal(seen.logits_1Khw, smallest.logits_1Khw)
     assert seen.scales == (0.5,)
     assert (seen.tiles_run, seen.work) == (1, 0.25)
@@ -96,7 +96,7 @@ def test_only_chosen_tiles_differ_from_the_smaller_scale(passes: ScalePasses) ->
     tile_budget = network.find_tile_work(1.0)
     seen = network.see(image_HWC, Effort(threshold=0.0, budget=tile_budget))
     assert seen.tiles_run == 2
-    smallest = passes.see_whole(image_HWC, 0.5, is_largest=False)
+    smallest = passes.run_full_image(image_HWC, 0.5, is_largest=False)
     enlarged = torch.nn.functional.interpolate(
         torch.from_numpy(smallest.logits_1Khw.copy()), size=(24, 32), mode="bilinear"
     ).numpy()
@@ -117,14 +117,14 @@ class CountingPasses:
         self.batches: list[int] = []
         self.contexts: list[float] = []
 
-    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
+    def run_full_image(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
         self.wholes.append(scale)
         height, width = (round(side * scale) // 4 for side in image_HWC.shape[:2])
         attention = None if is_largest else np.full((1, 1, height, width), self.attention)
         logits_1Khw = np.zeros((1, 2, height, width), np.float32)
         return ScaleMaps(logits_1Khw, np.full((1, 3, 2, 1), scale), attention)
 
-    def see_tiles(self, windows_THWC, context_1CK1, *, is_largest):
+    def run_tiles(self, windows_THWC, context_1CK1, *, is_largest):
         self.batches.append(len(windows_THWC))
         self.contexts.append(float(context_1CK1[0, 0, 0, 0]))
         count, height, width = windows_THWC.shape[:3]
