@@ -187,14 +187,14 @@ def test_passes_and_fusion_are_shaped_by_hashed_code_alone(
     }
     for is_largest in (False, True):
         passes.run_tiles(image_HWC[None], maps[0.5].context_1CK1, is_largest=is_largest)
-    first = passes.start_fusing(maps[0.5])
+    first = passes.start_fusion(maps[0.5])
     ones = {scale: np.ones_like(maps[scale].logits_1Khw[:, :1]) for scale in SCALES}
     passes.fuse_last(first, maps[2.0].logits_1Khw, ones[2.0])
     attention_11hw = maps[1.0].attention_11hw
     assert attention_11hw is not None
     second = passes.fuse(first, maps[1.0].logits_1Khw, attention_11hw, ones[1.0])
     passes.fuse_last(second, maps[2.0].logits_1Khw, ones[2.0])
-    passes.fuse_wholes(maps)
+    passes.fuse_full_images(maps)
     assert len(cache.parts) == 10
     check_files(cache)
 

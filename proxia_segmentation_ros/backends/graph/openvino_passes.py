@@ -27,9 +27,9 @@ def convert_full_image_pass(
     source: NetworkSource, scale: float, is_largest: bool, inputs: Arrays, ranges: Ranges
 ) -> ov.Model:
     """Return the graph of one scale's pass over the whole image."""
-    from proxia_segmentation_ros.backends.graph.pass_graphs import WholePassGraph
+    from proxia_segmentation_ros.backends.graph.pass_graphs import FullImagePassGraph
 
-    module = WholePassGraph(source.load(), source.card, scale, with_attention=not is_largest)
+    module = FullImagePassGraph(source.load(), source.card, scale, with_attention=not is_largest)
     return _convert(module, inputs, ranges)
 
 
@@ -71,13 +71,13 @@ def convert_last_of_two(inputs: Arrays, ranges: Ranges) -> ov.Model:
     return _convert(LastOfTwo(), inputs, ranges)
 
 
-def convert_exact_fusing(
+def convert_exact_fusion(
     scales: Sequence[float], network_hw: SizeHW, inputs: Arrays, ranges: Ranges
 ) -> ov.Model:
     """Return the graph that fuses full-image passes exactly as the network does."""
-    from proxia_segmentation_ros.backends.graph.pass_graphs import ExactFusing
+    from proxia_segmentation_ros.backends.graph.pass_graphs import ExactFusion
 
-    return _convert(ExactFusing(scales, network_hw), inputs, ranges)
+    return _convert(ExactFusion(scales, network_hw), inputs, ranges)
 
 
 def _convert(module: "nn.Module", inputs: Arrays, ranges: Ranges) -> ov.Model:

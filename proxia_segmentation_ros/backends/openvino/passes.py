@@ -11,7 +11,7 @@ from proxia_segmentation_ros.backends.contract import FramePlan, LabelledImage
 from proxia_segmentation_ros.backends.graph.openvino_passes import (
     ConvertPart,
     convert_demand,
-    convert_exact_fusing,
+    convert_exact_fusion,
     convert_full_image_pass,
     convert_last_of_two,
     convert_last_scale,
@@ -71,7 +71,7 @@ class OpenVinoPasses:
         found = self._run(name, convert, windows_THWC, context_TCK1)
         return found[0], None if is_largest else found[1]
 
-    def start_fusing(self, maps: ScaleMaps) -> FusedMaps:
+    def start_fusion(self, maps: ScaleMaps) -> FusedMaps:
         """Return the smallest scale alone, with its demand for the others."""
         weight, demand = self._run("demand", convert_demand, *list_maps(maps))
         return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
@@ -81,29 +81,29 @@ class OpenVinoPasses:
         before: FusedMaps,
         logits_1Khw: np.ndarray,
         attention_11hw: np.ndarray,
-        is_there_11hw: np.ndarray,
+        has_run_11hw: np.ndarray,
     ) -> FusedMaps:
         """Add a larger scale where it is there."""
         given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
         fused, weight, demand = self._run(
-            "next scale", convert_next_scale, *given, logits_1Khw, attention_11hw, is_there_11hw
+            "next scale", convert_next_scale, *given, logits_1Khw, attention_11hw, has_run_11hw
         )
         return FusedMaps(fused, logits_1Khw, weight, demand)
 
     def fuse_last(
-        self, before: FusedMaps, logits_1Khw: np.ndarray, is_there_11hw: np.ndarray
+        self, before: FusedMaps, logits_1Khw: np.ndarray, has_run_11hw: np.ndarray
     ) -> np.ndarray:
         """Add the largest scale where it is there; return fused_1Khw."""
-        found = (before.weight_11hw, logits_1Khw, is_there_11hw)
+        found = (before.weight_11hw, logits_1Khw, has_run_11hw)
         if before.fused_1Khw is before.logits_1Khw:
             return self._run("last of two", convert_last_of_two, before.fused_1Khw, *found)[0]
         given = (before.fused_1Khw, before.logits_1Khw, *found)
         return self._run("last scale", convert_last_scale, *given)[0]
 
-    def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
+    def fuse_full_images(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
         """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
         scales = sorted(maps)
-        convert = partial(convert_exact_fusing, scales, self._network_hw)
+        convert = partial(convert_exact_fusion, scales, self._network_hw)
         name = "fusing of " + " ".join(f"{scale:g}" for scale in scales)
         return self._run(name, convert, *(array for s in scales for array in list_maps(maps[s])))[0]
 

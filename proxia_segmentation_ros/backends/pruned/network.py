@@ -154,7 +154,7 @@ class PrunedNetwork:
         if stream:
             memory.gate.report(self._find_shares(ran, frame.weights))
         if frame.is_complete and tuple(ran) == self.scales:
-            logits = self.passes.fuse_wholes(frame.maps)
+            logits = self.passes.fuse_full_images(frame.maps)
         else:
             logits = frame.logits_1Khw
         return Seen(logits, frame.tiles_run, self.tiles_total, tuple(ran), frame.work)
@@ -200,7 +200,7 @@ class PrunedNetwork:
             nothing = np.zeros((1, 1, 1, 1), np.float32)
             fused = FusedMaps(maps.logits_1Khw, maps.logits_1Khw, nothing, nothing)
         else:
-            fused = self.passes.start_fusing(maps)
+            fused = self.passes.start_fusion(maps)
         return _Frame(
             image_HWC=image_HWC,
             grey_hw=shrink_to_grey(image_HWC) if is_video and effort.max_age else None,
@@ -229,12 +229,12 @@ class PrunedNetwork:
         if self.scales[0] ** 2 + left >= self.scales[1] ** 2:
             second = self._run_full_image(image_HWC, self.scales[1])
             if len(self.scales) > 2:
-                begun, third = self.passes.start_fusing(second), self.scales[2]
+                begun, third = self.passes.start_fusion(second), self.scales[2]
                 tiles = TileMemory(self.grids[third], begun.fused_1Khw.shape[1])
                 self._fuse(begun, third, tiles, set())
         maps = {self.scales[0]: self._run_full_image(image_HWC, self.scales[0])}
         context_1CK1 = maps[self.scales[0]].context_1CK1
-        fused = self.passes.start_fusing(maps[self.scales[0]])
+        fused = self.passes.start_fusion(maps[self.scales[0]])
         for scale, grid in self.grids.items():
             if left >= scale**2:
                 maps[scale] = self._run_full_image(image_HWC, scale)
@@ -246,7 +246,7 @@ class PrunedNetwork:
             after = self._fuse(fused, scale, tiles, set())
             fused = fused if after.next is None else after.next
         if budget >= 1:
-            self.passes.fuse_wholes(maps)
+            self.passes.fuse_full_images(maps)
 
     def _see_larger(self, frame: _Frame, scale: float) -> bool:
         """Add what is asked for of a scale; False when nothing is, or nothing fits the budget."""
@@ -311,10 +311,10 @@ class PrunedNetwork:
         return self.passes.run_tiles(windows_THWC, context_1CK1, is_largest=is_largest)
 
     def _fuse(self, before: FusedMaps, scale: float, tiles: TileMemory, there: set[int]) -> _Fused:
-        logits_1Khw, attention_11hw, is_there_11hw = tiles.read(there)
+        logits_1Khw, attention_11hw, has_run_11hw = tiles.read(there)
         if scale == self.scales[-1]:
-            return _Fused(self.passes.fuse_last(before, logits_1Khw, is_there_11hw), None)
-        after = self.passes.fuse(before, logits_1Khw, attention_11hw, is_there_11hw)
+            return _Fused(self.passes.fuse_last(before, logits_1Khw, has_run_11hw), None)
+        after = self.passes.fuse(before, logits_1Khw, attention_11hw, has_run_11hw)
         return _Fused(after.fused_1Khw, after)
 
     def _find_memory(self, stream: str) -> StreamMemory:

@@ -78,11 +78,11 @@ class TileMemory:
             self._seen_hw[:] = self._grey_hw
 
     def read(self, tiles: set[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return logits_1Khw, attention_11hw, and is_there_11hw, 1 at these tiles."""
-        is_there_11hw = np.zeros_like(self._attention_11hw)
+        """Return logits_1Khw, attention_11hw, and has_run_11hw, 1 at these tiles."""
+        has_run_11hw = np.zeros_like(self._attention_11hw)
         for index in tiles:
-            is_there_11hw[(0, 0, *self._grid.tiles[index].in_map)] = 1
-        return self._logits_1Khw, self._attention_11hw, is_there_11hw
+            has_run_11hw[(0, 0, *self._grid.tiles[index].in_map)] = 1
+        return self._logits_1Khw, self._attention_11hw, has_run_11hw
 
 
 def _scale_area(

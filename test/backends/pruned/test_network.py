@@ -131,22 +131,22 @@ class CountingPasses:
         logits = np.zeros((count, 2, height // 4, width // 4), np.float32)
         return logits, None if is_largest else np.full_like(logits[:, :1], self.attention)
 
-    def start_fusing(self, maps):
+    def start_fusion(self, maps):
         from proxia_segmentation_ros.backends.scale_passes import FusedMaps
 
         weight = 1 - maps.attention_11hw.astype(np.float32)
         return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, weight)
 
-    def fuse(self, before, logits_1Khw, attention_11hw, is_there_11hw):
+    def fuse(self, before, logits_1Khw, attention_11hw, has_run_11hw):
         from proxia_segmentation_ros.backends.scale_passes import FusedMaps
 
-        weight = is_there_11hw * before.weight_11hw.mean() * (1 - self.attention)
+        weight = has_run_11hw * before.weight_11hw.mean() * (1 - self.attention)
         return FusedMaps(logits_1Khw, logits_1Khw, weight, weight)
 
-    def fuse_last(self, before, logits_1Khw, is_there_11hw):
+    def fuse_last(self, before, logits_1Khw, has_run_11hw):
         return logits_1Khw
 
-    def fuse_wholes(self, maps):
+    def fuse_full_images(self, maps):
         return np.zeros((1, 2, *LARGE_HW), np.float32)
 
 
@@ -271,16 +271,16 @@ def test_a_larger_scale_that_was_left_out_comes_back(
     network: PrunedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = {"weight": 0.0}
-    start = network.passes.start_fusing
+    start = network.passes.start_fusion
 
-    def start_fusing(maps: ScaleMaps) -> object:
+    def start_fusion(maps: ScaleMaps) -> object:
         fused = start(maps)
         weight, demand = (
             np.full_like(one, left["weight"]) for one in (fused.weight_11hw, fused.demand_11hw)
         )
         return replace(fused, weight_11hw=weight, demand_11hw=demand)
 
-    monkeypatch.setattr(network.passes, "start_fusing", start_fusing)
+    monkeypatch.setattr(network.passes, "start_fusion", start_fusion)
     image_HWC, effort = draw_image(*HW), Effort(threshold=0.04, budget=1.0)
     for _ in range(80):
         seen = network.see(image_HWC, effort, "front")

@@ -76,8 +76,8 @@ def test_a_tile_that_ran_anew_is_fresh_alone(memory: TileMemory, grey_hw: np.nda
     memory.put(2, np.full((5, *(side // 4 for side in GRID.window_hw)), 7.0, np.float32), None)
     memory.begin_frame(3, other_hw)
     assert memory.find_fresh(3) == {2}
-    logits_1Khw, _, is_there_11hw = memory.read({2})
-    there = logits_1Khw[0, 0][is_there_11hw[0, 0] == 1]
+    logits_1Khw, _, has_run_11hw = memory.read({2})
+    there = logits_1Khw[0, 0][has_run_11hw[0, 0] == 1]
     assert (there == 7.0).all()
     assert there.size == 32 * 32 // 4
 
@@ -90,8 +90,8 @@ def test_without_video_nothing_is_used_again(memory: TileMemory, grey_hw: np.nda
 
 
 def test_tiles_that_are_read_are_marked_and_others_are_not(memory: TileMemory) -> None:
-    logits_1Khw, attention_11hw, is_there_11hw = memory.read({1})
+    logits_1Khw, attention_11hw, has_run_11hw = memory.read({1})
     assert logits_1Khw.shape == (1, 5, 32, 32)
     assert (attention_11hw == 1.0).all()
-    assert (is_there_11hw[0, 0, :16, 16:] == 1).all()
-    assert is_there_11hw.sum() == 16 * 16
+    assert (has_run_11hw[0, 0, :16, 16:] == 1).all()
+    assert has_run_11hw.sum() == 16 * 16
