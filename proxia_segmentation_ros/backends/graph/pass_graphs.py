@@ -90,7 +90,7 @@ class Demand(nn.Module):
 
     def forward(self, logits_NKHW: Tensor, attention_N1HW: Tensor) -> tuple[Tensor, Tensor]:
         weight_N1HW = 1 - attention_N1HW
-        return weight_N1HW, weight_N1HW * doubt(logits_NKHW)
+        return weight_N1HW, weight_N1HW * measure_uncertainty(logits_NKHW)
 
 
 class NextScale(nn.Module):
@@ -115,7 +115,7 @@ class NextScale(nn.Module):
         change_NKHW = larger_NKHW - resize_bilinear(logits_NKhw, size_hw)
         fused_NKHW = resize_bilinear(fused_NKhw, size_hw) + weight_N1HW * change_NKHW
         left_N1HW = weight_N1HW * (1 - attention_N1HW)
-        return fused_NKHW, left_N1HW, left_N1HW * doubt(fused_NKHW)
+        return fused_NKHW, left_N1HW, left_N1HW * measure_uncertainty(fused_NKHW)
 
 
 class LastScale(nn.Module):
@@ -147,7 +147,7 @@ class LastOfTwo(nn.Module):
         return first_NKHW + weight_N1HW * (larger_NKHW - first_NKHW)
 
 
-def doubt(logits_NKHW: Tensor) -> Tensor:
+def measure_uncertainty(logits_NKHW: Tensor) -> Tensor:
     """Return how unsure the best class is, 0..1: one minus its lead over the second best."""
     if logits_NKHW.shape[1] < 2:
         return logits_NKHW * 0
