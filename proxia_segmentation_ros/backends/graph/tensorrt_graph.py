@@ -42,7 +42,7 @@ class EngineNetwork(NetworkGraph):
         return self.run_network(image_NCHW.to(self.dtype)).to(torch.float32)
 
 
-class EngineLabels(nn.Module):
+class EngineArgmax(nn.Module):
     """Logits_1KHW (float32) and the least probability in; ids and confidence out.
 
     Both come as int32 of shape (1, H, W), since converters refuse the cast to uint8. Confidence is

@@ -31,7 +31,7 @@ BLOCK_COLUMNS = 32
 MOST_SPARE_ROWS = 0.25
 
 
-def build_label_graph(
+def build_argmax_graph(
     logits_shape: tuple[int, int, int, int],
     output_hw: SizeHW,
     *,

@@ -48,7 +48,7 @@ class CompiledNetwork:
         return self._feeds[index]
 
 
-class LabelRequest:
+class ArgmaxRequest:
     """A request of a label graph; one call at a time."""
 
     def __init__(self, request: Any, label_dtype: type[np.generic]) -> None:
@@ -81,7 +81,7 @@ class OpenVinoRunner:
         self,
         plan: FramePlan,
         feed: NetworkFeed,
-        labels: LabelRequest,
+        labels: ArgmaxRequest,
         scales: tuple[float, ...],
     ) -> None:
         self._plan = plan

@@ -131,7 +131,7 @@ class PrunedBackend:
         )
 
     def _warm_labels(self, network: PrunedNetwork, plan: FramePlan) -> None:
-        """Compile the label rule for logits of each size that fusing may leave."""
+        """Compile the argmax for logits of each size that fusing may leave."""
         if plan in self._warm_plans:
             return
         for map_hw in network.list_logit_sizes():

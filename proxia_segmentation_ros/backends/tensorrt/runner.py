@@ -40,7 +40,7 @@ class NetworkFeed:
         self._waits[slot] = self._device.mark()
 
 
-class LabelOutput:
+class ArgmaxOutput:
     """One image's labels on the device and in pinned memory."""
 
     def __init__(
@@ -85,7 +85,7 @@ class TensorRtRunner:
         self,
         device: Device,
         feed: NetworkFeed,
-        label_engines: Sequence[Engine],
+        argmax_engines: Sequence[Engine],
         plans: tuple[FramePlan, ...],
         label_dtype: type[np.generic],
         scales: tuple[float, ...],
@@ -100,8 +100,8 @@ class TensorRtRunner:
             self._least = device.allocate((1,), torch.float32)
             self._parts = self._split_logits()
             self._outputs = [
-                LabelOutput(device, engine, part, self._least, is_narrow)
-                for engine, part in zip(label_engines, self._parts, strict=True)
+                ArgmaxOutput(device, engine, part, self._least, is_narrow)
+                for engine, part in zip(argmax_engines, self._parts, strict=True)
             ]
             self._replay = device.record(self._enqueue)
 

@@ -17,8 +17,8 @@ from proxia_segmentation_ros.backends.contract import (
 from proxia_segmentation_ros.backends.graph.torch_graph import (
     PIXEL_MAX,
     NetworkGraph,
-    label_pixels,
-    label_pixels_surely,
+    argmax_labels,
+    argmax_labels_and_confidence,
 )
 from proxia_segmentation_ros.backends.network_source import NetworkSource
 from proxia_segmentation_ros.backends.precision import describe_cpu
@@ -107,9 +107,9 @@ class TorchBackend:
         self, logits_1KHW: torch.Tensor, plan: FramePlan, min_confidence: float
     ) -> LabelledImage:
         if not plan.with_confidence:
-            ids_NHW = label_pixels(logits_1KHW, plan.output_hw)
+            ids_NHW = argmax_labels(logits_1KHW, plan.output_hw)
             return LabelledImage(self._to_labels(ids_NHW), None, scales=self._graph.scales)
-        ids_NHW, probability_NHW = label_pixels_surely(
+        ids_NHW, probability_NHW = argmax_labels_and_confidence(
             logits_1KHW, plan.output_hw, self._temperature
         )
         ids_NHW = ids_NHW.where(probability_NHW >= min_confidence, self._unlabeled_id)
