@@ -72,7 +72,7 @@ class TorchBackend:
     def make_passes(self, network_hw: SizeHW) -> TorchPasses:
         """Return passes at single scales over images of this size."""
         graph, card = self._graph.network, self._card
-        return TorchPasses(graph, card, network_hw, self._label, self._pick_arithmetic)
+        return TorchPasses(graph, card, network_hw, self._label, self._autocast)
 
     def close(self) -> None:
         """Nothing outlives the object itself."""
@@ -92,7 +92,7 @@ class TorchBackend:
         )
         clock.mark("pre")
         with torch.inference_mode():
-            with self._pick_arithmetic():
+            with self._autocast():
                 logits_NKHW = self._graph(torch.from_numpy(batch_NHWC))
             logits_NKHW = logits_NKHW.float()
             clock.mark("infer")
@@ -117,7 +117,7 @@ class TorchBackend:
         confidence_HW = confidence_NHW[0].numpy()
         return LabelledImage(self._to_labels(ids_NHW), confidence_HW, scales=self._graph.scales)
 
-    def _pick_arithmetic(self) -> contextlib.AbstractContextManager[Any]:
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.precision == "bf16":
             return torch.autocast("cpu", torch.bfloat16)
         return contextlib.nullcontext()

@@ -35,13 +35,13 @@ class TorchPasses:
         card: ModelCard,
         network_hw: SizeHW,
         label_logits: LabelLogits,
-        pick_arithmetic: Callable[[], contextlib.AbstractContextManager[Any]],
+        autocast: Callable[[], contextlib.AbstractContextManager[Any]],
     ) -> None:
         self._model = model
         self._card = card
         self._network_hw = network_hw
         self._label_logits = label_logits
-        self._pick_arithmetic = pick_arithmetic
+        self._autocast = autocast
 
     def run_full_image(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
         """Run the whole image, given at network size, at a scale."""
@@ -100,7 +100,7 @@ class TorchPasses:
 
     def _run(self, graph: torch.nn.Module, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run in the backend's arithmetic and return float32."""
-        with self._pick_arithmetic():
+        with self._autocast():
             return self._run_exactly(graph, *arrays)
 
     @staticmethod
