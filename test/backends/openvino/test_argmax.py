@@ -10,7 +10,10 @@ from proxia_segmentation_ros.backends.graph.torch_graph import (
     argmax_labels_and_confidence,
 )
 from proxia_segmentation_ros.backends.openvino import argmax as openvino_labels
-from proxia_segmentation_ros.backends.openvino.argmax import build_argmax_graph, list_row_blends
+from proxia_segmentation_ros.backends.openvino.argmax import (
+    build_argmax_graph,
+    compute_interpolation,
+)
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 
 
@@ -94,7 +97,7 @@ def test_confidence_changes_no_ids_however_large_logits_are(
 
 @pytest.mark.parametrize(("rows", "height"), [(24, 96), (24, 97), (90, 50), (1, 7), (7, 1), (5, 5)])
 def test_row_blends_are_those_of_a_bilinear_resize(rows: int, height: int) -> None:
-    upper, lower, weight = list_row_blends(rows, height)
+    upper, lower, weight = compute_interpolation(rows, height)
     ramp = np.random.default_rng(0).normal(size=rows)
     wanted = resize_bilinear(torch.from_numpy(ramp).view(1, 1, rows, 1), (height, 1)).flatten()
     np.testing.assert_allclose(
@@ -115,10 +118,10 @@ def test_small_temperature_changes_no_ids() -> None:
 def test_rows_are_blended_by_pairs_of_sources_wherever_that_makes_few_too_many(
     rows: int, height: int, of_a_pair: int
 ) -> None:
-    blend = openvino_labels._RowBlend.plan(rows, height)
+    blend = openvino_labels._RowInterpolation.plan(rows, height)
     assert blend.weights_PR.shape[1] == of_a_pair
     assert blend.weights_PR.size <= 1.25 * height
-    upper, lower, weight = list_row_blends(rows, height)
+    upper, lower, weight = compute_interpolation(rows, height)
     ramp = np.random.default_rng(0).normal(size=rows)
     made = ramp[blend.upper, None] * (1 - blend.weights_PR)
     made += ramp[blend.lower, None] * blend.weights_PR
