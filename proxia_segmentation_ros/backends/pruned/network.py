@@ -29,7 +29,7 @@ ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Effort:
+class ComputeLimits:
     """Bounds of one frame: see `Pruning`."""
 
     threshold: float
@@ -38,7 +38,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Seen:
+class PrunedOutput:
     """Fused logits, of the network's size or smaller, and what ran for them.
 
     `work` is in passes over a whole image of scale 1.0.
@@ -66,7 +66,7 @@ class _Frame:
 
     image_HWC: np.ndarray
     grey_hw: np.ndarray | None
-    effort: Effort
+    limits: ComputeLimits
     memory: StreamMemory
     maps: dict[float, ScaleMaps]
     fused: FusedMaps
@@ -137,18 +137,18 @@ class PrunedNetwork:
         """Return the work of one tile."""
         return scale**2 * self.grids[scale].window_share
 
-    def see(self, image_HWC: np.ndarray, effort: Effort, stream: str = "") -> Seen:
+    def run(self, image_HWC: np.ndarray, limits: ComputeLimits, stream: str = "") -> PrunedOutput:
         """Run what an image of network size asks for; frames of a named stream follow each other.
 
         Raises:
             BackendError: a pass fails.
         """
         memory = self._find_memory(stream)
-        scales = self._choose_scales(memory, effort) if stream else self.scales
-        frame = self._start(image_HWC, scales[0], effort, memory, is_video=bool(stream))
+        scales = self._choose_scales(memory, limits) if stream else self.scales
+        frame = self._start(image_HWC, scales[0], limits, memory, is_video=bool(stream))
         ran = [scales[0]]
         for scale in scales[1:]:
-            if not self._see_larger(frame, scale):
+            if not self._run_larger_scale(frame, scale):
                 break
             ran.append(scale)
         if stream:
@@ -157,7 +157,7 @@ class PrunedNetwork:
             logits = self.passes.fuse_full_images(frame.maps)
         else:
             logits = frame.logits_1Khw
-        return Seen(logits, frame.tiles_run, self.tiles_total, tuple(ran), frame.work)
+        return PrunedOutput(logits, frame.tiles_run, self.tiles_total, tuple(ran), frame.work)
 
     def _find_shares(self, ran: Sequence[float], weights: Sequence[float]) -> dict[float, float]:
         """Return the share of the smallest scale, and those of others with all that is larger.
@@ -175,21 +175,21 @@ class PrunedNetwork:
             shares[ran[0]] = 1 - weights[0]
         return shares
 
-    def _choose_scales(self, memory: StreamMemory, effort: Effort) -> tuple[float, ...]:
+    def _choose_scales(self, memory: StreamMemory, limits: ComputeLimits) -> tuple[float, ...]:
         """Return what is worth its time; without the smallest only where the next one fits."""
         worth = memory.gate.choose()
-        if self._find_budget(effort) + ROUNDING >= worth[0] ** 2:
+        if self._find_budget(limits) + ROUNDING >= worth[0] ** 2:
             return worth
         return self.scales[:1]
 
-    def _find_budget(self, effort: Effort) -> float:
-        return self.scales[0] ** 2 + effort.budget * self.larger_work
+    def _find_budget(self, limits: ComputeLimits) -> float:
+        return self.scales[0] ** 2 + limits.budget * self.larger_work
 
     def _start(
         self,
         image_HWC: np.ndarray,
         scale: float,
-        effort: Effort,
+        limits: ComputeLimits,
         memory: StreamMemory,
         *,
         is_video: bool,
@@ -203,17 +203,17 @@ class PrunedNetwork:
             fused = self.passes.start_fusion(maps)
         return _Frame(
             image_HWC=image_HWC,
-            grey_hw=shrink_to_grey(image_HWC) if is_video and effort.max_age else None,
-            effort=effort,
+            grey_hw=shrink_to_grey(image_HWC) if is_video and limits.max_age else None,
+            limits=limits,
             memory=memory,
             maps={scale: maps},
             fused=fused,
             logits_1Khw=fused.fused_1Khw,
             context_1CK1=maps.context_1CK1,
             work=scale**2,
-            work_left=self._find_budget(effort) - scale**2,
+            work_left=self._find_budget(limits) - scale**2,
             # Only where all of it can run is anything gained by being exact.
-            is_complete=scale == self.scales[0] and effort.budget >= 1,
+            is_complete=scale == self.scales[0] and limits.budget >= 1,
             weights=[] if maps.attention_11hw is None else [float(fused.weight_11hw.mean())],
         )
 
@@ -248,16 +248,16 @@ class PrunedNetwork:
         if budget >= 1:
             self.passes.fuse_full_images(maps)
 
-    def _see_larger(self, frame: _Frame, scale: float) -> bool:
+    def _run_larger_scale(self, frame: _Frame, scale: float) -> bool:
         """Add what is asked for of a scale; False when nothing is, or nothing fits the budget."""
         grid, tiles = self.grids[scale], self._find_tiles(frame, scale)
         tiles.begin_frame(frame.memory.frame, frame.grey_hw)
         demand_T = grid.average(frame.fused.demand_11hw[0, 0])
         # A tile of twice the scale is four times the work, and has to be worth it.
-        wanted = choose_tiles(demand_T, frame.effort.threshold * scale**2)
-        fresh = tiles.find_fresh(frame.effort.max_age)
+        wanted = choose_tiles(demand_T, frame.limits.threshold * scale**2)
+        fresh = tiles.find_fresh(frame.limits.max_age)
         frame.is_complete &= len(wanted) == len(grid.tiles)
-        work = self._run_wanted(frame, scale, [one for one in wanted if one not in fresh], tiles)
+        work = self._run_demanded(frame, scale, [one for one in wanted if one not in fresh], tiles)
         run = tiles.find_run()
         frame.tiles_run += len(run)
         frame.work += work
@@ -271,7 +271,7 @@ class PrunedNetwork:
             frame.weights.append(float(after.next.weight_11hw.mean()))
         return True
 
-    def _run_wanted(
+    def _run_demanded(
         self, frame: _Frame, scale: float, stale: Sequence[int], tiles: TileMemory
     ) -> float:
         """Run these tiles, or the whole image where that is no more work; return the work."""
