@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from proxia_segmentation_ros.backends.pruned.scale_gate import ScaleGate
-from proxia_segmentation_ros.backends.pruned.tile_cache import TileMemory, shrink_to_grey
+from proxia_segmentation_ros.backends.pruned.tile_cache import TileCache, shrink_to_grey
 from proxia_segmentation_ros.backends.pruned.tile_selection import choose_tiles, split_into_batches
 from proxia_segmentation_ros.backends.pruned.tiles import make_grid
 from proxia_segmentation_ros.backends.scale_passes import FusedMaps, ScaleMaps, ScalePasses
@@ -52,11 +52,11 @@ class PrunedOutput:
 
 
 @dataclass
-class StreamMemory:
+class StreamState:
     """What one camera's frames left behind."""
 
     gate: ScaleGate
-    tiles: dict[float, TileMemory] = field(default_factory=dict)
+    tiles: dict[float, TileCache] = field(default_factory=dict)
     frame: int = 0
 
 
@@ -67,7 +67,7 @@ class _Frame:
     image_HWC: np.ndarray
     grey_hw: np.ndarray | None
     limits: ComputeLimits
-    memory: StreamMemory
+    memory: StreamState
     maps: dict[float, ScaleMaps]
     fused: FusedMaps
     logits_1Khw: np.ndarray
@@ -104,7 +104,7 @@ class PrunedNetwork:
             for scale in self.scales[1:]
         }
         self.network_hw = network_hw
-        self._streams: OrderedDict[str, StreamMemory] = OrderedDict()
+        self._streams: OrderedDict[str, StreamState] = OrderedDict()
 
     @property
     def tiles_total(self) -> int:
@@ -143,7 +143,7 @@ class PrunedNetwork:
         Raises:
             BackendError: a pass fails.
         """
-        memory = self._find_memory(stream)
+        memory = self._find_state(stream)
         scales = self._choose_scales(memory, limits) if stream else self.scales
         frame = self._start(image_HWC, scales[0], limits, memory, is_video=bool(stream))
         ran = [scales[0]]
@@ -175,7 +175,7 @@ class PrunedNetwork:
             shares[ran[0]] = 1 - weights[0]
         return shares
 
-    def _choose_scales(self, memory: StreamMemory, limits: ComputeLimits) -> tuple[float, ...]:
+    def _choose_scales(self, memory: StreamState, limits: ComputeLimits) -> tuple[float, ...]:
         """Return what is worth its time; without the smallest only where the next one fits."""
         worth = memory.gate.choose()
         if self._find_budget(limits) + ROUNDING >= worth[0] ** 2:
@@ -190,7 +190,7 @@ class PrunedNetwork:
         image_HWC: np.ndarray,
         scale: float,
         limits: ComputeLimits,
-        memory: StreamMemory,
+        memory: StreamState,
         *,
         is_video: bool,
     ) -> _Frame:
@@ -230,7 +230,7 @@ class PrunedNetwork:
             second = self._run_full_image(image_HWC, self.scales[1])
             if len(self.scales) > 2:
                 begun, third = self.passes.start_fusion(second), self.scales[2]
-                tiles = TileMemory(self.grids[third], begun.fused_1Khw.shape[1])
+                tiles = TileCache(self.grids[third], begun.fused_1Khw.shape[1])
                 self._fuse(begun, third, tiles, set())
         maps = {self.scales[0]: self._run_full_image(image_HWC, self.scales[0])}
         context_1CK1 = maps[self.scales[0]].context_1CK1
@@ -242,7 +242,7 @@ class PrunedNetwork:
                 if batch <= min(len(grid.tiles), left / self.find_tile_work(scale)):
                     windows_THWC = np.zeros((batch, *grid.window_hw, 3), np.uint8)
                     self._run_tile_batch(windows_THWC, context_1CK1, scale)
-            tiles = TileMemory(grid, fused.fused_1Khw.shape[1])
+            tiles = TileCache(grid, fused.fused_1Khw.shape[1])
             after = self._fuse(fused, scale, tiles, set())
             fused = fused if after.next is None else after.next
         if budget >= 1:
@@ -255,10 +255,10 @@ class PrunedNetwork:
         demand_T = grid.average(frame.fused.demand_11hw[0, 0])
         # A tile of twice the scale is four times the work, and has to be worth it.
         wanted = choose_tiles(demand_T, frame.limits.threshold * scale**2)
-        fresh = tiles.find_fresh(frame.limits.max_age)
+        fresh = tiles.find_reusable(frame.limits.max_age)
         frame.is_complete &= len(wanted) == len(grid.tiles)
         work = self._run_demanded(frame, scale, [one for one in wanted if one not in fresh], tiles)
-        run = tiles.find_run()
+        run = tiles.list_run_tiles()
         frame.tiles_run += len(run)
         frame.work += work
         frame.work_left -= work
@@ -272,14 +272,14 @@ class PrunedNetwork:
         return True
 
     def _run_demanded(
-        self, frame: _Frame, scale: float, stale: Sequence[int], tiles: TileMemory
+        self, frame: _Frame, scale: float, stale: Sequence[int], tiles: TileCache
     ) -> float:
         """Run these tiles, or the whole image where that is no more work; return the work."""
         whole_work, tile_work = scale**2, self.find_tile_work(scale)
         fits = frame.work_left + ROUNDING
         if len(stale) * tile_work >= whole_work and fits >= whole_work:
             maps = self._run_full_image(frame.image_HWC, scale)
-            tiles.put_whole(maps.logits_1Khw, maps.attention_11hw)
+            tiles.put_full_image(maps.logits_1Khw, maps.attention_11hw)
             frame.maps[scale], frame.context_1CK1 = maps, maps.context_1CK1
             return whole_work
         frame.is_complete = False
@@ -289,7 +289,7 @@ class PrunedNetwork:
         return len(chosen) * tile_work
 
     def _run_tiles(
-        self, frame: _Frame, scale: float, chosen: Sequence[int], tiles: TileMemory
+        self, frame: _Frame, scale: float, chosen: Sequence[int], tiles: TileCache
     ) -> None:
         padded_HWC = self.grids[scale].fit(frame.image_HWC)
         for batch in split_into_batches(chosen, self.passes.tile_batches):
@@ -310,26 +310,26 @@ class PrunedNetwork:
         is_largest = scale == self.scales[-1]
         return self.passes.run_tiles(windows_THWC, context_1CK1, is_largest=is_largest)
 
-    def _fuse(self, before: FusedMaps, scale: float, tiles: TileMemory, there: set[int]) -> _Fused:
+    def _fuse(self, before: FusedMaps, scale: float, tiles: TileCache, there: set[int]) -> _Fused:
         logits_1Khw, attention_11hw, has_run_11hw = tiles.read(there)
         if scale == self.scales[-1]:
             return _Fused(self.passes.fuse_last(before, logits_1Khw, has_run_11hw), None)
         after = self.passes.fuse(before, logits_1Khw, attention_11hw, has_run_11hw)
         return _Fused(after.fused_1Khw, after)
 
-    def _find_memory(self, stream: str) -> StreamMemory:
+    def _find_state(self, stream: str) -> StreamState:
         memory = self._streams.get(stream)
         if memory is None:
-            memory = self._streams[stream] = StreamMemory(ScaleGate(self.scales))
+            memory = self._streams[stream] = StreamState(ScaleGate(self.scales))
             if len(self._streams) > KEPT_STREAMS:
                 self._streams.popitem(last=False)
         self._streams.move_to_end(stream)
         return memory
 
-    def _find_tiles(self, frame: _Frame, scale: float) -> TileMemory:
+    def _find_tiles(self, frame: _Frame, scale: float) -> TileCache:
         kept = frame.memory.tiles
         if scale not in kept:
-            kept[scale] = TileMemory(self.grids[scale], frame.fused.fused_1Khw.shape[1])
+            kept[scale] = TileCache(self.grids[scale], frame.fused.fused_1Khw.shape[1])
         return kept[scale]
 
 

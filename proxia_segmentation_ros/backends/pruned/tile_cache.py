@@ -21,7 +21,7 @@ def shrink_to_grey(image_HWC: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(small_hwC, cv2.COLOR_RGB2GRAY)
 
 
-class TileMemory:
+class TileCache:
     """Maps of one scale, each tile from the frame in which it last ran."""
 
     def __init__(self, grid: TileGrid, classes: int) -> None:
@@ -43,7 +43,7 @@ class TileMemory:
             self._ran_T[:] = NEVER
             self._seen_hw = grey_hw.copy()
 
-    def find_fresh(self, max_age: int) -> set[int]:
+    def find_reusable(self, max_age: int) -> set[int]:
         """Return tiles that ran at most so many frames ago on pixels that are still the same."""
         is_young_T = self._frame - self._ran_T <= max_age
         if self._grey_hw is None or self._seen_hw is None or not is_young_T.any():
@@ -52,7 +52,7 @@ class TileMemory:
         drifted_T = self._grid.average(has_drifted_hw.astype(np.float32))
         return set(np.flatnonzero(is_young_T & (drifted_T <= MOST_DRIFTED)).tolist())
 
-    def find_run(self) -> set[int]:
+    def list_run_tiles(self) -> set[int]:
         """Return tiles that ran in this frame."""
         return set(np.flatnonzero(self._ran_T == self._frame).tolist())
 
@@ -68,7 +68,7 @@ class TileMemory:
             area = _scale_area(place, self._grid.map_hw, self._seen_hw.shape)
             self._seen_hw[area] = self._grey_hw[area]
 
-    def put_whole(self, logits_1Khw: np.ndarray, attention_11hw: np.ndarray | None) -> None:
+    def put_full_image(self, logits_1Khw: np.ndarray, attention_11hw: np.ndarray | None) -> None:
         """Keep every tile of a pass over the whole image."""
         self._logits_1Khw[:] = logits_1Khw
         if attention_11hw is not None:

@@ -288,7 +288,7 @@ def test_a_larger_scale_that_was_left_out_comes_back(
     for _ in range(80):
         seen = network.run(image_HWC, limits, "front")
     assert seen.scales == (0.5,)
-    assert network._choose_scales(network._find_memory("front"), limits) == (0.5,)
+    assert network._choose_scales(network._find_state("front"), limits) == (0.5,)
     left["weight"] = 0.6
     for _ in range(10):
         seen = network.run(image_HWC, limits, "front")
