@@ -143,7 +143,7 @@ class PrunedBackend:
         budget = pruning.tile_budget
         if pruning.latency_budget_ms:
             latency = self._find_budget(network)
-            budget = network.list_larger_works()[latency.level] / network.larger_work
+            budget = network.list_work_levels()[latency.level] / network.larger_work
         return ComputeLimits(pruning.tile_threshold, budget, pruning.tile_max_age)
 
     def _report(self, network: PrunedNetwork, work: float, elapsed_ms: float) -> None:
@@ -168,6 +168,6 @@ class PrunedBackend:
         if key not in self._budgets:
             most = self._pruning.tile_budget * network.larger_work + ROUNDING
             smallest = self._scales[0] ** 2
-            works = [smallest + one for one in network.list_larger_works() if one <= most]
+            works = [smallest + one for one in network.list_work_levels() if one <= most]
             self._budgets[key] = LatencyBudget(self._pruning.latency_budget_ms, works)
         return self._budgets[key]

@@ -121,19 +121,19 @@ class PrunedNetwork:
         """Work of all larger scales, seen whole."""
         return sum(scale**2 for scale in self.scales[1:])
 
-    def list_larger_works(self) -> list[float]:
+    def list_work_levels(self) -> list[float]:
         """Return steps of work for the larger scales, from none to all of it."""
         works, below = [0.0], 0.0
         for scale in self.scales[1:]:
             count = 1
-            while count * self.find_tile_work(scale) < scale**2:
-                works.append(below + count * self.find_tile_work(scale))
+            while count * self.compute_tile_work(scale) < scale**2:
+                works.append(below + count * self.compute_tile_work(scale))
                 count *= 2
             below += scale**2
             works.append(below)
         return works
 
-    def find_tile_work(self, scale: float) -> float:
+    def compute_tile_work(self, scale: float) -> float:
         """Return the work of one tile."""
         return scale**2 * self.grids[scale].window_share
 
@@ -239,7 +239,7 @@ class PrunedNetwork:
             if left >= scale**2:
                 maps[scale] = self._run_full_image(image_HWC, scale)
             for batch in self.passes.tile_batches:
-                if batch <= min(len(grid.tiles), left / self.find_tile_work(scale)):
+                if batch <= min(len(grid.tiles), left / self.compute_tile_work(scale)):
                     windows_THWC = np.zeros((batch, *grid.window_hw, 3), np.uint8)
                     self._run_tile_batch(windows_THWC, context_1CK1, scale)
             tiles = TileCache(grid, fused.fused_1Khw.shape[1])
@@ -275,7 +275,7 @@ class PrunedNetwork:
         self, frame: _Frame, scale: float, stale: Sequence[int], tiles: TileCache
     ) -> float:
         """Run these tiles, or the whole image where that is no more work; return the work."""
-        whole_work, tile_work = scale**2, self.find_tile_work(scale)
+        whole_work, tile_work = scale**2, self.compute_tile_work(scale)
         fits = frame.work_left + ROUNDING
         if len(stale) * tile_work >= whole_work and fits >= whole_work:
             maps = self._run_full_image(frame.image_HWC, scale)

@@ -86,14 +86,14 @@ def test_no_demand_leaves_the_smallest_scale_alone(
 def test_work_stays_within_the_budget(network: PrunedNetwork, budget: float) -> None:
     seen = network.run(draw_image(*HW), ComputeLimits(threshold=0.0, budget=budget))
     assert 0.25 <= seen.work <= 0.25 + budget * 5.0 + 1e-6
-    least = network.find_tile_work(1.0) / 5.0
+    least = network.compute_tile_work(1.0) / 5.0
     assert (seen.tiles_run > 1) == (budget >= least)
 
 
 def test_only_chosen_tiles_differ_from_the_smaller_scale(passes: ScalePasses) -> None:
     network = PrunedNetwork(passes, (0.5, 1.0), HW, cell_px=32)
     image_HWC = draw_image(*HW)
-    tile_budget = network.find_tile_work(1.0)
+    tile_budget = network.compute_tile_work(1.0)
     seen = network.run(image_HWC, ComputeLimits(threshold=0.0, budget=tile_budget))
     assert seen.tiles_run == 2
     smallest = passes.run_full_image(image_HWC, 0.5, is_largest=False)
@@ -159,7 +159,7 @@ def make_counting(
 
 def test_tiles_run_in_static_batches_in_the_context_of_the_smaller_whole_scale() -> None:
     passes, network = make_counting()
-    budget = 3 * network.find_tile_work(1.0) + 1e-9
+    budget = 3 * network.compute_tile_work(1.0) + 1e-9
     assert (
         network.run(draw_image(*LARGE_HW), ComputeLimits(threshold=0.0, budget=budget)).tiles_run
         == 4
@@ -170,7 +170,7 @@ def test_tiles_run_in_static_batches_in_the_context_of_the_smaller_whole_scale()
 
 def test_tiles_of_the_largest_scale_have_the_context_of_the_middle_one_seen_whole() -> None:
     passes, network = make_counting(SCALES)
-    budget = (1 + network.find_tile_work(2.0) + 1e-9) / 5
+    budget = (1 + network.compute_tile_work(2.0) + 1e-9) / 5
     network.run(draw_image(*LARGE_HW), ComputeLimits(threshold=0.0, budget=budget))
     assert passes.wholes == [0.5, 1.0]
     assert passes.contexts == [1.0]
@@ -203,7 +203,7 @@ def test_cameras_and_still_images_share_no_tiles() -> None:
 
 def test_tiles_of_a_budget_add_up_over_frames_that_do_not_change() -> None:
     _passes, network = make_counting()
-    limits = ComputeLimits(threshold=0.0, budget=network.find_tile_work(1.0) + 1e-9, max_age=100)
+    limits = ComputeLimits(threshold=0.0, budget=network.compute_tile_work(1.0) + 1e-9, max_age=100)
     image_HWC = draw_image(*LARGE_HW)
     runs = [
         network.run(image_HWC, limits, "a").tiles_run
@@ -234,7 +234,7 @@ def test_the_smallest_scale_stays_where_the_next_one_does_not_fit_the_budget() -
 
 def test_levels_of_work_rise_from_nothing_to_everything() -> None:
     _, network = make_counting(SCALES)
-    works = network.list_larger_works()
+    works = network.list_work_levels()
     assert works[0] == 0
     assert works[-1] == 5.0
     assert 1.0 in works
