@@ -25,7 +25,7 @@ from proxia_segmentation_ros.backends.openvino.runner import (
     ArgmaxRequest,
     CompiledNetwork,
     OpenVinoRunner,
-    refuse_run,
+    make_run_error,
 )
 from proxia_segmentation_ros.backends.precision import describe_cpu, read_cpu_flags
 from proxia_segmentation_ros.config import SizeHW
@@ -203,7 +203,7 @@ class OpenVinoBackend:
                 ov.Tensor(logits_1Khw, shared_memory=True), plan.with_confidence, min_confidence
             )
         except RuntimeError as error:
-            raise refuse_run(f"the labels of {plan}", error) from error
+            raise make_run_error(f"the labels of {plan}", error) from error
         return LabelledImage(labels_HW, confidence_HW, scales=self._scales)
 
     def _find_argmax_request(

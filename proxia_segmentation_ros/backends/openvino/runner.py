@@ -104,12 +104,12 @@ class OpenVinoRunner:
                 feed.logits_1Khw, plan.with_confidence, min_confidence
             )
         except RuntimeError as error:
-            raise refuse_run(str(plan), error) from error
+            raise make_run_error(str(plan), error) from error
         clock.mark("post")
         return [LabelledImage(labels_HW, confidence_HW, scales=self._scales)]
 
 
-def refuse_run(what: str, error: RuntimeError) -> BackendError:
+def make_run_error(what: str, error: RuntimeError) -> BackendError:
     """Return the error of a graph that fails while it runs."""
     return BackendError.from_parts(
         f"OpenVINO failed on {what} ({error})",

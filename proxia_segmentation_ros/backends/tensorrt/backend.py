@@ -98,7 +98,7 @@ class TensorRtBackend:
                 f"network {self._source.card.name} for {batch} x {network_hw[1]}x{network_hw[0]}",
                 lambda: self._make_network(network_hw, batch),
             )
-            with self._device.working():
+            with self._device.use_stream():
                 feed = NetworkFeed(self._device, engine, network_hw, batch)
             _keep(self._networks, key, feed, KEPT_NETWORKS)
         self._networks.move_to_end(key)

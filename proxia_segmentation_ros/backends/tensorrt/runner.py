@@ -96,7 +96,7 @@ class TensorRtRunner:
         self._label_dtype = label_dtype
         self._scales = scales
         is_narrow = label_dtype is np.uint8
-        with device.working():
+        with device.use_stream():
             self._least = device.allocate((1,), torch.float32)
             self._parts = self._split_logits()
             self._outputs = [
@@ -108,7 +108,7 @@ class TensorRtRunner:
     def __call__(
         self, images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
     ) -> list[LabelledImage]:
-        with self._device.working():
+        with self._device.use_stream():
             for index, (image_HWC, plan) in enumerate(zip(images_HWC, self._plans, strict=True)):
                 self._feed.put(index, resize_image(image_HWC, plan.network_hw))
             self._least.fill_(min_confidence)
