@@ -20,7 +20,7 @@ from proxia_segmentation_ros.model.weight_file import (
 )
 
 QUANTISATION_KEY = "quantisation"
-LEAST_SPEEDUP = 1.2
+MIN_SPEEDUP = 1.2
 
 Range: TypeAlias = tuple[float, float]
 
@@ -47,7 +47,7 @@ class Quantisation(BaseModel):
     @property
     def is_worthwhile(self) -> bool:
         """Tell whether `auto` may take int8 on processors of that kind."""
-        return self.lost_points <= self.gate_points and self.speedup >= LEAST_SPEEDUP
+        return self.lost_points <= self.gate_points and self.speedup >= MIN_SPEEDUP
 
 
 def read_quantisation(path_or_name: str | Path) -> Quantisation | None:

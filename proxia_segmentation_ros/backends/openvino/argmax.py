@@ -18,17 +18,17 @@ FLOAT_BYTES = 4
 # What two cores of today have for themselves. More bands are no faster and take longer to compile,
 # for which the first frame waits.
 BAND_BYTES = 1536 * 1024
-MOST_BANDS = 24
+MAX_BANDS = 24
 # A float32 holds exp(-87) and no less: where every class was fainter, none would be the top one.
 # Two neighbours would have to be as sure of different classes as no network is, unless a small
 # temperature makes them.
-FAINTEST = -86.0
-LEAST_TEMPERATURE = 0.5
-FEW_CLASSES = 20
+MIN_LOGIT = -86.0
+MIN_TEMPERATURE = 0.5
+MAX_CLASSES_ADDED = 20
 # Most of a matrix that blends columns is 0: products of such parts leave most of it out.
 BLOCK_COLUMNS = 32
 # Rows made for nothing where sources have unlike numbers of rows cost up to this share.
-MOST_SPARE_ROWS = 0.25
+MAX_PADDED_ROWS = 0.25
 
 
 def build_argmax_graph(
@@ -47,9 +47,9 @@ def build_argmax_graph(
     logits = ops.parameter(list(logits_shape), np.float32, name="logits")
     least = ops.parameter([1], np.float32, name="min_confidence")
     shifted = _subtract_max(logits, temperature)
-    is_exponential = with_confidence and temperature >= LEAST_TEMPERATURE
+    is_exponential = with_confidence and temperature >= MIN_TEMPERATURE
     if is_exponential:
-        shifted = ops.maximum(shifted, np.float32(FAINTEST))
+        shifted = ops.maximum(shifted, np.float32(MIN_LOGIT))
     wide = _interpolate_columns(shifted, output_hw[1])
     blend = _RowInterpolation.plan(logits_shape[2], output_hw[0])
     ids_of_bands, confidences_of_bands = [], []
@@ -81,7 +81,7 @@ def _compute_probability(values: ov.Node, highest: ov.Node, is_exponential: bool
 
 def _sum_over_classes(values: ov.Node) -> ov.Node:
     """Add a few classes one by one: OpenVINO makes it one pass with the division that follows."""
-    if values.shape[1] > FEW_CLASSES:
+    if values.shape[1] > MAX_CLASSES_ADDED:
         return ops.reduce_sum(values, np.int32(1), keep_dims=True)
     sums = ops.split(values, np.int32(1), values.shape[1]).outputs()
     while len(sums) > 1:
@@ -126,7 +126,7 @@ class _RowInterpolation:
             return_counts=True,
         )
         most = counts.max()
-        if len(pairs) * most > (1 + MOST_SPARE_ROWS) * height:
+        if len(pairs) * most > (1 + MAX_PADDED_ROWS) * height:
             return cls(upper, lower, weight[:, None], np.arange(height))
         rank = np.arange(height) - first[pair_of]
         weights_PR = np.zeros((len(pairs), most), np.float32)
@@ -139,7 +139,7 @@ class _RowInterpolation:
         Over the whole image every operation would fetch and store megabytes: half of the time.
         """
         bands = -(-self.weights_PR.size * row_bytes // BAND_BYTES)
-        count = min(bands, MOST_BANDS, len(self.upper))
+        count = min(bands, MAX_BANDS, len(self.upper))
         edges = np.linspace(0, len(self.upper), count + 1).astype(int).tolist()
         return [slice(top, bottom) for top, bottom in pairwise(edges)]
 

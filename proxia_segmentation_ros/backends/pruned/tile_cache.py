@@ -9,7 +9,7 @@ from proxia_segmentation_ros.config import SizeHW
 # A tile has changed when so many of its pixels differ by more grey levels than this from what
 # they were when the tile ran: a person far away is few pixels, noise is many but small ones.
 PIXEL_DRIFT = 10
-MOST_DRIFTED = 0.005
+MAX_DRIFTED = 0.005
 NEVER = -(1 << 30)
 
 
@@ -50,7 +50,7 @@ class TileCache:
             return set()
         has_drifted_hw = cv2.absdiff(self._grey_hw, self._seen_hw) > PIXEL_DRIFT
         drifted_T = self._grid.average(has_drifted_hw.astype(np.float32))
-        return set(np.flatnonzero(is_young_T & (drifted_T <= MOST_DRIFTED)).tolist())
+        return set(np.flatnonzero(is_young_T & (drifted_T <= MAX_DRIFTED)).tolist())
 
     def list_run_tiles(self) -> set[int]:
         """Return tiles that ran in this frame."""
