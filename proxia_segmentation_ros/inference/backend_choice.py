@@ -10,7 +10,7 @@ from proxia_segmentation_ros.backends.compiled_cache import CompiledCache, find_
 from proxia_segmentation_ros.backends.contract import Backend
 from proxia_segmentation_ros.backends.network_source import NetworkSource
 from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
-from proxia_segmentation_ros.backends.pruned.tile_selection import PLAIN, Pruning
+from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING, Pruning
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError, ConfigError
 from proxia_segmentation_ros.inference.cpu_fallback import (
@@ -68,7 +68,7 @@ def choose_pruning(pruning: Pruning, scales: tuple[float, ...]) -> Pruning:
             "0, or a network of several scales, of which some can be left out",
             "set it to 0, or take weights such as 'attention'",
         )
-    return PLAIN
+    return NO_PRUNING
 
 
 def make_pruned_backend(
@@ -104,7 +104,7 @@ def open_backend(
     threads: int,
     cache_dir: str | Path | None,
     network_hw: SizeHW | None,
-    pruning: Pruning = PLAIN,
+    pruning: Pruning = NO_PRUNING,
     may_build: bool = True,
 ) -> Backend:
     """Return the backend that was asked for, or the best one that is there, its network loaded.
