@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all set-up by themselves; PYTHON names the interpreter to stand on.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint demo clean
+.PHONY: help setup test lint demo docs clean
 
 ROS_SOURCED := $(filter-out $(CURDIR)/%,$(subst :, ,$(AMENT_PREFIX_PATH)))
 PYTHON_3_11 := $(if $(ROS_SOURCED),,$(shell command -v python3.11))
@@ -11,6 +11,7 @@ help:
 	@echo "make demo [SOURCE=...] [TRUTH=...]   run the node on a virtual camera, a video, a folder or a bag"
 	@echo "make test                check everything"
 	@echo "make lint                style, types and layers only"
+	@echo "make docs                build the documents as a site in build/site"
 	@echo "make setup               only make .venv, install/ and build/env.sh"
 	@echo "make clean               remove what the above made"
 
@@ -32,6 +33,10 @@ test: lint
 
 demo: setup
 	@. build/env.sh && proxia demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(TRUTH),--truth "$(TRUTH)")
+
+# Serve it for its search: python -m http.server -d build/site
+docs: setup
+	@. build/env.sh && NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet && echo build/site/index.html
 
 clean:
 	rm -rf .venv build install log

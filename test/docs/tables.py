@@ -40,6 +40,11 @@ PYTHON_SURFACE = (
 MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
 
 
+def name_page(page: Path) -> str:
+    """Return a page's path as test ids show it."""
+    return str(page.relative_to(ROOT))
+
+
 def read_block(document: Path, name: str) -> str:
     """Return what stands between the marks of `name`."""
     return _find_block(document.read_text(), name)[2]
