@@ -13,7 +13,13 @@ from proxia_segmentation_ros.config import NodeSettings, ParameterRow, list_para
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-INTERFACES = ROOT / "docs" / "interfaces.md"
+DOCS = ROOT / "docs"
+INTERFACES = DOCS / "interfaces.md"
+ARCHITECTURE = DOCS / "architecture.md"
+WEIGHTS = DOCS / "weights.md"
+ROOT_PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+ROOT_PAGES.append(ROOT / "QUALITY_DECLARATION.md")
+PAGES = [*ROOT_PAGES, *sorted(DOCS.rglob("*.md"))]
 DATA_FOLDERS = {
     "label_sets": "classes, colours and ids as YAML",
     "recipes": "training recipes as YAML",
@@ -32,6 +38,11 @@ PYTHON_SURFACE = (
     ("data.synthetic", "StreetScene"),
 )
 MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
+
+
+def name_page(page: Path) -> str:
+    """Return a page's path as test ids show it."""
+    return str(page.relative_to(ROOT))
 
 
 def read_block(document: Path, name: str) -> str:
@@ -112,7 +123,7 @@ def render_messages() -> str:
     parts = []
     for path in MESSAGES:
         fields = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
-        parts.append("\n".join([f"`{path.stem}`", "```", *fields, "```"]))
+        parts.append("\n".join([f"`{path.stem}`", "```text", *fields, "```"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -144,7 +155,7 @@ def render_map() -> str:
         lines += _describe_files(room, 4)
     folders = sorted(path.name for path in package.iterdir() if path.name in DATA_FOLDERS)
     lines += [f"  {name + '/':<{MAP_COLUMN - 2}}{DATA_FOLDERS[name]}" for name in folders]
-    return "\n".join(["```", *lines, "```"]) + "\n"
+    return "\n".join(["```text", *lines, "```"]) + "\n"
 
 
 def _describe_files(folder: Path, indent: int) -> list[str]:
