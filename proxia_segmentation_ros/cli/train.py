@@ -83,10 +83,12 @@ def _write_preview(recipe: str, overrides: list[str], path: Path) -> None:
     from proxia_segmentation_ros.apps.training_preview import write_preview
     from proxia_segmentation_ros.labels import load_label_set
     from proxia_segmentation_ros.training.recipe import load_recipe
-    from proxia_segmentation_ros.training.sources import describe_training_labels
+    from proxia_segmentation_ros.training.sources import list_training_label_problems
 
     chosen = load_recipe(recipe, overrides)
-    for sentence in describe_training_labels(chosen.data, load_label_set(chosen.data.label_set)):
+    for sentence in list_training_label_problems(
+        chosen.data, load_label_set(chosen.data.label_set)
+    ):
         print(f"note {sentence}")
     count = write_preview(chosen, path)
     print(f"{count} training pairs: {path}")

@@ -36,7 +36,7 @@ from proxia_segmentation_ros.training.logs.run_log import Report
 from proxia_segmentation_ros.training.recipe import Recipe, load_recipe
 from proxia_segmentation_ros.training.sources import (
     EveryNth,
-    describe_training_labels,
+    list_training_label_problems,
     open_validation,
 )
 from proxia_segmentation_ros.training.sources import make_sources as make_sources
@@ -199,11 +199,11 @@ def make_trainer(
     )
 
 
-def report_labels(recipe: Recipe, report: Report) -> None:
+def report_label_problems(recipe: Recipe, report: Report) -> None:
     """Report, in the first process, what looks wrong in the training masks."""
     if get_rank() == 0:
         label_set = load_label_set(recipe.data.label_set)
-        for sentence in describe_training_labels(recipe.data, label_set):
+        for sentence in list_training_label_problems(recipe.data, label_set):
             report({"note": sentence})
 
 
@@ -260,7 +260,7 @@ def train_from_recipe(
         )
     with join_processes(recipe.device):
         if not resume:
-            report_labels(recipe, report)
+            report_label_problems(recipe, report)
         trainer = make_trainer(recipe, out, report, tick, report_centroids)
         if resume:
             trainer.resume()

@@ -63,7 +63,7 @@ def run_smoke(
     )
     from proxia_segmentation_ros.training.session import (
         make_trainer,
-        report_labels,
+        report_label_problems,
         train_from_recipe,
     )
 
@@ -80,7 +80,7 @@ def run_smoke(
             for name in RUN_FILES:
                 (out / name).unlink(missing_ok=True)
         wait_for_all()
-        report_labels(recipe, report)
+        report_label_problems(recipe, report)
         make_trainer(load_recipe(name_or_path, short), out, report).run(stop_step=2)
         wait_for_all()
         path = train_from_recipe(name_or_path, short, out=out, resume=True, report=report)
