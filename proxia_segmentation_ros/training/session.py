@@ -35,7 +35,7 @@ from proxia_segmentation_ros.training.distributed.processes import (
 from proxia_segmentation_ros.training.logs.run_log import Report
 from proxia_segmentation_ros.training.recipe import Recipe, load_recipe
 from proxia_segmentation_ros.training.sources import (
-    EveryNth,
+    StridedDataset,
     list_training_label_problems,
     open_validation,
 )
@@ -128,7 +128,7 @@ def measure_miou(
 
 
 def measure_together(
-    model: nn.Module, pairs: Sequence[Pair] | EveryNth, size_hw: SizeHW, num_classes: int
+    model: nn.Module, pairs: Sequence[Pair] | StridedDataset, size_hw: SizeHW, num_classes: int
 ) -> ConfusionMatrix:
     """Score a network as `measure_miou` does; each process takes every n-th pair."""
     mine = (pairs[index] for index in range(get_rank(), len(pairs), count_processes()))
@@ -145,7 +145,7 @@ def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module]
     """Return the function that scores a network on the recipe's validation data."""
     data = recipe.data
     limit = recipe.validate_limit
-    sets: dict[str, list[Pair] | EveryNth] = {}
+    sets: dict[str, list[Pair] | StridedDataset] = {}
     if data.synthetic_weight > 0:
         sets["synthetic"] = [
             StreetScene.sample(SYNTHETIC_VALIDATION_SEED + index, data.synthetic_size_hw)
@@ -153,7 +153,7 @@ def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module]
         ]
     if data.folder_weight > 0:
         pairs = open_validation(data, label_set)
-        sets["folder"] = EveryNth(pairs, recipe.validate_stride, limit, data.long_side)
+        sets["folder"] = StridedDataset(pairs, recipe.validate_stride, limit, data.long_side)
 
     def validate(model: nn.Module) -> dict[str, Any]:
         row: dict[str, Any] = {}

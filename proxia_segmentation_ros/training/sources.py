@@ -12,7 +12,7 @@ from proxia_segmentation_ros.data.label_statistics import list_label_problems
 from proxia_segmentation_ros.data.resize import resize_pair
 from proxia_segmentation_ros.data.sampling.centroids import ReportProgress
 from proxia_segmentation_ros.data.sampling.class_uniform import open_class_uniform_source
-from proxia_segmentation_ros.data.sampling.first_pairs import FirstPairs
+from proxia_segmentation_ros.data.sampling.limited_dataset import LimitedDataset
 from proxia_segmentation_ros.data.sampling.mixture import Pair, PairSource, Source
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet
@@ -88,7 +88,7 @@ def _open_files(
 
 
 def _limit(pairs: Dataset, count: int) -> Dataset:
-    return FirstPairs(pairs, count) if count else pairs
+    return LimitedDataset(pairs, count) if count else pairs
 
 
 def _open_synthetic(settings: DataSettings) -> PairSource:
@@ -140,7 +140,7 @@ def _open_named(settings: DataSettings, split: str, label_set: LabelSet) -> Data
     return pairs
 
 
-class EveryNth:
+class StridedDataset:
     """Every `stride`-th pair of a data set, at most `limit` of them, resized when asked for."""
 
     def __init__(self, pairs: Dataset, stride: int, limit: int, long_side: int) -> None:

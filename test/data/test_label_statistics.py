@@ -9,7 +9,7 @@ import pytest
 from proxia_segmentation_ros.data.dataset import Dataset
 from proxia_segmentation_ros.data.datasets.folder import ImageMaskFolder
 from proxia_segmentation_ros.data.label_statistics import list_label_problems
-from proxia_segmentation_ros.data.sampling.first_pairs import FirstPairs
+from proxia_segmentation_ros.data.sampling.limited_dataset import LimitedDataset
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelClass, LabelSet
 
@@ -59,7 +59,7 @@ def test_large_sets_are_sampled_and_say_so(tmp_path: Path) -> None:
 
 
 def test_labels_that_no_file_holds_are_counted_by_class(tmp_path: Path) -> None:
-    pairs: Dataset = FirstPairs(write_masks(tmp_path, [0, 1], [2, 2]), 1)
+    pairs: Dataset = LimitedDataset(write_masks(tmp_path, [0, 1], [2, 2]), 1)
     [absent] = list_label_problems(pairs)
     assert absent.endswith("hold no pixel of thing")
 
