@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from proxia_segmentation_ros.apps.evaluate.run import score
-from proxia_segmentation_ros.apps.evaluate.settings import ScoreData, ScoreSettings
+from proxia_segmentation_ros.apps.evaluate.run import evaluate_weights
+from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData, EvaluationSettings
 from proxia_segmentation_ros.backends.network_source import WeightFile
 from proxia_segmentation_ros.backends.precision import (
     choose_precision,
@@ -38,7 +38,7 @@ class QuantiseSettings:
 
     weights: str
     images: Path
-    truth: ScoreData
+    truth: EvaluationData
     out: Path
     count: int = 100
     gate_points: float = 0.5
@@ -114,7 +114,7 @@ def _try(
     folder: Path,
     progress: Progress,
 ) -> Quantisation:
-    """Score float and int8 and compare their labels and times; all files go to `folder`."""
+    """Evaluation float and int8 and compare their labels and times; all files go to `folder`."""
     trial = folder / "int8.safetensors"
     float_name = choose_precision("auto", "openvino", read_cpu_flags())
     float_miou = _score(settings, settings.weights, float_name, folder, progress)
@@ -145,10 +145,10 @@ def _try(
 def _score(
     settings: QuantiseSettings, weights: str, precision: str, cache_dir: Path, progress: Progress
 ) -> float:
-    run = ScoreSettings(
+    run = EvaluationSettings(
         weights=weights, backend="openvino", precision=precision, data=settings.truth
     )
-    report = score(run, progress, cache_dir).report
+    report = evaluate_weights(run, progress, cache_dir).report
     miou = report.mean_iou
     if not np.isfinite(miou):
         raise InputError.from_parts(

@@ -30,7 +30,7 @@ from proxia_segmentation_ros.cli.options import (
 from proxia_segmentation_ros.cli.recipes import is_first_process, read_settings, read_typed
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.apps.evaluate.run import Score
+    from proxia_segmentation_ros.apps.evaluate.run import Evaluation
 
 Images = Annotated[str, typer.Argument(help="Folder of images.")]
 Labels = Annotated[str, typer.Argument(help="Folder of masks of the same names.")]
@@ -47,13 +47,13 @@ MaskLabelSet = Annotated[
     typer.Option(help="Label set of the masks: a shipped name or a YAML file; else the weights'."),
 ]
 Boundary = Annotated[
-    float, typer.Option(help="Score outlines too, found within so many pixels (or diagonals).")
+    float, typer.Option(help="Evaluation outlines too, found within so many pixels (or diagonals).")
 ]
 Calibration = Annotated[
     bool,
     typer.Option(
         "--calibration/--no-calibration",
-        help="Score confidences too: expected calibration error.",
+        help="Evaluation confidences too: expected calibration error.",
     ),
 ]
 FitTemperature = Annotated[
@@ -119,32 +119,32 @@ def evaluate(
 
 
 def _run(context: typer.Context, out: Path | None) -> None:
-    from proxia_segmentation_ros.apps.evaluate.settings import ScoreSettings
+    from proxia_segmentation_ros.apps.evaluate.settings import EvaluationSettings
     from proxia_segmentation_ros.training.recipe import read_overrides
 
     # Values of the data set's options are YAML, as those of --set.
     options = read_overrides(context.params["option"] or [], "--option").assignments
     typed = read_typed(context, NAMES)
     typed |= {f"data.options.{name}": value for name, value in options}
-    settings = read_settings(context, ScoreSettings, "evaluate", typed)
+    settings = read_settings(context, EvaluationSettings, "evaluate", typed)
     if settings is None:
         return
     from proxia_segmentation_ros.apps.evaluate.outputs import check_outputs, write_outputs
-    from proxia_segmentation_ros.apps.evaluate.run import score
+    from proxia_segmentation_ros.apps.evaluate.run import evaluate_weights
     from proxia_segmentation_ros.cli.progress import show_progress
 
     check_outputs(settings, out)
     with show_progress(is_quiet=not is_first_process()) as progress:
-        result = score(settings, progress)
+        result = evaluate_weights(settings, progress)
     if is_first_process():
         _show(result, out)
         for line in write_outputs(result):
             print(line)
 
 
-def _show(score: "Score", out: Path | None) -> None:
-    print(score.to_text())
-    text = json.dumps(score.to_dict(), indent=2)
+def _show(evaluation: "Evaluation", out: Path | None) -> None:
+    print(evaluation.to_text())
+    text = json.dumps(evaluation.to_dict(), indent=2)
     if not sys.stdout.isatty():
         # A person has seen the table.
         print(text)

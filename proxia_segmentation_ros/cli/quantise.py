@@ -20,7 +20,7 @@ def quantise(
     ] = 0.5,
 ) -> None:
     """Find the ranges of every layer, score int8 against float, write a copy that knows them."""
-    from proxia_segmentation_ros.apps.evaluate.settings import ScoreData
+    from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData
     from proxia_segmentation_ros.apps.quantise import QuantiseSettings, quantise_weights
     from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
     from proxia_segmentation_ros.cli.progress import show_progress
@@ -28,7 +28,7 @@ def quantise(
     settings = QuantiseSettings(
         weights=weights,
         images=images,
-        truth=ScoreData(images=val, labels=truth),
+        truth=EvaluationData(images=val, labels=truth),
         out=out,
         count=count,
         gate_points=gate,

@@ -1,4 +1,4 @@
-"""Score weights on images with true labels, by what robots run unless more is asked for."""
+"""Evaluation weights on images with true labels, by what robots run unless more is asked for."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from proxia_segmentation_ros.apps.evaluate.processes import join_team
-from proxia_segmentation_ros.apps.evaluate.settings import ScoreSettings
+from proxia_segmentation_ros.apps.evaluate.settings import EvaluationSettings
 from proxia_segmentation_ros.backends.pruned.tile_selection import PLAIN, Pruning
 from proxia_segmentation_ros.data.dataset import FocusedPair
 from proxia_segmentation_ros.data.resize import resize_pair
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.inference import Segmenter
 
 
-class ScoreObserver(Observer, Protocol):
+class EvaluationObserver(Observer, Protocol):
     """An observer whose findings are shown."""
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
@@ -37,13 +37,15 @@ class ScoreObserver(Observer, Protocol):
         """Return lines for people, below the table; none is the empty text."""
 
 
-def make_observers(settings: ScoreSettings, label_set: LabelSet) -> tuple[ScoreObserver, ...]:
+def make_observers(
+    settings: EvaluationSettings, label_set: LabelSet
+) -> tuple[EvaluationObserver, ...]:
     """Return what the settings ask to see beside the scores; the one place to add more.
 
     Raises:
         ConfigError: an observer's setting is out of its range.
     """
-    observers: list[ScoreObserver] = []
+    observers: list[EvaluationObserver] = []
     if settings.boundary:
         observers.append(BoundaryScore(len(label_set), Tolerance(settings.boundary)))
     if settings.calibration or settings.page:
@@ -56,7 +58,7 @@ def make_observers(settings: ScoreSettings, label_set: LabelSet) -> tuple[ScoreO
     return tuple(observers)
 
 
-def _check_robots_could(settings: ScoreSettings) -> None:
+def _check_robots_could(settings: EvaluationSettings) -> None:
     """Refuse to fit a temperature to logits that robots don't make."""
     foreign = {
         "flip": settings.flip,
@@ -73,15 +75,15 @@ def _check_robots_could(settings: ScoreSettings) -> None:
 
 
 @dataclass(frozen=True)
-class Score:
+class Evaluation:
     """The report and what was run to get it."""
 
-    settings: ScoreSettings
+    settings: EvaluationSettings
     backend: str
     precision: str
     report: EvaluationReport
     label_set: LabelSet
-    observers: tuple[ScoreObserver, ...] = ()
+    observers: tuple[EvaluationObserver, ...] = ()
     pruning: Pruning = PLAIN
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,7 +123,9 @@ class Score:
         return f"tiles of larger scales: threshold {threshold:g}, budget {budget:g}"
 
 
-def score(settings: ScoreSettings, progress: Progress, cache_dir: Path | None = None) -> Score:
+def evaluate_weights(
+    settings: EvaluationSettings, progress: Progress, cache_dir: Path | None = None
+) -> Evaluation:
     """Label every image and compare it with its mask.
 
     Of several processes that torchrun started, each labels its part; every one returns the same.
@@ -147,7 +151,7 @@ def score(settings: ScoreSettings, progress: Progress, cache_dir: Path | None = 
                 observers,
                 team.exchange,
             )
-            return Score(
+            return Evaluation(
                 settings,
                 segmenter.backend,
                 segmenter.precision,
@@ -161,7 +165,7 @@ def score(settings: ScoreSettings, progress: Progress, cache_dir: Path | None = 
 
 
 def _open_segmenter(
-    settings: ScoreSettings, observers: Sequence[Observer], cache_dir: Path | None
+    settings: EvaluationSettings, observers: Sequence[Observer], cache_dir: Path | None
 ) -> "Segmenter | ExactSegmenter":
     """Return what robots run, or the exact one where the settings or an observer need it."""
     reasons = settings.list_exact_reasons()

@@ -21,7 +21,7 @@ SETTINGS_OF_THEIR_OWN = {"name": "dataset", "root": "root", "split": "split"}
 MOST_PICTURES = 40
 
 
-class ScoreData(BaseModel):
+class EvaluationData(BaseModel):
     """Images with true labels: two folders, or a named data set, which brings its label set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -104,10 +104,10 @@ class ScoreData(BaseModel):
         return ImageMaskFolder(Path(self.images), Path(self.labels), label_set)
 
 
-class ScoreSettings(LabellingSettings):
+class EvaluationSettings(LabellingSettings):
     """One evaluation; outlines are scored only where `boundary` is not 0."""
 
-    data: ScoreData = Field(default_factory=ScoreData)
+    data: EvaluationData = Field(default_factory=EvaluationData)
     boundary: float = Field(
         default=0.0, ge=0, description="tolerance of outlines: pixels, or below 1 diagonals"
     )
