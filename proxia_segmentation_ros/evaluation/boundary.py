@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.errors import ConfigError, InputError
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 
 MOST_PIXELS = 1000
 
@@ -52,7 +52,7 @@ class BoundaryScore:
         self.tolerance = tolerance
         self.table = np.zeros((num_classes, 4), np.int64)
 
-    def add(self, seen: LabelledImage) -> None:
+    def add(self, seen: EvaluatedImage) -> None:
         """Count the outlines of one image."""
         self.count(seen.truth_HW, seen.labels_HW)
 

@@ -37,7 +37,7 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcrMultiScale
 BAND_ROWS = 64
 
 
-class Wanted(NamedTuple):
+class RequestedMaps(NamedTuple):
     """What is to be found of an image beside its class ids."""
 
     confidence: bool = False
@@ -108,18 +108,20 @@ class ExactSegmenter:
     def segment(
         self, image_HWC: np.ndarray, with_confidence: bool = False, *, output_size: str = "input"
     ) -> ExactSegmentation:
-        """Label one RGB image (uint8) as `inference.Segmenter` does; errors as `look`."""
-        return self.look(image_HWC, Wanted(confidence=with_confidence), output_size=output_size)
+        """Label one RGB image (uint8) as `inference.Segmenter` does; errors as `compute_maps`."""
+        return self.compute_maps(
+            image_HWC, RequestedMaps(confidence=with_confidence), output_size=output_size
+        )
 
     def segment_with_logits(
         self, image_HWC: np.ndarray, with_confidence: bool = False, *, output_size: str = "input"
     ) -> ExactSegmentation:
-        """Label one RGB image (uint8) and keep its logits; errors as `look`."""
-        wanted = Wanted(confidence=with_confidence, logits=True)
-        return self.look(image_HWC, wanted, output_size=output_size)
+        """Label one RGB image (uint8) and keep its logits; errors as `compute_maps`."""
+        wanted = RequestedMaps(confidence=with_confidence, logits=True)
+        return self.compute_maps(image_HWC, wanted, output_size=output_size)
 
-    def look(
-        self, image_HWC: np.ndarray, wanted: Wanted, *, output_size: str = "input"
+    def compute_maps(
+        self, image_HWC: np.ndarray, wanted: RequestedMaps, *, output_size: str = "input"
     ) -> ExactSegmentation:
         """Label one RGB image (uint8) and find what is wanted; `output_size` is `input` or `WxH`.
 
@@ -210,7 +212,7 @@ class ExactSegmenter:
         self,
         logits: Tensor,
         output_hw: SizeHW,
-        wanted: Wanted,
+        wanted: RequestedMaps,
         attention_HW: dict[float, np.ndarray],
     ) -> ExactSegmentation:
         """Read off logits what is wanted; they are overwritten unless they are wanted too."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.evaluation.calibration import Calibration
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 
 # 128 KiB of each image: thousands of images with 150 classes still fit into memory.
 FLOATS_OF_AN_IMAGE = 1 << 15
@@ -79,7 +79,7 @@ class LogitSample:
         self.parts: Parts = {}
         self._fit: TemperatureFit | None = None
 
-    def add(self, seen: LabelledImage) -> None:
+    def add(self, seen: EvaluatedImage) -> None:
         """Keep some of one image's pixels that have a truth.
 
         Raises:

@@ -10,7 +10,7 @@ import pytest
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
 from proxia_segmentation_ros.evaluation.calibration import Calibration
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 from proxia_segmentation_ros.evaluation.page import Page
 from proxia_segmentation_ros.evaluation.report import EvaluationReport
 from proxia_segmentation_ros.evaluation.temperature import Fitness, TemperatureFit
@@ -80,7 +80,7 @@ def make_page(names: list[str] | None = None, **changes: object) -> Page:
     boundary.count(truth_HW, labels_HW)
     worst = WorstImages(label_set, 2)
     image_HWC = np.zeros((20, 40, 3), np.uint8)
-    worst.add(LabelledImage(0, "street/a.png", image_HWC, truth_HW, labels_HW))
+    worst.add(EvaluatedImage(0, "street/a.png", image_HWC, truth_HW, labels_HW))
     values: dict[str, object] = {
         "title": "mine on val",
         "run": [("weights", "mine"), ("backend", "openvino")],

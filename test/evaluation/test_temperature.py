@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 from proxia_segmentation_ros.evaluation.temperature import (
     FLOATS_OF_AN_IMAGE,
     HOTTEST,
@@ -115,7 +115,7 @@ def test_images_without_any_truth_are_refused() -> None:
 
 def test_image_without_logits_is_named() -> None:
     labels_HW = np.zeros((2, 2), np.uint8)
-    seen = LabelledImage(0, "a.png", np.zeros((2, 2, 3), np.uint8), labels_HW, labels_HW)
+    seen = EvaluatedImage(0, "a.png", np.zeros((2, 2, 3), np.uint8), labels_HW, labels_HW)
     assert LogitSample.needs_logits
     with pytest.raises(InputError, match=r"a\.png"):
         LogitSample(1.0).add(seen)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from proxia_segmentation_ros.evaluation.evaluator import Exchange
+from proxia_segmentation_ros.evaluation.evaluation_loop import Exchange
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
 from proxia_segmentation_ros.evaluation.calibration import Calibration
-from proxia_segmentation_ros.evaluation.evaluator import number_images
-from proxia_segmentation_ros.evaluation.observer import Observer, TrueImage
+from proxia_segmentation_ros.evaluation.evaluation_loop import read_annotated_images
+from proxia_segmentation_ros.evaluation.observer import AnnotatedImage, Observer
 from proxia_segmentation_ros.evaluation.temperature import LogitSample
 from proxia_segmentation_ros.evaluation.worst_images import WorstImages
 from proxia_segmentation_ros.labels import LabelSet
@@ -145,7 +145,7 @@ def evaluate_weights(
         try:
             report = evaluate(
                 segmenter,
-                _resize(number_images(pairs, indices), settings.data.long_side),
+                _resize(read_annotated_images(pairs, indices), settings.data.long_side),
                 pairs.label_set,
                 lambda _: progress.advance(),
                 observers,
@@ -175,7 +175,7 @@ def _open_segmenter(
     return settings.open_exact() if reasons else settings.open_fast(cache_dir)
 
 
-def _resize(images: Iterable[TrueImage], long_side: int) -> Iterator[TrueImage]:
+def _resize(images: Iterable[AnnotatedImage], long_side: int) -> Iterator[AnnotatedImage]:
     for image in images:
         pair = FocusedPair(image.image_HWC, image.truth_HW)
         image_HWC, truth_HW, _ = resize_pair(pair, long_side)

@@ -91,18 +91,18 @@ def _pick_boxes(scene: "Scene") -> list[Box]:
 
 
 def _open_exact(settings: SegmentSettings) -> tuple[_Closable, Look]:
-    from proxia_segmentation_ros.evaluation.exact_segmenter import Wanted
+    from proxia_segmentation_ros.evaluation.exact_segmenter import RequestedMaps
 
     segmenter = settings.open_exact()
     kinds = {*settings.write}
-    wanted = Wanted(
+    wanted = RequestedMaps(
         confidence=bool(kinds & CONFIDENCE_KINDS),
         probabilities=bool(kinds & {PROBABILITIES, "confidence16"}),
         attention=ATTENTION in kinds,
     )
 
     def look(image_HWC: np.ndarray) -> Found:
-        exact = segmenter.look(image_HWC, wanted)
+        exact = segmenter.compute_maps(image_HWC, wanted)
         size_hw = (image_HWC.shape[0], image_HWC.shape[1])
         segmentation = Segmentation(exact.labels, exact.confidence, size_hw)
         return segmentation, exact.probabilities_KHW, exact.attention_HW

@@ -9,7 +9,7 @@ import numpy as np
 from proxia_segmentation_ros.data.dataset import Dataset
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
-from proxia_segmentation_ros.evaluation.observer import LabelledImage, Observer, TrueImage
+from proxia_segmentation_ros.evaluation.observer import AnnotatedImage, EvaluatedImage, Observer
 from proxia_segmentation_ros.evaluation.report import EvaluationReport
 from proxia_segmentation_ros.labels import LabelSet
 
@@ -52,15 +52,17 @@ class LogitsSegmenter(ImageSegmenter, Protocol):
         """Label one RGB image; logits_KHW is float32 at the output size."""
 
 
-def number_images(pairs: Dataset, indices: Iterable[int] | None = None) -> Iterator[TrueImage]:
+def read_annotated_images(
+    pairs: Dataset, indices: Iterable[int] | None = None
+) -> Iterator[AnnotatedImage]:
     """Read the pairs of a data set, or those of some indices, one after the other."""
     for index in range(len(pairs)) if indices is None else indices:
-        yield TrueImage(index, pairs.paths[index][0].name, *pairs[index])
+        yield AnnotatedImage(index, pairs.paths[index][0].name, *pairs[index])
 
 
 def evaluate(
     segmenter: ImageSegmenter,
-    images: Iterable[TrueImage],
+    images: Iterable[AnnotatedImage],
     label_set: LabelSet | None = None,
     progress: Callable[[int], None] | None = None,
     observers: Sequence[Observer] = (),
@@ -106,7 +108,7 @@ class _Tally:
     observers: Sequence[Observer]
     images: int = 0
 
-    def add(self, seen: LabelledImage) -> None:
+    def add(self, seen: EvaluatedImage) -> None:
         self.matrix.add(seen.truth_HW, seen.labels_HW)
         for observer in self.observers:
             observer.add(seen)
@@ -125,7 +127,7 @@ class _Tally:
 
 def _choose_look(
     segmenter: ImageSegmenter, observers: Sequence[Observer]
-) -> Callable[[TrueImage], LabelledImage]:
+) -> Callable[[AnnotatedImage], EvaluatedImage]:
     """Return what labels an image and finds what the observers need, and no more."""
     with_confidence = any(observer.needs_confidence for observer in observers)
     with_logits = any(observer.needs_logits for observer in observers)
@@ -136,7 +138,7 @@ def _choose_look(
             "evaluate with ExactSegmenter",
         )
 
-    def look(image: TrueImage) -> LabelledImage:
+    def look(image: AnnotatedImage) -> EvaluatedImage:
         height, width = image.truth_HW.shape
         size = f"{width}x{height}"
         logits_KHW = None
@@ -148,7 +150,7 @@ def _choose_look(
         else:
             plain = segmenter.segment(image.image_HWC, with_confidence, output_size=size)
             labels_HW, confidence_HW = plain.labels, plain.confidence
-        return LabelledImage(
+        return EvaluatedImage(
             image.index,
             image.name,
             image.image_HWC,
