@@ -47,13 +47,13 @@ MaskLabelSet = Annotated[
     typer.Option(help="Label set of the masks: a shipped name or a YAML file; else the weights'."),
 ]
 Boundary = Annotated[
-    float, typer.Option(help="Evaluation outlines too, found within so many pixels (or diagonals).")
+    float, typer.Option(help="Score outlines too, found within so many pixels (or diagonals).")
 ]
 Calibration = Annotated[
     bool,
     typer.Option(
         "--calibration/--no-calibration",
-        help="Evaluation confidences too: expected calibration error.",
+        help="Score confidences too: expected calibration error.",
     ),
 ]
 FitTemperature = Annotated[

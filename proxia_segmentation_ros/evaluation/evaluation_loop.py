@@ -14,7 +14,7 @@ from proxia_segmentation_ros.evaluation.report import EvaluationReport
 from proxia_segmentation_ros.labels import LabelSet
 
 # Sends what this process exported and returns what the others did.
-Exchange: TypeAlias = Callable[[Any], Sequence[Any]]
+GatherOthers: TypeAlias = Callable[[Any], Sequence[Any]]
 
 
 class _Labelled(Protocol):
@@ -66,12 +66,12 @@ def evaluate(
     label_set: LabelSet | None = None,
     progress: Callable[[int], None] | None = None,
     observers: Sequence[Observer] = (),
-    exchange: Exchange | None = None,
+    gather_others: GatherOthers | None = None,
 ) -> EvaluationReport:
     """Label every image at the size of its true labels.
 
     `progress` gets the number of images done; `observers` see each of them. With several
-    processes `images` are this one's part, and `exchange` makes report and observers those of all.
+    processes `images` are this one's part, and `gather_others` makes report and observers those of all.
 
     Raises:
         InputError: there are no images, or the true labels' classes are not the segmenter's.
@@ -90,8 +90,8 @@ def evaluate(
         tally.add(look(image))
         if progress is not None:
             progress(tally.images)
-    if exchange is not None:
-        for exported in exchange(tally.export()):
+    if gather_others is not None:
+        for exported in gather_others(tally.export()):
             tally.merge(exported)
     if not tally.images:
         raise InputError.from_parts(

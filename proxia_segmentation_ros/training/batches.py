@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from proxia_segmentation_ros.data.dataset import Pair
-from proxia_segmentation_ros.training.distributed.processes import (
-    count_local_processes,
-    count_processes,
+from proxia_segmentation_ros.training.distributed.process_group import (
+    get_local_world_size,
     get_rank,
+    get_world_size,
 )
 
 STEPS_AHEAD = 2
@@ -68,13 +68,13 @@ class BatchDrawer:
 
     def list_places(self, step: int) -> list[int]:
         """Return the places of this process's pairs of a step, batch after batch."""
-        times, parts = self._accumulate, count_processes()
+        times, parts = self._accumulate, get_world_size()
         batches = [(step * times + time) * parts + get_rank() for time in range(times)]
         size = self._batch_size
         return [batch * size + slot for batch in batches for slot in range(size)]
 
     def _count_threads(self) -> int:
-        cores = max(1, (os.cpu_count() or 1) // count_local_processes())
+        cores = max(1, (os.cpu_count() or 1) // get_local_world_size())
         return min(cores, self._batch_size * self._accumulate * STEPS_AHEAD)
 
     def _join(self, futures: Sequence["Future[Pair]"]) -> list[Batch]:

@@ -25,12 +25,12 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import (
 )
 from proxia_segmentation_ros.synthetic import StreetScene
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint
-from proxia_segmentation_ros.training.distributed.processes import (
-    add_up,
+from proxia_segmentation_ros.training.distributed.process_group import (
+    all_reduce,
     choose_device,
-    count_processes,
     get_rank,
-    join_processes,
+    get_world_size,
+    open_process_group,
 )
 from proxia_segmentation_ros.training.logs.run_log import Report
 from proxia_segmentation_ros.training.recipe import Recipe, load_recipe
@@ -131,13 +131,13 @@ def measure_together(
     model: nn.Module, pairs: Sequence[Pair] | StridedDataset, size_hw: SizeHW, num_classes: int
 ) -> ConfusionMatrix:
     """Score a network as `measure_miou` does; each process takes every n-th pair."""
-    mine = (pairs[index] for index in range(get_rank(), len(pairs), count_processes()))
+    mine = (pairs[index] for index in range(get_rank(), len(pairs), get_world_size()))
     part = measure_miou(model, mine, size_hw, num_classes)
-    if count_processes() == 1:
+    if get_world_size() == 1:
         return part
     device = next(model.parameters()).device
     matrix = ConfusionMatrix(num_classes)
-    matrix.add_cells(add_up(torch.from_numpy(part.cells).to(device)).cpu().numpy())
+    matrix.add_cells(all_reduce(torch.from_numpy(part.cells).to(device)).cpu().numpy())
     return matrix
 
 
@@ -258,7 +258,7 @@ def train_from_recipe(
             "a folder without one, or its continuation",
             "name another folder with --out, or go on with --resume",
         )
-    with join_processes(recipe.device):
+    with open_process_group(recipe.device):
         if not resume:
             report_label_problems(recipe, report)
         trainer = make_trainer(recipe, out, report, tick, report_centroids)

@@ -18,12 +18,12 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcr, HRNetOcrMu
 from proxia_segmentation_ros.training.batches import Batch, BatchDrawer
 from proxia_segmentation_ros.training.branch_head import compute_outputs
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint, save_checkpoint
-from proxia_segmentation_ros.training.distributed.processes import (
-    add_up,
-    add_up_gradients,
-    count_processes,
+from proxia_segmentation_ros.training.distributed.process_group import (
+    all_reduce,
+    all_reduce_gradients,
+    broadcast_weights,
     get_rank,
-    send_weights,
+    get_world_size,
 )
 from proxia_segmentation_ros.training.distributed.synced_batch_norm import sync_batch_norms
 from proxia_segmentation_ros.training.logs.run_log import Report, RunLog
@@ -108,7 +108,7 @@ class Trainer:
         self._normalisation = Normalisation()
         self._dtype = choose_dtype(recipe.precision, device)
         sync_batch_norms(self.model, device)
-        send_weights(self.model)
+        broadcast_weights(self.model)
         self._optimiser = make_optimiser(self.model, recipe.optimiser)
         # Gradients of float16 vanish or overflow unless the loss is scaled for them.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype == torch.float16)
@@ -217,7 +217,7 @@ class Trainer:
             loss = self._compute_loss(images_NHWC, labels_NHW) / len(batches)
             self._scaler.scale(loss).backward()
             total += loss.detach()
-        add_up_gradients(self.model.parameters())
+        all_reduce_gradients(self.model.parameters())
         self._scaler.step(self._optimiser)
         self._scaler.update()
         self._average.update_parameters(self.model)
@@ -247,7 +247,11 @@ class Trainer:
         return is_best
 
     def _log_step(self, loss: Tensor, step_s: float) -> None:
-        row = {"step": self.step, "loss": round(float(add_up(loss)), 4), "step_s": round(step_s, 3)}
+        row = {
+            "step": self.step,
+            "loss": round(float(all_reduce(loss)), 4),
+            "step_s": round(step_s, 3),
+        }
         remaining = self.recipe.steps - self.step
         rate = get_learning_rate(self.recipe.optimiser, self.step - 1, self.recipe.steps)
         self._log.add({**row, "learning_rate": rate, "eta_s": round(remaining * step_s)})
@@ -272,7 +276,7 @@ class Trainer:
 
     def _describe_recipe(self) -> dict[str, Any]:
         """Return every setting, and how many processes share a batch."""
-        return {**flatten_settings(self.recipe), "processes": count_processes()}
+        return {**flatten_settings(self.recipe), "processes": get_world_size()}
 
 
 def make_average(model: nn.Module, decay: float) -> AveragedModel:

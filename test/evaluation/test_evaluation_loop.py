@@ -170,15 +170,20 @@ def test_parts_of_other_processes_are_added() -> None:
         return []
 
     images = list(number(PAIRS))
-    evaluate(RedSegmenter(), images[1:], observers=[Watcher()], exchange=send)
+    evaluate(RedSegmenter(), images[1:], observers=[Watcher()], gather_others=send)
     watcher = Watcher()
-    both = evaluate(RedSegmenter(), images[:1], observers=[watcher], exchange=lambda _: [sent[0]])
+    both = evaluate(
+        RedSegmenter(), images[:1], observers=[watcher], gather_others=lambda _: [sent[0]]
+    )
     assert watcher.merged == ["1.png"]
     whole = evaluate(RedSegmenter(), images)
     assert both.to_dict() == whole.to_dict()
     assert (both.cells == whole.cells).all()
     # One without images of its own reports those of the others.
-    assert evaluate(RedSegmenter(), [], observers=[Watcher()], exchange=lambda _: sent).images == 1
+    assert (
+        evaluate(RedSegmenter(), [], observers=[Watcher()], gather_others=lambda _: sent).images
+        == 1
+    )
 
 
 class TwoPairs:

@@ -54,13 +54,13 @@ def test_slow_pair_changes_no_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_processes_share_the_batches_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "count_processes", lambda: 2)
+    monkeypatch.setattr(batches, "get_world_size", lambda: 2)
     places = []
     for rank in range(2):
         monkeypatch.setattr(batches, "get_rank", lambda rank=rank: rank)
         places += BatchDrawer(NumberedPairs(), batch_size=2, accumulate=3).list_places(5)
     whole = BatchDrawer(NumberedPairs(), batch_size=4, accumulate=3)
-    monkeypatch.setattr(batches, "count_processes", lambda: 1)
+    monkeypatch.setattr(batches, "get_world_size", lambda: 1)
     monkeypatch.setattr(batches, "get_rank", lambda: 0)
     assert sorted(places) == whole.list_places(5)
 

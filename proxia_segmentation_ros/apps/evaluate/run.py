@@ -1,11 +1,11 @@
-"""Evaluation weights on images with true labels, by what robots run unless more is asked for."""
+"""Evaluate weights on images with true labels, by what robots run unless more is asked for."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from proxia_segmentation_ros.apps.evaluate.processes import join_team
+from proxia_segmentation_ros.apps.evaluate.process_group import join_process_group
 from proxia_segmentation_ros.apps.evaluate.settings import EvaluationSettings
 from proxia_segmentation_ros.backends.pruned.tile_selection import PLAIN, Pruning
 from proxia_segmentation_ros.data.dataset import FocusedPair
@@ -138,9 +138,9 @@ def evaluate_weights(
     """
     pairs = settings.data.open(read_card(settings.weights).to_label_set())
     observers = make_observers(settings, pairs.label_set)
-    with join_team() as team:
+    with join_process_group() as group:
         segmenter = _open_segmenter(settings, observers, cache_dir)
-        indices = team.choose_share(len(pairs))
+        indices = group.split_indices(len(pairs))
         progress.begin("labelling", len(indices))
         try:
             report = evaluate(
@@ -149,7 +149,7 @@ def evaluate_weights(
                 pairs.label_set,
                 lambda _: progress.advance(),
                 observers,
-                team.exchange,
+                group.gather_others,
             )
             return Evaluation(
                 settings,
