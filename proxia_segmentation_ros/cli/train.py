@@ -16,7 +16,7 @@ from proxia_segmentation_ros.cli.options import RecipeOption, Set
 from proxia_segmentation_ros.cli.recipes import is_first_process, show_settings
 from proxia_segmentation_ros.errors import ConfigError
 
-Tick = Callable[[int, int], None]
+StepCallback = Callable[[int, int], None]
 
 
 def train(
@@ -116,7 +116,7 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
     from proxia_segmentation_ros.training.trainer import StopRequest
 
     keep_freed_memory()
-    with show_steps() as (tick, report_centroids), stop_politely(tick) as polite_tick:
+    with show_steps() as (tick, report_centroids), stop_on_interrupt(tick) as polite_tick:
         try:
             path = train_from_recipe(
                 recipe,
@@ -135,7 +135,7 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
 
 
 @contextmanager
-def stop_politely(tick: Tick) -> Iterator[Tick]:
+def stop_on_interrupt(tick: StepCallback) -> Iterator[StepCallback]:
     """Let the first Ctrl-C end the run after its step, with a checkpoint; the second ends it now.
 
     Among several processes, which would end at different steps, each Ctrl-C ends them now.
@@ -165,7 +165,7 @@ def stop_politely(tick: Tick) -> Iterator[Tick]:
 
 
 @contextmanager
-def show_steps() -> Iterator[tuple[Tick, Tick]]:
+def show_steps() -> Iterator[tuple[StepCallback, StepCallback]]:
     """Show a bar of steps with the time that remains, on a terminal; rows are printed above it.
 
     The second callback counts images whose centroids are found before, by a bar of its own.

@@ -44,9 +44,9 @@ from proxia_segmentation_ros.training.trainer import (
     BEST_NAME,
     LAST_NAME,
     Normalisation,
-    Tick,
+    StepCallback,
     Trainer,
-    ignore_steps,
+    ignore_step,
 )
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def load_initial_weights(network: nn.Module, recipe: Recipe) -> None:
         return
     known, card = load_weights(source)
     if recipe.model.initial_partial:
-        _load_what_fits(network, known.state_dict(), source)
+        _load_matching_tensors(network, known.state_dict(), source)
         return
     try:
         network.load_state_dict(known.state_dict())
@@ -92,7 +92,7 @@ def load_initial_weights(network: nn.Module, recipe: Recipe) -> None:
         ) from error
 
 
-def _load_what_fits(network: nn.Module, known: dict[str, Tensor], source: str) -> None:
+def _load_matching_tensors(network: nn.Module, known: dict[str, Tensor], source: str) -> None:
     wanted = network.state_dict()
     fitting = {
         name: tensor
@@ -127,7 +127,7 @@ def measure_miou(
     return matrix
 
 
-def measure_together(
+def measure_miou_distributed(
     model: nn.Module, pairs: Sequence[Pair] | StridedDataset, size_hw: SizeHW, num_classes: int
 ) -> ConfusionMatrix:
     """Score a network as `measure_miou` does; each process takes every n-th pair."""
@@ -158,7 +158,7 @@ def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module]
     def validate(model: nn.Module) -> dict[str, Any]:
         row: dict[str, Any] = {}
         for name, chosen in sets.items():
-            matrix = measure_together(model, chosen, recipe.model.size_hw, len(label_set))
+            matrix = measure_miou_distributed(model, chosen, recipe.model.size_hw, len(label_set))
             row[f"{name}_miou"] = round(matrix.mean_iou(), 4)
             row[f"{name}_iou"] = [round(float(value), 3) for value in matrix.iou_per_class()]
         row["val_miou"] = row["folder_miou" if "folder" in sets else "synthetic_miou"]
@@ -171,7 +171,7 @@ def make_trainer(
     recipe: Recipe,
     folder: Path,
     report: Report,
-    tick: Tick = ignore_steps,
+    tick: StepCallback = ignore_step,
     report_centroids: ReportProgress | None = None,
 ) -> Trainer:
     """Put data, network and trainer together."""
@@ -235,7 +235,7 @@ def train_from_recipe(
     out: Path,
     resume: bool = False,
     report: Report,
-    tick: Tick = ignore_steps,
+    tick: StepCallback = ignore_step,
     report_centroids: ReportProgress | None = None,
 ) -> Path:
     """Train by a recipe; return the weight file with the best validation score.

@@ -15,7 +15,7 @@ from proxia_segmentation_ros.data.sampling.mixture import PairMixture
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcr, HRNetOcrMultiScale, Outputs
-from proxia_segmentation_ros.training.batches import Batch, BatchDrawer
+from proxia_segmentation_ros.training.batches import Batch, BatchLoader
 from proxia_segmentation_ros.training.branch_head import compute_outputs
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint, save_checkpoint
 from proxia_segmentation_ros.training.distributed.process_group import (
@@ -45,7 +45,7 @@ BEST_NAME = "best.pt"
 LOG_EVERY = 20
 CPU = torch.device("cpu")
 Validate = Callable[[nn.Module], dict[str, Any]]
-Tick = Callable[[int, int], None]
+StepCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class StopRequest(Exception):  # noqa: N818 - a wish, no error
     """Raised by `tick` to end a run after the step that it was told of, with a checkpoint."""
 
 
-def ignore_steps(_step: int, _steps: int) -> None:
+def ignore_step(_step: int, _steps: int) -> None:
     """Show no progress."""
 
 
@@ -88,7 +88,7 @@ class Trainer:
         validate: Validate,
         label_set: LabelSet,
         report: Report,
-        tick: Tick = ignore_steps,
+        tick: StepCallback = ignore_step,
         device: torch.device = CPU,
     ) -> None:
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -97,7 +97,7 @@ class Trainer:
         self.step = 0
         self.best: dict[str, Any] = {}
         self._pairs = pairs
-        self._drawer = BatchDrawer(pairs, recipe.batch_size, recipe.accumulate)
+        self._batches = BatchLoader(pairs, recipe.batch_size, recipe.accumulate)
         self._validate = validate
         self._label_set = label_set
         self._tick = tick
@@ -178,7 +178,7 @@ class Trainer:
         stop = min(stop_step or self.recipe.steps, self.recipe.steps)
         started, first_step = time.monotonic(), self.step
         self._log.begin(self.step)
-        for batches in self._drawer.iterate(self.step, stop):
+        for batches in self._batches.iterate(self.step, stop):
             loss = self._take_step(batches)
             self.step += 1
             if self.step % LOG_EVERY == 0:

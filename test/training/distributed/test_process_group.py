@@ -21,7 +21,7 @@ from proxia_segmentation_ros.labels import LabelClass, LabelSet
 from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
 from proxia_segmentation_ros.training.distributed.process_group import get_rank, open_process_group
 from proxia_segmentation_ros.training import session
-from proxia_segmentation_ros.training.session import measure_together
+from proxia_segmentation_ros.training.session import measure_miou_distributed
 from proxia_segmentation_ros.training.settings import OptimiserSettings, Recipe
 from proxia_segmentation_ros.training.trainer import Trainer
 
@@ -56,7 +56,7 @@ with open_process_group("cpu"):
             module.p = 0.0
 
     def validate(network):
-        matrix = measure_together(network.eval(), [pairs[i] for i in range(5)], (48, 48), 3)
+        matrix = measure_miou_distributed(network.eval(), [pairs[i] for i in range(5)], (48, 48), 3)
         return {"val_miou": 0.5, "cells": matrix.cells.tolist()}
 
     class Double:
