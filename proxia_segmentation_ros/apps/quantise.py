@@ -90,7 +90,7 @@ def _undo(quantisation: Quantisation) -> float:
 
 def _choose_pictures(folder: Path, count: int) -> list[Path]:
     """Return pictures from the first to the last, evenly spaced."""
-    pictures = [one.path for one in list_inputs(folder) if not one.refusal]
+    pictures = [one.path for one in list_inputs(folder) if not one.skip_reason]
     if not pictures:
         raise InputError.from_parts(
             f"folder {str(folder)!r} holds no images",

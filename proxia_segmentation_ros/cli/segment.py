@@ -118,7 +118,7 @@ def describe_tally(tally: "Tally", out: Path) -> str:
     for count, text in (
         (tally.complete, "had their outputs"),
         (tally.failed, "failed"),
-        (tally.strangers, "no images"),
+        (tally.other_files, "no images"),
     ):
         if count:
             parts.append(f"{count} {text}")

@@ -116,7 +116,7 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
     from proxia_segmentation_ros.training.trainer import StopRequest
 
     keep_freed_memory()
-    with show_steps() as (tick, report_centroids), stop_on_interrupt(tick) as polite_tick:
+    with show_steps() as (on_step, report_centroids), stop_on_interrupt(on_step) as on_step_or_stop:
         try:
             path = train_from_recipe(
                 recipe,
@@ -124,7 +124,7 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
                 out=folder,
                 resume=resume,
                 report=_print_row,
-                tick=polite_tick,
+                on_step=on_step_or_stop,
                 report_centroids=report_centroids,
             )
         except StopRequest:
@@ -135,13 +135,13 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
 
 
 @contextmanager
-def stop_on_interrupt(tick: StepCallback) -> Iterator[StepCallback]:
+def stop_on_interrupt(on_step: StepCallback) -> Iterator[StepCallback]:
     """Let the first Ctrl-C end the run after its step, with a checkpoint; the second ends it now.
 
     Among several processes, which would end at different steps, each Ctrl-C ends them now.
     """
     if "WORLD_SIZE" in os.environ:
-        yield tick
+        yield on_step
         return
     from proxia_segmentation_ros.training.trainer import StopRequest
 
@@ -152,14 +152,14 @@ def stop_on_interrupt(tick: StepCallback) -> Iterator[StepCallback]:
         signal.signal(signal.SIGINT, before)
         print("stopping after this step; Ctrl-C again stops at once", file=sys.stderr)
 
-    def tick_or_stop(step: int, steps: int) -> None:
-        tick(step, steps)
+    def on_step_or_stop(step: int, steps: int) -> None:
+        on_step(step, steps)
         if is_stopped.is_set():
             raise StopRequest
 
     before = signal.signal(signal.SIGINT, request)
     try:
-        yield tick_or_stop
+        yield on_step_or_stop
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -192,7 +192,7 @@ def show_steps() -> Iterator[tuple[StepCallback, StepCallback]]:
         def count_centroids(done: int, total: int) -> None:
             progress.update(centroids, total=total, completed=done, visible=done < total)
 
-        def tick(step: int, steps: int) -> None:
+        def on_step(step: int, steps: int) -> None:
             nonlocal has_begun
             if not has_begun:
                 # A resumed run is timed from its own first step.
@@ -200,7 +200,7 @@ def show_steps() -> Iterator[tuple[StepCallback, StepCallback]]:
                 has_begun = True
             progress.update(task, completed=step)
 
-        yield tick, count_centroids
+        yield on_step, count_centroids
 
 
 def _show_nothing(_done: int, _total: int) -> None:

@@ -171,7 +171,7 @@ def make_trainer(
     recipe: Recipe,
     folder: Path,
     report: Report,
-    tick: StepCallback = ignore_step,
+    on_step: StepCallback = ignore_step,
     report_centroids: ReportProgress | None = None,
 ) -> Trainer:
     """Put data, network and trainer together."""
@@ -194,7 +194,7 @@ def make_trainer(
         validate=make_validation(recipe, label_set),
         label_set=label_set,
         report=report,
-        tick=tick,
+        on_step=on_step,
         device=choose_device(recipe.device),
     )
 
@@ -235,13 +235,13 @@ def train_from_recipe(
     out: Path,
     resume: bool = False,
     report: Report,
-    tick: StepCallback = ignore_step,
+    on_step: StepCallback = ignore_step,
     report_centroids: ReportProgress | None = None,
 ) -> Path:
     """Train by a recipe; return the weight file with the best validation score.
 
     `report` is given a `note` of each thing that looks wrong in the masks, then every row of the
-    log: `step` with `loss`, with validation scores or with a `note`; `tick(step, steps)` comes
+    log: `step` with `loss`, with validation scores or with a `note`; `on_step(step, steps)` comes
     after every step, `report_centroids(done, total)` for every image before them, where centroids
     are found. Processes that torchrun started train together; `report` is called in the first one.
 
@@ -249,7 +249,7 @@ def train_from_recipe(
         ConfigError: the recipe is wrong, or `out` holds another run and `resume` is false.
         InputError: training data can't be read.
         WeightsError: `resume` finds no checkpoint in `out`.
-        StopRequest: `tick` raised it; the step is saved.
+        StopRequest: `on_step` raised it; the step is saved.
     """
     recipe = load_recipe(name_or_path, overrides)
     if not resume and (out / LAST_NAME).exists():
@@ -261,7 +261,7 @@ def train_from_recipe(
     with open_process_group(recipe.device):
         if not resume:
             report_label_problems(recipe, report)
-        trainer = make_trainer(recipe, out, report, tick, report_centroids)
+        trainer = make_trainer(recipe, out, report, on_step, report_centroids)
         if resume:
             trainer.resume()
         best = trainer.run()

@@ -64,7 +64,7 @@ class Normalisation:
 
 
 class StopRequest(Exception):  # noqa: N818 - a wish, no error
-    """Raised by `tick` to end a run after the step that it was told of, with a checkpoint."""
+    """Raised by `on_step` to end a run after the step that it was told of, with a checkpoint."""
 
 
 def ignore_step(_step: int, _steps: int) -> None:
@@ -75,7 +75,7 @@ class Trainer:
     """Trains `model` on `pairs` by `recipe`; checkpoints and a log go to `folder`.
 
     Among several processes each has its own part of every batch; the first one writes.
-    `tick(step, steps)` is called after every step; it may raise `StopRequest`.
+    `on_step(step, steps)` is called after every step; it may raise `StopRequest`.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Trainer:
         validate: Validate,
         label_set: LabelSet,
         report: Report,
-        tick: StepCallback = ignore_step,
+        on_step: StepCallback = ignore_step,
         device: torch.device = CPU,
     ) -> None:
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -100,7 +100,7 @@ class Trainer:
         self._batches = BatchLoader(pairs, recipe.batch_size, recipe.accumulate)
         self._validate = validate
         self._label_set = label_set
-        self._tick = tick
+        self._on_step = on_step
         self._device = device
         self._log = RunLog(
             folder, report, is_silent=get_rank() > 0, with_event_files=recipe.tensorboard
@@ -197,7 +197,7 @@ class Trainer:
     def _tell(self, step: int) -> None:
         """Tell that a step is done; save it when that stops the run."""
         try:
-            self._tick(step, self.recipe.steps)
+            self._on_step(step, self.recipe.steps)
         except StopRequest:
             self._save(LAST_NAME, self._state())
             self._log.end()

@@ -13,7 +13,7 @@ from proxia_segmentation_ros.sources.image_files import InputFile, list_inputs, 
 
 
 def describe(files: list[InputFile]) -> dict[str, tuple[str, bool]]:
-    return {file.shown: (file.refusal, file.is_stranger) for file in files}
+    return {file.display_name: (file.skip_reason, file.is_other_file) for file in files}
 
 
 def make_jpeg(with_thumbnail: bool = False) -> bytes:

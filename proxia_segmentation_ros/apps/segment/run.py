@@ -22,9 +22,9 @@ from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.progress import Progress
 from proxia_segmentation_ros.sources.image_files import (
     InputFile,
-    hush_opencv,
     list_inputs,
     read_picture,
+    silence_opencv,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Tally:
     labelled: int = 0
     complete: int = 0
     failed: int = 0
-    strangers: int = 0
+    other_files: int = 0
     written: int = 0
 
 
@@ -62,7 +62,7 @@ def segment_files(
     layout = make_layout(settings, card)
     source_set = find_source_set(settings, card)
     truth = TruthMasks(settings.masks, source_set) if settings.masks is not None else None
-    planned = plan_tasks([file for file in files if not file.refusal], layout)
+    planned = plan_tasks([file for file in files if not file.skip_reason], layout)
     todo = [one for one in planned if not (settings.skip_existing and one.is_done(settings.out))]
     if SUBMISSION in settings.write:
         _warn_of_names(planned, say)
@@ -72,7 +72,7 @@ def segment_files(
     if todo:
         progress.begin("labelling", len(todo))
     try:
-        with hush_opencv():
+        with silence_opencv():
             for file in files:
                 say(dump.take(file))
                 if file.path in dump.tasks:
@@ -99,21 +99,21 @@ class _Dump:
 
     def take(self, file: InputFile) -> str:
         """Do what a file needs, and return what to say of it."""
-        if file.refusal:
-            self.tally.strangers += file.is_stranger
-            self.tally.failed += not file.is_stranger
-            return f"{'skipped' if file.is_stranger else 'failed'} {file.shown}: {file.refusal}"
+        if file.skip_reason:
+            self.tally.other_files += file.is_other_file
+            self.tally.failed += not file.is_other_file
+            return f"{'skipped' if file.is_other_file else 'failed'} {file.display_name}: {file.skip_reason}"
         if self.labeller is None or file.path not in self.tasks:
-            return f"skipped {file.shown}: its outputs exist"
+            return f"skipped {file.display_name}: its outputs exist"
         try:
             image_HWC = read_picture(file.path, as_stored=self.truth is not None)
             truth_HW = self.truth.read(file, image_HWC) if self.truth is not None else None
             findings, scene = self.labeller.label(image_HWC, truth_HW)
         except InputError as error:
             self.tally.failed += 1
-            return f"failed {file.shown}: {error}"
+            return f"failed {file.display_name}: {error}"
         self._write(self.tasks[file.path], findings)
-        return f"{file.shown}: {describe_scene(scene)}{_describe_errors(findings)}"
+        return f"{file.display_name}: {describe_scene(scene)}{_describe_errors(findings)}"
 
     def _write(self, task: Task, findings: Findings) -> None:
         for kind, paths in task.outputs.items():

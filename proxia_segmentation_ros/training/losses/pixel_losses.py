@@ -1,7 +1,7 @@
 """Losses of one logit map: weighted cross-entropies, border relaxation, the soft Jaccard index.
 
 With several processes each returns this one's share: the shares add up to the loss of all
-images (`training/distributed/processes.py`).
+images (`training/distributed/process_group.py`).
 
 Shape legend: N images, K classes, H, W pixels.
 """

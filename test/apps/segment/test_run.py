@@ -110,7 +110,7 @@ def test_what_is_no_image_costs_a_line_and_nothing_else(tmp_path):
     (folder / "cut.jpg").write_bytes((folder / "b.jpg").read_bytes()[:-20])
     cv2.imwrite(str(folder / "small.png"), np.zeros((8, 8, 3), np.uint8))
     tally, said, progress = run(folder, tmp_path / "out")
-    assert (tally.labelled, tally.failed, tally.strangers) == (2, 4, 1)
+    assert (tally.labelled, tally.failed, tally.other_files) == (2, 4, 1)
     assert [line.split(":")[0] for line in said] == [
         "a.png",
         "b.jpg",
