@@ -28,7 +28,7 @@ from proxia_segmentation_ros.cli.options import (
 from proxia_segmentation_ros.cli.recipes import read_settings, read_typed
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.apps.segment.run import Tally
+    from proxia_segmentation_ros.apps.segment.run import FileCounts
 
 # Some images failed, the others are there.
 INCOMPLETE = 6
@@ -106,19 +106,19 @@ def _run(context: typer.Context) -> None:
     from proxia_segmentation_ros.cli.progress import show_progress
 
     with show_progress(with_countdown=True) as progress:
-        tally = segment_files(settings, print, progress)
-    print(describe_tally(tally, settings.out))
-    if tally.failed:
+        counts = segment_files(settings, print, progress)
+    print(describe_counts(counts, settings.out))
+    if counts.failed:
         raise typer.Exit(INCOMPLETE)
 
 
-def describe_tally(tally: "Tally", out: Path) -> str:
+def describe_counts(counts: "FileCounts", out: Path) -> str:
     """Return the last line of a run."""
-    parts = [f"wrote {tally.written} files to {out}"]
+    parts = [f"wrote {counts.written} files to {out}"]
     for count, text in (
-        (tally.complete, "had their outputs"),
-        (tally.failed, "failed"),
-        (tally.other_files, "no images"),
+        (counts.complete, "had their outputs"),
+        (counts.failed, "failed"),
+        (counts.other_files, "no images"),
     ):
         if count:
             parts.append(f"{count} {text}")

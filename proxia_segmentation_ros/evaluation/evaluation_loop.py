@@ -84,24 +84,24 @@ def evaluate(
             f"the classes of the weights: {', '.join(segmenter.label_set.names)}",
             "take a data set, or weights, with the other's classes",
         )
-    tally = _Tally(ConfusionMatrix(len(wanted)), observers)
+    totals = _Totals(ConfusionMatrix(len(wanted)), observers)
     look = _choose_look(segmenter, observers)
     for image in images:
-        tally.add(look(image))
+        totals.add(look(image))
         if progress is not None:
-            progress(tally.images)
+            progress(totals.images)
     if gather_others is not None:
-        for exported in gather_others(tally.export()):
-            tally.merge(exported)
-    if not tally.images:
+        for exported in gather_others(totals.export()):
+            totals.merge(exported)
+    if not totals.images:
         raise InputError.from_parts(
             "there are no images to evaluate", "at least one image with its mask", "check the paths"
         )
-    return EvaluationReport.from_matrix(tally.matrix, wanted, tally.images)
+    return EvaluationReport.from_matrix(totals.matrix, wanted, totals.images)
 
 
 @dataclass
-class _Tally:
+class _Totals:
     """What is counted of every image, whoever watches, and the observers."""
 
     matrix: ConfusionMatrix

@@ -12,7 +12,7 @@ from proxia_segmentation_ros.apps.segment.layout import (
     PROBABILITIES,
     SUBMISSION,
 )
-from proxia_segmentation_ros.apps.segment.outputs import Findings
+from proxia_segmentation_ros.apps.segment.outputs import SegmentedImage
 from proxia_segmentation_ros.apps.segment.settings import CONFIDENCE_KINDS, SegmentSettings
 from proxia_segmentation_ros.apps.segment.truth import make_source_ids
 from proxia_segmentation_ros.inference import Segmentation, summarize
@@ -51,7 +51,9 @@ class Labeller:
         else:
             self._segmenter, self._look = _open_fast(settings, bool(kinds & CONFIDENCE_KINDS))
 
-    def label(self, image_HWC: np.ndarray, truth_HW: np.ndarray | None) -> tuple[Findings, "Scene"]:
+    def label(
+        self, image_HWC: np.ndarray, truth_HW: np.ndarray | None
+    ) -> tuple[SegmentedImage, "Scene"]:
         """Label one image.
 
         Raises:
@@ -59,7 +61,7 @@ class Labeller:
         """
         segmentation, probabilities_KHW, attention_HW = self._look(image_HWC)
         scene = summarize(segmentation, self._label_set)
-        findings = Findings(
+        segmented = SegmentedImage(
             image_HWC=image_HWC,
             labels_HW=segmentation.labels,
             label_set=self._label_set,
@@ -71,7 +73,7 @@ class Labeller:
             alpha=self._settings.alpha,
             source_ids=self._source_ids,
         )
-        return findings, scene
+        return segmented, scene
 
     def close(self) -> None:
         """Free the network."""
