@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
-from proxia_segmentation_ros.apps.demo.pictures import AMORPHOUS, SPECK_SHARE
 from proxia_segmentation_ros.apps.segment.layout import (
     ATTENTION,
     AUTOLABELS,
@@ -17,7 +16,7 @@ from proxia_segmentation_ros.apps.segment.settings import CONFIDENCE_KINDS, Segm
 from proxia_segmentation_ros.apps.segment.truth import make_source_ids
 from proxia_segmentation_ros.inference import Segmentation, summarize
 from proxia_segmentation_ros.labels import LabelSet
-from proxia_segmentation_ros.render import Box
+from proxia_segmentation_ros.render import Box, select_boxes
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.inference import Scene
@@ -69,7 +68,7 @@ class Labeller:
             probabilities_KHW=probabilities_KHW,
             attention_HW=attention_HW,
             truth_HW=truth_HW,
-            boxes=_pick_boxes(scene) if self._settings.boxes else (),
+            boxes=_list_boxes(scene, self._label_set) if self._settings.boxes else (),
             alpha=self._settings.alpha,
             source_ids=self._source_ids,
         )
@@ -80,16 +79,14 @@ class Labeller:
         self._segmenter.close()
 
 
-def _pick_boxes(scene: "Scene") -> list[Box]:
-    """Leave out what has no edges of its own, and specks."""
-    least = SPECK_SHARE * scene.width * scene.height
-    return [
-        (*one.box_xywh, found.class_id)
-        for found in scene.classes
-        if found.class_name not in AMORPHOUS
-        for one in found.objects
-        if one.box_xywh[2] * one.box_xywh[3] >= least
+def _list_boxes(scene: "Scene", label_set: LabelSet) -> list[Box]:
+    """Return the boxes of a scene that are worth drawing."""
+    boxes = [
+        (*region.box_xywh, summary.class_id)
+        for summary in scene.classes
+        for region in summary.objects
     ]
+    return select_boxes(boxes, label_set, scene.width * scene.height)
 
 
 def _open_exact(settings: SegmentSettings) -> tuple[_Closable, Look]:
