@@ -85,9 +85,9 @@ def evaluate(
             "take a data set, or weights, with the other's classes",
         )
     totals = _Totals(ConfusionMatrix(len(wanted)), observers)
-    look = _choose_look(segmenter, observers)
+    segment_image = _make_segment_function(segmenter, observers)
     for image in images:
-        totals.add(look(image))
+        totals.add(segment_image(image))
         if progress is not None:
             progress(totals.images)
     if gather_others is not None:
@@ -125,7 +125,7 @@ class _Totals:
             observer.merge(part)
 
 
-def _choose_look(
+def _make_segment_function(
     segmenter: ImageSegmenter, observers: Sequence[Observer]
 ) -> Callable[[AnnotatedImage], EvaluatedImage]:
     """Return what labels an image and finds what the observers need, and no more."""
@@ -138,7 +138,7 @@ def _choose_look(
             "evaluate with ExactSegmenter",
         )
 
-    def look(image: AnnotatedImage) -> EvaluatedImage:
+    def segment_image(image: AnnotatedImage) -> EvaluatedImage:
         height, width = image.truth_HW.shape
         size = f"{width}x{height}"
         logits_KHW = None
@@ -160,4 +160,4 @@ def _choose_look(
             logits_KHW,
         )
 
-    return look
+    return segment_image

@@ -51,14 +51,14 @@ def make_observers(
     if settings.calibration or settings.page:
         observers.append(Calibration(len(label_set)))
     if settings.fit_temperature or settings.save_calibrated:
-        _check_robots_could(settings)
+        _check_deployed_logits(settings)
         observers.append(LogitSample(read_card(settings.weights).temperature))
     if settings.page:
         observers.append(WorstImages(label_set, settings.worst))
     return tuple(observers)
 
 
-def _check_robots_could(settings: EvaluationSettings) -> None:
+def _check_deployed_logits(settings: EvaluationSettings) -> None:
     """Refuse to fit a temperature to logits that robots don't make."""
     foreign = {
         "flip": settings.flip,

@@ -18,7 +18,7 @@ FOLDERS = "folders"
 # What opens a data set beside its options, and the settings of these.
 SETTINGS_OF_THEIR_OWN = {"name": "dataset", "root": "root", "split": "split"}
 # A page of more of them takes long to load.
-MOST_PICTURES = 40
+MAX_WORST_IMAGES = 40
 
 
 class EvaluationData(BaseModel):
@@ -119,7 +119,9 @@ class EvaluationSettings(LabellingSettings):
         default="", description="file for a copy of the weights with the fitted temperature"
     )
     page: str = Field(default="", description="HTML file to write, which scores confidences too")
-    worst: int = Field(default=12, ge=0, le=MOST_PICTURES, description="worst images on the page")
+    worst: int = Field(
+        default=12, ge=0, le=MAX_WORST_IMAGES, description="worst images on the page"
+    )
 
     @model_validator(mode="after")
     def _refuse_idle_worst(self) -> Self:
