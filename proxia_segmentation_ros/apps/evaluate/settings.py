@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from proxia_segmentation_ros.apps.segment.truth import choose_label_set
-from proxia_segmentation_ros.apps.segmenter_settings import LabellingSettings
+from proxia_segmentation_ros.apps.segmenter_settings import SegmenterSettings
 from proxia_segmentation_ros.data.dataset import Dataset
 from proxia_segmentation_ros.data.datasets.catalogue import open_dataset
 from proxia_segmentation_ros.data.datasets.folder import ImageMaskFolder
@@ -104,7 +104,7 @@ class EvaluationData(BaseModel):
         return ImageMaskFolder(Path(self.images), Path(self.labels), label_set)
 
 
-class EvaluationSettings(LabellingSettings):
+class EvaluationSettings(SegmenterSettings):
     """One evaluation; outlines are scored only where `boundary` is not 0."""
 
     data: EvaluationData = Field(default_factory=EvaluationData)

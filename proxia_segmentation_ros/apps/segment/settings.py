@@ -17,7 +17,7 @@ from proxia_segmentation_ros.apps.segment.layout import (
     parse_kinds,
 )
 from proxia_segmentation_ros.apps.segment.truth import choose_label_set
-from proxia_segmentation_ros.apps.segmenter_settings import LabellingSettings
+from proxia_segmentation_ros.apps.segmenter_settings import SegmenterSettings
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.card import ModelCard
@@ -34,7 +34,7 @@ def _read_kinds(value: Any) -> tuple[str, ...]:
     return parse_kinds(",".join(map(str, kinds)))
 
 
-class SegmentSettings(LabellingSettings):
+class SegmentSettings(SegmenterSettings):
     """What to label, where to write and how; `path` and `truth` lie below `root`."""
 
     root: Path = Field(default=Path("."), description="folder that path and truth lie in")
