@@ -21,7 +21,7 @@ from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.model.quantisation import Quantisation, Range, copy_with_quantisation
 from proxia_segmentation_ros.model.weight_file import check_copy
 from proxia_segmentation_ros.progress import Progress
-from proxia_segmentation_ros.sources.image_files import list_inputs, read_picture
+from proxia_segmentation_ros.sources.image_files import list_inputs, read_image_file
 from proxia_segmentation_ros.training.quantisation import find_ranges
 
 TIMED_IMAGES = 24
@@ -103,7 +103,7 @@ def _choose_pictures(folder: Path, count: int) -> list[Path]:
 
 def _read(pictures: Sequence[Path], progress: Progress) -> Iterator[np.ndarray]:
     for path in pictures:
-        yield read_picture(path)
+        yield read_image_file(path)
         progress.advance()
 
 

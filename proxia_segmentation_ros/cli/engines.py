@@ -8,7 +8,7 @@ import typer
 from proxia_segmentation_ros.cli.options import Backend, InModelScales, Precision, Weights
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.apps.engines import EngineRow, Pruned
+    from proxia_segmentation_ros.apps.engines import EngineRow, PrunedFile
     from proxia_segmentation_ros.config import SizeHW
 
 MIB = 1 << 20
@@ -86,9 +86,9 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
     """Delete compiled networks that this machine can't use, and what dead writers left."""
-    from proxia_segmentation_ros.apps.engines import Pruning, prune_engines
+    from proxia_segmentation_ros.apps.engines import PruneSettings, prune_engines
 
-    wanted = Pruning(older_than_days=older_than, everything=everything, is_rehearsal=dry_run)
+    wanted = PruneSettings(older_than_days=older_than, everything=everything, is_dry_run=dry_run)
     gone = prune_engines(wanted, lambda one: print(describe_pruned(one)))
     freed_mib = sum(one.size_bytes for one in gone) / MIB
     print(f"{len(gone)} {'would go' if dry_run else 'deleted'}, {freed_mib:.1f} MiB")
@@ -116,7 +116,7 @@ def describe_age(age_s: float) -> str:
     return f"{age_s:.0f} s"
 
 
-def describe_pruned(one: "Pruned") -> str:
+def describe_pruned(one: "PrunedFile") -> str:
     """Return a line about an entry that goes."""
     return f"{one.path}: {one.reason}"
 

@@ -43,14 +43,14 @@ def read_settings(
         ConfigError: recipe or settings are wrong.
     """
     from proxia_segmentation_ros.training.recipe import (
-        Layer,
+        SettingsLayer,
         explain_settings,
         load_settings,
         read_overrides,
     )
 
     overrides = read_overrides(context.params["assignments"] or [])
-    layers = [overrides, Layer(ORIGIN, list(typed.items()))]
+    layers = [overrides, SettingsLayer(ORIGIN, list(typed.items()))]
     recipe = context.params["recipe"] or None
     if context.params["dry_run"]:
         show_settings(explain_settings(model, command, recipe, layers))

@@ -59,7 +59,7 @@ def list_inputs(
     return files
 
 
-def read_picture(path: Path, *, as_stored: bool = False) -> np.ndarray:
+def read_image_file(path: Path, *, as_stored: bool = False) -> np.ndarray:
     """Read an image file as uint8 RGB (H, W, 3), its first picture if it holds several.
 
     Its EXIF orientation turns it upright unless `as_stored`, which is how masks lie over it.

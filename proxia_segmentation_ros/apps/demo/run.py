@@ -170,7 +170,7 @@ class _Demo:
             player.wait_until_ready(READY_TIMEOUT_S, process.check_alive)
             if not self._stream.is_live:
                 self._prepare(frames)
-            made = None if frames.is_making else self._store.count
+            made = None if frames.is_producing else self._store.count
             late = self._stream_frames(player, published.append, made)
             self._wait_for_last(listener, published, process)
         if not listener.labels:
@@ -185,8 +185,8 @@ class _Demo:
         """Prefetch frames, so that drawing or decoding does not take CPU time from the node."""
         self._progress.begin("preparing frames")
         enough = math.ceil(SHORTEST_STREAM_S * self._stream.rate_hz)
-        if not frames.wait_until_full(PREPARE_TIMEOUT_S) and frames.waiting >= enough:
-            frames.stop_making()
+        if not frames.wait_until_full(PREPARE_TIMEOUT_S) and frames.queued >= enough:
+            frames.stop_producing()
 
     def _stream_frames(
         self,

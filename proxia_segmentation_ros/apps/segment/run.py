@@ -23,7 +23,7 @@ from proxia_segmentation_ros.progress import Progress
 from proxia_segmentation_ros.sources.image_files import (
     InputFile,
     list_inputs,
-    read_picture,
+    read_image_file,
     silence_opencv,
 )
 
@@ -106,7 +106,7 @@ class _SegmentRun:
         if self.labeller is None or file.path not in self.tasks:
             return f"skipped {file.display_name}: its outputs exist"
         try:
-            image_HWC = read_picture(file.path, as_stored=self.truth is not None)
+            image_HWC = read_image_file(file.path, as_stored=self.truth is not None)
             truth_HW = self.truth.read(file, image_HWC) if self.truth is not None else None
             segmented, scene = self.labeller.label(image_HWC, truth_HW)
         except InputError as error:
