@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from proxia_segmentation_ros.apps.defaults import CALIBRATION_IMAGES, MAX_LOST_POINTS
 from proxia_segmentation_ros.apps.evaluate.run import evaluate_weights
 from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData, EvaluationSettings
 from proxia_segmentation_ros.backends.network_source import WeightFile
@@ -40,8 +41,8 @@ class QuantiseSettings:
     images: Path
     truth: EvaluationData
     out: Path
-    count: int = 100
-    gate_points: float = 0.5
+    count: int = CALIBRATION_IMAGES
+    gate_points: float = MAX_LOST_POINTS
 
 
 def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisation:
@@ -77,10 +78,14 @@ def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisa
 
 def _check_numbers(settings: QuantiseSettings) -> None:
     if settings.count < 1:
-        raise ConfigError.from_parts(f"count is {settings.count}", "1 or more", "take 100")
+        raise ConfigError.from_parts(
+            f"count is {settings.count}", "1 or more", f"take {CALIBRATION_IMAGES}"
+        )
     if not 0 <= settings.gate_points <= POINTS:
         raise ConfigError.from_parts(
-            f"gate is {settings.gate_points}", f"0 to {POINTS:g} points of mIoU", "take 0.5"
+            f"gate is {settings.gate_points}",
+            f"0 to {POINTS:g} points of mIoU",
+            f"take {MAX_LOST_POINTS}",
         )
 
 

@@ -68,10 +68,11 @@ def evaluate(
     observers: Sequence[Observer] = (),
     gather_others: GatherOthers | None = None,
 ) -> EvaluationReport:
-    """Label every image at the size of its true labels.
+    """Segment every image at the size of its ground truth and return the scores.
 
-    `progress` gets the number of images done; `observers` see each of them. With several
-    processes `images` are this one's part, and `gather_others` makes report and observers those of all.
+    `progress` is given the number of images done; `observers` see each image. With several
+    processes, `images` are this process's part, and `gather_others` completes the report and the
+    observers with the parts of the others.
 
     Raises:
         InputError: there are no images, or the true labels' classes are not the segmenter's.

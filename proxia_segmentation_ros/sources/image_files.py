@@ -18,10 +18,10 @@ NO_IMAGE = "no image: OpenCV knows no format that begins like it"
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file, and its folder as seen from the path that was asked for.
+    """A file, and its folder relative to the path that was asked for.
 
-    `skip_reason` says why it can't be an image, if so; `is_other_file` where its name claims nothing
-    else either, as for a text beside the images.
+    `skip_reason` says why the file can't be read as an image; empty if it can. `is_other_file`
+    is true where the name does not claim to be an image either, such as a text file.
     """
 
     path: Path

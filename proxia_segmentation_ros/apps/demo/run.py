@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
+from proxia_segmentation_ros.apps.defaults import DEMO_OUT, DEMO_SECONDS, SOURCE
 from proxia_segmentation_ros.apps.demo.frame_store import FrameStore
 from proxia_segmentation_ros.apps.demo.record import DemoRecord, match_frames, summarize_demo
 from proxia_segmentation_ros.config import SizeHW
@@ -62,9 +63,9 @@ class DemoSettings:
     `truth` is a folder of masks; `size_hw` None keeps the source's own size.
     """
 
-    source: str = "synthetic"
-    out: Path = Path("build/demo")
-    seconds: float = 15.0
+    source: str = SOURCE
+    out: Path = Path(DEMO_OUT)
+    seconds: float = DEMO_SECONDS
     truth: Path | None = None
     size_hw: SizeHW | None = None
     weights: str = "default"

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from proxia_segmentation_ros.apps.defaults import MAX_WORST_IMAGES, WORST_IMAGES
 from proxia_segmentation_ros.apps.segment.truth import choose_label_set
 from proxia_segmentation_ros.apps.segmenter_settings import SegmenterSettings
 from proxia_segmentation_ros.data.dataset import Dataset
@@ -17,8 +18,6 @@ from proxia_segmentation_ros.labels import LabelSet
 FOLDERS = "folders"
 # What opens a data set beside its options, and the settings of these.
 SETTINGS_OF_THEIR_OWN = {"name": "dataset", "root": "root", "split": "split"}
-# A page of more of them takes long to load.
-MAX_WORST_IMAGES = 40
 
 
 class EvaluationData(BaseModel):
@@ -120,7 +119,7 @@ class EvaluationSettings(SegmenterSettings):
     )
     page: str = Field(default="", description="HTML file to write, which scores confidences too")
     worst: int = Field(
-        default=12, ge=0, le=MAX_WORST_IMAGES, description="worst images on the page"
+        default=WORST_IMAGES, ge=0, le=MAX_WORST_IMAGES, description="worst images on the page"
     )
 
     @model_validator(mode="after")

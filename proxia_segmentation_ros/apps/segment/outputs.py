@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from proxia_segmentation_ros.apps.defaults import OVERLAY_ALPHA
 from proxia_segmentation_ros.apps.segment.layout import (
     ATTENTION,
     AUTOLABELS,
@@ -41,7 +42,7 @@ class SegmentedImage:
     attention_HW: Mapping[float, np.ndarray] = field(default_factory=dict)
     truth_HW: np.ndarray | None = None
     boxes: Sequence[Box] = ()
-    alpha: float = 0.5
+    alpha: float = OVERLAY_ALPHA
     source_ids: np.ndarray | None = None
 
 

@@ -102,7 +102,8 @@ class _SegmentRun:
         if file.skip_reason:
             self.counts.other_files += file.is_other_file
             self.counts.failed += not file.is_other_file
-            return f"{'skipped' if file.is_other_file else 'failed'} {file.display_name}: {file.skip_reason}"
+            verb = "skipped" if file.is_other_file else "failed"
+            return f"{verb} {file.display_name}: {file.skip_reason}"
         if self.labeller is None or file.path not in self.tasks:
             return f"skipped {file.display_name}: its outputs exist"
         try:
