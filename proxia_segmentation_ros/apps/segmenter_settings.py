@@ -39,7 +39,7 @@ def read_scales(value: Any) -> Any:
 Scales = Annotated[tuple[FiniteFloat, ...], BeforeValidator(read_scales)]
 
 
-class LabellingSettings(BaseModel):
+class SegmenterSettings(BaseModel):
     """The network and how it sees an image."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

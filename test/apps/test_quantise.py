@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from proxia_segmentation_ros.apps import quantise as app
-from proxia_segmentation_ros.apps.evaluate.settings import ScoreData
+from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData
 from proxia_segmentation_ros.apps.quantise import QuantiseSettings, quantise_weights
 from proxia_segmentation_ros.errors import ConfigError, InputError, WeightsError
 from proxia_segmentation_ros.inference import Segmenter
@@ -38,7 +38,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> QuantiseSetting
     return QuantiseSettings(
         weights="synthetic",
         images=images,
-        truth=ScoreData(images=str(images), labels=str(masks)),
+        truth=EvaluationData(images=str(images), labels=str(masks)),
         out=tmp_path / "out" / "int8.safetensors",
         gate_points=5.0,
     )

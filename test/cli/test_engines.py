@@ -91,7 +91,7 @@ def test_what_this_machine_can_not_use_is_listed_with_its_reason_and_pruned(
     assert row["problems"]
     _, out, _ = call(monkeypatch, capsys, "prune", "--dry-run")
     assert "can't be used here: " in out
-    assert out.endswith("1 would go, 0.0 MiB\n")
+    assert out.endswith("1 would be deleted, 0.0 MiB\n")
     assert len(list(cache.iterdir())) == 3
     call(monkeypatch, capsys, "prune")
     assert list(cache.iterdir()) == [foreign]

@@ -8,7 +8,7 @@ import pytest
 
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.evaluation.calibration import BINS, Calibration
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 
 IGNORED = 255
 
@@ -71,7 +71,7 @@ def test_pixels_without_a_class_on_either_side_count_nowhere() -> None:
 def test_split_over_processes_gives_the_same_table() -> None:
     generator = np.random.default_rng(2)
     images = [
-        LabelledImage(
+        EvaluatedImage(
             index,
             f"{index}.png",
             np.zeros((9, 7, 3), np.uint8),
@@ -93,7 +93,7 @@ def test_split_over_processes_gives_the_same_table() -> None:
 
 def test_image_without_confidence_is_named() -> None:
     labels_HW = np.zeros((2, 2), np.uint8)
-    seen = LabelledImage(0, "a.png", np.zeros((2, 2, 3), np.uint8), labels_HW, labels_HW)
+    seen = EvaluatedImage(0, "a.png", np.zeros((2, 2, 3), np.uint8), labels_HW, labels_HW)
     assert Calibration.needs_confidence
     with pytest.raises(InputError, match=r"a\.png"):
         Calibration(3).add(seen)

@@ -5,7 +5,7 @@ from sample_files import draw_image
 
 from proxia_segmentation_ros.apps.demo.record import (
     DemoRecord,
-    join_moments,
+    match_frames,
 )
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.ros.client.listener import ReceivedLabels, ReceivedScene, ReceivedStats
@@ -35,7 +35,7 @@ def make_record(predicted, truths, *, rate_hz=10.0, truth_names=None):
         rate_hz=rate_hz,
         label_set=label_set,
         truth_names=label_set.names if truth_names is None else truth_names,
-        moments=join_moments(sources, published, labels, scenes),
+        frames=match_frames(sources, published, labels, scenes),
         stats=ReceivedStats(0.0, 3, 2, {"replaced": 1}, "openvino", "f32", 5.0),
     )
 

@@ -14,7 +14,7 @@ from proxia_segmentation_ros.model.checkpoint import load_weights
 from proxia_segmentation_ros.training.session import train_from_recipe
 from proxia_segmentation_ros.training.settings import DataSettings
 from proxia_segmentation_ros.training.smoke import run_smoke
-from proxia_segmentation_ros.training.sources import EveryNth, make_sources, open_validation
+from proxia_segmentation_ros.training.sources import StridedDataset, make_sources, open_validation
 
 
 @pytest.fixture
@@ -171,8 +171,8 @@ def test_label_set_of_other_classes_is_refused(cityscapes: Path) -> None:
 def test_validation_takes_every_nth_up_to_a_limit(cityscapes: Path) -> None:
     settings = DataSettings(root=str(cityscapes), dataset="cityscapes", label_set="cityscapes")
     pairs = open_validation(settings, load_label_set("cityscapes"))
-    assert len(EveryNth(pairs, 1, 0, 0)) == 2
-    assert len(EveryNth(pairs, 2, 0, 0)) == 1
-    few = EveryNth(pairs, 1, 1, 32)
+    assert len(StridedDataset(pairs, 1, 0, 0)) == 2
+    assert len(StridedDataset(pairs, 2, 0, 0)) == 1
+    few = StridedDataset(pairs, 1, 1, 32)
     assert len(few) == 1
     assert few[0][1].shape == (16, 32)

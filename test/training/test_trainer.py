@@ -222,7 +222,7 @@ def test_accumulated_gradient_is_the_mean_of_the_batches_gradients(tmp_path: Pat
     for module in trainer.model.modules():
         if isinstance(module, nn.Dropout2d):
             module.p = 0.0
-    [batches] = list(trainer._drawer.iterate(0, 1))
+    [batches] = list(trainer._batches.iterate(0, 1))
     assert len(batches) == 2
     start = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     wanted = [torch.zeros_like(one) for one in trainer.model.parameters()]

@@ -76,7 +76,7 @@ def test_demo_leaves_film_sheet_and_figures(settings):
     ]
     assert json.loads((out / "summary.json").read_text()) == result.summary
     assert result.remarks[0] == (
-        f"the node's ledger adds up: {FRAMES} received, {FRAMES} labelled, 0 dropped"
+        f"the node received {FRAMES} frames, labelled {FRAMES} and dropped 0"
     )
     expected = {
         "model": "tiny",
