@@ -64,7 +64,8 @@ def _fake_segmenter(monkeypatch):
 
 def run(path, out, **settings):
     """Return the tally, the lines that were said, and the progress."""
-    said, progress = [], CountedProgress()
+    said: list[str] = []
+    progress = CountedProgress()
     tally = segment_files(SegmentSettings(path=path, out=out, **settings), said.append, progress)
     return tally, said, progress
 
