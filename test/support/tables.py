@@ -8,6 +8,7 @@ import inspect
 import re
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from proxia_segmentation_ros.config import NodeSettings, ParameterRow, list_parameters
 
@@ -98,13 +99,14 @@ def render_launch_arguments() -> str:
 
 def list_launch_arguments() -> list[tuple[str, str, str]]:
     """Return name, default and description of each."""
-    calls = [node for node in ast.walk(ast.parse(LAUNCH_FILE.read_text())) if _is_argument(node)]
-    found = []
+    nodes: list[Any] = list(ast.walk(ast.parse(LAUNCH_FILE.read_text())))
+    calls = [node for node in nodes if _is_argument(node)]
+    found: list[tuple[str, str, str]] = []
     for call in calls:
-        keywords = {one.arg: one.value for one in call.keywords}
-        default = keywords["default_value"]
-        shown = (
-            default.value
+        keywords: dict[str, Any] = {option.arg: option.value for option in call.keywords}
+        default: Any = keywords["default_value"]
+        shown: str = (
+            str(default.value)
             if isinstance(default, ast.Constant)
             else "config/" + ast.literal_eval(default.args[0].elts[-1])
         )
@@ -131,7 +133,7 @@ def render_python() -> str:
     """Return the signatures of the public functions, without their types."""
     lines = ["```python"]
     for module, name in PYTHON_SURFACE:
-        target: object = import_module(f"proxia_segmentation_ros.{module}")
+        target: Any = import_module(f"proxia_segmentation_ros.{module}")
         for part in name.split("."):
             target = getattr(target, part)
         signature = inspect.signature(target)
