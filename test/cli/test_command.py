@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 from pydantic_core import PydanticUndefined
@@ -162,9 +161,7 @@ def test_other_missing_modules_are_not_taken_for_ros():
     assert not is_of_ros("proxia_segmentation_ros.apps.nothing")
 
 
-def list_commands(
-    command: click.Command, name: str = "proxia"
-) -> Iterator[tuple[str, click.Command]]:
+def list_commands(command: Any, name: str = "proxia") -> Iterator[tuple[str, Any]]:
     yield name, command
     for child_name, child in getattr(command, "commands", {}).items():
         yield from list_commands(child, f"{name} {child_name}")

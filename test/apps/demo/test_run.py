@@ -13,7 +13,7 @@ from proxia_segmentation_ros.apps.demo.run import DemoSettings, run_demo
 from proxia_segmentation_ros.errors import InputError, ProxiaError, WeightsError
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
-from proxia_segmentation_ros.sources.image_files import read_picture
+from proxia_segmentation_ros.sources.image_files import read_image_file
 
 FRAMES = 12
 
@@ -55,7 +55,7 @@ def settings(tmp_path, weights, ros_domain, monkeypatch):
     images = write_images(tmp_path / "images", [f"{name}.jpg" for name in names])
     masks = tmp_path / "masks"
     masks.mkdir()
-    mask_HW = np.full(read_picture(images / "frame0.jpg").shape[:2], 3, np.uint8)
+    mask_HW = np.full(read_image_file(images / "frame0.jpg").shape[:2], 3, np.uint8)
     for name in names:
         cv2.imwrite(str(masks / f"{name}.png"), mask_HW)
     return {

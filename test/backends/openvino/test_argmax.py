@@ -70,7 +70,9 @@ def test_confidence_and_threshold_are_the_plain_rules(temperature: float, least:
         logits.shape, (90, 70), with_confidence=True, temperature=temperature, unlabeled_id=255
     )
     ids, confidence = run(graph, logits, np.array([least], np.float32))
-    wanted, probability = argmax_labels_and_confidence(torch.from_numpy(logits), (90, 70), temperature)
+    wanted, probability = argmax_labels_and_confidence(
+        torch.from_numpy(logits), (90, 70), temperature
+    )
     wanted[probability < least] = 255
     assert np.mean(ids[0] == wanted.numpy()) >= 0.999
     assert np.abs(confidence[0] / 255 - probability.numpy()).max() < 0.6 / 255

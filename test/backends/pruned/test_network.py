@@ -297,8 +297,8 @@ def test_a_larger_scale_that_was_left_out_comes_back(
         return replace(fused, weight_11hw=weight, demand_11hw=demand)
 
     monkeypatch.setattr(network.passes, "start_fusion", start_fusion)
-    image_HWC, effort = draw_image(*HW), ComputeLimits(threshold=0.04, budget=1.0)
-    ran = [network.run(image_HWC, effort, "front").scales for _ in range(82)]
+    image_HWC, limits = draw_image(*HW), ComputeLimits(threshold=0.04, budget=1.0)
+    ran = [network.run(image_HWC, limits, "front").scales for _ in range(82)]
     assert ran[-2:] == [(0.5,), (0.5,)]
     left["weight"] = 0.6
     for _ in range(10):
