@@ -292,6 +292,17 @@ def process_frames(
         _follow_up(work, clock)
 
 
+def process_frame(stream: Steps, payload: Any, segment: Segment) -> None:
+    """Take one frame through the same steps, in this thread; an error ends it and is raised.
+
+    For callers without a camera, who decide themselves what a bad frame costs.
+    """
+    frame = stream.decode(payload)
+    (segmentation,) = segment([frame])
+    stream.publish(frame, segmentation)
+    stream.follow_up(frame, segmentation, StageClock())
+
+
 def _decode(stream: Steps, pending: PendingFrame, clock: Callable[[], float]) -> list[_FrameInWork]:
     stages = StageClock(clock)
     stages.add("receive", 1e3 * (clock() - pending.received_s))
