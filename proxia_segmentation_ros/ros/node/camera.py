@@ -84,7 +84,7 @@ class Camera:
                 fallback=convert_with_cv_bridge,
             ),
             report=self._report_frame,
-            find_geometry=self._input.find_geometry,
+            find_geometry=self._input.find_geometry if self._input.has_geometry else None,
             now_ns=self._read_clock_ns,
         )
         return self._stream
