@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from proxia_segmentation_ros.backends.stage_clock import StageClock
-from proxia_segmentation_ros.benchmark.run import FrameNotes, Stretch, TraceKeeper
+from proxia_segmentation_ros.benchmark.run import FrameMetrics, Run, TraceRecorder
 from proxia_segmentation_ros.benchmark.trace import MS, Trace
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import BackendError
@@ -63,19 +63,19 @@ class CorePipeline:
         self._buffers = [_write_frame(image_HWC) for image_HWC in images]
         self._writers: dict[tuple[int, ...], ImageWriter] = {}
         self._changed = threading.Condition()
-        self._keeper = TraceKeeper()
+        self._keeper = TraceRecorder()
         self._taken = self._finished = -1
         self._error: BaseException | None = None
         self._pipeline = Pipeline()
         self._pipeline.open([self._make_stream()], self._label)
 
-    def run(self, stretch: Stretch) -> Trace:
+    def run(self, stretch: Run) -> Trace:
         """Put frames at the stretch's rate; without one the next waits while one is labelled.
 
         Raises:
             BackendError: a frame failed or never came out.
         """
-        self._keeper = TraceKeeper()
+        self._keeper = TraceRecorder()
         self._taken = self._finished = -1
         frames = self._put_on_time(stretch) if stretch.rate_hz > 0 else self._put_freely(stretch)
         self._wait(lambda: self._finished >= frames - 1)
@@ -85,14 +85,14 @@ class CorePipeline:
         """End the pipeline's thread."""
         self._pipeline.close(CLOSE_TIMEOUT_S)
 
-    def _put_on_time(self, stretch: Stretch) -> int:
+    def _put_on_time(self, stretch: Run) -> int:
         began_s = self._clock()
         for key in range(stretch.frames_due):
             time.sleep(max(0.0, began_s + key / stretch.rate_hz - self._clock()))
             self._put(key)
         return stretch.frames_due
 
-    def _put_freely(self, stretch: Stretch) -> int:
+    def _put_freely(self, stretch: Run) -> int:
         began_s, key = self._clock(), 0
         while not stretch.is_over(key, self._clock() - began_s):
             self._put(key)
@@ -187,12 +187,12 @@ class CorePipeline:
 
     def _note(self, **stages_s: float) -> None:
         stages_ms = {name: MS * time_s for name, time_s in stages_s.items()}
-        self._keeper.add(FrameNotes(stages_ms=stages_ms))
+        self._keeper.add(FrameMetrics(stages_ms=stages_ms))
 
 
-def note_segmentation(segmentation: "Segmentation") -> FrameNotes:
+def note_segmentation(segmentation: "Segmentation") -> FrameMetrics:
     """Return what the segmenter tells of a frame: its stages, and how much of the image ran."""
-    return FrameNotes(
+    return FrameMetrics(
         stages_ms=segmentation.stages_ms,
         gauges={
             "tiles_run": segmentation.tiles_run,
