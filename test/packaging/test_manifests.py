@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 import tomllib
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from workspace import PACKAGE, ROOT
@@ -111,7 +112,7 @@ def test_locked_versions_satisfy_the_ranges() -> None:
         assert requirement.specifier.contains(pin.version)
 
 
-@pytest.mark.parametrize("name", ["lock", "tools", "standalone"])
+@pytest.mark.parametrize("name", ["lock", "tools", "standalone", "lint", "hooks"])
 def test_own_environment_is_pinned(name: str) -> None:
     for requirement in read_requirements(f"requirements/{name}.txt"):
         assert [pin.operator for pin in requirement.specifier] == ["=="], requirement
@@ -120,3 +121,21 @@ def test_own_environment_is_pinned(name: str) -> None:
 def test_pytest_stays_where_launch_testing_works() -> None:
     tools = {r.name: r for r in read_requirements("requirements/tools.txt")}
     assert str(tools["pytest"].specifier) == "==8.3.5"
+
+
+def test_hooks_run_only_tools_that_are_pinned_here() -> None:
+    """What a hook starts stands in build/lint-venv, so nothing has to be cloned."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    hooks = config["repos"][0]["hooks"]
+    assert {hook["language"] for hook in hooks} == {"system"}
+    assert [hook["id"] for hook in hooks if "build/lint-venv/bin/" not in hook["entry"]] == []
+
+
+def test_hooks_and_make_lint_agree() -> None:
+    """Each tool of `make lint` is a hook as well."""
+    lint = re.findall(r"\$\(LINT\)/([\w-]+)", (ROOT / "Makefile").read_text())
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    entries = " ".join(hook["entry"] for hook in config["repos"][0]["hooks"])
+    assert {"ruff", "codespell", "lint-imports"} <= set(lint)
+    assert [tool for tool in set(lint) - {"pre-commit"} if f"bin/{tool}" not in entries] == []

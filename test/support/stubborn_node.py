@@ -5,7 +5,8 @@ import threading
 
 from fake_segmenter import FakeSegmenter
 
-from proxia_segmentation_ros.ros.node.segmentation_node import SegmentationNode, process
+from proxia_segmentation_ros.ros.node import process
+from proxia_segmentation_ros.ros.node.segmentation_node import SegmentationNode
 
 
 class StubbornSegmenter(FakeSegmenter):

@@ -81,7 +81,7 @@ def open_variant(
     """Return a function that measures runs, and what it runs on; the stack closes it."""
     if variant.kind == "eager":
         return _open_eager(variant, images)
-    from proxia_segmentation_ros.benchmark.pipeline import CorePipeline, note_segmentation
+    from proxia_segmentation_ros.benchmark.pipeline import PipelineRunner, note_segmentation
     from proxia_segmentation_ros.inference import Segmenter
 
     segmenter = Segmenter.from_weights(variant.weights, **variant.loading)
@@ -93,7 +93,7 @@ def open_variant(
         "threads": segmenter.threads,
     }
     if variant.kind == "pipeline":
-        pipeline = CorePipeline(segmenter, images, variant.calling)
+        pipeline = PipelineRunner(segmenter, images, variant.calling)
         stack.callback(pipeline.close)
         return pipeline.run, description
 
