@@ -27,7 +27,7 @@ from proxia_segmentation_ros.backends.network_source import (
 )
 from proxia_segmentation_ros.backends.preprocess import check_image
 from proxia_segmentation_ros.backends.pruned.tile_selection import (
-    PLAIN,
+    NO_PRUNING,
     TILE_BUDGET,
     TILE_MAX_AGE,
     TILE_THRESHOLD,
@@ -175,7 +175,7 @@ class Segmenter:
             source, backend, precision, scales, threads, cache_dir, wanted_hw, pruning, may_build
         )
         if not self._backend.is_pruned:
-            self.pruning = PLAIN
+            self.pruning = NO_PRUNING
         logger.info(
             "backend %s, precision %s, on %s", self.backend, self.precision, self.device_name
         )

@@ -41,7 +41,7 @@ def check_regions(labels_HW: np.ndarray) -> None:
     confidence_HW = np.random.default_rng(0).integers(0, 256, labels_HW.shape).astype(np.uint8)
     wanted_HW = flood(labels_HW)
     regions = Regions.find(labels_HW, confidence_HW)
-    assert np.array_equal(regions.paint(), wanted_HW)
+    assert np.array_equal(regions.render_indices(), wanted_HW)
     assert len(regions.counts) == wanted_HW.max()
     assert regions.confidence_sums is not None
     for index in range(wanted_HW.max()):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from proxia_segmentation_ros.apps.evaluate.processes import join_team
 from proxia_segmentation_ros.apps.evaluate.settings import ScoreSettings
-from proxia_segmentation_ros.backends.pruned.tile_selection import PLAIN, Pruning
+from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING, Pruning
 from proxia_segmentation_ros.data.dataset import FocusedPair
 from proxia_segmentation_ros.data.resize import resize_pair
 from proxia_segmentation_ros.errors import ConfigError
@@ -82,7 +82,7 @@ class Score:
     report: EvaluationReport
     label_set: LabelSet
     observers: tuple[ScoreObserver, ...] = ()
-    pruning: Pruning = PLAIN
+    pruning: Pruning = NO_PRUNING
 
     def to_dict(self) -> dict[str, Any]:
         """Return what goes into JSON."""

@@ -58,7 +58,7 @@ class Pruning:
                 )
 
 
-PLAIN = Pruning(tile_threshold=0.0, tile_budget=1.0, tile_max_age=0)
+NO_PRUNING = Pruning(tile_threshold=0.0, tile_budget=1.0, tile_max_age=0)
 
 
 def choose_tiles(demand_T: np.ndarray, threshold: float) -> list[int]:

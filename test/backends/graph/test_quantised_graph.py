@@ -13,7 +13,7 @@ import torch
 from tiny_network import draw_image, make_card, make_network
 
 from proxia_segmentation_ros.backends.graph.openvino_convert import convert_module, convert_network
-from proxia_segmentation_ros.backends.graph.pass_graphs import WholePassGraph
+from proxia_segmentation_ros.backends.graph.pass_graphs import FullImagePassGraph
 from proxia_segmentation_ros.backends.graph.quantised_graph import (
     add_range_outputs,
     list_layers,
@@ -229,7 +229,7 @@ def test_one_scale_of_several_needs_no_attention_in_int8() -> None:
 
 def test_parts_of_a_pruned_network_refuse_a_range_of_an_unknown_layer() -> None:
     card = make_card(architecture="hrnet_w18_small_v1_ocr_mscale", scales=(0.5, 1.0))
-    part = WholePassGraph(make_network(card), card, 1.0, with_attention=True).eval()
+    part = FullImagePassGraph(make_network(card), card, 1.0, with_attention=True).eval()
     example = torch.zeros((1, *SIZE_HW, 3), dtype=torch.uint8)
     ranges = {"backbone.conv9": (0.0, 1.0)}
     with pytest.raises(BackendError, match=r"no layer 'backbone.conv9'"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from proxia_segmentation_ros.backends.pruned.tile_selection import (
-    PLAIN,
+    NO_PRUNING,
     Pruning,
     choose_tiles,
     split_into_batches,
@@ -42,7 +42,7 @@ def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> N
 
 
 def test_only_what_leaves_nothing_out_is_off() -> None:
-    assert PLAIN.is_off
+    assert NO_PRUNING.is_off
     assert not Pruning(tile_threshold=0.0, latency_budget_ms=50.0).is_off
     assert not Pruning(tile_threshold=0.0, tile_budget=0.5).is_off
     assert not Pruning(tile_threshold=0.1).is_off

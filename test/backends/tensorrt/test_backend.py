@@ -135,7 +135,7 @@ def test_engines_come_from_the_cache_and_other_versions_are_built_anew(
     assert not backend.has_engine(NETWORK_HW)
     backend.prepare(plans)
     assert backend.has_engine(NETWORK_HW)
-    assert build.built == ["network tiny for 1 x 128x96", "label rule for 160x120"]
+    assert build.built == ["network tiny for 1 x 128x96", "argmax for 160x120"]
     make_backend(tmp_path, build).prepare(plans)
     assert len(build.built) == 2
     assert "from the cache" in caplog.text
@@ -302,7 +302,7 @@ def test_network_that_may_not_be_built_comes_from_the_cache_or_not_at_all(
     found = Segmenter.from_weights(tiny_weights, may_build=False, **options)
     # The rule for a camera's size takes seconds.
     found.segment(draw_image(60, 80))
-    assert gpu.built == ["network tiny for 1 x 128x96", "label rule for 80x60"]
+    assert gpu.built == ["network tiny for 1 x 128x96", "argmax for 80x60"]
     with pytest.raises(BackendError, match="for 2 x 128x96"):
         found.warm_up((60, 80), 2)
 
@@ -334,7 +334,7 @@ def test_engines_that_could_not_be_kept_are_an_error(
     def run_full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(compiled_cache, "write_whole_file", run_full)
+    monkeypatch.setattr(compiled_cache, "write_file_atomically", run_full)
     with pytest.raises(BackendError, match="engines for 1 and 2 images together were built, but"):
         build_engines(make_order(tiny_weights), lambda text: None)
 

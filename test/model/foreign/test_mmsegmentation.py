@@ -17,8 +17,8 @@ from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.checkpoint import load_foreign, load_weights
-from proxia_segmentation_ros.model.foreign.checkpoints import read_foreign
-from proxia_segmentation_ros.model.foreign.mmsegmentation import name_there, translate
+from proxia_segmentation_ros.model.foreign.checkpoints import read_foreign_checkpoint
+from proxia_segmentation_ros.model.foreign.mmsegmentation import name_in_file, translate
 from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
 
 SLIM = dataclasses.replace(HR18S, mid=32, key=16)
@@ -75,7 +75,7 @@ def test_every_tensor_has_its_place(config: Config, architecture: str, classes: 
         key: value.shape for key, value in wanted.items()
     }
     biases = {"decode_head.0.convs.0.conv.bias", "decode_head.1.bottleneck.conv.bias"}
-    assert {name_there(key) for key in wanted} == set(there) | biases
+    assert {name_in_file(key) for key in wanted} == set(there) | biases
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_every_difference_is_told_by_its_name_there(
     state["auxiliary_head.conv_seg.bias"] = torch.zeros(1)
     state["decode_head.0.conv_seg.bias"] = torch.zeros(18)
     state[f"{block}.key_project.1.conv.weight"] = torch.zeros(16, 16, 3, 3)
-    foreign = read_foreign(write(tmp_path / "odd.pth", state))
+    foreign = read_foreign_checkpoint(write(tmp_path / "odd.pth", state))
     with pytest.raises(WeightsError) as caught:
         load_foreign(foreign, "odd.pth", named=None)
     sentence = str(caught.value)
