@@ -29,10 +29,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
 def test_process_is_gone_when_nobody_waits_for_its_network(
     started: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(_self: JsonProcess, _question: object) -> None:
+    def interrupt(_self: JsonProcess, _content: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(JsonProcess, "ask", interrupt)
+    monkeypatch.setattr(JsonProcess, "request", interrupt)
     with pytest.raises(KeyboardInterrupt):
         VariantWorker(VARIANT, IMAGES, os.environ)
     (process,) = started
