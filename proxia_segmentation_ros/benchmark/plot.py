@@ -246,9 +246,8 @@ def _choose_width(places: int) -> float:
 
 
 def _write_above(axes: "Axes", x: float, y: float, value: float) -> None:
-    axes.annotate(
-        f"{value:.3g}", (x, y), (0, 3), textcoords="offset points", ha="center", fontsize=8
-    )
+    text = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    axes.annotate(text, (x, y), (0, 3), textcoords="offset points", ha="center", fontsize=8)
 
 
 def _write_legend(figure: "Figure", names: Sequence[str]) -> None:

@@ -54,6 +54,11 @@ def test_bars_are_as_high_as_their_figures():
     assert list(line.get_ydata()) == [40, 80]
 
 
+def test_numbers_above_bars_are_short_and_plain():
+    rates, *_ = draw_report(make_report(rate=6352.4, other=0.5218)).axes
+    assert [text.get_text() for text in rates.texts] == ["6352", "0.522", "10"]
+
+
 def test_camera_alone_is_a_third_bar_beside_the_others():
     report = make_report(rate=40.0, other=20.0)
     report["custom"]["alone"] = {"subject": {"name": "one camera alone"}, RATE: 10.0}
