@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all set-up by themselves; PYTHON names the interpreter to stand on.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint types test test-fast coverage hooks pre-commit lint-venv need-python clean
+.PHONY: help setup demo lint types test test-fast coverage docs hooks pre-commit lint-venv need-python clean
 
 ROS_SOURCED := $(filter-out $(CURDIR)/%,$(subst :, ,$(AMENT_PREFIX_PATH)))
 PYTHON_3_11 := $(if $(ROS_SOURCED),,$(shell command -v python3.11))
@@ -49,6 +49,10 @@ types: setup ## types (mypy)
 
 coverage: setup ## all tests with coverage: a table, and pages in build/coverage/html
 	@. build/env.sh && python -m pytest --cov --cov-report=term:skip-covered --cov-report=html $(PYTEST_ARGS)
+
+# Serve it for its search: python -m http.server -d build/site
+docs: setup ## build the documents as a site in build/site
+	@. build/env.sh && NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet && echo build/site/index.html
 
 ##@ Clean
 clean: ## remove what the above made

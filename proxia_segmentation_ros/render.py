@@ -3,7 +3,7 @@
 Shape legend: H rows, W columns, C colour channels.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -27,7 +27,24 @@ LEGEND_BACKGROUND = (24, 24, 24)
 WRONG_RGB, IGNORED_RGB = (255, 64, 48), (150, 150, 150)
 DIMMED = 0.35
 
+# Classes of the shipped label sets without countable objects ("stuff", not "things", in the words
+# of panoptic segmentation: Kirillov et al. 2019, arXiv 1801.00868): a box around them is no help.
+STUFF_CLASSES = frozenset(
+    "sky building road pavement sidewalk tree vegetation terrain wall fence".split()
+)
+MIN_BOX_SHARE = 0.001
+
 Box = tuple[int, int, int, int, int]
+
+
+def select_boxes(boxes: Iterable[Box], label_set: LabelSet, image_pixels: int) -> list[Box]:
+    """Return the boxes of countable objects that cover at least a thousandth of the image."""
+    return [
+        box
+        for box in boxes
+        if label_set.names[box[4]] not in STUFF_CLASSES
+        and box[2] * box[3] >= MIN_BOX_SHARE * image_pixels
+    ]
 
 
 def colorize(labels_HW: np.ndarray, label_set: LabelSet) -> np.ndarray:

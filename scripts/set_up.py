@@ -264,7 +264,7 @@ def update_venv(ros_prefixes: "list[str]", env: "dict[str, str]") -> None:
     """Make .venv, or bring its packages up to the requirement files; raise SystemExit if not."""
     first = "requirements.txt" if ros_prefixes else "requirements/lock.txt"
     names = [first, "requirements/tools.txt"]
-    read = [*names, "requirements/lint.txt"]
+    read = [*names, "requirements/docs.txt", "requirements/lint.txt"]
     alone = "requirements/standalone.txt"
     ground = digest(str(ROOT), sys.version, *ros_prefixes)
     content = digest(*((ROOT / name).read_text() for name in [*read, alone]))

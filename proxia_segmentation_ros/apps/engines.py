@@ -85,7 +85,7 @@ def list_engines(folders: Sequence[Path] | None = None) -> list[EngineRow]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pruning:
+class PruneSettings:
     """What to delete besides what became of no use: entries this old, or all.
 
     Entries of a backend that is missing here are kept: their environment may be another.
@@ -93,11 +93,11 @@ class Pruning:
 
     older_than_days: float | None = None
     everything: bool = False
-    is_rehearsal: bool = False
+    is_dry_run: bool = False
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PrunedFile:
     """A file or entry that went, or would: why, and how much room it gives."""
 
     path: Path
@@ -106,18 +106,18 @@ class Pruned:
 
 
 def prune_engines(
-    wanted: Pruning,
-    tell: Callable[[Pruned], None],
+    wanted: PruneSettings,
+    tell: Callable[[PrunedFile], None],
     folders: Sequence[Path] | None = None,
-) -> list[Pruned]:
+) -> list[PrunedFile]:
     """Delete entries, each told as it goes; files that are not ours stay whatever is asked.
 
     Raises:
         InputError: a file can't be removed; those told before it are gone.
     """
-    gone: list[Pruned] = []
+    gone: list[PrunedFile] = []
     for one, remove in _list_unwanted(wanted, find_folders() if folders is None else folders):
-        if not wanted.is_rehearsal:
+        if not wanted.is_dry_run:
             try:
                 remove()
             except OSError as error:
@@ -134,23 +134,23 @@ def prune_engines(
 
 
 def _list_unwanted(
-    wanted: Pruning, folders: Sequence[Path]
-) -> Iterator[tuple[Pruned, Callable[[], None]]]:
+    wanted: PruneSettings, folders: Sequence[Path]
+) -> Iterator[tuple[PrunedFile, Callable[[], None]]]:
     """Yield what is to go, and what removes it."""
     for row in list_engines(folders):
         reason = _find_reason(row, wanted)
         if reason is not None:
             entry = row.entry
-            yield Pruned(entry.blob_path, reason, entry.size_bytes), entry.remove
+            yield PrunedFile(entry.blob_path, reason, entry.size_bytes), entry.remove
     files = [(path, "was left by a writer that died") for path in list_leftovers(folders)]
     if wanted.everything:
         files += [(path, ALL_ASKED) for path in list_measurements(folders)]
     for path, reason in files:
         size_bytes = path.stat().st_size if path.exists() else 0
-        yield Pruned(path, reason, size_bytes), partial(path.unlink, missing_ok=True)
+        yield PrunedFile(path, reason, size_bytes), partial(path.unlink, missing_ok=True)
 
 
-def _find_reason(row: EngineRow, wanted: Pruning) -> str | None:
+def _find_reason(row: EngineRow, wanted: PruneSettings) -> str | None:
     if row.problems and not row.is_elsewhere:
         return f"can't be used here: {'; '.join(row.problems)}"
     days = row.entry.age_s / DAY_S

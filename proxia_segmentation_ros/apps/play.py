@@ -1,10 +1,16 @@
-"""Publish a source as a camera until it ends."""
+"""Publish a source as a ROS camera until it ends."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from proxia_segmentation_ros.apps.defaults import (
+    CAMERA_FRAME_ID,
+    IMAGE_TOPIC,
+    NODE_TO_WAIT_FOR,
+    SOURCE,
+)
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.sources.frame_sources import DEFAULT_SIZE_HW, SourceFrame, open_source
 from proxia_segmentation_ros.sources.frame_stream import (
@@ -24,28 +30,28 @@ PREFETCH_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class PlaySettings:
-    """How to play; empty texts and None leave it to the source."""
+    """How to play; empty texts and None leave the choice to the source."""
 
-    source: str = "synthetic"
-    image_topic: str = "image"
+    source: str = SOURCE
+    image_topic: str = IMAGE_TOPIC
     transport: str = ""
     rate_hz: float | None = None
     size_hw: SizeHW | None = None
     max_frames: int = 0
     loop: bool = False
-    frame_id: str = "camera_optical_frame"
+    frame_id: str = CAMERA_FRAME_ID
     bag_topic: str = ""
-    wait_for: str = "/proxia"
+    wait_for: str = NODE_TO_WAIT_FOR
     reliable: bool = True
     use_sim_time: bool = False
 
 
 def open_stream(settings: PlaySettings) -> FrameStream:
-    """Open the source in the form that the settings ask for.
+    """Open the source as the settings say.
 
     Raises:
         InputError: the source can't be played.
-        ConfigError: there is no such transport.
+        ConfigError: the transport is unknown.
     """
     transport = parse_transport(settings.transport)
     source = open_source(
@@ -65,7 +71,7 @@ def open_stream(settings: PlaySettings) -> FrameStream:
 
 
 def play_source(settings: PlaySettings, say: Callable[[str], None]) -> "PlayReport":
-    """Wait for the node and publish the source until it ends or Ctrl-C.
+    """Wait for the node, then publish the source until it ends or Ctrl-C is pressed.
 
     Raises:
         InputError: the source can't be played.
@@ -118,13 +124,13 @@ def _publish(
 
 
 class _CountedFrames:
-    """The frames themselves, without truth, and how many were taken."""
+    """The frames of a source without their ground truth, and a count of them."""
 
     def __init__(self, frames: Iterable[SourceFrame]) -> None:
         self._frames = frames
         self.count = 0
 
     def __iter__(self) -> "Iterator[PlayedFrame]":
-        for one in self._frames:
+        for source_frame in self._frames:
             self.count += 1
-            yield one.frame
+            yield source_frame.frame

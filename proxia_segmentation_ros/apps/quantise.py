@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from proxia_segmentation_ros.apps.evaluate.run import score
-from proxia_segmentation_ros.apps.evaluate.settings import ScoreData, ScoreSettings
+from proxia_segmentation_ros.apps.defaults import CALIBRATION_IMAGES, MAX_LOST_POINTS
+from proxia_segmentation_ros.apps.evaluate.run import evaluate_weights
+from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData, EvaluationSettings
 from proxia_segmentation_ros.backends.network_source import WeightFile
 from proxia_segmentation_ros.backends.precision import (
     choose_precision,
@@ -21,7 +22,7 @@ from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.model.quantisation import Quantisation, Range, copy_with_quantisation
 from proxia_segmentation_ros.model.weight_file import check_copy
 from proxia_segmentation_ros.progress import Progress
-from proxia_segmentation_ros.sources.image_files import list_inputs, read_picture
+from proxia_segmentation_ros.sources.image_files import list_inputs, read_image_file
 from proxia_segmentation_ros.training.quantisation import find_ranges
 
 TIMED_IMAGES = 24
@@ -38,10 +39,10 @@ class QuantiseSettings:
 
     weights: str
     images: Path
-    truth: ScoreData
+    truth: EvaluationData
     out: Path
-    count: int = 100
-    gate_points: float = 0.5
+    count: int = CALIBRATION_IMAGES
+    gate_points: float = MAX_LOST_POINTS
 
 
 def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisation:
@@ -77,10 +78,14 @@ def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisa
 
 def _check_numbers(settings: QuantiseSettings) -> None:
     if settings.count < 1:
-        raise ConfigError.from_parts(f"count is {settings.count}", "1 or more", "take 100")
+        raise ConfigError.from_parts(
+            f"count is {settings.count}", "1 or more", f"take {CALIBRATION_IMAGES}"
+        )
     if not 0 <= settings.gate_points <= POINTS:
         raise ConfigError.from_parts(
-            f"gate is {settings.gate_points}", f"0 to {POINTS:g} points of mIoU", "take 0.5"
+            f"gate is {settings.gate_points}",
+            f"0 to {POINTS:g} points of mIoU",
+            f"take {MAX_LOST_POINTS}",
         )
 
 
@@ -90,7 +95,7 @@ def _undo(quantisation: Quantisation) -> float:
 
 def _choose_pictures(folder: Path, count: int) -> list[Path]:
     """Return pictures from the first to the last, evenly spaced."""
-    pictures = [one.path for one in list_inputs(folder) if not one.refusal]
+    pictures = [one.path for one in list_inputs(folder) if not one.skip_reason]
     if not pictures:
         raise InputError.from_parts(
             f"folder {str(folder)!r} holds no images",
@@ -103,7 +108,7 @@ def _choose_pictures(folder: Path, count: int) -> list[Path]:
 
 def _read(pictures: Sequence[Path], progress: Progress) -> Iterator[np.ndarray]:
     for path in pictures:
-        yield read_picture(path)
+        yield read_image_file(path)
         progress.advance()
 
 
@@ -114,7 +119,7 @@ def _try(
     folder: Path,
     progress: Progress,
 ) -> Quantisation:
-    """Score float and int8 and compare their labels and times; all files go to `folder`."""
+    """Evaluation float and int8 and compare their labels and times; all files go to `folder`."""
     trial = folder / "int8.safetensors"
     float_name = choose_precision("auto", "openvino", read_cpu_flags())
     float_miou = _score(settings, settings.weights, float_name, folder, progress)
@@ -145,10 +150,10 @@ def _try(
 def _score(
     settings: QuantiseSettings, weights: str, precision: str, cache_dir: Path, progress: Progress
 ) -> float:
-    run = ScoreSettings(
+    run = EvaluationSettings(
         weights=weights, backend="openvino", precision=precision, data=settings.truth
     )
-    report = score(run, progress, cache_dir).report
+    report = evaluate_weights(run, progress, cache_dir).report
     miou = report.mean_iou
     if not np.isfinite(miou):
         raise InputError.from_parts(

@@ -1,4 +1,4 @@
-"""The `proxia` command: parse, call one app or room, print, exit code."""
+"""The `proxia` command: parse options, call an app, print the results, return an exit code."""
 
 
 def main() -> int:

@@ -1,35 +1,50 @@
-"""`proxia convert`: another system's checkpoint becomes a weight file of ours."""
+"""`proxia convert`: convert a checkpoint of another project to a weight file."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from proxia_segmentation_ros.cli.options import read_size
+from proxia_segmentation_ros.cli.options import read_size, show_examples
 from proxia_segmentation_ros.errors import ConfigError
 
+EXAMPLES = show_examples(
+    "proxia convert checkpoint.pth weights.safetensors",
+    "proxia convert checkpoint.pth city.safetensors --label-set cityscapes --half",
+)
+
 LabelSetName = Annotated[
-    str, typer.Option(help="Classes: a shipped name or a YAML file; else the checkpoint's.")
+    str,
+    typer.Option(help="Label set: a shipped name or a YAML file; by default the checkpoint's."),
 ]
-Size = Annotated[str, typer.Option(help="Input that it was trained for.", metavar="WxH")]
+Size = Annotated[
+    str, typer.Option(help="Input size that the network was trained for.", metavar="WxH")
+]
 Scores = Annotated[
     list[str] | None,
-    typer.Option("--score", help="A figure for the card; may be given often.", metavar="NAME=X"),
+    typer.Option("--score", help="A score for the card; can be repeated.", metavar="NAME=X"),
 ]
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="Checkpoint: .pth, .pt, .tar.", metavar="SOURCE")],
+    source: Annotated[
+        Path, typer.Argument(help="Checkpoint: .pth, .pt or .tar.", metavar="SOURCE")
+    ],
     out: Annotated[Path, typer.Argument(help="File to write: .safetensors.", metavar="OUT")],
-    to_name: Annotated[str, typer.Option(help="Name on the card; else OUT's.")] = "",
+    to_name: Annotated[str, typer.Option(help="Name in the card; by default that of OUT.")] = "",
     label_set: LabelSetName = "",
     size: Size = "",
-    training_data: Annotated[str, typer.Option(help="What it was trained on.")] = "",
-    terms: Annotated[str, typer.Option(help="Under which terms it may be used.")] = "",
+    training_data: Annotated[str, typer.Option(help="Training data, for the card.")] = "",
+    terms: Annotated[str, typer.Option(help="Terms of use, for the card.")] = "",
     scores: Scores = None,
-    half: Annotated[bool, typer.Option("--half", help="Half the size, in float16.")] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store float16, which halves the file.")
+    ] = False,
 ) -> None:
-    """Convert a checkpoint of the reference system or of mmsegmentation (OCRNet on HRNet)."""
+    """Convert a checkpoint of another project to a weight file.
+
+    Reads HRNet-OCR networks of NVIDIA/semantic-segmentation and of mmsegmentation.
+    """
     from proxia_segmentation_ros.apps.weights.conversion import (
         ConversionSettings,
         convert_weights,
@@ -55,17 +70,17 @@ def convert(
 
 
 def read_score(text: str) -> tuple[str, float]:
-    """Return the name and the figure of NAME=X.
+    """Return the name and the number of NAME=X.
 
     Raises:
-        ConfigError: the text is something else.
+        ConfigError: the text has another form.
     """
     name, _, figure = text.partition("=")
     try:
         if name.strip():
             return name.strip(), float(figure)
     except ValueError:
-        # Told below, as a text without a name is.
+        # Reported below, like a text without a name.
         pass
     raise ConfigError.from_parts(
         f"--score is {text!r}", "NAME=X such as cityscapes_val_miou=0.78", "correct it"

@@ -1,35 +1,57 @@
-"""`proxia demo`: the whole path once, with pictures and figures."""
+"""`proxia demo`: play a source to a real node, with pictures and figures of the results."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from proxia_segmentation_ros.cli.options import Backend, StretchSize, Weights, read_size
+from proxia_segmentation_ros.apps.defaults import (
+    DEMO_OUT,
+    DEMO_SECONDS,
+    MAX_DEMO_SECONDS,
+    MIN_DEMO_SECONDS,
+    SOURCE,
+)
+from proxia_segmentation_ros.cli.options import (
+    SOURCE_HELP,
+    Backend,
+    ResizeTo,
+    Weights,
+    read_size,
+    show_examples,
+)
+
+EXAMPLES = show_examples(
+    "proxia demo",
+    "proxia demo --source drive.mp4 --out results",
+    "proxia demo --source images --truth masks --weights synthetic",
+)
 
 
 def demo(
-    source: Annotated[
-        str, typer.Option(help="synthetic[:SEED], a video, an image or folder, a bag, /dev/videoN.")
-    ] = "synthetic",
-    out: Annotated[Path, typer.Option(help="Folder for pictures and figures.")] = Path(
-        "build/demo"
-    ),
-    seconds: Annotated[float, typer.Option(help="Longest stream.", min=1, max=40)] = 15.0,
+    source: Annotated[str, typer.Option(help=SOURCE_HELP)] = SOURCE,
+    out: Annotated[Path, typer.Option(help="Folder for pictures and figures.")] = Path(DEMO_OUT),
+    seconds: Annotated[
+        float,
+        typer.Option(help="Seconds to play at most.", min=MIN_DEMO_SECONDS, max=MAX_DEMO_SECONDS),
+    ] = DEMO_SECONDS,
     truth: Annotated[
         Path | None,
-        typer.Option(help="Folder of masks that belong to the source."),
+        typer.Option(help="Folder of ground-truth masks for the source's images."),
     ] = None,
-    size: StretchSize = "",
+    size: ResizeTo = "",
     weights: Weights = "default",
     backend: Backend = "auto",
 ) -> None:
-    """Start the real node, play a camera to it and show what comes back."""
+    """Play a source to a real node and draw the labels it sends back.
+
+    Leaves a video, a contact sheet and a summary with rate, latency and objects.
+    """
     from proxia_segmentation_ros.apps.demo.run import DemoSettings, run_demo
     from proxia_segmentation_ros.cli.progress import show_progress
 
     settings = DemoSettings(
-        source=source or "synthetic",
+        source=source or SOURCE,
         out=out,
         seconds=seconds,
         truth=truth,
@@ -58,7 +80,7 @@ def print_summary(summary: dict[str, Any]) -> None:
 
 
 def describe_value(value: Any) -> str:
-    """Return one figure, or a group of them, as text."""
+    """Return a figure, or a group of figures, as text."""
     if isinstance(value, dict):
-        return "  ".join(f"{name} {describe_value(one)}" for name, one in value.items()) or "none"
+        return "  ".join(f"{name} {describe_value(part)}" for name, part in value.items()) or "none"
     return "not known" if value is None else str(value)

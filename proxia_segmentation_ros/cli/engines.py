@@ -1,31 +1,44 @@
-"""`proxia engines`: compiled networks on disk."""
+"""`proxia engines`: list, build and delete compiled networks."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proxia_segmentation_ros.cli.options import Backend, InModelScales, Precision, Weights
+from proxia_segmentation_ros.cli.options import (
+    Backend,
+    InModelScales,
+    Precision,
+    Weights,
+    show_examples,
+)
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.apps.engines import EngineRow, Pruned
+    from proxia_segmentation_ros.apps.engines import EngineRow, PrunedFile
     from proxia_segmentation_ros.config import SizeHW
 
 MIB = 1 << 20
 DAY_S, HOUR_S, MINUTE_S = 86400, 3600, 60
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+EXAMPLES = show_examples(
+    "proxia engines list", "proxia engines build", "proxia engines prune --dry-run"
+)
+
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def engines() -> None:
-    """List, build and delete compiled networks."""
+    """List, build and delete compiled networks on this machine."""
 
 
-@app.command("list")
+@app.command("list", epilog=show_examples("proxia engines list", "proxia engines list --json"))
 def list_all(as_json: Json = False) -> None:
-    """List compiled networks: of what, how large, and whether this machine can use them."""
+    """List compiled networks and whether they work on this machine.
+
+    Each row also shows weights, precision, input size, size on disk and age.
+    """
     from proxia_segmentation_ros.apps.engines import list_engines
     from proxia_segmentation_ros.inference.engine_cache import find_folders
 
@@ -46,20 +59,28 @@ def list_all(as_json: Json = False) -> None:
         print("  ".join(cells).rstrip())
 
 
-@app.command("build")
+@app.command(
+    "build",
+    epilog=show_examples(
+        "proxia engines build --weights default",
+        "proxia engines build --backend tensorrt --size 512x288 --batch 2",
+    ),
+)
 def build(
     weights: Weights = "default",
     backend: Backend = "auto",
     precision: Precision = "auto",
-    size: Annotated[str, typer.Option(help="Network size: card or WxH.")] = "card",
+    size: Annotated[str, typer.Option(help="Input size of the network: card or WxH.")] = "card",
     scales: InModelScales = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 is the backend's choice.")] = 0,
-    batch: Annotated[int, typer.Option(min=1, help="Cameras that run together.")] = 1,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Number of cameras whose frames run together.")
+    ] = 1,
     image_size: Annotated[
-        list[str] | None, typer.Option(help="Camera size WxH; may be given several times.")
+        list[str] | None, typer.Option(help="Camera resolution; can be repeated.", metavar="WxH")
     ] = None,
 ) -> None:
-    """Compile ahead of time what a node with these settings needs."""
+    """Compile a network before a node with these settings needs it."""
     from proxia_segmentation_ros.inference.engine_build import BuildOrder, build_engines
 
     order = BuildOrder(
@@ -77,25 +98,36 @@ def build(
     print(f"{facts}, up to {built.batch} together: {built.elapsed_s:.1f} s")
 
 
-@app.command("prune")
+@app.command(
+    "prune",
+    epilog=show_examples("proxia engines prune --dry-run", "proxia engines prune --older-than 30"),
+)
 def prune(
     older_than: Annotated[
-        float | None, typer.Option(min=0, help="Days: delete usable ones of that age too.")
+        float | None,
+        typer.Option(min=0, help="Also delete usable networks older than this.", metavar="DAYS"),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Delete usable ones too.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also delete all usable networks.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be deleted, then stop.")
+    ] = False,
 ) -> None:
-    """Delete compiled networks that this machine can't use, and what dead writers left."""
-    from proxia_segmentation_ros.apps.engines import Pruning, prune_engines
+    """Delete compiled networks that this machine can't use.
 
-    wanted = Pruning(older_than_days=older_than, everything=everything, is_rehearsal=dry_run)
-    gone = prune_engines(wanted, lambda one: print(describe_pruned(one)))
-    freed_mib = sum(one.size_bytes for one in gone) / MIB
-    print(f"{len(gone)} {'would go' if dry_run else 'deleted'}, {freed_mib:.1f} MiB")
+    Files left by an interrupted build are deleted too.
+    """
+    from proxia_segmentation_ros.apps.engines import PruneSettings, prune_engines
+
+    wanted = PruneSettings(older_than_days=older_than, everything=everything, is_dry_run=dry_run)
+    deleted = prune_engines(wanted, lambda file: print(describe_pruned(file)))
+    freed_mib = sum(file.size_bytes for file in deleted) / MIB
+    print(f"{len(deleted)} {'would be ' * dry_run}deleted, {freed_mib:.1f} MiB")
 
 
 def describe_row(row: "EngineRow") -> tuple[str, ...]:
-    """Return a line of the table."""
+    """Return a row of the table."""
     return (
         row.entry.backend,
         row.what,
@@ -116,21 +148,21 @@ def describe_age(age_s: float) -> str:
     return f"{age_s:.0f} s"
 
 
-def describe_pruned(one: "Pruned") -> str:
-    """Return a line about an entry that goes."""
-    return f"{one.path}: {one.reason}"
+def describe_pruned(file: "PrunedFile") -> str:
+    """Return a line about a deleted file."""
+    return f"{file.path}: {file.reason}"
 
 
 def read_scales(text: str) -> tuple[float, ...]:
     """Return comma-separated numbers.
 
     Raises:
-        ConfigError: one is no number.
+        ConfigError: a part is not a number.
     """
     from proxia_segmentation_ros.errors import ConfigError
 
     try:
-        return tuple(float(one) for one in text.split(",") if one.strip())
+        return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise ConfigError.from_parts(
             f"scales are {text!r}", "numbers with commas between", "write 0.5,1.0"
@@ -138,10 +170,10 @@ def read_scales(text: str) -> tuple[float, ...]:
 
 
 def read_size(text: str) -> "SizeHW":
-    """Return a size of the form WxH.
+    """Return (height, width) of `WxH`.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the text is no size.
     """
     from proxia_segmentation_ros.config import parse_size
     from proxia_segmentation_ros.errors import ConfigError

@@ -1,6 +1,6 @@
-"""`proxia evaluate`: score weights on images with masks."""
+"""`proxia evaluate`: evaluate weights on images with ground-truth masks."""
 
-# The parameters are read off the context, which knows which of them were typed.
+# Parameters are read from the context, which knows which of them were typed.
 # ruff: noqa: ARG001
 
 import json
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxia_segmentation_ros.apps.defaults import MAX_WORST_IMAGES, WORST_IMAGES
 from proxia_segmentation_ros.cli.options import (
     AverageScales,
     Backend,
@@ -26,41 +27,56 @@ from proxia_segmentation_ros.cli.options import (
     TileThreshold,
     Weights,
     Window,
+    show_examples,
 )
 from proxia_segmentation_ros.cli.recipes import is_first_process, read_settings, read_typed
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.apps.evaluate.run import Score
+    from proxia_segmentation_ros.apps.evaluate.run import Evaluation
+
+EXAMPLES = show_examples(
+    "proxia evaluate images masks",
+    "proxia evaluate images masks --weights my.safetensors --page report.html",
+    "proxia evaluate --dataset camvid --root CAMVID --split test",
+    "proxia evaluate --recipe eval_cityscapes --set data.root=CITYSCAPES",
+)
 
 Images = Annotated[str, typer.Argument(help="Folder of images.")]
-Labels = Annotated[str, typer.Argument(help="Folder of masks of the same names.")]
+Labels = Annotated[str, typer.Argument(help="Folder of masks with the images' names.")]
 DataSet = Annotated[
-    str, typer.Option(help="Name of a data set instead; see docs/datasets.md.", metavar="NAME")
+    str,
+    typer.Option(help="A data set of docs/datasets.md in place of two folders.", metavar="NAME"),
 ]
 Root = Annotated[str, typer.Option(help="Folder of the data set.", metavar="FOLDER")]
 DataSetOption = Annotated[
     list[str] | None,
-    typer.Option(help="Option of the data set; may be given often.", metavar="NAME=VALUE"),
+    typer.Option(help="Option of the data set; can be repeated.", metavar="NAME=VALUE"),
 ]
 MaskLabelSet = Annotated[
     str,
-    typer.Option(help="Label set of the masks: a shipped name or a YAML file; else the weights'."),
+    typer.Option(
+        help="Label set of the masks: a shipped name or a YAML file; by default the weights'."
+    ),
 ]
 Boundary = Annotated[
-    float, typer.Option(help="Score outlines too, found within so many pixels (or diagonals).")
+    float,
+    typer.Option(
+        help="Also compute the boundary F-score with this tolerance: pixels, or below 1 a share "
+        "of the image's diagonal."
+    ),
 ]
 Calibration = Annotated[
     bool,
     typer.Option(
         "--calibration/--no-calibration",
-        help="Score confidences too: expected calibration error.",
+        help="Also compute the expected calibration error of the confidences.",
     ),
 ]
 FitTemperature = Annotated[
     bool,
     typer.Option(
         "--fit-temperature/--no-fit-temperature",
-        help="Find the temperature that makes confidences the most likely; labels in PyTorch.",
+        help="Find the temperature with the lowest negative log-likelihood; runs in PyTorch.",
     ),
 ]
 SaveCalibrated = Annotated[
@@ -73,13 +89,16 @@ SaveCalibrated = Annotated[
 Page = Annotated[
     str,
     typer.Option(
-        help="HTML page to write, with calibration and the worst images.", metavar="FILE.html"
+        help="Write an HTML page with all results, calibration and the worst images.",
+        metavar="FILE.html",
     ),
 ]
-Worst = Annotated[int, typer.Option(help="Worst images on the page, up to 40.")]
-OF_DATA = ("images", "labels", "label_set", "dataset", "root", "split")
-# Parameters that are settings of another name, or none.
-NAMES = {**{name: f"data.{name}" for name in OF_DATA}, "option": "", "out": ""}
+Worst = Annotated[
+    int, typer.Option(help=f"Number of worst images on the page, up to {MAX_WORST_IMAGES}.")
+]
+DATA_PARAMETERS = ("images", "labels", "label_set", "dataset", "root", "split")
+# Settings whose names differ from their parameters'; an empty name is no setting.
+NAMES = {**{name: f"data.{name}" for name in DATA_PARAMETERS}, "option": "", "out": ""}
 
 
 def evaluate(
@@ -108,45 +127,51 @@ def evaluate(
     fit_temperature: FitTemperature = False,
     save_calibrated: SaveCalibrated = "",
     page: Page = "",
-    worst: Worst = 12,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
+    worst: Worst = WORST_IMAGES,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the results to this JSON file.")
+    ] = None,
     recipe: RecipeOption = "",
     assignments: Set = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Print IoU of each class and their mean; torchrun starts it in several processes."""
+    """Evaluate weights on images with masks: IoU by class and mean.
+
+    Prints a table, and JSON where the output is no terminal. torchrun splits the images among
+    several processes.
+    """
     _run(context, out)
 
 
 def _run(context: typer.Context, out: Path | None) -> None:
-    from proxia_segmentation_ros.apps.evaluate.settings import ScoreSettings
+    from proxia_segmentation_ros.apps.evaluate.settings import EvaluationSettings
     from proxia_segmentation_ros.training.recipe import read_overrides
 
-    # Values of the data set's options are YAML, as those of --set.
+    # Values of the data set's options are YAML, like those of --set.
     options = read_overrides(context.params["option"] or [], "--option").assignments
     typed = read_typed(context, NAMES)
     typed |= {f"data.options.{name}": value for name, value in options}
-    settings = read_settings(context, ScoreSettings, "evaluate", typed)
+    settings = read_settings(context, EvaluationSettings, "evaluate", typed)
     if settings is None:
         return
     from proxia_segmentation_ros.apps.evaluate.outputs import check_outputs, write_outputs
-    from proxia_segmentation_ros.apps.evaluate.run import score
+    from proxia_segmentation_ros.apps.evaluate.run import evaluate_weights
     from proxia_segmentation_ros.cli.progress import show_progress
 
     check_outputs(settings, out)
     with show_progress(is_quiet=not is_first_process()) as progress:
-        result = score(settings, progress)
+        result = evaluate_weights(settings, progress)
     if is_first_process():
         _show(result, out)
         for line in write_outputs(result):
             print(line)
 
 
-def _show(score: "Score", out: Path | None) -> None:
-    print(score.to_text())
-    text = json.dumps(score.to_dict(), indent=2)
+def _show(evaluation: "Evaluation", out: Path | None) -> None:
+    print(evaluation.to_text())
+    text = json.dumps(evaluation.to_dict(), indent=2)
     if not sys.stdout.isatty():
-        # A person has seen the table.
+        # For programs that read the output; on a terminal the table is enough.
         print(text)
     if out is not None:
         from proxia_segmentation_ros.apps.segment.layout import write_whole

@@ -10,68 +10,90 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.config import SizeHW
 
 Weights = Annotated[
-    str, typer.Option("--weights", help="Shipped name or path of the weights.", metavar="NAME|PATH")
+    str,
+    typer.Option(
+        "--weights", help="Weights: a name of `proxia weights list` or a path.", metavar="NAME|PATH"
+    ),
 ]
 Backend = Annotated[
-    str, typer.Option("--backend", help="What runs the network: auto, openvino, tensorrt, torch.")
+    str,
+    typer.Option(
+        "--backend", help="Library that runs the network: auto, openvino, tensorrt or torch."
+    ),
 ]
 Precision = Annotated[
-    str, typer.Option("--precision", help="Arithmetic: auto, f32, bf16, f16, int8.")
+    str, typer.Option("--precision", help="Number format: auto, f32, bf16, f16 or int8.")
 ]
 InModelScales = Annotated[
-    str, typer.Option(help="In-model scales of a multi-scale network: 0.5,1.0; else its card's.")
+    str,
+    typer.Option(
+        help="Scales of a multi-scale network, such as 0.5,1.0; by default those of its card."
+    ),
 ]
 TileThreshold = Annotated[
     float,
-    typer.Option(help="Demand below which a tile of a larger scale is not run; 0 runs all."),
+    typer.Option(
+        help="Skip tiles of the larger scales whose expected gain is below this; 0 runs all."
+    ),
 ]
 TileBudget = Annotated[
-    float, typer.Option(help="Most work for scales but the smallest, as a share of all of it.")
+    float, typer.Option(help="Share of the larger scales' work that may be done, 0 to 1.")
 ]
 AverageScales = Annotated[
-    str, typer.Option(help="Average logits over image sizes, for example 0.5,1.0,2.0.")
+    str, typer.Option(help="Average the logits over these image scales, such as 0.5,1.0,2.0.")
 ]
 Exact = Annotated[
     bool,
     typer.Option(
-        "--exact/--no-exact", help="Label in PyTorch and float32, on a GPU if there is one."
+        "--exact/--no-exact", help="Compute in PyTorch and float32, on a GPU if there is one."
     ),
 ]
 Flip = Annotated[
-    bool, typer.Option("--flip/--no-flip", help="Average with the mirror image's logits.")
+    bool,
+    typer.Option("--flip/--no-flip", help="Average the logits of the image and its mirror image."),
 ]
 Window = Annotated[
     str,
     typer.Option(
-        help="See large images through windows of this size; with --size input.", metavar="WxH"
+        help="Cut large images into overlapping windows of this size; needs --size input.",
+        metavar="WxH",
     ),
 ]
 Overlap = Annotated[
-    float, typer.Option(help="Least share of a window's side that neighbours overlap.")
+    float, typer.Option(help="Overlap of neighbouring windows, as a share of their side.")
 ]
 NetworkSize = Annotated[
-    str, typer.Option("--size", help="Network's input: card, input or WxH.", metavar="SIZE")
+    str,
+    typer.Option(
+        "--size", help="Input size of the network: card, input or WxH.", metavar="card|input|WxH"
+    ),
 ]
 RecipeOption = Annotated[
     str,
-    typer.Option("--recipe", help="Shipped name or YAML file of settings.", metavar="NAME|PATH"),
+    typer.Option(
+        "--recipe", help="Recipe with settings: a shipped name or a YAML file.", metavar="NAME|PATH"
+    ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print every setting and its origin, and stop.")
+    bool, typer.Option("--dry-run", help="Print every setting and where it was set, then stop.")
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Set a value; may be given often.", metavar="NAME=VALUE"),
+    typer.Option("--set", help="Set a value; can be repeated.", metavar="NAME=VALUE"),
 ]
 
-Source = Annotated[
-    str, typer.Argument(help="synthetic[:SEED], a video, an image or folder, a bag, /dev/videoN.")
-]
-StretchSize = Annotated[str, typer.Option("--size", help="Stretch to WxH.", metavar="WxH")]
+SOURCE_HELP = "synthetic[:SEED], a video, an image, a folder of images, a bag or /dev/videoN."
+Source = Annotated[str, typer.Argument(help=SOURCE_HELP)]
+ResizeTo = Annotated[str, typer.Option("--size", help="Resize frames to this size.", metavar="WxH")]
+
+
+def show_examples(*commands: str) -> str:
+    r"""Return the text below a command's options; `\b` keeps click from joining the lines."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
 
 
 def read_size(text: str) -> "SizeHW | None":
-    """Return (height, width) of WxH, None of nothing.
+    """Return (height, width) of `WxH`, None of an empty text.
 
     Raises:
         ConfigError: the text is no size.

@@ -4,39 +4,57 @@ from typing import Annotated
 
 import typer
 
-from proxia_segmentation_ros.cli.options import Source, StretchSize, read_size
+from proxia_segmentation_ros.apps.defaults import (
+    CAMERA_FRAME_ID,
+    IMAGE_TOPIC,
+    NODE_TO_WAIT_FOR,
+    SOURCE,
+)
+from proxia_segmentation_ros.cli.options import ResizeTo, Source, read_size, show_examples
+
+EXAMPLES = show_examples(
+    "proxia play",
+    "proxia play drive.mp4 --image-topic /camera/image_raw --loop",
+    "proxia play drive.mcap --bag-topic /front/image_raw --wait-for ''",
+)
 
 ImageTopic = Annotated[str, typer.Option(help="Topic to publish to.")]
-Transport = Annotated[str, typer.Option(help="raw or compressed; by default as the source is.")]
+Transport = Annotated[
+    str, typer.Option(help="raw or compressed; by default the form of the source.")
+]
 Rate = Annotated[
-    float | None, typer.Option(help="Frames a second; by default the source's.", min=0.01, max=1000)
+    float | None,
+    typer.Option(help="Frames per second; by default the source's.", min=0.01, max=1000),
 ]
-MaxFrames = Annotated[int, typer.Option(help="Stop after so many; 0 plays all.", min=0)]
-Loop = Annotated[bool, typer.Option(help="Begin anew at the end.")]
-FrameId = Annotated[str, typer.Option(help="Frame of the camera.")]
-BagTopic = Annotated[str, typer.Option(help="Image topic of the bag, if it has several.")]
+MaxFrames = Annotated[int, typer.Option(help="Stop after this many frames; 0 plays all.", min=0)]
+Loop = Annotated[bool, typer.Option(help="Start again at the end.")]
+FrameId = Annotated[str, typer.Option(help="frame_id in the headers.")]
+BagTopic = Annotated[str, typer.Option(help="Image topic of a bag that has several.")]
 WaitFor = Annotated[
-    str, typer.Option(help="Node that must be active first; empty waits for a subscriber only.")
+    str, typer.Option(help="Wait until this node is active; empty waits for a subscriber only.")
 ]
-BestEffort = Annotated[bool, typer.Option(help="Publish best effort, not reliable.")]
-UseSimTime = Annotated[bool, typer.Option(help="Stamp by /clock.")]
+BestEffort = Annotated[bool, typer.Option(help="Publish with best-effort reliability.")]
+UseSimTime = Annotated[bool, typer.Option(help="Take stamps from /clock.")]
 
 
 def play(
-    source: Source = "synthetic",
-    image_topic: ImageTopic = "image",
+    source: Source = SOURCE,
+    image_topic: ImageTopic = IMAGE_TOPIC,
     transport: Transport = "",
     rate: Rate = None,
-    size: StretchSize = "",
+    size: ResizeTo = "",
     max_frames: MaxFrames = 0,
     loop: Loop = False,
-    frame_id: FrameId = "camera_optical_frame",
+    frame_id: FrameId = CAMERA_FRAME_ID,
     bag_topic: BagTopic = "",
-    wait_for: WaitFor = "/proxia",
+    wait_for: WaitFor = NODE_TO_WAIT_FOR,
     best_effort: BestEffort = False,
     use_sim_time: UseSimTime = False,
 ) -> None:
-    """Publish a source as a camera with CameraInfo, once the node is ready for it."""
+    """Publish a video, images, a bag or a camera as a ROS camera.
+
+    Images come with a CameraInfo. Playing starts once the node is ready for them.
+    """
     from proxia_segmentation_ros.apps.play import PlaySettings, play_source
 
     settings = PlaySettings(

@@ -31,7 +31,7 @@ class Bars:
         self._lock = threading.Lock()
 
     def begin(self, text: str, total: int | None = None) -> None:
-        """Start a stage; without a total its bar only moves."""
+        """Start a stage; without a total its bar is indeterminate."""
         with self._lock:
             self._end()
             if not self._is_shown:
@@ -40,13 +40,13 @@ class Bars:
             self._task, self._total = self._progress.add_task(text, total=total), total
 
     def advance(self) -> None:
-        """Count one more; may come from any thread."""
+        """Count one item; can be called from any thread."""
         with self._lock:
             if self._task is not None:
                 self._progress.advance(self._task)
 
     def close(self) -> None:
-        """End the last stage and leave the terminal as it was."""
+        """End the last stage and restore the terminal."""
         with self._lock:
             self._end()
             if self._is_shown:
@@ -63,11 +63,11 @@ class Bars:
 
 @contextmanager
 def show_progress(*, with_countdown: bool = False, is_quiet: bool = False) -> Iterator[Bars]:
-    """Show bars from the first stage until the block ends.
+    """Show progress bars from the first stage until the block ends.
 
-    `with_countdown` tells the time that is left too, and leaves stdout to the lines of a long
-    task: the bar stays under them, and away where stderr is no terminal. One of several
-    processes that is_quiet shows none.
+    `with_countdown` also shows the remaining time. The bar then stays below the lines that a
+    long task prints to stdout, and is hidden where stderr is no terminal. `is_quiet` hides it
+    always, for all but the first of several processes.
     """
     columns: list[ProgressColumn] = [
         TextColumn("{task.description:<18}"),
@@ -83,7 +83,7 @@ def show_progress(*, with_countdown: bool = False, is_quiet: bool = False) -> It
             *columns,
             console=console,
             refresh_per_second=REFRESH_HZ,
-            # A redirected stdout keeps its lines: rich would take them to the terminal's bar.
+            # rich must not move lines of a redirected stdout to the terminal.
             redirect_stdout=sys.stdout.isatty() or not with_countdown,
             disable=is_quiet or (with_countdown and not console.is_terminal),
         )

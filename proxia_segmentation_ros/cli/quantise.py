@@ -1,26 +1,44 @@
-"""`proxia quantise`: let weights run in 8-bit integers on a CPU, where little is lost."""
+"""`proxia quantise`: make weights run in int8 on a CPU if the accuracy allows it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from proxia_segmentation_ros.apps.defaults import CALIBRATION_IMAGES, MAX_LOST_POINTS
+from proxia_segmentation_ros.cli.options import show_examples
+
+EXAMPLES = show_examples(
+    "proxia quantise default --images train --val val --truth masks -o fast.safetensors",
+)
+
 
 def quantise(
-    weights: Annotated[str, typer.Argument(help="Shipped name or path.", metavar="NAME|PATH")],
-    images: Annotated[
-        Path, typer.Option(help="Folder of images like the camera's, to find ranges on.")
+    weights: Annotated[
+        str, typer.Argument(help="Name or path of the weights.", metavar="NAME|PATH")
     ],
-    val: Annotated[str, typer.Option(help="Folder of other images, for the trial.")],
-    truth: Annotated[str, typer.Option(help="Folder of their masks.")],
+    images: Annotated[
+        Path, typer.Option(help="Calibration images, like those of the camera.", metavar="FOLDER")
+    ],
+    val: Annotated[
+        str, typer.Option(help="Other images, to measure the accuracy on.", metavar="FOLDER")
+    ],
+    truth: Annotated[str, typer.Option(help="Masks of the --val images.", metavar="FOLDER")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .safetensors.")],
-    count: Annotated[int, typer.Option(help="Images to find ranges on, at most.", min=1)] = 100,
+    count: Annotated[
+        int, typer.Option(help="Number of calibration images at most.", min=1)
+    ] = CALIBRATION_IMAGES,
     gate: Annotated[
-        float, typer.Option(help="Points of mIoU that may be lost; more is refused.", min=0)
-    ] = 0.5,
+        float,
+        typer.Option(help="Points of mIoU (0 to 100) that int8 may lose at most.", min=0),
+    ] = MAX_LOST_POINTS,
 ) -> None:
-    """Find the ranges of every layer, score int8 against float, write a copy that knows them."""
-    from proxia_segmentation_ros.apps.evaluate.settings import ScoreData
+    """Write a copy of the weights that runs in int8 on a CPU.
+
+    Finds the value range of every layer on the calibration images, evaluates int8 against the
+    float network and writes nothing if int8 loses more than --gate.
+    """
+    from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData
     from proxia_segmentation_ros.apps.quantise import QuantiseSettings, quantise_weights
     from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
     from proxia_segmentation_ros.cli.progress import show_progress
@@ -28,7 +46,7 @@ def quantise(
     settings = QuantiseSettings(
         weights=weights,
         images=images,
-        truth=ScoreData(images=val, labels=truth),
+        truth=EvaluationData(images=val, labels=truth),
         out=out,
         count=count,
         gate_points=gate,

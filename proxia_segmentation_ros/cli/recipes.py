@@ -1,4 +1,4 @@
-"""Settings of a command: those of a recipe, of `--set`, and of the options that were typed."""
+"""Settings of a command: from a recipe, from `--set`, and from the options that were typed."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 TYPED = "COMMANDLINE"
 ORIGIN = "command line"
-# Parameters that say where settings come from, or what to do with them.
+# Parameters that are not settings themselves.
 NO_SETTINGS = ("recipe", "assignments", "dry_run")
 Settings = TypeVar("Settings", bound="BaseModel")
 
 
 def read_typed(context: typer.Context, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return setting and value of every option and argument that was typed.
+    """Return name and value of every setting that was typed as an option or argument.
 
-    `names` gives settings whose names differ from their parameters'; "" is no setting.
+    `names` maps parameters to settings where the names differ; "" is no setting.
     """
     typed: dict[str, Any] = {}
     for parameter, value in context.params.items():
@@ -35,22 +35,22 @@ def read_typed(context: typer.Context, names: Mapping[str, str]) -> dict[str, An
 def read_settings(
     context: typer.Context, model: "type[Settings]", command: str, typed: Mapping[str, Any]
 ) -> "Settings | None":
-    """Return a command's settings; with --dry-run print them and return none.
+    """Return a command's settings; with --dry-run print them and return None.
 
-    Over the recipe lies `--set`, and over that what was typed by its own name.
+    `--set` overrides the recipe, and an option that was typed overrides both.
 
     Raises:
-        ConfigError: recipe or settings are wrong.
+        ConfigError: the recipe or a setting is wrong.
     """
     from proxia_segmentation_ros.training.recipe import (
-        Layer,
+        SettingsLayer,
         explain_settings,
         load_settings,
         read_overrides,
     )
 
     overrides = read_overrides(context.params["assignments"] or [])
-    layers = [overrides, Layer(ORIGIN, list(typed.items()))]
+    layers = [overrides, SettingsLayer(ORIGIN, list(typed.items()))]
     recipe = context.params["recipe"] or None
     if context.params["dry_run"]:
         show_settings(explain_settings(model, command, recipe, layers))
@@ -59,15 +59,15 @@ def read_settings(
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that speaks, of those that torchrun started."""
+    """Whether this process, of those that torchrun started, is the one that prints."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def show_settings(settings: "Sequence[ResolvedSetting]") -> None:
-    """Print every setting, its value as YAML and where that comes from."""
+    """Print every setting with its value as YAML and its origin."""
     import yaml
 
-    for one in settings:
-        value = yaml.safe_dump(one.value, default_flow_style=True, width=10_000)
+    for setting in settings:
+        value = yaml.safe_dump(setting.value, default_flow_style=True, width=10_000)
         shown = value.removesuffix("\n").removesuffix("\n...")
-        print(f"{one.name}: {shown}  # {one.origin}")
+        print(f"{setting.name}: {shown}  # {setting.origin}")

@@ -1,25 +1,32 @@
-"""`proxia run`: the node without a launch system."""
+"""`proxia run`: run the node without a launch file."""
 
 from typing import Annotated
 
 import typer
 
-from proxia_segmentation_ros.cli.options import Set
+from proxia_segmentation_ros.cli.options import Set, show_examples
 
-# What ROS itself understands may follow `--`, for example `-- -r __node:=front`.
+EXAMPLES = show_examples(
+    "proxia run --image-topic /camera/image_raw",
+    "proxia run --params-file robot.yaml --set overlay.alpha=0.7",
+    "proxia run --weights synthetic -- -r __node:=front",
+)
+# ROS arguments may follow `--`, for example `-- -r __node:=front`.
 CONTEXT_SETTINGS = {"allow_extra_args": True}
 
-ParamsFile = Annotated[str, typer.Option(help="YAML file of parameters.")]
+ParamsFile = Annotated[str, typer.Option(help="YAML file with the node's parameters.")]
 ImageTopic = Annotated[
     str,
     typer.Option(
-        help="Image topic of the only camera, `camera`, or of the first in --set camera_names; "
-        "of one in a params file write --set cameras.left.image_topic=/topic."
+        help="Image topic of the camera named `camera`, or of the first in --set camera_names. "
+        "For a camera of the params file use --set cameras.NAME.image_topic=/topic."
     ),
 ]
-Transport = Annotated[str, typer.Option(help="raw or compressed, of the same camera.")]
-Weights = Annotated[str, typer.Option(help="Shipped name or path of the weights.")]
-Backend = Annotated[str, typer.Option(help="auto, openvino, tensorrt or torch.")]
+Transport = Annotated[str, typer.Option(help="raw or compressed, for the same camera.")]
+Weights = Annotated[str, typer.Option(help="Weights: a name of `proxia weights list` or a path.")]
+Backend = Annotated[
+    str, typer.Option(help="Library that runs the network: auto, openvino, tensorrt or torch.")
+]
 Namespace = Annotated[str, typer.Option(help="ROS namespace of the node.")]
 UseSimTime = Annotated[bool, typer.Option(help="Take the time from /clock.")]
 LogLevel = Annotated[str, typer.Option(help="debug, info, warn, error or fatal.")]
@@ -37,7 +44,10 @@ def run(
     use_sim_time: UseSimTime = False,
     log_level: LogLevel = "",
 ) -> None:
-    """Run the segmentation node until Ctrl-C; an empty option leaves it to the params file."""
+    """Run the segmentation node until Ctrl-C.
+
+    Options that are not given keep the value of the params file, or the node's default.
+    """
     from proxia_segmentation_ros.ros.client.node_arguments import (
         NodeLaunch,
         make_ros_arguments,

@@ -1,6 +1,6 @@
-"""`proxia segment`: images in, PNG files out."""
+"""`proxia segment`: segment images and write the results as files."""
 
-# The parameters are read off the context, which knows which of them were typed.
+# Parameters are read from the context, which knows which of them were typed.
 # ruff: noqa: ARG001
 
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxia_segmentation_ros.apps.defaults import OUTPUT_KINDS, OVERLAY_ALPHA
 from proxia_segmentation_ros.cli.options import (
     AverageScales,
     Backend,
@@ -24,38 +25,55 @@ from proxia_segmentation_ros.cli.options import (
     TileThreshold,
     Weights,
     Window,
+    show_examples,
 )
 from proxia_segmentation_ros.cli.recipes import read_settings, read_typed
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.apps.segment.run import Tally
+    from proxia_segmentation_ros.apps.segment.run import FileCounts
 
-# Some images failed, the others are there.
+# The exit code when some of the images failed.
 INCOMPLETE = 6
+DEFAULT_WRITE = ",".join(OUTPUT_KINDS)
+
+EXAMPLES = show_examples(
+    "proxia segment photo.jpg -o results",
+    "proxia segment images -o results --write composite --boxes --index",
+    "proxia segment images -o results --write composite,errors --truth masks",
+    "proxia segment --recipe dump_folder --set path=images -o results",
+)
 
 Write = Annotated[
     str,
     typer.Option(
-        help="What to write of each image, joined by commas: overlay, colored, labels (class "
-        "ids), composite (beside the image, with the truth if given), errors (255 wrong, 127 "
-        "ignored), confidence (255 is certain), confidence16 (65535 is certain), probabilities "
-        "(of all classes, npz), attention (multi-scale networks), submission (label ids for the "
-        "Cityscapes benchmark), autolabels (label ids and confidence to train on).",
+        help="Outputs for each image, joined by commas: overlay, colored (class colours), labels "
+        "(class ids), composite (image and overlay side by side, with the ground truth if given), "
+        "errors (255 wrong, 127 ignored), confidence (255 is certain), confidence16 (65535 is "
+        "certain), probabilities (of all classes, npz), attention (multi-scale networks), "
+        "submission (label ids for the Cityscapes benchmark), autolabels (label ids and "
+        "confidence to train on).",
         metavar="KINDS",
     ),
 ]
 Truth = Annotated[
     Path | None,
-    typer.Option(help="Masks of the same names, for errors and composite.", metavar="FOLDER|MASK"),
+    typer.Option(
+        help="Ground-truth masks with the images' names, for errors and composite.",
+        metavar="FOLDER|MASK",
+    ),
 ]
 MaskLabelSet = Annotated[
     str,
-    typer.Option(help="Label set of masks and label ids: a shipped name or a YAML file."),
+    typer.Option(
+        help="Label set of the masks and of label ids to write: a shipped name or a YAML file."
+    ),
 ]
 SkipExisting = Annotated[
-    bool, typer.Option("--skip-existing", help="Go on: leave out images that are complete.")
+    bool, typer.Option("--skip-existing", help="Skip images whose outputs all exist.")
 ]
-Index = Annotated[bool, typer.Option("--index", help="A page of all pictures as well: index.html.")]
+Index = Annotated[
+    bool, typer.Option("--index", help="Also write index.html, a page with all pictures.")
+]
 
 
 def segment(
@@ -64,8 +82,10 @@ def segment(
         Path | None, typer.Argument(help="An image or a folder.", metavar="IMAGE_OR_FOLDER")
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the files.")] = None,
-    write: Write = "overlay,colored,labels",
-    recursive: Annotated[bool, typer.Option("--recursive", help="Folders below too.")] = False,
+    write: Write = DEFAULT_WRITE,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Include the folders below.")
+    ] = False,
     skip_existing: SkipExisting = False,
     index: Index = False,
     weights: Weights = "default",
@@ -82,16 +102,19 @@ def segment(
     overlap: Overlap = 0.25,
     truth: Truth = None,
     label_set: MaskLabelSet = "",
-    alpha: Annotated[float, typer.Option(help="Weight of the colours.", min=0, max=1)] = 0.5,
-    boxes: Annotated[bool, typer.Option(help="Draw the boxes of the objects.")] = False,
+    alpha: Annotated[
+        float, typer.Option(help="Opacity of the class colours.", min=0, max=1)
+    ] = OVERLAY_ALPHA,
+    boxes: Annotated[bool, typer.Option(help="Draw the boxes of objects.")] = False,
     recipe: RecipeOption = "",
     assignments: Set = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Write overlay, colours and class ids of each image as PNG, or what --write names.
+    """Segment an image or a folder of images and write the results.
 
-    Ends with 0 when every image was labelled, whatever other files lie beside them, with 6 when
-    some images failed and with 3 when all did.
+    Writes an overlay, class colours and class ids as PNG for each image, or what --write names.
+    The exit code is 0 when every image was labelled, 6 when some failed and 3 when all failed;
+    other files in the folder are skipped.
     """
     _run(context)
 
@@ -106,19 +129,19 @@ def _run(context: typer.Context) -> None:
     from proxia_segmentation_ros.cli.progress import show_progress
 
     with show_progress(with_countdown=True) as progress:
-        tally = segment_files(settings, print, progress)
-    print(describe_tally(tally, settings.out))
-    if tally.failed:
+        counts = segment_files(settings, print, progress)
+    print(describe_counts(counts, settings.out))
+    if counts.failed:
         raise typer.Exit(INCOMPLETE)
 
 
-def describe_tally(tally: "Tally", out: Path) -> str:
+def describe_counts(counts: "FileCounts", out: Path) -> str:
     """Return the last line of a run."""
-    parts = [f"wrote {tally.written} files to {out}"]
+    parts = [f"wrote {counts.written} files to {out}"]
     for count, text in (
-        (tally.complete, "had their outputs"),
-        (tally.failed, "failed"),
-        (tally.strangers, "no images"),
+        (counts.complete, "had their outputs"),
+        (counts.failed, "failed"),
+        (counts.other_files, "no images"),
     ):
         if count:
             parts.append(f"{count} {text}")

@@ -1,4 +1,4 @@
-"""`proxia train`: weights from a recipe."""
+"""`proxia train`: train weights by a recipe."""
 
 import os
 import signal
@@ -12,40 +12,51 @@ from typing import Annotated, Any
 
 import typer
 
-from proxia_segmentation_ros.cli.options import RecipeOption, Set
+from proxia_segmentation_ros.cli.options import DryRun, RecipeOption, Set, show_examples
 from proxia_segmentation_ros.cli.recipes import is_first_process, show_settings
 from proxia_segmentation_ros.errors import ConfigError
 
-Tick = Callable[[int, int], None]
+StepCallback = Callable[[int, int], None]
+
+EXAMPLES = show_examples(
+    "proxia train camvid --set data.root=CAMVID --dry-run",
+    "proxia train camvid --set data.root=CAMVID --smoke",
+    "proxia train my_recipe.yaml -o runs/first --tensorboard",
+    "proxia train my_recipe.yaml -o runs/first --resume",
+)
 
 
 def train(
     name: Annotated[
-        str, typer.Argument(help="Shipped name or YAML file of a recipe.", metavar="RECIPE")
+        str, typer.Argument(help="Recipe: a shipped name or a YAML file.", metavar="RECIPE")
     ] = "",
     recipe: RecipeOption = "",
     assignments: Set = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder of the run; else runs/RECIPE.")
+        Path | None, typer.Option("-o", "--out", help="Folder of the run; by default runs/RECIPE.")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on where the run in that folder ended.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print every setting and its origin, and stop.")
-    ] = False,
+    resume: Annotated[bool, typer.Option(help="Continue the run in that folder.")] = False,
+    dry_run: DryRun = False,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Try everything in a few steps, in OUT-smoke.")
+        bool, typer.Option("--smoke", help="Test the whole run in a few steps, in OUT-smoke.")
     ] = False,
     preview: Annotated[
         Path | None,
-        typer.Option(help="Draw a PNG of twelve training pairs with their labels, and stop."),
+        typer.Option(
+            help="Draw twelve training pairs with their labels, then stop.", metavar="FILE.png"
+        ),
     ] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard event files too.")
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")
     ] = False,
 ) -> None:
-    """Train a network by a recipe; torchrun starts it in several processes."""
+    """Train a network by a recipe, on one or several processes.
+
+    A recipe is a YAML file with the settings of a run; docs/training.md describes them. torchrun
+    trains in several processes.
+    """
     recipe = _choose_recipe(name, recipe)
-    # Threads that wait by spinning lose most of a core that another program wants, too.
+    # OpenMP threads that spin while they wait would occupy cores that other programs need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     overrides = list(assignments or [])
     if tensorboard:
@@ -83,11 +94,12 @@ def _write_preview(recipe: str, overrides: list[str], path: Path) -> None:
     from proxia_segmentation_ros.apps.training_preview import write_preview
     from proxia_segmentation_ros.labels import load_label_set
     from proxia_segmentation_ros.training.recipe import load_recipe
-    from proxia_segmentation_ros.training.sources import describe_training_labels
+    from proxia_segmentation_ros.training.sources import list_training_label_problems
 
     chosen = load_recipe(recipe, overrides)
-    for sentence in describe_training_labels(chosen.data, load_label_set(chosen.data.label_set)):
-        print(f"note {sentence}")
+    label_set = load_label_set(chosen.data.label_set)
+    for problem in list_training_label_problems(chosen.data, label_set):
+        print(f"note {problem}")
     count = write_preview(chosen, path)
     print(f"{count} training pairs: {path}")
 
@@ -105,7 +117,7 @@ def _run_smoke(recipe: str, overrides: list[str], folder: Path, *, resume: bool)
         recipe, overrides, out=folder.with_name(folder.name + SMOKE_SUFFIX), report=_print_row
     )
     if is_first_process():
-        print(f"smoke run passed; its weights are of no use: {path}")
+        print(f"smoke run passed; its weights are not usable: {path}")
 
 
 def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> None:
@@ -114,7 +126,7 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
     from proxia_segmentation_ros.training.trainer import StopRequest
 
     keep_freed_memory()
-    with show_steps() as (tick, report_centroids), stop_politely(tick) as polite_tick:
+    with show_steps() as (on_step, report_centroids), stop_on_interrupt(on_step) as on_step_or_stop:
         try:
             path = train_from_recipe(
                 recipe,
@@ -122,7 +134,7 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
                 out=folder,
                 resume=resume,
                 report=_print_row,
-                tick=polite_tick,
+                on_step=on_step_or_stop,
                 report_centroids=report_centroids,
             )
         except StopRequest:
@@ -133,13 +145,13 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
 
 
 @contextmanager
-def stop_politely(tick: Tick) -> Iterator[Tick]:
-    """Let the first Ctrl-C end the run after its step, with a checkpoint; the second ends it now.
+def stop_on_interrupt(on_step: StepCallback) -> Iterator[StepCallback]:
+    """Let the first Ctrl-C stop the run after its step, with a checkpoint; a second stops at once.
 
-    Among several processes, which would end at different steps, each Ctrl-C ends them now.
+    Several processes would stop at different steps, so there every Ctrl-C stops at once.
     """
     if "WORLD_SIZE" in os.environ:
-        yield tick
+        yield on_step
         return
     from proxia_segmentation_ros.training.trainer import StopRequest
 
@@ -150,23 +162,23 @@ def stop_politely(tick: Tick) -> Iterator[Tick]:
         signal.signal(signal.SIGINT, before)
         print("stopping after this step; Ctrl-C again stops at once", file=sys.stderr)
 
-    def tick_or_stop(step: int, steps: int) -> None:
-        tick(step, steps)
+    def on_step_or_stop(step: int, steps: int) -> None:
+        on_step(step, steps)
         if is_stopped.is_set():
             raise StopRequest
 
     before = signal.signal(signal.SIGINT, request)
     try:
-        yield tick_or_stop
+        yield on_step_or_stop
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
-def show_steps() -> Iterator[tuple[Tick, Tick]]:
-    """Show a bar of steps with the time that remains, on a terminal; rows are printed above it.
+def show_steps() -> Iterator[tuple[StepCallback, StepCallback]]:
+    """Show a progress bar of the steps on a terminal; log rows are printed above it.
 
-    The second callback counts images whose centroids are found before, by a bar of its own.
+    The second callback drives a bar of its own: the images whose centroids have been found.
     """
     if not (is_first_process() and sys.stdout.isatty()):
         yield _show_nothing, _show_nothing
@@ -190,19 +202,19 @@ def show_steps() -> Iterator[tuple[Tick, Tick]]:
         def count_centroids(done: int, total: int) -> None:
             progress.update(centroids, total=total, completed=done, visible=done < total)
 
-        def tick(step: int, steps: int) -> None:
+        def on_step(step: int, steps: int) -> None:
             nonlocal has_begun
             if not has_begun:
-                # A resumed run is timed from its own first step.
+                # The time of a resumed run counts from its own first step.
                 progress.reset(task, total=steps, completed=step - 1)
                 has_begun = True
             progress.update(task, completed=step)
 
-        yield tick, count_centroids
+        yield on_step, count_centroids
 
 
 def _show_nothing(_done: int, _total: int) -> None:
-    """Leave a log file without bars."""
+    """Ignore progress: in a log file bars would be noise."""
 
 
 def _print_row(row: dict[str, Any]) -> None:

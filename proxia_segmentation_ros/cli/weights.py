@@ -1,4 +1,4 @@
-"""`proxia weights`: which weights there are, and how they come onto this machine."""
+"""`proxia weights`: list, show and download weights."""
 
 import json
 from pathlib import Path
@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from proxia_segmentation_ros.cli.options import show_examples
+
 if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.weights.listing import WeightsRow
 
 STATES = {
     "shipped": "ships with the package",
     "here": "downloaded",
-    "download": "to be had: proxia weights download {name}",
-    "by hand": "to be had by hand: proxia weights download {name} tells how",
+    "download": "not downloaded: run proxia weights download {name}",
+    "by hand": "to download by hand: proxia weights download {name} says how",
     "file": "a file of yours",
 }
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+EXAMPLES = show_examples(
+    "proxia weights list", "proxia weights show default", "proxia weights download NAME"
+)
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -26,9 +32,9 @@ def weights() -> None:
     """List, show and download weights by name."""
 
 
-@app.command("list")
+@app.command("list", epilog=show_examples("proxia weights list", "proxia weights list --json"))
 def list_names(as_json: Json = False) -> None:
-    """List every name that --weights takes, and what can be downloaded."""
+    """List the names that --weights takes, with their state."""
     from proxia_segmentation_ros.apps.weights.listing import list_weights
 
     rows = list_weights()
@@ -53,15 +59,20 @@ def list_names(as_json: Json = False) -> None:
         print("  ".join(cells).rstrip())
 
 
-@app.command("show")
+@app.command(
+    "show",
+    epilog=show_examples(
+        "proxia weights show default --cost", "proxia weights show my.safetensors"
+    ),
+)
 def show(
     name: Annotated[str, typer.Argument(help="A name of the list, or the path of a weight file.")],
     as_json: Json = False,
     cost: Annotated[
-        bool, typer.Option("--cost", help="Count parameters and multiply-adds of an image too.")
+        bool, typer.Option("--cost", help="Also count parameters and multiply-adds per image.")
     ] = False,
 ) -> None:
-    """Show all that is known of weights: scores, terms, address, hash, where the file is."""
+    """Show the scores, terms, origin and file of weights."""
     from proxia_segmentation_ros.apps.weights.listing import describe_weights
 
     row = describe_weights(name)
@@ -80,14 +91,22 @@ def show(
             print(f"{key:<14} {value}")
 
 
-@app.command("download")
+@app.command(
+    "download",
+    epilog=show_examples(
+        "proxia weights download NAME", "proxia weights download NAME --file checkpoint.pth"
+    ),
+)
 def download(
     name: Annotated[str, typer.Argument(help="A name of the list.")],
     file: Annotated[
-        Path | None, typer.Option(help="Checkpoint that is here already, fetched elsewhere.")
+        Path | None, typer.Option(help="Use this checkpoint, downloaded by other means.")
     ] = None,
 ) -> None:
-    """Fetch published weights, verify them and convert them; goes on where it was cut."""
+    """Download published weights, verify and convert them.
+
+    A download that was interrupted continues where it stopped.
+    """
     from proxia_segmentation_ros.apps.weights.listing import describe_weights, download_weights
     from proxia_segmentation_ros.cli.progress import show_progress
 
@@ -100,7 +119,7 @@ def download(
 
 
 def count_cost(name: str) -> dict[str, Any]:
-    """Return parameters and multiply-adds of an image of the card's size."""
+    """Return parameters and multiply-adds for an image of the card's size."""
     from proxia_segmentation_ros.apps.weights.listing import measure_weights_cost
 
     cost = measure_weights_cost(name)
@@ -113,12 +132,12 @@ def describe_size(row: "WeightsRow") -> str:
 
 
 def describe_first_score(row: "WeightsRow") -> str:
-    """Return the first figure of the card, by its name."""
+    """Return the first score of the card and its name."""
     return next((f"{value:.4g} {key}" for key, value in row.scores.items()), "")
 
 
 def to_dict(row: "WeightsRow") -> dict[str, Any]:
-    """Return the row with what its catalogue entry knows besides."""
+    """Return the row together with its catalogue entry."""
     entry = row.entry
     return {
         "name": row.name,

@@ -4,11 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from proxia_segmentation_ros.evaluation.evaluator import evaluate as evaluate
+    from proxia_segmentation_ros.evaluation.evaluation_loop import evaluate as evaluate
     from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix as ConfusionMatrix
     from proxia_segmentation_ros.evaluation.report import EvaluationReport as EvaluationReport
 
-_HOMES = {"ConfusionMatrix": "metrics", "EvaluationReport": "report", "evaluate": "evaluator"}
+_HOMES = {"ConfusionMatrix": "metrics", "EvaluationReport": "report", "evaluate": "evaluation_loop"}
 __all__ = ["ConfusionMatrix", "EvaluationReport", "evaluate"]
 
 

@@ -13,7 +13,7 @@ from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 
 # A network halves its input five times: smaller copies hold nothing.
-LEAST, MOST = 0.1, 8.0
+MIN_SCALE, MAX_SCALE = 0.1, 8.0
 Network = Callable[[Tensor], Tensor]
 
 
@@ -28,10 +28,10 @@ class Averaging:
     scales: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        if not self.scales or any(not LEAST <= scale <= MOST for scale in self.scales):
+        if not self.scales or any(not MIN_SCALE <= scale <= MAX_SCALE for scale in self.scales):
             raise ConfigError.from_parts(
                 f"averaged scales are {list(self.scales)}",
-                f"one or more numbers from {LEAST} to {MOST}",
+                f"one or more numbers from {MIN_SCALE} to {MAX_SCALE}",
                 "write for example 0.5,1.0,2.0",
             )
 

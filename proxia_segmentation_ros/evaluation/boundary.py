@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.errors import ConfigError, InputError
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 
-MOST_PIXELS = 1000
+MAX_TOLERANCE_PX = 1000
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Tolerance:
     value: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.value <= MOST_PIXELS:
+        if not 0 < self.value <= MAX_TOLERANCE_PX:
             raise ConfigError.from_parts(
                 f"boundary tolerance is {self.value}",
-                f"a share of the diagonal above 0 and below 1, or 1 to {MOST_PIXELS} pixels",
+                f"a share of the diagonal above 0 and below 1, or 1 to {MAX_TOLERANCE_PX} pixels",
                 "write for example 0.00375 or 3",
             )
 
@@ -52,7 +52,7 @@ class BoundaryScore:
         self.tolerance = tolerance
         self.table = np.zeros((num_classes, 4), np.int64)
 
-    def add(self, seen: LabelledImage) -> None:
+    def add(self, seen: EvaluatedImage) -> None:
         """Count the outlines of one image."""
         self.count(seen.truth_HW, seen.labels_HW)
 
@@ -120,8 +120,8 @@ class BoundaryScore:
         scores = zip(class_names, self.f_score.tolist(), strict=True)
         return {
             "boundary_tolerance": self.tolerance.value,
-            "mean_boundary_f_score": _name_nothing(self.mean_f_score()),
-            "boundary_f_score": {name: _name_nothing(score) for name, score in scores},
+            "mean_boundary_f_score": _nan_to_none(self.mean_f_score()),
+            "boundary_f_score": {name: _nan_to_none(score) for name, score in scores},
         }
 
     def to_text(self) -> str:
@@ -129,7 +129,7 @@ class BoundaryScore:
         return f"mean boundary F-score  {self.mean_f_score():.3f}"
 
 
-def _name_nothing(value: float) -> float | None:
+def _nan_to_none(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 
 BINS = 15
 # Confidences are summed as whole numbers, so that sums are the same in any order.
@@ -42,7 +42,7 @@ class Calibration:
         self._num_classes = num_classes
         self.table = np.zeros((BINS, 3), np.int64)
 
-    def add(self, seen: LabelledImage) -> None:
+    def add(self, seen: EvaluatedImage) -> None:
         """Count the pixels of one image.
 
         Raises:

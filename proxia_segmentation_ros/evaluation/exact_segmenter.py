@@ -37,7 +37,7 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcrMultiScale
 BAND_ROWS = 64
 
 
-class Wanted(NamedTuple):
+class RequestedMaps(NamedTuple):
     """What is to be found of an image beside its class ids."""
 
     confidence: bool = False
@@ -108,18 +108,20 @@ class ExactSegmenter:
     def segment(
         self, image_HWC: np.ndarray, with_confidence: bool = False, *, output_size: str = "input"
     ) -> ExactSegmentation:
-        """Label one RGB image (uint8) as `inference.Segmenter` does; errors as `look`."""
-        return self.look(image_HWC, Wanted(confidence=with_confidence), output_size=output_size)
+        """Label one RGB image (uint8) as `inference.Segmenter` does; errors as `compute_maps`."""
+        return self.compute_maps(
+            image_HWC, RequestedMaps(confidence=with_confidence), output_size=output_size
+        )
 
     def segment_with_logits(
         self, image_HWC: np.ndarray, with_confidence: bool = False, *, output_size: str = "input"
     ) -> ExactSegmentation:
-        """Label one RGB image (uint8) and keep its logits; errors as `look`."""
-        wanted = Wanted(confidence=with_confidence, logits=True)
-        return self.look(image_HWC, wanted, output_size=output_size)
+        """Label one RGB image (uint8) and keep its logits; errors as `compute_maps`."""
+        wanted = RequestedMaps(confidence=with_confidence, logits=True)
+        return self.compute_maps(image_HWC, wanted, output_size=output_size)
 
-    def look(
-        self, image_HWC: np.ndarray, wanted: Wanted, *, output_size: str = "input"
+    def compute_maps(
+        self, image_HWC: np.ndarray, wanted: RequestedMaps, *, output_size: str = "input"
     ) -> ExactSegmentation:
         """Label one RGB image (uint8) and find what is wanted; `output_size` is `input` or `WxH`.
 
@@ -131,14 +133,14 @@ class ExactSegmenter:
         input_hw = (image_HWC.shape[0], image_HWC.shape[1])
         _check_size("output_size", output_size, ("input",))
         output_hw = parse_size(output_size) or input_hw
-        with torch.inference_mode(), _keep_float32():
+        with torch.inference_mode(), _disable_tf32():
             image_NCHW = self._normalise(resize_image(image_HWC, self._choose_size(input_hw)))
             logits, attention = self._run(image_NCHW, with_attention=wanted.attention)
             attention_HW = {
                 scale: resize_bilinear(one, output_hw)[0, 0].cpu().numpy()
                 for scale, one in attention.items()
             }
-            return self._read(logits, output_hw, wanted, attention_HW)
+            return self._extract_maps(logits, output_hw, wanted, attention_HW)
 
     def close(self) -> None:
         """Nothing outlives the object itself."""
@@ -161,37 +163,37 @@ class ExactSegmenter:
         logits: Tensor | None = None
         attention: dict[float, Tensor] = {}
         if with_attention:
-            logits, attention = self._explain(image_NCHW)
+            logits, attention = self._compute_attention(image_NCHW)
         if self._averaging != Averaging():
-            logits = self._averaging.compute_logits(self._see, image_NCHW)
+            logits = self._averaging.compute_logits(self._compute_logits, image_NCHW)
         elif logits is None:
-            logits = self._see_plainly(image_NCHW)
+            logits = self._compute_single_pass(image_NCHW)
         return logits, attention
 
-    def _see(self, image_NCHW: Tensor) -> Tensor:
+    def _compute_logits(self, image_NCHW: Tensor) -> Tensor:
         """Return logits of the image's size, whole or through windows."""
         if self._windows is not None:
-            return self._windows.compute_maps(self._call, image_NCHW)
-        return self._call(image_NCHW)
+            return self._windows.compute_maps(self._run_network, image_NCHW)
+        return self._run_network(image_NCHW)
 
-    def _call(self, image_NCHW: Tensor) -> Tensor:
+    def _run_network(self, image_NCHW: Tensor) -> Tensor:
         logits: Tensor = self._graph.network(image_NCHW, self._scales)
         return logits
 
-    def _see_plainly(self, image_NCHW: Tensor) -> Tensor:
+    def _compute_single_pass(self, image_NCHW: Tensor) -> Tensor:
         network = self._graph.network
-        if isinstance(network, HRNetOcrMultiScale) or not self._is_whole(image_NCHW):
-            return self._see(image_NCHW)
+        if isinstance(network, HRNetOcrMultiScale) or not self._fits_one_window(image_NCHW):
+            return self._compute_logits(image_NCHW)
         return network.forward_quarter(image_NCHW).logits_NKHW
 
-    def _is_whole(self, image_NCHW: Tensor) -> bool:
+    def _fits_one_window(self, image_NCHW: Tensor) -> bool:
         size_hw = (image_NCHW.shape[-2], image_NCHW.shape[-1])
-        return self._windows is None or self._windows.cover(size_hw)
+        return self._windows is None or self._windows.fits_in_one(size_hw)
 
-    def _explain(self, image_NCHW: Tensor) -> tuple[Tensor, dict[float, Tensor]]:
+    def _compute_attention(self, image_NCHW: Tensor) -> tuple[Tensor, dict[float, Tensor]]:
         """Return logits and attention by scale; through windows all at the image's size."""
         network = self._graph.network
-        if self._windows is None or self._is_whole(image_NCHW):
+        if self._windows is None or self._fits_one_window(image_NCHW):
             logits, _, _, attention = network.outputs(image_NCHW, self._scales)
             return logits, attention
         scales = sorted(set(self._scales))
@@ -206,22 +208,22 @@ class ExactSegmenter:
         logits, *maps = stacked.split([network.num_classes, *[1] * len(scales)], 1)
         return logits, dict(zip(scales, maps, strict=True))
 
-    def _read(
+    def _extract_maps(
         self,
         logits: Tensor,
         output_hw: SizeHW,
-        wanted: Wanted,
+        wanted: RequestedMaps,
         attention_HW: dict[float, np.ndarray],
     ) -> ExactSegmentation:
         """Read off logits what is wanted; they are overwritten unless they are wanted too."""
         if wanted.logits or wanted.probabilities:
             logits = resize_bilinear(logits, output_hw)
         temperature = self.card.temperature if wanted.confidence else None
-        labels_HW, confidence_HW = _label_by_class(logits, output_hw, temperature)
+        labels_HW, confidence_HW = _argmax_by_class(logits, output_hw, temperature)
         probabilities = None
         if wanted.probabilities:
             probabilities = logits.clone() if wanted.logits else logits
-            _make_probable(probabilities, self.card.temperature)
+            _softmax_in_place(probabilities, self.card.temperature)
         return ExactSegmentation(
             labels_HW.astype(self.label_set.label_dtype),
             confidence_HW,
@@ -232,7 +234,7 @@ class ExactSegmenter:
 
 
 @contextmanager
-def _keep_float32() -> Iterator[None]:
+def _disable_tf32() -> Iterator[None]:
     """Keep cuDNN from rounding to TF32, of 10 bits, which torch lets it do by default."""
     cudnn = torch.backends.cudnn
     before = cudnn.allow_tf32
@@ -243,7 +245,7 @@ def _keep_float32() -> Iterator[None]:
         cudnn.allow_tf32 = before
 
 
-def _label_by_class(
+def _argmax_by_class(
     logits: Tensor, output_hw: SizeHW, temperature: float | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return labels_HW, and confidence_HW where a temperature is given.
@@ -270,7 +272,7 @@ def _label_by_class(
     return ids_HW.cpu().numpy(), confidence_HW.cpu().numpy()
 
 
-def _make_probable(logits: Tensor, temperature: float) -> None:
+def _softmax_in_place(logits: Tensor, temperature: float) -> None:
     """Turn logits into probabilities where they are."""
     for band in logits.split(BAND_ROWS, dim=2):
         band.copy_((band / temperature).softmax(1))

@@ -7,7 +7,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class TrueImage:
+class AnnotatedImage:
     """An image with true labels, before it is labelled.
 
     `index` is its place in the data set and `name` what people call it.
@@ -20,7 +20,7 @@ class TrueImage:
 
 
 @dataclass(frozen=True)
-class LabelledImage:
+class EvaluatedImage:
     """One image as labelled; all maps have the size of its true labels.
 
     `image_HWC` is RGB as it was read, of whatever size. `confidence_HW` is uint8, 255 times the
@@ -53,7 +53,7 @@ class Observer(Protocol):
     def needs_logits(self) -> bool:
         """Whether `logits_KHW` has to be there: labels then come from the exact segmenter."""
 
-    def add(self, seen: LabelledImage) -> None:
+    def add(self, seen: EvaluatedImage) -> None:
         """See one image."""
 
     def export(self) -> Any:

@@ -13,8 +13,8 @@ from proxia_segmentation_ros.evaluation.calibration import Calibration
 from proxia_segmentation_ros.evaluation.page_diagram import ReliabilityDiagram
 from proxia_segmentation_ros.evaluation.page_tables import (
     list_class_rows,
+    list_confusions,
     list_matrix_rows,
-    list_mix_ups,
     list_predicted_names,
 )
 from proxia_segmentation_ros.evaluation.report import EvaluationReport, show_score
@@ -50,7 +50,7 @@ class Page:
             classes=list_class_rows(self.report, self.label_set, self.boundary),
             predicted_names=list_predicted_names(self.report),
             matrix=list_matrix_rows(self.report, self.label_set),
-            mix_ups=list_mix_ups(self.report),
+            confusions=list_confusions(self.report),
             diagram=ReliabilityDiagram.from_calibration(self.calibration)
             if self.calibration is not None and has_diagram
             else None,

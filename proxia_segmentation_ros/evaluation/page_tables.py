@@ -11,7 +11,7 @@ from proxia_segmentation_ros.evaluation.report import EvaluationReport, show_sco
 from proxia_segmentation_ros.labels import LabelSet
 
 NO_CLASS = "none"
-MIXED_UP = 5
+MAX_CONFUSIONS = 5
 # From here on white reads better than black.
 DARK_CELL = 0.85
 
@@ -51,7 +51,7 @@ class MatrixRow:
 
 
 @dataclass(frozen=True)
-class MixUp:
+class Confusion:
     """A class that was taken for another: its share of that class's pixels and of all errors."""
 
     truth: str
@@ -105,17 +105,17 @@ def list_matrix_rows(report: EvaluationReport, label_set: LabelSet) -> list[Matr
     ]
 
 
-def list_mix_ups(report: EvaluationReport) -> list[MixUp]:
+def list_confusions(report: EvaluationReport) -> list[Confusion]:
     """Return the pairs of classes that cost the most pixels, the worst first."""
     wrong = report.cells.copy()
     np.fill_diagonal(wrong, 0)
     names = [*report.class_names, NO_CLASS]
     # A stable order: of equal counts the earlier pair.
-    worst = np.argsort(-wrong.reshape(-1), kind="stable")[:MIXED_UP]
+    worst = np.argsort(-wrong.reshape(-1), kind="stable")[:MAX_CONFUSIONS]
     pairs = [divmod(int(place), wrong.shape[1]) for place in worst]
     totals = report.cells.sum(axis=1)
     return [
-        MixUp(
+        Confusion(
             names[truth],
             names[predicted],
             f"{wrong[truth, predicted] / totals[truth]:.1%}",

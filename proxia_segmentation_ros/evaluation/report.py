@@ -77,10 +77,10 @@ class EvaluationReport:
             "label_set": self.label_set,
             "images": self.images,
             "pixels": self.pixels,
-            "mean_iou": _name_nothing(self.mean_iou),
-            "pixel_accuracy": _name_nothing(self.pixel_accuracy),
-            "mean_accuracy": _name_nothing(self.mean_accuracy),
-            "frequency_weighted_iou": _name_nothing(self.frequency_weighted_iou),
+            "mean_iou": _nan_to_none(self.mean_iou),
+            "pixel_accuracy": _nan_to_none(self.pixel_accuracy),
+            "mean_accuracy": _nan_to_none(self.mean_accuracy),
+            "frequency_weighted_iou": _nan_to_none(self.frequency_weighted_iou),
             "iou": self._name(self.iou),
             "precision": self._name(self.precision),
             "recall": self._name(self.recall),
@@ -99,7 +99,7 @@ class EvaluationReport:
 
     def _name(self, values: Sequence[float]) -> dict[str, float | None]:
         return {
-            name: _name_nothing(value) for name, value in zip(self.class_names, values, strict=True)
+            name: _nan_to_none(value) for name, value in zip(self.class_names, values, strict=True)
         }
 
 
@@ -114,5 +114,5 @@ def _lay_out(name: str, values: Sequence[str], width: int) -> str:
     return "  ".join([f"{name:<{width}}", *cells])
 
 
-def _name_nothing(value: float) -> float | None:
+def _nan_to_none(value: float) -> float | None:
     return None if math.isnan(value) else value

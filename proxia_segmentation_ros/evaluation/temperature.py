@@ -12,11 +12,11 @@ import numpy as np
 
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.evaluation.calibration import Calibration
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 
 # 128 KiB of each image: thousands of images with 150 classes still fit into memory.
-FLOATS_OF_AN_IMAGE = 1 << 15
-COLDEST, HOTTEST = 0.05, 20.0
+MAX_FLOATS_PER_IMAGE = 1 << 15
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 PRECISION = 1e-5
 GOLDEN = (math.sqrt(5) - 1) / 2
 CHUNK = 1 << 16
@@ -25,7 +25,7 @@ Parts: TypeAlias = dict[int, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Fitness:
+class TemperatureLoss:
     """How well a temperature does: mean negative log-likelihood of the truth, and ECE."""
 
     temperature: float
@@ -38,8 +38,8 @@ class TemperatureFit:
     """What the card's temperature and the fitted one do on the same pixels."""
 
     pixels: int
-    before: Fitness
-    after: Fitness
+    before: TemperatureLoss
+    after: TemperatureLoss
 
     @property
     def temperature(self) -> float:
@@ -49,7 +49,7 @@ class TemperatureFit:
     @property
     def is_at_limit(self) -> bool:
         """Whether the loss still falls at 0.05 or 20, as where every pixel is right."""
-        return not COLDEST * 1.001 < self.temperature < HOTTEST / 1.001
+        return not MIN_TEMPERATURE * 1.001 < self.temperature < MAX_TEMPERATURE / 1.001
 
     def to_text(self) -> str:
         """Return lines for people."""
@@ -79,7 +79,7 @@ class LogitSample:
         self.parts: Parts = {}
         self._fit: TemperatureFit | None = None
 
-    def add(self, seen: LabelledImage) -> None:
+    def add(self, seen: EvaluatedImage) -> None:
         """Keep some of one image's pixels that have a truth.
 
         Raises:
@@ -116,7 +116,7 @@ class LogitSample:
         truth = truth_HW.reshape(-1)
         logits_KP = logits_KHW.reshape(classes, -1)
         places = np.flatnonzero((truth >= 0) & (truth < classes))
-        most = max(1, FLOATS_OF_AN_IMAGE // classes)
+        most = max(1, MAX_FLOATS_PER_IMAGE // classes)
         if len(places) > most:
             generator = np.random.default_rng(index)
             places = np.sort(generator.choice(places, most, replace=False))
@@ -134,8 +134,8 @@ class LogitSample:
             logits_PK, truth = self._gather()
             self._fit = TemperatureFit(
                 len(truth),
-                measure_fitness(logits_PK, truth, self._card_temperature),
-                measure_fitness(logits_PK, truth, fit_temperature(logits_PK, truth)),
+                measure_temperature(logits_PK, truth, self._card_temperature),
+                measure_temperature(logits_PK, truth, fit_temperature(logits_PK, truth)),
             )
         return self._fit
 
@@ -160,10 +160,10 @@ def fit_temperature(logits_PK: np.ndarray, truth: np.ndarray) -> float:
 
     The loss is convex in 1 / temperature, so that it has one valley on a logarithmic scale too.
     """
-    best = _find_lowest(
+    best = _minimise_by_golden_section(
         lambda power: measure_loss(logits_PK, truth, math.exp(power)),
-        math.log(COLDEST),
-        math.log(HOTTEST),
+        math.log(MIN_TEMPERATURE),
+        math.log(MAX_TEMPERATURE),
     )
     return math.exp(best)
 
@@ -179,7 +179,9 @@ def measure_loss(logits_PK: np.ndarray, truth: np.ndarray, temperature: float) -
     return total / len(truth)
 
 
-def measure_fitness(logits_PK: np.ndarray, truth: np.ndarray, temperature: float) -> Fitness:
+def measure_temperature(
+    logits_PK: np.ndarray, truth: np.ndarray, temperature: float
+) -> TemperatureLoss:
     """Return loss and calibration error of a temperature."""
     calibration = Calibration(logits_PK.shape[1])
     for start in range(0, len(truth), CHUNK):
@@ -188,10 +190,12 @@ def measure_fitness(logits_PK: np.ndarray, truth: np.ndarray, temperature: float
         confidence = 1 / np.exp(chunk / temperature).sum(axis=1)
         calibration.count(truth[start : start + CHUNK], chunk.argmax(axis=1), confidence)
     loss = measure_loss(logits_PK, truth, temperature)
-    return Fitness(temperature, loss, calibration.expected_error())
+    return TemperatureLoss(temperature, loss, calibration.expected_error())
 
 
-def _find_lowest(measure: Callable[[float], float], low: float, high: float) -> float:
+def _minimise_by_golden_section(
+    measure: Callable[[float], float], low: float, high: float
+) -> float:
     """Return the bottom of a valley between two places, by golden sections."""
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     at_left, at_right = measure(left), measure(right)

@@ -20,7 +20,7 @@ from proxia_segmentation_ros.config import (
 )
 from proxia_segmentation_ros.errors import ConfigError
 
-MOST_OVERLAP = 0.9
+MAX_OVERLAP = 0.9
 # From an image to maps of its size.
 Network: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -44,14 +44,14 @@ class Windows:
                 f"at least {MIN_SIDE_PX} px a side and at most {MAX_SIZE_PIXELS} pixels",
                 "write for example 1024x1024",
             )
-        if not 0 <= self.overlap <= MOST_OVERLAP:
+        if not 0 <= self.overlap <= MAX_OVERLAP:
             raise ConfigError.from_parts(
                 f"overlap is {self.overlap}",
-                f"a share of the window's side from 0 to {MOST_OVERLAP}",
+                f"a share of the window's side from 0 to {MAX_OVERLAP}",
                 "write for example 0.25",
             )
 
-    def cover(self, size_hw: SizeHW) -> bool:
+    def fits_in_one(self, size_hw: SizeHW) -> bool:
         """Whether one window sees an image of this size whole."""
         return all(side <= most for side, most in zip(size_hw, self.size_hw, strict=True))
 
@@ -68,7 +68,7 @@ class Windows:
         An image that fits into one window goes to the network as it is.
         """
         size_hw = (image_NCHW.shape[-2], image_NCHW.shape[-1])
-        if self.cover(size_hw):
+        if self.fits_in_one(size_hw):
             return network(image_NCHW)
         total: Tensor | None = None
         times_HW = torch.zeros(size_hw, device=image_NCHW.device)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.render import colorize, draw_errors
 
@@ -67,7 +67,7 @@ class WorstImages:
         """The worst first."""
         return tuple(self._kept)
 
-    def add(self, seen: LabelledImage) -> None:
+    def add(self, seen: EvaluatedImage) -> None:
         """Keep an image if it is among the worst so far; one without any truth never is.
 
         Raises:

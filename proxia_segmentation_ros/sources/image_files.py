@@ -18,19 +18,19 @@ NO_IMAGE = "no image: OpenCV knows no format that begins like it"
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file, and its folder as seen from the path that was asked for.
+    """A file, and its folder relative to the path that was asked for.
 
-    `refusal` says why it can't be an image, if so; `is_stranger` where its name claims nothing
-    else either, as for a text beside the images.
+    `skip_reason` says why the file can't be read as an image; empty if it can. `is_other_file`
+    is true where the name does not claim to be an image either, such as a text file.
     """
 
     path: Path
     folder: Path = Path()
-    refusal: str = ""
-    is_stranger: bool = False
+    skip_reason: str = ""
+    is_other_file: bool = False
 
     @property
-    def shown(self) -> str:
+    def display_name(self) -> str:
         """The name that a person knows it by."""
         return os.fsencode((self.folder / self.path.name).as_posix()).decode(errors="replace")
 
@@ -59,7 +59,7 @@ def list_inputs(
     return files
 
 
-def read_picture(path: Path, *, as_stored: bool = False) -> np.ndarray:
+def read_image_file(path: Path, *, as_stored: bool = False) -> np.ndarray:
     """Read an image file as uint8 RGB (H, W, 3), its first picture if it holds several.
 
     Its EXIF orientation turns it upright unless `as_stored`, which is how masks lie over it.
@@ -88,7 +88,7 @@ def read_picture(path: Path, *, as_stored: bool = False) -> np.ndarray:
 
 
 @contextmanager
-def hush_opencv() -> Iterator[None]:
+def silence_opencv() -> Iterator[None]:
     """Keep OpenCV's own words on broken files from the terminal until the block ends."""
     logging = cv2.utils.logging
     before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
@@ -127,7 +127,7 @@ def _inspect(path: Path, folder: Path) -> InputFile:
     claims_image = path.suffix.lower() in IMAGE_SUFFIXES
     if not path.is_file():
         what = "a link to nothing" if path.is_symlink() else "no file"
-        return InputFile(path, folder, f"no image: {what}", is_stranger=not claims_image)
+        return InputFile(path, folder, f"no image: {what}", is_other_file=not claims_image)
     try:
         with path.open("rb") as file:
             is_empty = not file.read(1)
@@ -135,8 +135,8 @@ def _inspect(path: Path, folder: Path) -> InputFile:
         return InputFile(path, folder, str(_unreadable(error)))
     if _has_reader(path):
         return InputFile(path, folder)
-    refusal = "no image: the file is empty" if is_empty else NO_IMAGE
-    return InputFile(path, folder, refusal, is_stranger=not claims_image)
+    skip_reason = "no image: the file is empty" if is_empty else NO_IMAGE
+    return InputFile(path, folder, skip_reason, is_other_file=not claims_image)
 
 
 def _has_reader(path: Path) -> bool:

@@ -44,13 +44,13 @@ class Prefetcher(Generic[Item]):
             self._thread.start()
 
     @property
-    def waiting(self) -> int:
+    def queued(self) -> int:
         """How many items wait to be taken."""
         with self._room:
             return self._held_items
 
     @property
-    def is_making(self) -> bool:
+    def is_producing(self) -> bool:
         """Whether more items are to come than those that wait."""
         return self._thread.is_alive() or self._thread.ident is None
 
@@ -58,7 +58,7 @@ class Prefetcher(Generic[Item]):
         """Wait until there is no room for another item or none is left to make."""
         return self._is_full.wait(timeout_s)
 
-    def stop_making(self) -> None:
+    def stop_producing(self) -> None:
         """Make no more items; those that wait can still be taken."""
         with self._room:
             self._closed = True
@@ -66,7 +66,7 @@ class Prefetcher(Generic[Item]):
 
     def close(self) -> None:
         """Stop making items and wait for the thread's end."""
-        self.stop_making()
+        self.stop_producing()
         if self._thread.ident is not None:
             self._thread.join(timeout=5.0)
 

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from proxia_segmentation_ros.data.dataset import Pair
-from proxia_segmentation_ros.training.distributed.processes import (
-    count_local_processes,
-    count_processes,
+from proxia_segmentation_ros.training.distributed.process_group import (
+    get_local_world_size,
     get_rank,
+    get_world_size,
 )
 
 STEPS_AHEAD = 2
@@ -35,7 +35,7 @@ class Pairs(Protocol):
         """Return (image_HWC, labels_HW) of one size for all."""
 
 
-class BatchDrawer:
+class BatchLoader:
     """Draws the batches of every step: among processes, each has every n-th part."""
 
     def __init__(self, pairs: Pairs, batch_size: int, accumulate: int) -> None:
@@ -49,14 +49,14 @@ class BatchDrawer:
         Errors of a pair are raised at its step.
         """
         steps = iter(range(first_step, stop_step))
-        with _calm_opencv(), ThreadPoolExecutor(self._count_threads()) as pool:
+        with _limit_opencv_threads(), ThreadPoolExecutor(self._count_threads()) as pool:
             waiting: deque[list[Future[Pair]]] = deque()
             try:
                 for step in steps:
                     waiting.append(
                         [
                             pool.submit(self._pairs.__getitem__, place)
-                            for place in self.list_places(step)
+                            for place in self.list_indices(step)
                         ]
                     )
                     if len(waiting) > STEPS_AHEAD:
@@ -66,31 +66,31 @@ class BatchDrawer:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def list_places(self, step: int) -> list[int]:
+    def list_indices(self, step: int) -> list[int]:
         """Return the places of this process's pairs of a step, batch after batch."""
-        times, parts = self._accumulate, count_processes()
+        times, parts = self._accumulate, get_world_size()
         batches = [(step * times + time) * parts + get_rank() for time in range(times)]
         size = self._batch_size
         return [batch * size + slot for batch in batches for slot in range(size)]
 
     def _count_threads(self) -> int:
-        cores = max(1, (os.cpu_count() or 1) // count_local_processes())
+        cores = max(1, (os.cpu_count() or 1) // get_local_world_size())
         return min(cores, self._batch_size * self._accumulate * STEPS_AHEAD)
 
     def _join(self, futures: Sequence["Future[Pair]"]) -> list[Batch]:
         pairs = [future.result() for future in futures]
         size = self._batch_size
-        return [stack_pairs(pairs[start : start + size]) for start in range(0, len(pairs), size)]
+        return [collate_pairs(pairs[start : start + size]) for start in range(0, len(pairs), size)]
 
 
-def stack_pairs(pairs: Sequence[Pair]) -> Batch:
+def collate_pairs(pairs: Sequence[Pair]) -> Batch:
     """Return the pairs as one batch."""
     images = torch.from_numpy(np.stack([image for image, _ in pairs]))
     return images, torch.from_numpy(np.stack([labels for _, labels in pairs])).long()
 
 
 @contextmanager
-def _calm_opencv() -> Iterator[None]:
+def _limit_opencv_threads() -> Iterator[None]:
     """Let OpenCV start no threads of its own: pairs are what is drawn side by side."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)

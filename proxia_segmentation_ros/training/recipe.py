@@ -30,7 +30,7 @@ Assignment: TypeAlias = tuple[str, Any]
 
 
 @dataclass(frozen=True)
-class Layer:
+class SettingsLayer:
     """Values that take the place of a recipe's, and what people call their origin."""
 
     origin: str
@@ -78,7 +78,7 @@ def load_settings(
     model: type[Settings],
     command: str,
     name_or_path: str | Path | None = None,
-    layers: Sequence[Layer] = (),
+    layers: Sequence[SettingsLayer] = (),
 ) -> Settings:
     """Return a command's settings: a recipe's, or none's, with layers over it, the last on top.
 
@@ -99,7 +99,7 @@ def explain_settings(
     model: type[Settings],
     command: str,
     name_or_path: str | Path | None = None,
-    layers: Sequence[Layer] = (),
+    layers: Sequence[SettingsLayer] = (),
 ) -> list[ResolvedSetting]:
     """Return every setting that `load_settings` resolves, in the order of their definition.
 
@@ -121,13 +121,13 @@ def explain_settings(
     return [ResolvedSetting(name, value, find_origin(name)) for name, value in flat.items()]
 
 
-def read_overrides(overrides: Sequence[str], origin: str = "--set") -> Layer:
+def read_overrides(overrides: Sequence[str], origin: str = "--set") -> SettingsLayer:
     """Read `key.sub=value` texts, whose values are YAML.
 
     Raises:
         ConfigError: one has no value, or one that is no YAML.
     """
-    return Layer(origin, [_read_override(one, origin) for one in overrides])
+    return SettingsLayer(origin, [_read_override(one, origin) for one in overrides])
 
 
 def _read_of_command(name_or_path: str | Path | None, command: str) -> dict[str, Any]:

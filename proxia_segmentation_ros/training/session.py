@@ -25,18 +25,18 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import (
 )
 from proxia_segmentation_ros.synthetic import StreetScene
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint
-from proxia_segmentation_ros.training.distributed.processes import (
-    add_up,
+from proxia_segmentation_ros.training.distributed.process_group import (
+    all_reduce,
     choose_device,
-    count_processes,
     get_rank,
-    join_processes,
+    get_world_size,
+    open_process_group,
 )
 from proxia_segmentation_ros.training.logs.run_log import Report
 from proxia_segmentation_ros.training.recipe import Recipe, load_recipe
 from proxia_segmentation_ros.training.sources import (
-    EveryNth,
-    describe_training_labels,
+    StridedDataset,
+    list_training_label_problems,
     open_validation,
 )
 from proxia_segmentation_ros.training.sources import make_sources as make_sources
@@ -44,9 +44,9 @@ from proxia_segmentation_ros.training.trainer import (
     BEST_NAME,
     LAST_NAME,
     Normalisation,
-    Tick,
+    StepCallback,
     Trainer,
-    ignore_steps,
+    ignore_step,
 )
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def load_initial_weights(network: nn.Module, recipe: Recipe) -> None:
         return
     known, card = load_weights(source)
     if recipe.model.initial_partial:
-        _load_what_fits(network, known.state_dict(), source)
+        _load_matching_tensors(network, known.state_dict(), source)
         return
     try:
         network.load_state_dict(known.state_dict())
@@ -92,7 +92,7 @@ def load_initial_weights(network: nn.Module, recipe: Recipe) -> None:
         ) from error
 
 
-def _load_what_fits(network: nn.Module, known: dict[str, Tensor], source: str) -> None:
+def _load_matching_tensors(network: nn.Module, known: dict[str, Tensor], source: str) -> None:
     wanted = network.state_dict()
     fitting = {
         name: tensor
@@ -127,17 +127,17 @@ def measure_miou(
     return matrix
 
 
-def measure_together(
-    model: nn.Module, pairs: Sequence[Pair] | EveryNth, size_hw: SizeHW, num_classes: int
+def measure_miou_distributed(
+    model: nn.Module, pairs: Sequence[Pair] | StridedDataset, size_hw: SizeHW, num_classes: int
 ) -> ConfusionMatrix:
     """Score a network as `measure_miou` does; each process takes every n-th pair."""
-    mine = (pairs[index] for index in range(get_rank(), len(pairs), count_processes()))
+    mine = (pairs[index] for index in range(get_rank(), len(pairs), get_world_size()))
     part = measure_miou(model, mine, size_hw, num_classes)
-    if count_processes() == 1:
+    if get_world_size() == 1:
         return part
     device = next(model.parameters()).device
     matrix = ConfusionMatrix(num_classes)
-    matrix.add_cells(add_up(torch.from_numpy(part.cells).to(device)).cpu().numpy())
+    matrix.add_cells(all_reduce(torch.from_numpy(part.cells).to(device)).cpu().numpy())
     return matrix
 
 
@@ -145,7 +145,7 @@ def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module]
     """Return the function that scores a network on the recipe's validation data."""
     data = recipe.data
     limit = recipe.validate_limit
-    sets: dict[str, list[Pair] | EveryNth] = {}
+    sets: dict[str, list[Pair] | StridedDataset] = {}
     if data.synthetic_weight > 0:
         sets["synthetic"] = [
             StreetScene.sample(SYNTHETIC_VALIDATION_SEED + index, data.synthetic_size_hw)
@@ -153,12 +153,12 @@ def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module]
         ]
     if data.folder_weight > 0:
         pairs = open_validation(data, label_set)
-        sets["folder"] = EveryNth(pairs, recipe.validate_stride, limit, data.long_side)
+        sets["folder"] = StridedDataset(pairs, recipe.validate_stride, limit, data.long_side)
 
     def validate(model: nn.Module) -> dict[str, Any]:
         row: dict[str, Any] = {}
         for name, chosen in sets.items():
-            matrix = measure_together(model, chosen, recipe.model.size_hw, len(label_set))
+            matrix = measure_miou_distributed(model, chosen, recipe.model.size_hw, len(label_set))
             row[f"{name}_miou"] = round(matrix.mean_iou(), 4)
             row[f"{name}_iou"] = [round(float(value), 3) for value in matrix.iou_per_class()]
         row["val_miou"] = row["folder_miou" if "folder" in sets else "synthetic_miou"]
@@ -171,7 +171,7 @@ def make_trainer(
     recipe: Recipe,
     folder: Path,
     report: Report,
-    tick: Tick = ignore_steps,
+    on_step: StepCallback = ignore_step,
     report_centroids: ReportProgress | None = None,
 ) -> Trainer:
     """Put data, network and trainer together."""
@@ -194,16 +194,16 @@ def make_trainer(
         validate=make_validation(recipe, label_set),
         label_set=label_set,
         report=report,
-        tick=tick,
+        on_step=on_step,
         device=choose_device(recipe.device),
     )
 
 
-def report_labels(recipe: Recipe, report: Report) -> None:
+def report_label_problems(recipe: Recipe, report: Report) -> None:
     """Report, in the first process, what looks wrong in the training masks."""
     if get_rank() == 0:
         label_set = load_label_set(recipe.data.label_set)
-        for sentence in describe_training_labels(recipe.data, label_set):
+        for sentence in list_training_label_problems(recipe.data, label_set):
             report({"note": sentence})
 
 
@@ -235,13 +235,13 @@ def train_from_recipe(
     out: Path,
     resume: bool = False,
     report: Report,
-    tick: Tick = ignore_steps,
+    on_step: StepCallback = ignore_step,
     report_centroids: ReportProgress | None = None,
 ) -> Path:
     """Train by a recipe; return the weight file with the best validation score.
 
     `report` is given a `note` of each thing that looks wrong in the masks, then every row of the
-    log: `step` with `loss`, with validation scores or with a `note`; `tick(step, steps)` comes
+    log: `step` with `loss`, with validation scores or with a `note`; `on_step(step, steps)` comes
     after every step, `report_centroids(done, total)` for every image before them, where centroids
     are found. Processes that torchrun started train together; `report` is called in the first one.
 
@@ -249,7 +249,7 @@ def train_from_recipe(
         ConfigError: the recipe is wrong, or `out` holds another run and `resume` is false.
         InputError: training data can't be read.
         WeightsError: `resume` finds no checkpoint in `out`.
-        StopRequest: `tick` raised it; the step is saved.
+        StopRequest: `on_step` raised it; the step is saved.
     """
     recipe = load_recipe(name_or_path, overrides)
     if not resume and (out / LAST_NAME).exists():
@@ -258,10 +258,10 @@ def train_from_recipe(
             "a folder without one, or its continuation",
             "name another folder with --out, or go on with --resume",
         )
-    with join_processes(recipe.device):
+    with open_process_group(recipe.device):
         if not resume:
-            report_labels(recipe, report)
-        trainer = make_trainer(recipe, out, report, tick, report_centroids)
+            report_label_problems(recipe, report)
+        trainer = make_trainer(recipe, out, report, on_step, report_centroids)
         if resume:
             trainer.resume()
         best = trainer.run()

@@ -56,14 +56,14 @@ def run_smoke(
         WeightsError: the weights that come out can't be read.
     """
     from proxia_segmentation_ros.model.checkpoint import load_weights
-    from proxia_segmentation_ros.training.distributed.processes import (
+    from proxia_segmentation_ros.training.distributed.process_group import (
         get_rank,
-        join_processes,
-        wait_for_all,
+        open_process_group,
+        wait_at_barrier,
     )
     from proxia_segmentation_ros.training.session import (
         make_trainer,
-        report_labels,
+        report_label_problems,
         train_from_recipe,
     )
 
@@ -75,14 +75,14 @@ def run_smoke(
         )
     recipe = load_recipe(name_or_path, overrides)
     short = [*overrides, *make_smoke_overrides(recipe)]
-    with join_processes(recipe.device):
+    with open_process_group(recipe.device):
         if get_rank() == 0:
             for name in RUN_FILES:
                 (out / name).unlink(missing_ok=True)
-        wait_for_all()
-        report_labels(recipe, report)
+        wait_at_barrier()
+        report_label_problems(recipe, report)
         make_trainer(load_recipe(name_or_path, short), out, report).run(stop_step=2)
-        wait_for_all()
+        wait_at_barrier()
         path = train_from_recipe(name_or_path, short, out=out, resume=True, report=report)
         if get_rank() == 0:
             load_weights(path)

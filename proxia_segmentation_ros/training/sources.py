@@ -8,11 +8,11 @@ import numpy as np
 from proxia_segmentation_ros.data.dataset import Dataset, FocusedPair
 from proxia_segmentation_ros.data.datasets.catalogue import open_dataset
 from proxia_segmentation_ros.data.datasets.folder import ImageMaskFolder
-from proxia_segmentation_ros.data.label_census import describe_labels
+from proxia_segmentation_ros.data.label_statistics import list_label_problems
 from proxia_segmentation_ros.data.resize import resize_pair
 from proxia_segmentation_ros.data.sampling.centroids import ReportProgress
 from proxia_segmentation_ros.data.sampling.class_uniform import open_class_uniform_source
-from proxia_segmentation_ros.data.sampling.first_pairs import FirstPairs
+from proxia_segmentation_ros.data.sampling.limited_dataset import LimitedDataset
 from proxia_segmentation_ros.data.sampling.mixture import Pair, PairSource, Source
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet
@@ -46,7 +46,7 @@ def make_sources(
     return sources
 
 
-def describe_training_labels(settings: DataSettings, label_set: LabelSet) -> list[str]:
+def list_training_label_problems(settings: DataSettings, label_set: LabelSet) -> list[str]:
     """Return what looks wrong in the training masks, a sentence each.
 
     Raises:
@@ -55,7 +55,7 @@ def describe_training_labels(settings: DataSettings, label_set: LabelSet) -> lis
     """
     if settings.folder_weight == 0:
         return []
-    return describe_labels(_open_training(settings, label_set))
+    return list_label_problems(_open_training(settings, label_set))
 
 
 def _open_files(
@@ -88,7 +88,7 @@ def _open_files(
 
 
 def _limit(pairs: Dataset, count: int) -> Dataset:
-    return FirstPairs(pairs, count) if count else pairs
+    return LimitedDataset(pairs, count) if count else pairs
 
 
 def _open_synthetic(settings: DataSettings) -> PairSource:
@@ -140,7 +140,7 @@ def _open_named(settings: DataSettings, split: str, label_set: LabelSet) -> Data
     return pairs
 
 
-class EveryNth:
+class StridedDataset:
     """Every `stride`-th pair of a data set, at most `limit` of them, resized when asked for."""
 
     def __init__(self, pairs: Dataset, stride: int, limit: int, long_side: int) -> None:

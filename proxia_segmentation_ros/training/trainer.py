@@ -15,15 +15,15 @@ from proxia_segmentation_ros.data.sampling.mixture import PairMixture
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcr, HRNetOcrMultiScale, Outputs
-from proxia_segmentation_ros.training.batches import Batch, BatchDrawer
+from proxia_segmentation_ros.training.batches import Batch, BatchLoader
 from proxia_segmentation_ros.training.branch_head import compute_outputs
 from proxia_segmentation_ros.training.checkpoint import load_checkpoint, save_checkpoint
-from proxia_segmentation_ros.training.distributed.processes import (
-    add_up,
-    add_up_gradients,
-    count_processes,
+from proxia_segmentation_ros.training.distributed.process_group import (
+    all_reduce,
+    all_reduce_gradients,
+    broadcast_weights,
     get_rank,
-    send_weights,
+    get_world_size,
 )
 from proxia_segmentation_ros.training.distributed.synced_batch_norm import sync_batch_norms
 from proxia_segmentation_ros.training.logs.run_log import Report, RunLog
@@ -45,7 +45,7 @@ BEST_NAME = "best.pt"
 LOG_EVERY = 20
 CPU = torch.device("cpu")
 Validate = Callable[[nn.Module], dict[str, Any]]
-Tick = Callable[[int, int], None]
+StepCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +64,10 @@ class Normalisation:
 
 
 class StopRequest(Exception):  # noqa: N818 - a wish, no error
-    """Raised by `tick` to end a run after the step that it was told of, with a checkpoint."""
+    """Raised by `on_step` to end a run after the step that it was told of, with a checkpoint."""
 
 
-def ignore_steps(_step: int, _steps: int) -> None:
+def ignore_step(_step: int, _steps: int) -> None:
     """Show no progress."""
 
 
@@ -75,7 +75,7 @@ class Trainer:
     """Trains `model` on `pairs` by `recipe`; checkpoints and a log go to `folder`.
 
     Among several processes each has its own part of every batch; the first one writes.
-    `tick(step, steps)` is called after every step; it may raise `StopRequest`.
+    `on_step(step, steps)` is called after every step; it may raise `StopRequest`.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Trainer:
         validate: Validate,
         label_set: LabelSet,
         report: Report,
-        tick: Tick = ignore_steps,
+        on_step: StepCallback = ignore_step,
         device: torch.device = CPU,
     ) -> None:
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -97,10 +97,10 @@ class Trainer:
         self.step = 0
         self.best: dict[str, Any] = {}
         self._pairs = pairs
-        self._drawer = BatchDrawer(pairs, recipe.batch_size, recipe.accumulate)
+        self._batches = BatchLoader(pairs, recipe.batch_size, recipe.accumulate)
         self._validate = validate
         self._label_set = label_set
-        self._tick = tick
+        self._on_step = on_step
         self._device = device
         self._log = RunLog(
             folder, report, is_silent=get_rank() > 0, with_event_files=recipe.tensorboard
@@ -108,7 +108,7 @@ class Trainer:
         self._normalisation = Normalisation()
         self._dtype = choose_dtype(recipe.precision, device)
         sync_batch_norms(self.model, device)
-        send_weights(self.model)
+        broadcast_weights(self.model)
         self._optimiser = make_optimiser(self.model, recipe.optimiser)
         # Gradients of float16 vanish or overflow unless the loss is scaled for them.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype == torch.float16)
@@ -178,7 +178,7 @@ class Trainer:
         stop = min(stop_step or self.recipe.steps, self.recipe.steps)
         started, first_step = time.monotonic(), self.step
         self._log.begin(self.step)
-        for batches in self._drawer.iterate(self.step, stop):
+        for batches in self._batches.iterate(self.step, stop):
             loss = self._take_step(batches)
             self.step += 1
             if self.step % LOG_EVERY == 0:
@@ -197,7 +197,7 @@ class Trainer:
     def _tell(self, step: int) -> None:
         """Tell that a step is done; save it when that stops the run."""
         try:
-            self._tick(step, self.recipe.steps)
+            self._on_step(step, self.recipe.steps)
         except StopRequest:
             self._save(LAST_NAME, self._state())
             self._log.end()
@@ -217,7 +217,7 @@ class Trainer:
             loss = self._compute_loss(images_NHWC, labels_NHW) / len(batches)
             self._scaler.scale(loss).backward()
             total += loss.detach()
-        add_up_gradients(self.model.parameters())
+        all_reduce_gradients(self.model.parameters())
         self._scaler.step(self._optimiser)
         self._scaler.update()
         self._average.update_parameters(self.model)
@@ -247,7 +247,11 @@ class Trainer:
         return is_best
 
     def _log_step(self, loss: Tensor, step_s: float) -> None:
-        row = {"step": self.step, "loss": round(float(add_up(loss)), 4), "step_s": round(step_s, 3)}
+        row = {
+            "step": self.step,
+            "loss": round(float(all_reduce(loss)), 4),
+            "step_s": round(step_s, 3),
+        }
         remaining = self.recipe.steps - self.step
         rate = get_learning_rate(self.recipe.optimiser, self.step - 1, self.recipe.steps)
         self._log.add({**row, "learning_rate": rate, "eta_s": round(remaining * step_s)})
@@ -272,7 +276,7 @@ class Trainer:
 
     def _describe_recipe(self) -> dict[str, Any]:
         """Return every setting, and how many processes share a batch."""
-        return {**flatten_settings(self.recipe), "processes": count_processes()}
+        return {**flatten_settings(self.recipe), "processes": get_world_size()}
 
 
 def make_average(model: nn.Module, decay: float) -> AveragedModel:

@@ -1,14 +1,22 @@
+import itertools
 import os
 import re
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from pydantic_core import PydanticUndefined
 
+from proxia_segmentation_ros.apps.evaluate.settings import EvaluationSettings
+from proxia_segmentation_ros.apps.segment.settings import SegmentSettings
 from proxia_segmentation_ros.cli import main
-from proxia_segmentation_ros.cli.command import is_of_ros
+from proxia_segmentation_ros.cli.command import app, is_of_ros
+from proxia_segmentation_ros.cli.evaluate import NAMES
 
 COMMANDS = (
     "run",
@@ -92,9 +100,14 @@ def test_unknown_option_is_refused(monkeypatch, capsys):
 
 
 def test_run_hands_ros_arguments_to_the_node(monkeypatch):
-    seen = []
-    node = types.ModuleType("node")
-    node.main = lambda arguments: seen.append(arguments) or 0
+    seen: list[Any] = []
+
+    def run_node(arguments):
+        seen.append(arguments)
+        return 0
+
+    node: Any = types.ModuleType("node")
+    node.main = run_node
     monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.ros.node.segmentation_node", node)
     options = ["--image-topic", "/front/image", "--weights", "synthetic", "--namespace", "robot"]
     monkeypatch.setattr(sys, "argv", ["proxia", "run", *options, "--set", "overlay.alpha=1"])
@@ -111,8 +124,8 @@ def test_run_hands_ros_arguments_to_the_node(monkeypatch):
 
 
 def test_run_sets_the_camera_that_is_named(monkeypatch):
-    seen = []
-    node = types.ModuleType("node")
+    seen: list[Any] = []
+    node: Any = types.ModuleType("node")
     node.main = seen.append
     monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.ros.node.segmentation_node", node)
     options = ["--set", "camera_names=[rear]", "--transport", "compressed"]
@@ -146,3 +159,63 @@ def test_other_missing_modules_are_not_taken_for_ros():
     assert is_of_ros("sensor_msgs.msg")
     assert not is_of_ros("openvino")
     assert not is_of_ros("proxia_segmentation_ros.apps.nothing")
+
+
+def list_commands(command: Any, name: str = "proxia") -> Iterator[tuple[str, Any]]:
+    yield name, command
+    for child_name, child in getattr(command, "commands", {}).items():
+        yield from list_commands(child, f"{name} {child_name}")
+
+
+ALL_COMMANDS = dict(list_commands(typer.main.get_command(app)))
+# The benchmarks are for developers and have a document of their own.
+USER_COMMANDS = [name for name in ALL_COMMANDS if not name.startswith("proxia benchmark")]
+
+
+def test_version_is_printed(monkeypatch, capsys):
+    code, out, _ = call(monkeypatch, capsys, "--version")
+    assert code == 0
+    assert re.fullmatch(r"proxia \d+\.\d+\.\d+\n", out)
+
+
+@pytest.mark.parametrize("name", USER_COMMANDS)
+def test_lists_show_whole_sentences(name):
+    children = getattr(ALL_COMMANDS[name], "commands", {})
+    # The width of a description on a terminal of 80 columns.
+    width = 80 - 6 - max(map(len, children), default=0)
+    for child_name, child in children.items():
+        if f"{name} {child_name}" in USER_COMMANDS:
+            sentence = child.get_short_help_str(width)
+            assert re.search(r"[^.]\.\Z", sentence), f"{child_name}: {sentence}"
+
+
+@pytest.mark.parametrize("name", USER_COMMANDS)
+def test_examples_show_known_commands_and_options(name):
+    lines = (ALL_COMMANDS[name].epilog or "").splitlines()
+    assert lines[:2] == ["\b", "Examples:"]
+    assert lines[2:]
+    for line in lines[2:]:
+        assert len(line) <= 78
+        assert line.startswith(f"  {name}")
+        shown = max(
+            (known for known in ALL_COMMANDS if f"{line} ".startswith(f"  {known} ")), key=len
+        )
+        options = {option for param in ALL_COMMANDS[shown].params for option in param.opts}
+        words = itertools.takewhile(lambda word: word != "--", line.split())
+        used = {word for word in words if word.startswith("-")}
+        assert used <= options | {"--help"}, line
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "renamed"),
+    [("segment", SegmentSettings, {}), ("evaluate", EvaluationSettings, NAMES)],
+)
+def test_help_shows_the_defaults_of_the_settings(name, model, renamed):
+    for parameter in ALL_COMMANDS[f"proxia {name}"].params:
+        field = model.model_fields.get(renamed.get(parameter.name, parameter.name))
+        default = field.get_default() if field is not None else PydanticUndefined
+        if default is PydanticUndefined:
+            continue
+        if isinstance(default, tuple):
+            default = ",".join(map(str, default))
+        assert parameter.default == default, parameter.name

@@ -64,10 +64,10 @@ def test_training_shows_centroids_being_found_before_its_steps(
         report_centroids(3, 4)
     assert "centroids" in terminal.getvalue()
     assert "3/4" in terminal.getvalue()
-    with show_steps() as (tick, report_centroids):
+    with show_steps() as (on_step, report_centroids):
         report_centroids(3, 4)
         report_centroids(4, 4)
-        tick(1, 7)
+        on_step(1, 7)
     last = terminal.getvalue().rpartition("step")[2]
     assert "1/7" in last
     assert "centroids" not in last

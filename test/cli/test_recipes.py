@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from proxia_segmentation_ros.apps.evaluate.settings import ScoreData, ScoreSettings
+from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData, EvaluationSettings
 from proxia_segmentation_ros.apps.segment.settings import SegmentSettings
 from proxia_segmentation_ros.cli import evaluate, main, segment
 from proxia_segmentation_ros.cli.recipes import NO_SETTINGS
@@ -170,7 +170,7 @@ def list_defaults(settings: type[BaseModel]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("command", "models", "own"),
     [
-        (evaluate.evaluate, (ScoreSettings, ScoreData), {"option", "out"}),
+        (evaluate.evaluate, (EvaluationSettings, EvaluationData), {"option", "out"}),
         (segment.segment, (SegmentSettings,), {"path", "out"}),
     ],
     ids=["evaluate", "segment"],

@@ -62,7 +62,7 @@ def test_show_tells_terms_and_where_the_file_is(
     code, out, _ = call(monkeypatch, capsys, "show", "hr18s-ade20k")
     shown = dict(re.split(r" +", line, maxsplit=1) for line in out.splitlines())
     assert code == 0
-    assert shown["is"] == "to be had: proxia weights download hr18s-ade20k"
+    assert shown["is"] == "not downloaded: run proxia weights download hr18s-ade20k"
     assert "Apache-2.0" in shown["terms"]
     assert shown["sha256"] == "8e913058"
     assert "path" not in shown
@@ -73,7 +73,7 @@ def test_show_tells_terms_and_where_the_file_is(
 def test_download_says_how_to_use_the_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    catalogue = dict(weights.read_catalogue())
+    catalogue = dict(read_catalogue())
     entry = catalogue["mscale-cityscapes"].model_copy(
         update={"architecture": "hrnet_w18_small_v1_ocr_mscale"}
     )

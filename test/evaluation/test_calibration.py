@@ -2,13 +2,14 @@
 
 import json
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.evaluation.calibration import BINS, Calibration
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 
 IGNORED = 255
 
@@ -71,11 +72,12 @@ def test_pixels_without_a_class_on_either_side_count_nowhere() -> None:
 def test_split_over_processes_gives_the_same_table() -> None:
     generator = np.random.default_rng(2)
     images = [
-        LabelledImage(
+        EvaluatedImage(
             index,
             f"{index}.png",
             np.zeros((9, 7, 3), np.uint8),
-            *generator.integers(0, 3, (2, 9, 7)),
+            generator.integers(0, 3, (9, 7)),
+            generator.integers(0, 3, (9, 7)),
             generator.integers(0, 256, (9, 7)).astype(np.uint8),
         )
         for index in range(5)
@@ -93,7 +95,7 @@ def test_split_over_processes_gives_the_same_table() -> None:
 
 def test_image_without_confidence_is_named() -> None:
     labels_HW = np.zeros((2, 2), np.uint8)
-    seen = LabelledImage(0, "a.png", np.zeros((2, 2, 3), np.uint8), labels_HW, labels_HW)
+    seen = EvaluatedImage(0, "a.png", np.zeros((2, 2, 3), np.uint8), labels_HW, labels_HW)
     assert Calibration.needs_confidence
     with pytest.raises(InputError, match=r"a\.png"):
         Calibration(3).add(seen)
@@ -115,5 +117,5 @@ def test_dict_is_strict_json_and_lists_the_bins_with_pixels() -> None:
     raw = json.loads(json.dumps(found, allow_nan=False))
     assert raw["expected_calibration_error"] == pytest.approx((2 * 0.4 + 0.7) / 3, abs=1e-4)
     assert [one["pixels"] for one in raw["reliability_bins"]] == [1, 2]
-    nothing = {"expected_calibration_error": None, "reliability_bins": []}
+    nothing: dict[str, Any] = {"expected_calibration_error": None, "reliability_bins": []}
     assert Calibration(3).to_dict(["a", "b", "c"]) == nothing

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.averaging import Averaging
-from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter, Wanted
+from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter, RequestedMaps
 from proxia_segmentation_ros.evaluation.windows import Windows
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.labels import load_label_set
@@ -19,7 +21,7 @@ from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcrMultiScale, build_model
 
 SCALES = (0.5, 1.0, 2.0)
-ALL = Wanted(confidence=True, probabilities=True, logits=True)
+ALL = RequestedMaps(confidence=True, probabilities=True, logits=True)
 IMAGE_HWC = np.random.default_rng(7).integers(0, 255, (72, 104, 3), dtype=np.uint8)
 
 
@@ -35,7 +37,7 @@ def _run_in_one_thread() -> Iterator[None]:
 def save_small(folder: Path, architecture: str, temperature: float = 1.0) -> str:
     """Write weights of a small network whose statistics are not the fresh ones."""
     torch.manual_seed(2)
-    sizes = {"ocr_mid": 32, "ocr_key": 16, "attention_mid": 8}
+    sizes: dict[str, Any] = {"ocr_mid": 32, "ocr_key": 16, "attention_mid": 8}
     network = build_model(architecture, 11, **sizes)
     with torch.no_grad():
         network.train()(torch.rand(2, 3, 64, 96))
@@ -73,7 +75,7 @@ def test_labels_and_certainty_are_those_of_robots(
     weights = request.getfixturevalue(name)
     robot = Segmenter.from_weights(weights, backend="torch", precision="f32", size=size)
     wanted = robot.segment(IMAGE_HWC, with_confidence=True)
-    found = ExactSegmenter(weights, Averaging(), size=size).look(IMAGE_HWC, ALL)
+    found = ExactSegmenter(weights, Averaging(), size=size).compute_maps(IMAGE_HWC, ALL)
     assert found.labels.dtype == np.uint8
     assert np.mean(found.labels != wanted.labels) < 1e-3
     assert found.probabilities_KHW is not None
@@ -92,11 +94,13 @@ def test_what_is_asked_for_changes_nothing_else(
     name: str, output_size: str, request: pytest.FixtureRequest
 ) -> None:
     segmenter = ExactSegmenter(request.getfixturevalue(name), Averaging())
-    found = segmenter.look(IMAGE_HWC, ALL, output_size=output_size)
+    found = segmenter.compute_maps(IMAGE_HWC, ALL, output_size=output_size)
     plain = segmenter.segment(IMAGE_HWC, output_size=output_size)
     sure = segmenter.segment(IMAGE_HWC, with_confidence=True, output_size=output_size)
     explained = segmenter.segment_with_logits(IMAGE_HWC, output_size=output_size)
-    probable = segmenter.look(IMAGE_HWC, Wanted(probabilities=True), output_size=output_size)
+    probable = segmenter.compute_maps(
+        IMAGE_HWC, RequestedMaps(probabilities=True), output_size=output_size
+    )
     assert (plain.confidence, plain.logits_KHW, plain.probabilities_KHW) == (None, None, None)
     assert (explained.confidence, explained.probabilities_KHW) == (None, None)
     assert (probable.logits_KHW, probable.confidence) == (None, None)
@@ -143,6 +147,7 @@ def test_averages_are_those_of_the_networks_logits(multi: str, scales: tuple[flo
     wanted = averaging.compute_logits(
         lambda copy: network(copy, scales or card.scales), (image_NCHW - mean) / std
     )
+    assert found.logits_KHW is not None
     np.testing.assert_allclose(found.logits_KHW, wanted[0].numpy(), atol=1e-3)
     plain = ExactSegmenter(multi, Averaging(), scales=scales, size="input").segment(IMAGE_HWC)
     assert np.mean(found.labels != plain.labels) > 1e-3
@@ -151,7 +156,7 @@ def test_averages_are_those_of_the_networks_logits(multi: str, scales: tuple[flo
 @pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True)])
 def test_attention_is_the_networks_of_the_image_as_it_is(multi: str, averaging: Averaging) -> None:
     segmenter = ExactSegmenter(multi, averaging, size="input", scales=SCALES)
-    found = segmenter.look(IMAGE_HWC, Wanted(attention=True))
+    found = segmenter.compute_maps(IMAGE_HWC, RequestedMaps(attention=True))
     network, card = load_weights(multi)
     assert isinstance(network, HRNetOcrMultiScale)
     image_NCHW = torch.from_numpy(IMAGE_HWC).permute(2, 0, 1)[None].float() / 255
@@ -166,8 +171,8 @@ def test_attention_is_the_networks_of_the_image_as_it_is(multi: str, averaging: 
 
 def test_temperature_makes_less_sure_and_changes_no_label(single: str, tmp_path: Path) -> None:
     warm = save_small(tmp_path, "hrnet_w18_small_v1_ocr", temperature=3.0)
-    sure = ExactSegmenter(single, Averaging()).look(IMAGE_HWC, ALL)
-    unsure = ExactSegmenter(warm, Averaging()).look(IMAGE_HWC, ALL)
+    sure = ExactSegmenter(single, Averaging()).compute_maps(IMAGE_HWC, ALL)
+    unsure = ExactSegmenter(warm, Averaging()).compute_maps(IMAGE_HWC, ALL)
     assert (sure.labels == unsure.labels).all()
     np.testing.assert_array_equal(sure.logits_KHW, unsure.logits_KHW)
     assert sure.probabilities_KHW is not None
@@ -189,10 +194,10 @@ def test_window_as_large_as_the_image_is_the_whole_image(
     name: str, averaging: Averaging, request: pytest.FixtureRequest
 ) -> None:
     weights, windows = request.getfixturevalue(name), Windows((72, 104), 0.25)
-    wanted = Wanted(confidence=True, logits=True, attention=name == "multi")
-    whole = ExactSegmenter(weights, averaging, size="input").look(IMAGE_HWC, wanted)
+    wanted = RequestedMaps(confidence=True, logits=True, attention=name == "multi")
+    whole = ExactSegmenter(weights, averaging, size="input").compute_maps(IMAGE_HWC, wanted)
     seen = ExactSegmenter(weights, averaging, size="input", windows=windows)
-    found = seen.look(IMAGE_HWC, wanted)
+    found = seen.compute_maps(IMAGE_HWC, wanted)
     np.testing.assert_array_equal(found.labels, whole.labels)
     np.testing.assert_array_equal(found.confidence, whole.confidence)
     np.testing.assert_array_equal(found.logits_KHW, whole.logits_KHW)
@@ -204,12 +209,17 @@ def test_window_as_large_as_the_image_is_the_whole_image(
 def test_windows_show_what_the_network_sees_in_each(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    weights, wanted = request.getfixturevalue(name), Wanted(logits=True, attention=name == "multi")
+    weights, wanted = (
+        request.getfixturevalue(name),
+        RequestedMaps(logits=True, attention=name == "multi"),
+    )
     whole = ExactSegmenter(weights, Averaging(), size="input")
     seen = ExactSegmenter(weights, Averaging(), size="input", windows=Windows((72, 64), 0.25))
-    found = seen.look(IMAGE_HWC, wanted)
+    found = seen.compute_maps(IMAGE_HWC, wanted)
     # Two windows, of columns 0 to 63 and 40 to 103.
-    left, right = (whole.look(IMAGE_HWC[:, part], wanted) for part in (np.s_[:64], np.s_[40:]))
+    left, right = (
+        whole.compute_maps(IMAGE_HWC[:, part], wanted) for part in (np.s_[:64], np.s_[40:])
+    )
     assert found.logits_KHW is not None
     maps = [(found.logits_KHW, left.logits_KHW, right.logits_KHW)]
     maps += [
@@ -220,7 +230,7 @@ def test_windows_show_what_the_network_sees_in_each(
     for both, first, second in maps:
         assert first is not None
         assert second is not None
-        close = {"atol": 1e-5, "rtol": 1e-4}
+        close: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-4}
         np.testing.assert_allclose(both[..., :40], first[..., :40], **close)
         np.testing.assert_allclose(both[..., 64:], second[..., 24:], **close)
         mean = (first[..., 40:] + second[..., :24]) / 2
@@ -235,11 +245,15 @@ def test_windows_of_a_shrunk_image_are_refused(single: str) -> None:
 @pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True)])
 def test_convolutions_are_not_rounded_to_tf32(single: str, averaging: Averaging) -> None:
     segmenter = ExactSegmenter(single, averaging, size="input")
-    first = next(one for one in segmenter._graph.modules() if isinstance(one, torch.nn.Conv2d))
     cudnn = torch.backends.cudnn
     seen: set[bool] = set()
-    first.register_forward_pre_hook(lambda *_: seen.add(cudnn.allow_tf32))
+
+    def watch(module: torch.nn.Module, _inputs: object) -> None:
+        if isinstance(module, torch.nn.Conv2d):
+            seen.add(cudnn.allow_tf32)
+
     before = cudnn.allow_tf32
-    segmenter.segment(IMAGE_HWC)
+    with register_module_forward_pre_hook(watch):
+        segmenter.segment(IMAGE_HWC)
     assert seen == {False}
     assert cudnn.allow_tf32 == before

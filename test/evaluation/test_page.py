@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ import pytest
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
 from proxia_segmentation_ros.evaluation.calibration import Calibration
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 from proxia_segmentation_ros.evaluation.page import Page
 from proxia_segmentation_ros.evaluation.report import EvaluationReport
-from proxia_segmentation_ros.evaluation.temperature import Fitness, TemperatureFit
+from proxia_segmentation_ros.evaluation.temperature import TemperatureFit, TemperatureLoss
 from proxia_segmentation_ros.evaluation.worst_images import WorstImages
 from proxia_segmentation_ros.labels import LabelClass, LabelSet
 
@@ -66,7 +67,7 @@ def make_label_set(names: list[str]) -> LabelSet:
     )
 
 
-def make_page(names: list[str] | None = None, **changes: object) -> Page:
+def make_page(names: list[str] | None = None, **changes: Any) -> Page:
     label_set = make_label_set(names or ["sky", "road", "car"])
     truth_HW = np.zeros((20, 40), np.uint8)
     truth_HW[10:] = 1
@@ -80,7 +81,7 @@ def make_page(names: list[str] | None = None, **changes: object) -> Page:
     boundary.count(truth_HW, labels_HW)
     worst = WorstImages(label_set, 2)
     image_HWC = np.zeros((20, 40, 3), np.uint8)
-    worst.add(LabelledImage(0, "street/a.png", image_HWC, truth_HW, labels_HW))
+    worst.add(EvaluatedImage(0, "street/a.png", image_HWC, truth_HW, labels_HW))
     values: dict[str, object] = {
         "title": "mine on val",
         "run": [("weights", "mine"), ("backend", "openvino")],
@@ -88,7 +89,9 @@ def make_page(names: list[str] | None = None, **changes: object) -> Page:
         "label_set": label_set,
         "boundary": boundary,
         "calibration": calibration,
-        "fit": TemperatureFit(99_000, Fitness(1.0, 0.31, 0.041), Fitness(1.25, 0.29, 0.012)),
+        "fit": TemperatureFit(
+            99_000, TemperatureLoss(1.0, 0.31, 0.041), TemperatureLoss(1.25, 0.29, 0.012)
+        ),
         "worst": worst.kept,
     }
     return Page(**(values | changes))  # type: ignore[arg-type]
@@ -168,7 +171,7 @@ def test_fit_alone_is_shown_without_a_diagram() -> None:
 
 
 def test_fit_at_the_end_of_the_range_is_called_meaningless() -> None:
-    at_end = TemperatureFit(9, Fitness(1.0, 0.3, 0.1), Fitness(0.05, 0.0, 0.0))
+    at_end = TemperatureFit(9, TemperatureLoss(1.0, 0.3, 0.1), TemperatureLoss(0.05, 0.0, 0.0))
     assert "means nothing" in make_page(fit=at_end).to_html()
     assert "means nothing" not in make_page().to_html()
 
@@ -179,7 +182,9 @@ def test_equal_runs_give_equal_pages() -> None:
 
 def test_bars_of_the_diagram_lie_where_the_figures_are() -> None:
     reader = Reader(make_page().to_html())
-    bars = {one["class"]: one for tag, one in reader.elements if tag == "rect"}
+    bars: dict[Any, dict[str, Any]] = {
+        shape["class"]: shape for tag, shape in reader.elements if tag == "rect"
+    }
     assert set(bars) == {"accuracy", "under", "share"}
     # 0.75 lies in the bin from 11/15 to 12/15; the plot is 300 wide and high.
     assert float(bars["accuracy"]["x"]) == pytest.approx(220, abs=1)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 from proxia_segmentation_ros.evaluation.temperature import (
-    FLOATS_OF_AN_IMAGE,
-    HOTTEST,
+    MAX_FLOATS_PER_IMAGE,
+    MAX_TEMPERATURE,
     LogitSample,
     fit_temperature,
     measure_loss,
@@ -92,7 +92,7 @@ def test_sample_does_not_depend_on_order_or_process() -> None:
     assert second.fit() != alone.fit()
     second.merge(pickle.loads(pickle.dumps(first.export())))
     assert second.fit() == alone.fit()
-    assert len(alone.parts[0][1]) == FLOATS_OF_AN_IMAGE // CLASSES
+    assert len(alone.parts[0][1]) == MAX_FLOATS_PER_IMAGE // CLASSES
 
 
 def test_only_pixels_with_a_truth_are_drawn() -> None:
@@ -115,7 +115,7 @@ def test_images_without_any_truth_are_refused() -> None:
 
 def test_image_without_logits_is_named() -> None:
     labels_HW = np.zeros((2, 2), np.uint8)
-    seen = LabelledImage(0, "a.png", np.zeros((2, 2, 3), np.uint8), labels_HW, labels_HW)
+    seen = EvaluatedImage(0, "a.png", np.zeros((2, 2, 3), np.uint8), labels_HW, labels_HW)
     assert LogitSample.needs_logits
     with pytest.raises(InputError, match=r"a\.png"):
         LogitSample(1.0).add(seen)
@@ -137,4 +137,4 @@ def test_fit_says_when_the_loss_falls_beyond_the_range() -> None:
     assert always_right.fit().is_at_limit
     hot = always_wrong.fit()
     assert hot.is_at_limit
-    assert hot.temperature == pytest.approx(HOTTEST, rel=1e-3)
+    assert hot.temperature == pytest.approx(MAX_TEMPERATURE, rel=1e-3)

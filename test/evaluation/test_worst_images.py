@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from proxia_segmentation_ros.evaluation.observer import LabelledImage
+from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 from proxia_segmentation_ros.evaluation.worst_images import SIDE, WorstImages, draw_pictures
 from proxia_segmentation_ros.labels import LabelClass, LabelSet, load_label_set
 from proxia_segmentation_ros.render import IGNORED_RGB, WRONG_RGB
@@ -28,12 +28,13 @@ def make_image(share_wrong: float, height: int = 20, width: int = 30):
 def keep(shares: dict[int, float], most: int = 3) -> WorstImages:
     worst = WorstImages(CAMVID, most)
     for index, share in shares.items():
-        worst.add(LabelledImage(index, f"{index}.png", *make_image(share)))
+        worst.add(EvaluatedImage(index, f"{index}.png", *make_image(share)))
     return worst
 
 
 def decode(content: bytes) -> np.ndarray:
     bgr_HWC = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert bgr_HWC is not None
     return cv2.cvtColor(bgr_HWC, cv2.COLOR_BGR2RGB)
 
 
@@ -65,7 +66,7 @@ def test_images_without_truth_are_never_among_the_worst() -> None:
     worst = WorstImages(CAMVID, 3)
     image_HWC, _, labels_HW = make_image(0.5)
     truth_HW = np.full_like(labels_HW, NO_CLASS)
-    worst.add(LabelledImage(0, "none.png", image_HWC, truth_HW, labels_HW))
+    worst.add(EvaluatedImage(0, "none.png", image_HWC, truth_HW, labels_HW))
     assert worst.kept == ()
 
 
@@ -77,7 +78,7 @@ def test_stray_pixels_of_a_class_that_is_not_there_count_little() -> None:
     worst = WorstImages(CAMVID, 1)
     image_HWC, truth_HW, labels_HW = make_image(0.0)
     labels_HW[0, 0] = CAR
-    worst.add(LabelledImage(0, "stray.png", image_HWC, truth_HW, labels_HW))
+    worst.add(EvaluatedImage(0, "stray.png", image_HWC, truth_HW, labels_HW))
     assert worst.kept[0].mean_iou > 0.99
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -34,8 +35,9 @@ def list_dependencies(folder: Path = ROOT) -> set[str]:
     return {e.text or "" for e in read_package_xml(folder) if e.tag.endswith("depend")}
 
 
-def read_project() -> dict[str, object]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def read_project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project
 
 
 def read_extra(name: str) -> list[Requirement]:

@@ -9,11 +9,11 @@ from PIL import ExifTags, Image
 from sample_files import write_images
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.sources.image_files import InputFile, list_inputs, read_picture
+from proxia_segmentation_ros.sources.image_files import InputFile, list_inputs, read_image_file
 
 
 def describe(files: list[InputFile]) -> dict[str, tuple[str, bool]]:
-    return {file.shown: (file.refusal, file.is_stranger) for file in files}
+    return {file.display_name: (file.skip_reason, file.is_other_file) for file in files}
 
 
 def make_jpeg(with_thumbnail: bool = False) -> bytes:
@@ -71,16 +71,16 @@ def test_jpeg_cut_short_is_no_grey_picture(tmp_path: Path, with_thumbnail: bool)
     content = make_jpeg(with_thumbnail)
     path = tmp_path / "a.jpg"
     path.write_bytes(content + b"\0" * 99)
-    assert read_picture(path).shape == (48, 64, 3)
+    assert read_image_file(path).shape == (48, 64, 3)
     for length in (len(content) - 2, len(content) * 3 // 4, 20, 3):
         path.write_bytes(content[:length])
         with pytest.raises(InputError, match="bytes can't be decoded"):
-            read_picture(path)
+            read_image_file(path)
 
 
 def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path) -> None:
     grey_HW = np.full((20, 30), 200, np.uint8)
-    pictures = {
+    pictures: dict[str, np.ndarray] = {
         "grey.png": grey_HW,
         "deep.png": grey_HW.astype(np.uint16) * 257,
         "clear.png": np.full((20, 30, 4), 200, np.uint8),
@@ -89,14 +89,14 @@ def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path) -> None:
     }
     for name, picture in pictures.items():
         assert cv2.imwrite(str(tmp_path / name), picture)
-        image_HWC = read_picture(tmp_path / name)
+        image_HWC = read_image_file(tmp_path / name)
         assert (image_HWC.shape, image_HWC.dtype) == ((20, 30, 3), np.uint8)
         assert (image_HWC == 200).all()
 
 
 def test_file_that_went_away_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
-        read_picture(tmp_path / "gone.png")
+        read_image_file(tmp_path / "gone.png")
 
 
 def test_picture_is_turned_upright_unless_it_shall_be_as_stored(tmp_path: Path) -> None:
@@ -105,5 +105,5 @@ def test_picture_is_turned_upright_unless_it_shall_be_as_stored(tmp_path: Path) 
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     Image.fromarray(stored).save(tmp_path / "phone.png", exif=exif)
-    assert read_picture(tmp_path / "phone.png").shape == (24, 16, 3)
-    assert (read_picture(tmp_path / "phone.png", as_stored=True) == stored).all()
+    assert read_image_file(tmp_path / "phone.png").shape == (24, 16, 3)
+    assert (read_image_file(tmp_path / "phone.png", as_stored=True) == stored).all()

@@ -21,7 +21,7 @@ def test_making_stops_when_the_room_is_full():
 
     prefetcher = Prefetcher(make(), count_bytes=lambda _: 10, max_bytes=50)
     assert prefetcher.wait_until_full(10)
-    assert prefetcher.waiting == 5
+    assert prefetcher.queued == 5
     # One more was made before there was no room for it.
     assert len(made) == 6
     prefetcher.close()
@@ -37,7 +37,7 @@ def test_taking_makes_room():
 def test_two_items_fit_however_large():
     prefetcher = Prefetcher(itertools.count(), count_bytes=lambda _: 1000, max_bytes=1)
     assert prefetcher.wait_until_full(10)
-    assert prefetcher.waiting == 2
+    assert prefetcher.queued == 2
     prefetcher.close()
 
 
@@ -62,7 +62,7 @@ def test_close_ends_the_thread():
 def test_what_was_made_can_be_taken_after_the_making_stopped():
     prefetcher = Prefetcher(itertools.count(), count_bytes=lambda _: 10, max_bytes=50)
     assert prefetcher.wait_until_full(10)
-    prefetcher.stop_making()
+    prefetcher.stop_producing()
     taken = list(prefetcher)
     assert taken == list(range(len(taken)))
     assert len(taken) >= 5
@@ -77,7 +77,7 @@ def test_live_items_are_made_when_the_first_is_asked_for():
             yield number
 
     prefetcher = Prefetcher(make(), count_bytes=lambda _: 10, max_bytes=1, is_live=True)
-    assert prefetcher.is_making
+    assert prefetcher.is_producing
     assert made == []
     assert next(iter(prefetcher)) == 0
     prefetcher.close()
@@ -86,4 +86,4 @@ def test_live_items_are_made_when_the_first_is_asked_for():
 def test_live_items_that_nobody_asked_for_need_no_end():
     prefetcher = Prefetcher(itertools.count(), count_bytes=lambda _: 1, max_bytes=1, is_live=True)
     prefetcher.close()
-    assert prefetcher.waiting == 0
+    assert prefetcher.queued == 0

@@ -1,6 +1,7 @@
 """Sources of a recipe's pairs."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 
 from proxia_segmentation_ros.data.dataset import FocusedPair
 from proxia_segmentation_ros.data.resize import resize_pair
+from proxia_segmentation_ros.data.sampling.class_uniform import ClassUniformSettings
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.checkpoint import load_weights
 from proxia_segmentation_ros.training.session import train_from_recipe
 from proxia_segmentation_ros.training.settings import DataSettings
 from proxia_segmentation_ros.training.smoke import run_smoke
-from proxia_segmentation_ros.training.sources import EveryNth, make_sources, open_validation
+from proxia_segmentation_ros.training.sources import StridedDataset, make_sources, open_validation
 
 
 @pytest.fixture
@@ -57,14 +59,14 @@ def test_class_uniform_source_shows_the_rare_class(cityscapes: Path) -> None:
         root=str(cityscapes),
         dataset="cityscapes",
         label_set="cityscapes",
-        class_uniform={"share": 1.0, "tile_px": 64},
+        class_uniform=ClassUniformSettings(share=1.0, tile_px=64),
         long_side=64,
     )
     [source] = make_sources(settings, load_label_set("cityscapes"))
     drawn = [source.draw_at(index, np.random.default_rng(index)) for index in range(20)]
     assert all(pair.labels_HW.shape == (32, 64) for pair in drawn)
-    focused = [pair for pair in drawn if pair.focus_xy is not None]
-    shown = {int(pair.labels_HW[pair.focus_xy[1], pair.focus_xy[0]]) for pair in focused}
+    focused = [(pair.labels_HW, pair.focus_xy) for pair in drawn if pair.focus_xy is not None]
+    shown = {int(labels_HW[y, x]) for labels_HW, (x, y) in focused}
     assert shown == {0, 13}
 
 
@@ -115,7 +117,7 @@ def count_centroid_reports(root: Path) -> list[tuple[int, int]]:
         root=str(root),
         dataset="cityscapes",
         label_set="cityscapes",
-        class_uniform={"tile_px": 64},
+        class_uniform=ClassUniformSettings(tile_px=64),
     )
     seen: list[tuple[int, int]] = []
     make_sources(
@@ -135,7 +137,7 @@ def test_only_folders_keep_decoded_pairs_and_only_while_asked(
     cityscapes: Path, tmp_path: Path
 ) -> None:
     label_set = load_label_set("cityscapes")
-    folder = {"root": str(tmp_path), "label_set": "cityscapes", "train_limit": 1}
+    folder: dict[str, Any] = {"root": str(tmp_path), "label_set": "cityscapes", "train_limit": 1}
     for name, split in (("images", "leftImg8bit"), ("masks", "gtFine")):
         (tmp_path / name).mkdir()
         for path in (cityscapes / split / "val" / "ulm").iterdir():
@@ -171,8 +173,8 @@ def test_label_set_of_other_classes_is_refused(cityscapes: Path) -> None:
 def test_validation_takes_every_nth_up_to_a_limit(cityscapes: Path) -> None:
     settings = DataSettings(root=str(cityscapes), dataset="cityscapes", label_set="cityscapes")
     pairs = open_validation(settings, load_label_set("cityscapes"))
-    assert len(EveryNth(pairs, 1, 0, 0)) == 2
-    assert len(EveryNth(pairs, 2, 0, 0)) == 1
-    few = EveryNth(pairs, 1, 1, 32)
+    assert len(StridedDataset(pairs, 1, 0, 0)) == 2
+    assert len(StridedDataset(pairs, 2, 0, 0)) == 1
+    few = StridedDataset(pairs, 1, 1, 32)
     assert len(few) == 1
     assert few[0][1].shape == (16, 32)

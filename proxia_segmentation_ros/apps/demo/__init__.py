@@ -1,1 +1,1 @@
-"""`proxia demo`: the whole path once, with pictures of it."""
+"""`proxia demo`: play a source to a real node and draw the results."""

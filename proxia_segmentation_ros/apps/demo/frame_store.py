@@ -1,4 +1,4 @@
-"""Keep the frames that were played, for the pictures afterwards."""
+"""A store of the played frames, from which the demo draws its pictures."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,23 +9,25 @@ PLAIN_BYTES = 512 * 2**20
 
 
 class FrameStore:
-    """Frames in the order of playing; once they take too much memory, the next become JPEG."""
+    """Frames in playing order; beyond `plain_bytes` of raw frames, further ones become JPEG."""
 
     def __init__(self, plain_bytes: int = PLAIN_BYTES) -> None:
         self.frames: list[SourceFrame] = []
-        self._room_bytes = plain_bytes
+        self._free_bytes = plain_bytes
 
     @property
     def count(self) -> int:
-        """How many frames are kept so far."""
+        """Number of frames stored so far."""
         return len(self.frames)
 
     def keep_all(self, frames: Iterable[SourceFrame]) -> Iterator[SourceFrame]:
-        """Hand the frames on and keep each."""
-        for one in frames:
-            kept = one
-            if not one.frame.is_compressed and self._room_bytes < count_bytes(one):
-                kept = SourceFrame(encode_jpeg(decode_rgb(one.frame)), one.truth_HW)
-            self._room_bytes -= count_bytes(kept)
-            self.frames.append(kept)
-            yield one
+        """Yield the frames unchanged and store each."""
+        for source_frame in frames:
+            stored = source_frame
+            is_raw = not source_frame.frame.is_compressed
+            if is_raw and self._free_bytes < count_bytes(source_frame):
+                jpeg = encode_jpeg(decode_rgb(source_frame.frame))
+                stored = SourceFrame(jpeg, source_frame.truth_HW)
+            self._free_bytes -= count_bytes(stored)
+            self.frames.append(stored)
+            yield source_frame

@@ -1,4 +1,4 @@
-"""The demo's pictures: a film of overlays and a sheet of six moments."""
+"""The demo's pictures: a video of overlays and a contact sheet of six frames."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from proxia_segmentation_ros.apps.demo.record import DemoMoment, DemoRecord
+from proxia_segmentation_ros.apps.demo.record import DemoFrame, DemoRecord
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelSet
-from proxia_segmentation_ros.render import colorize, draw_legend, draw_overlay
+from proxia_segmentation_ros.render import colorize, draw_legend, draw_overlay, select_boxes
 from proxia_segmentation_ros.sources.frame_stream import decode_rgb
 
-MOMENTS_SHOWN = 6
+FRAMES_SHOWN = 6
 CLASSES_NAMED = 4
 CELL_WIDTH = 480
 GAP = 12
@@ -23,25 +23,20 @@ INK_RGB = (40, 40, 40)
 FAINT_RGB = (110, 110, 110)
 FONT = cv2.FONT_HERSHEY_DUPLEX
 OVERLAY_ALPHA = 0.5
-SPECK_SHARE = 0.001
-# Classes of the shipped label sets whose regions are no objects to the eye.
-AMORPHOUS = frozenset(
-    "sky building road pavement sidewalk tree vegetation terrain wall fence".split()
-)
 VIDEO_MAX_WIDTH = 1280
 
 
 def write_overlay_video(record: DemoRecord, path: Path) -> None:
     """Write every published frame with its labels as MPEG-4 at the source's rate.
 
-    A frame without labels is shown plain with a note.
+    A frame without labels is shown without an overlay and with a note.
 
     Raises:
         InputError: the file can't be written.
     """
     writer: cv2.VideoWriter | None = None
-    for moment in record.moments:
-        picture_HWC = draw_moment(moment, record.label_set)
+    for frame in record.frames:
+        picture_HWC = draw_frame(frame, record.label_set)
         if writer is None:
             height, width = shrink_to_even(picture_HWC).shape[:2]
             writer = _open_writer(path, record.rate_hz, width, height)
@@ -64,7 +59,7 @@ def _open_writer(path: Path, rate_hz: float, width: int, height: int) -> cv2.Vid
 
 
 def shrink_to_even(image_HWC: np.ndarray) -> np.ndarray:
-    """Bring the width to the film's limit and both sides to even numbers, as codecs want."""
+    """Limit the width and make both sides even, as video codecs require."""
     height, width = image_HWC.shape[:2]
     factor = min(1.0, VIDEO_MAX_WIDTH / width)
     size_wh = (int(width * factor) // 2 * 2, int(height * factor) // 2 * 2)
@@ -73,33 +68,28 @@ def shrink_to_even(image_HWC: np.ndarray) -> np.ndarray:
     return cv2.resize(image_HWC, size_wh, interpolation=cv2.INTER_AREA)
 
 
-def draw_moment(moment: DemoMoment, label_set: LabelSet) -> np.ndarray:
-    """Draw one frame's overlay with boxes, or the plain frame when it was not labelled."""
-    image_HWC = decode_rgb(moment.source.frame)
-    if moment.labels is None:
+def draw_frame(frame: DemoFrame, label_set: LabelSet) -> np.ndarray:
+    """Draw a frame's overlay with boxes, or the frame itself when it was not labelled."""
+    image_HWC = decode_rgb(frame.source.frame)
+    if frame.labels is None:
         plain_HWC = image_HWC.copy()
         cv2.putText(plain_HWC, "not labelled", (8, 20), FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
         return plain_HWC
-    labels_HW = moment.labels.labels_HW
-    boxes = pick_boxes(moment, label_set)
+    labels_HW = frame.labels.labels_HW
+    boxes = pick_boxes(frame, label_set)
     return draw_overlay(image_HWC, labels_HW, label_set, alpha=OVERLAY_ALPHA, boxes=boxes)
 
 
-def pick_boxes(moment: DemoMoment, label_set: LabelSet) -> list[tuple[int, int, int, int, int]]:
-    """Leave out what has no edges of its own and specks: a picture full of boxes says nothing."""
-    if moment.scene is None or moment.labels is None:
+def pick_boxes(frame: DemoFrame, label_set: LabelSet) -> list[tuple[int, int, int, int, int]]:
+    """Return the boxes of a frame that are worth drawing."""
+    if frame.scene is None or frame.labels is None:
         return []
-    pixels = moment.labels.labels_HW.size
-    return [
-        box
-        for box in moment.scene.boxes
-        if label_set.names[box[4]] not in AMORPHOUS and box[2] * box[3] >= SPECK_SHARE * pixels
-    ]
+    return select_boxes(frame.scene.boxes, label_set, frame.labels.labels_HW.size)
 
 
 def draw_contact_sheet(record: DemoRecord) -> np.ndarray:
-    """Draw input, colours and overlay of six moments below each other, and the legend."""
-    rows = [_draw_row(moment, record) for moment in pick_moments(record.labelled)]
+    """Draw input, class colours and overlay of six frames below each other, and the legend."""
+    rows = [_draw_row(frame, record) for frame in pick_frames(record.labelled)]
     width = 3 * CELL_WIDTH + 4 * GAP
     heading_HWC = _make_paper(HEADING_HEIGHT, width)
     for column, title in enumerate(("input", "labels", "overlay with objects")):
@@ -110,53 +100,53 @@ def draw_contact_sheet(record: DemoRecord) -> np.ndarray:
     return np.concatenate([heading_HWC, *rows, foot_HWC])
 
 
-def pick_moments(labelled: Sequence[DemoMoment]) -> list[DemoMoment]:
-    """Pick moments spread over the whole stream."""
-    count = min(MOMENTS_SHOWN, len(labelled))
-    places = np.linspace(0, len(labelled) - 1, count).round().astype(int)
-    return [labelled[place] for place in places]
+def pick_frames(labelled: Sequence[DemoFrame]) -> list[DemoFrame]:
+    """Pick frames that are evenly spread over the stream."""
+    count = min(FRAMES_SHOWN, len(labelled))
+    indices = np.linspace(0, len(labelled) - 1, count).round().astype(int)
+    return [labelled[index] for index in indices]
 
 
-def _draw_row(moment: DemoMoment, record: DemoRecord) -> np.ndarray:
-    if moment.labels is None:
+def _draw_row(frame: DemoFrame, record: DemoRecord) -> np.ndarray:
+    if frame.labels is None:
         raise ValueError("a row shows a labelled frame")
-    image_HWC = decode_rgb(moment.source.frame)
+    image_HWC = decode_rgb(frame.source.frame)
     cells = [
         _fit(image_HWC),
-        _fit(colorize(moment.labels.labels_HW, record.label_set)),
-        _fit(draw_moment(moment, record.label_set)),
+        _fit(colorize(frame.labels.labels_HW, record.label_set)),
+        _fit(draw_frame(frame, record.label_set)),
     ]
     height = cells[0].shape[0]
     row_HWC = _make_paper(height + CAPTION_HEIGHT + GAP, 3 * CELL_WIDTH + 4 * GAP)
     for column, cell_HWC in enumerate(cells):
         left = GAP + column * (CELL_WIDTH + GAP)
         row_HWC[: cell_HWC.shape[0], left : left + CELL_WIDTH] = cell_HWC
-    for column, text in enumerate(_list_captions(moment, record)):
+    for column, text in enumerate(_list_captions(frame, record)):
         place = (GAP + column * (CELL_WIDTH + GAP), height + CAPTION_HEIGHT - 6)
         _write(row_HWC, text, place, 0.45, FAINT_RGB)
     return row_HWC
 
 
-def _list_captions(moment: DemoMoment, record: DemoRecord) -> tuple[str, str, str]:
-    """Return a line for each picture of a row: when, what covers it, what was found how fast."""
-    seconds = (moment.published.stamp_ns - record.moments[0].published.stamp_ns) / 1e9
-    count = len(pick_boxes(moment, record.label_set))
+def _list_captions(frame: DemoFrame, record: DemoRecord) -> tuple[str, str, str]:
+    """Return the captions of a row: time, class shares, and objects with the latency."""
+    seconds = (frame.published.stamp_ns - record.frames[0].published.stamp_ns) / 1e9
+    count = len(pick_boxes(frame, record.label_set))
     return (
-        f"frame {moment.published.index}   {seconds:.2f} s",
-        describe_labels(moment, record.label_set),
-        f"{count} object{'' if count == 1 else 's'}   labels after {moment.latency_ms:.0f} ms",
+        f"frame {frame.published.index}   {seconds:.2f} s",
+        describe_labels(frame, record.label_set),
+        f"{count} object{'' if count == 1 else 's'}   labels after {frame.latency_ms:.0f} ms",
     )
 
 
-def describe_labels(moment: DemoMoment, label_set: LabelSet) -> str:
-    """Return the largest classes of a frame with their shares of its pixels."""
-    if moment.labels is None:
+def describe_labels(frame: DemoFrame, label_set: LabelSet) -> str:
+    """Return the largest classes of a frame with their shares of its pixels in percent."""
+    if frame.labels is None:
         return ""
-    counts = np.bincount(moment.labels.labels_HW.reshape(-1), minlength=len(label_set))
+    counts = np.bincount(frame.labels.labels_HW.reshape(-1), minlength=len(label_set))
     shares = 100 * counts[: len(label_set)] / counts.sum()
     largest = np.argsort(-shares)[:CLASSES_NAMED]
-    named = [(label_set.names[one], shares[one]) for one in largest if shares[one] >= 1]
-    return "   ".join(f"{name} {share:.0f} %" for name, share in named)
+    shown = [class_id for class_id in largest if shares[class_id] >= 1]
+    return "   ".join(f"{label_set.names[class_id]} {shares[class_id]:.0f} %" for class_id in shown)
 
 
 def _fit(image_HWC: np.ndarray) -> np.ndarray:

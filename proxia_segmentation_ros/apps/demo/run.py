@@ -1,4 +1,4 @@
-"""The whole path once: a camera, the real node over DDS, and what a user's node receives."""
+"""The demo: play a source to a real node over DDS and record what a subscriber receives."""
 
 import json
 import math
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
+from proxia_segmentation_ros.apps.defaults import DEMO_OUT, DEMO_SECONDS, SOURCE
 from proxia_segmentation_ros.apps.demo.frame_store import FrameStore
-from proxia_segmentation_ros.apps.demo.record import DemoRecord, join_moments, summarize_demo
+from proxia_segmentation_ros.apps.demo.record import DemoRecord, match_frames, summarize_demo
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import ProxiaError
 from proxia_segmentation_ros.labels import load_label_set
@@ -43,13 +44,13 @@ if TYPE_CHECKING:
 
 NODE_NAME = "proxia_demo"
 IMAGE_TOPIC = "demo_camera/image_raw"
-# A busy machine may compile for long; a late demo says more than none.
+# Compiling can take long on a busy machine; a late demo is better than none.
 READY_TIMEOUT_S = 120.0
 LAST_LABELS_TIMEOUT_S = 3.0
 LAST_STATS_TIMEOUT_S = 3.0
 ALIVE_PERIOD_S = 0.1
 PREPARE_TIMEOUT_S = 15.0
-# The whole demo ends within 60 s; this much of it belongs to what follows the stream.
+# The whole demo ends within 60 s; the rest of them is for drawing and writing.
 STREAM_ENDS_BY_S = 46.0
 SHORTEST_STREAM_S = 4.0
 PREFETCH_BYTES = 256 * 2**20
@@ -57,11 +58,14 @@ PREFETCH_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings:
-    """`truth` is a folder of masks; `size_hw` None keeps the source's own size."""
+    """Settings of a demo.
 
-    source: str = "synthetic"
-    out: Path = Path("build/demo")
-    seconds: float = 15.0
+    `truth` is a folder of masks; `size_hw` None keeps the source's own size.
+    """
+
+    source: str = SOURCE
+    out: Path = Path(DEMO_OUT)
+    seconds: float = DEMO_SECONDS
     truth: Path | None = None
     size_hw: SizeHW | None = None
     weights: str = "default"
@@ -71,7 +75,7 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The figures of `summary.json`, the files written and remarks for the reader."""
+    """The content of `summary.json`, the files written, and remarks to print."""
 
     summary: dict[str, Any]
     files: list[Path]
@@ -79,7 +83,7 @@ class DemoResult:
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _PlayedStream:
     published: "list[PublishedFrame]"
     listener: "StreamListener"
     late: int
@@ -107,7 +111,7 @@ class _Demo:
         return FrameStream(source, stream_settings, self._truth)
 
     def run(self) -> DemoResult:
-        """Play, listen, and write down what came back."""
+        """Play the source, record the results and write them to files."""
         prefetcher = Prefetcher(
             self._store.keep_all(self._stream),
             count_bytes=count_bytes,
@@ -115,12 +119,12 @@ class _Demo:
             is_live=self._stream.is_live,
         )
         try:
-            heard = self._play_to_node(prefetcher)
+            played = self._play_to_node(prefetcher)
         finally:
             prefetcher.close()
-        return self._write_down(heard)
+        return self._write_results(played)
 
-    def _play_to_node(self, frames: Prefetcher[SourceFrame]) -> _Heard:
+    def _play_to_node(self, frames: Prefetcher[SourceFrame]) -> _PlayedStream:
         from proxia_segmentation_ros.ros.environment import prepare_environment
 
         os.environ.update(isolate_environment())
@@ -146,7 +150,7 @@ class _Demo:
         }
         return make_ros_arguments(NodeLaunch(parameters=parameters, node_name=NODE_NAME))
 
-    def _play(self, process: NodeProcess, frames: Prefetcher[SourceFrame]) -> _Heard:
+    def _play(self, process: NodeProcess, frames: Prefetcher[SourceFrame]) -> _PlayedStream:
         from proxia_segmentation_ros.ros.client.listener import StreamListener
         from proxia_segmentation_ros.ros.client.player import CameraPlayer
         from proxia_segmentation_ros.ros.client.session import RosSession
@@ -167,7 +171,7 @@ class _Demo:
             player.wait_until_ready(READY_TIMEOUT_S, process.check_alive)
             if not self._stream.is_live:
                 self._prepare(frames)
-            made = None if frames.is_making else self._store.count
+            made = None if frames.is_producing else self._store.count
             late = self._stream_frames(player, published.append, made)
             self._wait_for_last(listener, published, process)
         if not listener.labels:
@@ -176,14 +180,14 @@ class _Demo:
                 "one image of labels for each",
                 "see what the node says",
             )
-        return _Heard(published, listener, late)
+        return _PlayedStream(published, listener, late)
 
     def _prepare(self, frames: Prefetcher[SourceFrame]) -> None:
-        """Make frames ahead, so that drawing or decoding takes nothing from the node later."""
+        """Prefetch frames, so that drawing or decoding does not take CPU time from the node."""
         self._progress.begin("preparing frames")
         enough = math.ceil(SHORTEST_STREAM_S * self._stream.rate_hz)
-        if not frames.wait_until_full(PREPARE_TIMEOUT_S) and frames.waiting >= enough:
-            frames.stop_making()
+        if not frames.wait_until_full(PREPARE_TIMEOUT_S) and frames.queued >= enough:
+            frames.stop_producing()
 
     def _stream_frames(
         self,
@@ -209,30 +213,32 @@ class _Demo:
         published: "list[PublishedFrame]",
         process: NodeProcess,
     ) -> None:
-        """Wait for the labels of the last frame, then for statistics that count them."""
+        """Wait for the labels of the last frame, then for statistics that include it."""
         if not published:
             return
         last_ns = published[-1].stamp_ns
         give_up_s = time.monotonic() + LAST_LABELS_TIMEOUT_S
         while time.monotonic() < give_up_s:
             process.check_alive()
-            if listener.wait_for(lambda heard: last_ns in heard.labels, ALIVE_PERIOD_S):
+            if listener.wait_for(lambda listener: last_ns in listener.labels, ALIVE_PERIOD_S):
                 break
         count = len(listener.labels)
         listener.wait_for(
-            lambda heard: (
-                heard.stats is not None and heard.stats.adds_up and heard.stats.labelled >= count
+            lambda listener: (
+                listener.stats is not None
+                and listener.stats.adds_up
+                and listener.stats.labelled >= count
             ),
             LAST_STATS_TIMEOUT_S,
         )
 
-    def _write_down(self, heard: _Heard) -> DemoResult:
+    def _write_results(self, played: _PlayedStream) -> DemoResult:
         from proxia_segmentation_ros.apps.demo.pictures import (
             draw_contact_sheet,
             write_overlay_video,
         )
 
-        record = self._make_record(heard)
+        record = self._make_record(played)
         out = self._settings.out
         out.mkdir(parents=True, exist_ok=True)
         self._progress.begin("drawing")
@@ -242,19 +248,19 @@ class _Demo:
         cv2.imwrite(str(files[1]), cv2.cvtColor(sheet_HWC, cv2.COLOR_RGB2BGR))
         summary = summarize_demo(record)
         files[2].write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        return DemoResult(summary, files, list_remarks(record, heard.late))
+        return DemoResult(summary, files, list_remarks(record, played.late))
 
-    def _make_record(self, heard: _Heard) -> DemoRecord:
-        listener = heard.listener
+    def _make_record(self, played: _PlayedStream) -> DemoRecord:
+        listener = played.listener
         scenes = listener.scenes
-        moments = join_moments(self._store.frames, heard.published, listener.labels, scenes)
+        frames = match_frames(self._store.frames, played.published, listener.labels, scenes)
         return DemoRecord(
             source=self._source.name,
             model=self._card.name,
-            rate_hz=self._stream.rate_hz or _measure_played_rate(heard.published),
+            rate_hz=self._stream.rate_hz or _measure_played_rate(played.published),
             label_set=self._card.to_label_set(),
             truth_names=self._name_truth(),
-            moments=moments,
+            frames=frames,
             stats=listener.stats,
         )
 
@@ -266,7 +272,7 @@ class _Demo:
 
 
 def run_demo(settings: DemoSettings, progress: Progress) -> DemoResult:
-    """Run the demo and leave its pictures and figures in `settings.out`.
+    """Run the demo and write its pictures and figures to `settings.out`.
 
     Raises:
         ProxiaError: the source can't be played, or no labels came back.
@@ -275,28 +281,28 @@ def run_demo(settings: DemoSettings, progress: Progress) -> DemoResult:
 
 
 def list_remarks(record: DemoRecord, late: int) -> list[str]:
-    """Say what the reader of the figures should know."""
-    remarks = [describe_ledger(record.stats)]
+    """Return the remarks to print below the figures."""
+    remarks = [describe_frame_counts(record.stats)]
     if late:
-        remarks.append(f"{late} frames were played late: this machine had too much to do")
+        remarks.append(f"{late} frames were published late: this machine was overloaded")
     return remarks
 
 
-def describe_ledger(stats: "ReceivedStats | None") -> str:
-    """Say what the node made of every frame, and whether that adds up."""
+def describe_frame_counts(stats: "ReceivedStats | None") -> str:
+    """Return how many frames the node received, labelled and dropped, and whether they add up."""
     if stats is None:
-        return "the node published no statistics, so its ledger was not checked"
+        return "the node published no statistics, so its frame counts were not checked"
     dropped = sum(stats.dropped.values())
-    verb = "adds up" if stats.adds_up else "DOES NOT ADD UP"
+    is_wrong = "" if stats.adds_up else ", WHICH DOES NOT ADD UP"
     return (
-        f"the node's ledger {verb}: {stats.received} received, {stats.labelled} labelled, "
-        f"{dropped} dropped"
+        f"the node received {stats.received} frames, labelled {stats.labelled} and dropped "
+        f"{dropped}{is_wrong}"
     )
 
 
 def _list_played(frames: Prefetcher[SourceFrame]) -> "Iterator[PlayedFrame]":
-    for one in frames:
-        yield one.frame
+    for source_frame in frames:
+        yield source_frame.frame
 
 
 def _measure_played_rate(published: "list[PublishedFrame]") -> float:

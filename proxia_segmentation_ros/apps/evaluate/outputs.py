@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from proxia_segmentation_ros.apps.evaluate.run import Score
-from proxia_segmentation_ros.apps.evaluate.settings import FOLDERS, ScoreSettings
+from proxia_segmentation_ros.apps.evaluate.run import Evaluation
+from proxia_segmentation_ros.apps.evaluate.settings import FOLDERS, EvaluationSettings
 from proxia_segmentation_ros.apps.segment.layout import write_whole
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore
@@ -25,7 +25,7 @@ TOLD = {
 }  # fmt: skip
 
 
-def check_outputs(settings: ScoreSettings, out: Path | None = None) -> None:
+def check_outputs(settings: EvaluationSettings, out: Path | None = None) -> None:
     """Tell before the work that its results, `out` for the JSON among them, can't be written.
 
     Raises:
@@ -46,7 +46,7 @@ def check_outputs(settings: ScoreSettings, out: Path | None = None) -> None:
         check_copy(settings.weights, settings.save_calibrated)
 
 
-def write_outputs(score: Score) -> list[str]:
+def write_outputs(evaluation: Evaluation) -> list[str]:
     """Write what the settings ask for; return a line about each file.
 
     Raises:
@@ -54,13 +54,13 @@ def write_outputs(score: Score) -> list[str]:
         ConfigError: no temperature is the best.
         WeightsError: the calibrated weights can't be written.
     """
-    settings, lines = score.settings, []
+    settings, lines = evaluation.settings, []
     if settings.page:
         # File names may hold bytes that are no UTF-8.
-        content = make_page(score).to_html().encode("utf-8", "replace")
+        content = make_page(evaluation).to_html().encode("utf-8", "replace")
         write_whole(Path(settings.page), content, "choose another page")
         lines.append(f"{settings.page}: the page")
-    sample = _find(score, LogitSample)
+    sample = _find(evaluation, LogitSample)
     if settings.save_calibrated and sample is not None:
         temperature = _get_temperature(sample)
         copy_with_temperature(settings.weights, settings.save_calibrated, temperature)
@@ -70,36 +70,36 @@ def write_outputs(score: Score) -> list[str]:
     return lines
 
 
-def make_page(score: Score) -> Page:
+def make_page(evaluation: Evaluation) -> Page:
     """Gather what the page shows."""
-    sample, worst = _find(score, LogitSample), _find(score, WorstImages)
+    sample, worst = _find(evaluation, LogitSample), _find(evaluation, WorstImages)
     return Page(
-        title=f"{_name_weights(score.settings)} on {_name_data(score.settings)}",
-        run=describe_run(score, read_card(score.settings.weights)),
-        report=score.report,
-        label_set=score.label_set,
-        boundary=_find(score, BoundaryScore),
-        calibration=_find(score, Calibration),
+        title=f"{_name_weights(evaluation.settings)} on {_name_data(evaluation.settings)}",
+        run=describe_run(evaluation, read_card(evaluation.settings.weights)),
+        report=evaluation.report,
+        label_set=evaluation.label_set,
+        boundary=_find(evaluation, BoundaryScore),
+        calibration=_find(evaluation, Calibration),
         fit=None if sample is None else sample.fit(),
         worst=() if worst is None else worst.kept,
     )
 
 
-def describe_run(score: Score, card: ModelCard) -> list[tuple[str, str]]:
+def describe_run(evaluation: Evaluation, card: ModelCard) -> list[tuple[str, str]]:
     """Return what was run on what, by name; the same for equal runs."""
-    settings = score.settings
+    settings = evaluation.settings
     scales = settings.scales or card.scales
     height, width = card.size_hw
     told = [
         ("weights", settings.weights),
         ("network", card.architecture),
-        ("backend, precision", f"{score.backend}, {score.precision}"),
+        ("backend, precision", f"{evaluation.backend}, {evaluation.precision}"),
         ("network input", f"{width}x{height}" if settings.size == "card" else settings.size),
         ("in-model scales", ", ".join(f"{scale:g}" for scale in scales)),
         ("temperature", f"{card.temperature:g}"),
-        ("images", f"{score.report.images:,} of {_place_data(settings)}"),
-        ("label set", f"{score.report.label_set}, {len(score.label_set)} classes"),
-        ("pixels with a truth", f"{score.report.pixels:,}"),
+        ("images", f"{evaluation.report.images:,} of {_place_data(settings)}"),
+        ("label set", f"{evaluation.report.label_set}, {len(evaluation.label_set)} classes"),
+        ("pixels with a truth", f"{evaluation.report.pixels:,}"),
     ]
     others = [
         (name.replace("_", " "), _show(value))
@@ -132,8 +132,8 @@ def _check_place(name: str, path: Path) -> None:
         )
 
 
-def _find(score: Score, kind: type[Kind]) -> Kind | None:
-    return next((one for one in score.observers if isinstance(one, kind)), None)
+def _find(evaluation: Evaluation, kind: type[Kind]) -> Kind | None:
+    return next((one for one in evaluation.observers if isinstance(one, kind)), None)
 
 
 def _get_temperature(sample: LogitSample) -> float:
@@ -147,11 +147,11 @@ def _get_temperature(sample: LogitSample) -> float:
     return fit.temperature
 
 
-def _name_weights(settings: ScoreSettings) -> str:
+def _name_weights(settings: EvaluationSettings) -> str:
     return Path(settings.weights).name
 
 
-def _name_data(settings: ScoreSettings) -> str:
+def _name_data(settings: EvaluationSettings) -> str:
     data = settings.data
     if data.dataset != FOLDERS:
         return f"{data.dataset} {data.split}"
@@ -159,7 +159,7 @@ def _name_data(settings: ScoreSettings) -> str:
     return "/".join(Path(os.path.abspath(data.images)).parts[-2:])
 
 
-def _place_data(settings: ScoreSettings) -> str:
+def _place_data(settings: EvaluationSettings) -> str:
     data = settings.data
     return data.images if data.dataset == FOLDERS else f"{data.dataset} {data.split}, {data.root}"
 

@@ -1,12 +1,12 @@
-"""Score weights on images with true labels, by what robots run unless more is asked for."""
+"""Evaluate weights on images with true labels, by what robots run unless more is asked for."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from proxia_segmentation_ros.apps.evaluate.processes import join_team
-from proxia_segmentation_ros.apps.evaluate.settings import ScoreSettings
+from proxia_segmentation_ros.apps.evaluate.process_group import join_process_group
+from proxia_segmentation_ros.apps.evaluate.settings import EvaluationSettings
 from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING, Pruning
 from proxia_segmentation_ros.data.dataset import FocusedPair
 from proxia_segmentation_ros.data.resize import resize_pair
@@ -14,8 +14,8 @@ from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore, Tolerance
 from proxia_segmentation_ros.evaluation.calibration import Calibration
-from proxia_segmentation_ros.evaluation.evaluator import number_images
-from proxia_segmentation_ros.evaluation.observer import Observer, TrueImage
+from proxia_segmentation_ros.evaluation.evaluation_loop import read_annotated_images
+from proxia_segmentation_ros.evaluation.observer import AnnotatedImage, Observer
 from proxia_segmentation_ros.evaluation.temperature import LogitSample
 from proxia_segmentation_ros.evaluation.worst_images import WorstImages
 from proxia_segmentation_ros.labels import LabelSet
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.inference import Segmenter
 
 
-class ScoreObserver(Observer, Protocol):
+class EvaluationObserver(Observer, Protocol):
     """An observer whose findings are shown."""
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
@@ -37,26 +37,28 @@ class ScoreObserver(Observer, Protocol):
         """Return lines for people, below the table; none is the empty text."""
 
 
-def make_observers(settings: ScoreSettings, label_set: LabelSet) -> tuple[ScoreObserver, ...]:
+def make_observers(
+    settings: EvaluationSettings, label_set: LabelSet
+) -> tuple[EvaluationObserver, ...]:
     """Return what the settings ask to see beside the scores; the one place to add more.
 
     Raises:
         ConfigError: an observer's setting is out of its range.
     """
-    observers: list[ScoreObserver] = []
+    observers: list[EvaluationObserver] = []
     if settings.boundary:
         observers.append(BoundaryScore(len(label_set), Tolerance(settings.boundary)))
     if settings.calibration or settings.page:
         observers.append(Calibration(len(label_set)))
     if settings.fit_temperature or settings.save_calibrated:
-        _check_robots_could(settings)
+        _check_deployed_logits(settings)
         observers.append(LogitSample(read_card(settings.weights).temperature))
     if settings.page:
         observers.append(WorstImages(label_set, settings.worst))
     return tuple(observers)
 
 
-def _check_robots_could(settings: ScoreSettings) -> None:
+def _check_deployed_logits(settings: EvaluationSettings) -> None:
     """Refuse to fit a temperature to logits that robots don't make."""
     foreign = {
         "flip": settings.flip,
@@ -73,15 +75,15 @@ def _check_robots_could(settings: ScoreSettings) -> None:
 
 
 @dataclass(frozen=True)
-class Score:
+class Evaluation:
     """The report and what was run to get it."""
 
-    settings: ScoreSettings
+    settings: EvaluationSettings
     backend: str
     precision: str
     report: EvaluationReport
     label_set: LabelSet
-    observers: tuple[ScoreObserver, ...] = ()
+    observers: tuple[EvaluationObserver, ...] = ()
     pruning: Pruning = NO_PRUNING
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,7 +123,9 @@ class Score:
         return f"tiles of larger scales: threshold {threshold:g}, budget {budget:g}"
 
 
-def score(settings: ScoreSettings, progress: Progress, cache_dir: Path | None = None) -> Score:
+def evaluate_weights(
+    settings: EvaluationSettings, progress: Progress, cache_dir: Path | None = None
+) -> Evaluation:
     """Label every image and compare it with its mask.
 
     Of several processes that torchrun started, each labels its part; every one returns the same.
@@ -134,20 +138,20 @@ def score(settings: ScoreSettings, progress: Progress, cache_dir: Path | None = 
     """
     pairs = settings.data.open(read_card(settings.weights).to_label_set())
     observers = make_observers(settings, pairs.label_set)
-    with join_team() as team:
+    with join_process_group() as group:
         segmenter = _open_segmenter(settings, observers, cache_dir)
-        indices = team.choose_share(len(pairs))
+        indices = group.split_indices(len(pairs))
         progress.begin("labelling", len(indices))
         try:
             report = evaluate(
                 segmenter,
-                _resize(number_images(pairs, indices), settings.data.long_side),
+                _resize(read_annotated_images(pairs, indices), settings.data.long_side),
                 pairs.label_set,
                 lambda _: progress.advance(),
                 observers,
-                team.exchange,
+                group.gather_others,
             )
-            return Score(
+            return Evaluation(
                 settings,
                 segmenter.backend,
                 segmenter.precision,
@@ -161,7 +165,7 @@ def score(settings: ScoreSettings, progress: Progress, cache_dir: Path | None = 
 
 
 def _open_segmenter(
-    settings: ScoreSettings, observers: Sequence[Observer], cache_dir: Path | None
+    settings: EvaluationSettings, observers: Sequence[Observer], cache_dir: Path | None
 ) -> "Segmenter | ExactSegmenter":
     """Return what robots run, or the exact one where the settings or an observer need it."""
     reasons = settings.list_exact_reasons()
@@ -171,7 +175,7 @@ def _open_segmenter(
     return settings.open_exact() if reasons else settings.open_fast(cache_dir)
 
 
-def _resize(images: Iterable[TrueImage], long_side: int) -> Iterator[TrueImage]:
+def _resize(images: Iterable[AnnotatedImage], long_side: int) -> Iterator[AnnotatedImage]:
     for image in images:
         pair = FocusedPair(image.image_HWC, image.truth_HW)
         image_HWC, truth_HW, _ = resize_pair(pair, long_side)

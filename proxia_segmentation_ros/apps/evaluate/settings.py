@@ -6,8 +6,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from proxia_segmentation_ros.apps.defaults import MAX_WORST_IMAGES, WORST_IMAGES
 from proxia_segmentation_ros.apps.segment.truth import choose_label_set
-from proxia_segmentation_ros.apps.segmenter_settings import LabellingSettings
+from proxia_segmentation_ros.apps.segmenter_settings import SegmenterSettings
 from proxia_segmentation_ros.data.dataset import Dataset
 from proxia_segmentation_ros.data.datasets.catalogue import open_dataset
 from proxia_segmentation_ros.data.datasets.folder import ImageMaskFolder
@@ -17,11 +18,9 @@ from proxia_segmentation_ros.labels import LabelSet
 FOLDERS = "folders"
 # What opens a data set beside its options, and the settings of these.
 SETTINGS_OF_THEIR_OWN = {"name": "dataset", "root": "root", "split": "split"}
-# A page of more of them takes long to load.
-MOST_PICTURES = 40
 
 
-class ScoreData(BaseModel):
+class EvaluationData(BaseModel):
     """Images with true labels: two folders, or a named data set, which brings its label set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -104,10 +103,10 @@ class ScoreData(BaseModel):
         return ImageMaskFolder(Path(self.images), Path(self.labels), label_set)
 
 
-class ScoreSettings(LabellingSettings):
+class EvaluationSettings(SegmenterSettings):
     """One evaluation; outlines are scored only where `boundary` is not 0."""
 
-    data: ScoreData = Field(default_factory=ScoreData)
+    data: EvaluationData = Field(default_factory=EvaluationData)
     boundary: float = Field(
         default=0.0, ge=0, description="tolerance of outlines: pixels, or below 1 diagonals"
     )
@@ -119,7 +118,9 @@ class ScoreSettings(LabellingSettings):
         default="", description="file for a copy of the weights with the fitted temperature"
     )
     page: str = Field(default="", description="HTML file to write, which scores confidences too")
-    worst: int = Field(default=12, ge=0, le=MOST_PICTURES, description="worst images on the page")
+    worst: int = Field(
+        default=WORST_IMAGES, ge=0, le=MAX_WORST_IMAGES, description="worst images on the page"
+    )
 
     @model_validator(mode="after")
     def _refuse_idle_worst(self) -> Self:

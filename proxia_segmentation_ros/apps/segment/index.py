@@ -51,7 +51,7 @@ def _draw_row(out: Path, task: Task) -> str:
             for path in paths:
                 caption = path.stem[path.stem.rindex(f"_{kind}") + 1 :].replace("_", " ")
                 figures.append(_draw_figure(path.as_posix(), caption))
-    heading = html.escape(task.file.shown)
+    heading = html.escape(task.file.display_name)
     return f"<section><h2>{heading}</h2><div>{''.join(figures)}</div></section>"
 
 

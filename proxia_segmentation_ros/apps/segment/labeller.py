@@ -5,19 +5,18 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
-from proxia_segmentation_ros.apps.demo.pictures import AMORPHOUS, SPECK_SHARE
 from proxia_segmentation_ros.apps.segment.layout import (
     ATTENTION,
     AUTOLABELS,
     PROBABILITIES,
     SUBMISSION,
 )
-from proxia_segmentation_ros.apps.segment.outputs import Findings
+from proxia_segmentation_ros.apps.segment.outputs import SegmentedImage
 from proxia_segmentation_ros.apps.segment.settings import CONFIDENCE_KINDS, SegmentSettings
 from proxia_segmentation_ros.apps.segment.truth import make_source_ids
 from proxia_segmentation_ros.inference import Segmentation, summarize
 from proxia_segmentation_ros.labels import LabelSet
-from proxia_segmentation_ros.render import Box
+from proxia_segmentation_ros.render import Box, select_boxes
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.inference import Scene
@@ -51,7 +50,9 @@ class Labeller:
         else:
             self._segmenter, self._look = _open_fast(settings, bool(kinds & CONFIDENCE_KINDS))
 
-    def label(self, image_HWC: np.ndarray, truth_HW: np.ndarray | None) -> tuple[Findings, "Scene"]:
+    def label(
+        self, image_HWC: np.ndarray, truth_HW: np.ndarray | None
+    ) -> tuple[SegmentedImage, "Scene"]:
         """Label one image.
 
         Raises:
@@ -59,7 +60,7 @@ class Labeller:
         """
         segmentation, probabilities_KHW, attention_HW = self._look(image_HWC)
         scene = summarize(segmentation, self._label_set)
-        findings = Findings(
+        segmented = SegmentedImage(
             image_HWC=image_HWC,
             labels_HW=segmentation.labels,
             label_set=self._label_set,
@@ -67,42 +68,40 @@ class Labeller:
             probabilities_KHW=probabilities_KHW,
             attention_HW=attention_HW,
             truth_HW=truth_HW,
-            boxes=_pick_boxes(scene) if self._settings.boxes else (),
+            boxes=_list_boxes(scene, self._label_set) if self._settings.boxes else (),
             alpha=self._settings.alpha,
             source_ids=self._source_ids,
         )
-        return findings, scene
+        return segmented, scene
 
     def close(self) -> None:
         """Free the network."""
         self._segmenter.close()
 
 
-def _pick_boxes(scene: "Scene") -> list[Box]:
-    """Leave out what has no edges of its own, and specks."""
-    least = SPECK_SHARE * scene.width * scene.height
-    return [
-        (*one.box_xywh, found.class_id)
-        for found in scene.classes
-        if found.class_name not in AMORPHOUS
-        for one in found.objects
-        if one.box_xywh[2] * one.box_xywh[3] >= least
+def _list_boxes(scene: "Scene", label_set: LabelSet) -> list[Box]:
+    """Return the boxes of a scene that are worth drawing."""
+    boxes = [
+        (*region.box_xywh, summary.class_id)
+        for summary in scene.classes
+        for region in summary.objects
     ]
+    return select_boxes(boxes, label_set, scene.width * scene.height)
 
 
 def _open_exact(settings: SegmentSettings) -> tuple[_Closable, Look]:
-    from proxia_segmentation_ros.evaluation.exact_segmenter import Wanted
+    from proxia_segmentation_ros.evaluation.exact_segmenter import RequestedMaps
 
     segmenter = settings.open_exact()
     kinds = {*settings.write}
-    wanted = Wanted(
+    wanted = RequestedMaps(
         confidence=bool(kinds & CONFIDENCE_KINDS),
         probabilities=bool(kinds & {PROBABILITIES, "confidence16"}),
         attention=ATTENTION in kinds,
     )
 
     def look(image_HWC: np.ndarray) -> Found:
-        exact = segmenter.look(image_HWC, wanted)
+        exact = segmenter.compute_maps(image_HWC, wanted)
         size_hw = (image_HWC.shape[0], image_HWC.shape[1])
         segmentation = Segmentation(exact.labels, exact.confidence, size_hw)
         return segmentation, exact.probabilities_KHW, exact.attention_HW

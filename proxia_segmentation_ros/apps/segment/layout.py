@@ -15,7 +15,6 @@ PICTURES = ("overlay", "colored", "labels", "composite", "errors", "confidence",
 PROBABILITIES, ATTENTION = "probabilities", "attention"
 SUBMISSION, AUTOLABELS = "submission", "autolabels"
 KINDS = (*PICTURES, PROBABILITIES, ATTENTION, SUBMISSION, AUTOLABELS)
-DEFAULT_KINDS = ("overlay", "colored", "labels")
 MAX_NAME_BYTES = 180
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from proxia_segmentation_ros.apps.defaults import OVERLAY_ALPHA
 from proxia_segmentation_ros.apps.segment.layout import (
     ATTENTION,
     AUTOLABELS,
@@ -27,7 +28,7 @@ MAX_8, MAX_16 = 255, 65535
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings:
+class SegmentedImage:
     """One labelled image; what no chosen kind needs is None or empty.
 
     `confidence_HW` is 255 times the probability of the most probable class.
@@ -41,21 +42,21 @@ class Findings:
     attention_HW: Mapping[float, np.ndarray] = field(default_factory=dict)
     truth_HW: np.ndarray | None = None
     boxes: Sequence[Box] = ()
-    alpha: float = 0.5
+    alpha: float = OVERLAY_ALPHA
     source_ids: np.ndarray | None = None
 
 
-def encode_kind(kind: str, findings: Findings) -> list[bytes]:
+def encode_kind(kind: str, segmented: SegmentedImage) -> list[bytes]:
     """Return the content of each file of a kind, in the order of `Layout.place`."""
     if kind == ATTENTION:
-        return _encode_attention(findings)
+        return _encode_attention(segmented)
     if kind == PROBABILITIES:
-        return [_encode_probabilities(findings)]
+        return [_encode_probabilities(segmented)]
     if kind == SUBMISSION:
-        return [encode_png(_to_source(findings))]
+        return [encode_png(_to_source(segmented))]
     if kind == AUTOLABELS:
-        return [encode_png(_to_source(findings)), encode_png(_need(findings.confidence_HW))]
-    return [encode_png(PICTURES[kind](findings))]
+        return [encode_png(_to_source(segmented)), encode_png(_need(segmented.confidence_HW))]
+    return [encode_png(PICTURES[kind](segmented))]
 
 
 def encode_png(picture: np.ndarray) -> bytes:
@@ -68,13 +69,13 @@ def encode_png(picture: np.ndarray) -> bytes:
     return content.tobytes()
 
 
-def _draw_overlay(one: Findings) -> np.ndarray:
+def _draw_overlay(one: SegmentedImage) -> np.ndarray:
     return draw_overlay(
         one.image_HWC, one.labels_HW, one.label_set, alpha=one.alpha, boxes=one.boxes
     )
 
 
-def _draw_composite(one: Findings) -> np.ndarray:
+def _draw_composite(one: SegmentedImage) -> np.ndarray:
     return draw_composite(
         one.image_HWC,
         one.labels_HW,
@@ -85,7 +86,7 @@ def _draw_composite(one: Findings) -> np.ndarray:
     )
 
 
-def _mark_errors(one: Findings) -> np.ndarray:
+def _mark_errors(one: SegmentedImage) -> np.ndarray:
     truth_HW = _need(one.truth_HW)
     unlabeled_id = one.label_set.unlabeled_id
     mask_HW = np.where(find_wrong(one.labels_HW, truth_HW, unlabeled_id), WRONG, RIGHT)
@@ -93,13 +94,13 @@ def _mark_errors(one: Findings) -> np.ndarray:
     return mask_HW.astype(np.uint8)
 
 
-def _scale_confidence(one: Findings) -> np.ndarray:
+def _scale_confidence(one: SegmentedImage) -> np.ndarray:
     best_HW = _need(one.probabilities_KHW).max(0)
     pixels_HW: np.ndarray = (best_HW * MAX_16).round().astype(np.uint16)
     return pixels_HW
 
 
-PICTURES: dict[str, Callable[[Findings], np.ndarray]] = {
+PICTURES: dict[str, Callable[[SegmentedImage], np.ndarray]] = {
     "overlay": _draw_overlay,
     "colored": lambda one: colorize(one.labels_HW, one.label_set),
     "labels": lambda one: one.labels_HW,
@@ -110,7 +111,7 @@ PICTURES: dict[str, Callable[[Findings], np.ndarray]] = {
 }
 
 
-def _encode_attention(one: Findings) -> list[bytes]:
+def _encode_attention(one: SegmentedImage) -> list[bytes]:
     """Return a picture for each scale but the largest, whose attention nothing uses."""
     scales = sorted(one.attention_HW)
     pictures = [
@@ -120,7 +121,7 @@ def _encode_attention(one: Findings) -> list[bytes]:
     return [encode_png(picture) for picture in pictures]
 
 
-def _encode_probabilities(one: Findings) -> bytes:
+def _encode_probabilities(one: SegmentedImage) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(
         file,
@@ -130,7 +131,7 @@ def _encode_probabilities(one: Findings) -> bytes:
     return file.getvalue()
 
 
-def _to_source(one: Findings) -> np.ndarray:
+def _to_source(one: SegmentedImage) -> np.ndarray:
     ids_HW: np.ndarray = _need(one.source_ids)[one.labels_HW]
     return ids_HW
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from proxia_segmentation_ros.apps.segment.index import write_index
 from proxia_segmentation_ros.apps.segment.labeller import Labeller
 from proxia_segmentation_ros.apps.segment.layout import SUBMISSION, Task, plan_tasks, write_whole
-from proxia_segmentation_ros.apps.segment.outputs import Findings, encode_kind
+from proxia_segmentation_ros.apps.segment.outputs import SegmentedImage, encode_kind
 from proxia_segmentation_ros.apps.segment.pictures import describe_share
 from proxia_segmentation_ros.apps.segment.settings import (
     SegmentSettings,
@@ -22,9 +22,9 @@ from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.progress import Progress
 from proxia_segmentation_ros.sources.image_files import (
     InputFile,
-    hush_opencv,
     list_inputs,
-    read_picture,
+    read_image_file,
+    silence_opencv,
 )
 
 if TYPE_CHECKING:
@@ -36,19 +36,19 @@ BENCHMARK_NAME = re.compile(r"[a-z-]+_\d{6}_\d{6}")
 
 
 @dataclass
-class Tally:
+class FileCounts:
     """What became of the files: labelled now, complete before, failed, or no images at all."""
 
     labelled: int = 0
     complete: int = 0
     failed: int = 0
-    strangers: int = 0
+    other_files: int = 0
     written: int = 0
 
 
 def segment_files(
     settings: SegmentSettings, say: Callable[[str], None], progress: Progress
-) -> Tally:
+) -> FileCounts:
     """Write the chosen kinds of output for each image; every file costs one line through `say`.
 
     Raises:
@@ -62,65 +62,66 @@ def segment_files(
     layout = make_layout(settings, card)
     source_set = find_source_set(settings, card)
     truth = TruthMasks(settings.masks, source_set) if settings.masks is not None else None
-    planned = plan_tasks([file for file in files if not file.refusal], layout)
+    planned = plan_tasks([file for file in files if not file.skip_reason], layout)
     todo = [one for one in planned if not (settings.skip_existing and one.is_done(settings.out))]
     if SUBMISSION in settings.write:
         _warn_of_names(planned, say)
-    tally = Tally(complete=len(planned) - len(todo))
+    counts = FileCounts(complete=len(planned) - len(todo))
     labeller = Labeller(settings, card.to_label_set(), source_set) if todo else None
-    dump = _Dump(settings, {one.file.path: one for one in todo}, labeller, truth, tally)
+    run = _SegmentRun(settings, {one.file.path: one for one in todo}, labeller, truth, counts)
     if todo:
         progress.begin("labelling", len(todo))
     try:
-        with hush_opencv():
+        with silence_opencv():
             for file in files:
-                say(dump.take(file))
-                if file.path in dump.tasks:
+                say(run.take(file))
+                if file.path in run.tasks:
                     progress.advance()
     finally:
         if labeller is not None:
             labeller.close()
-    _check_any(settings, tally)
+    _check_any(settings, counts)
     if settings.index:
         write_index(settings.out, planned)
-        tally.written += 1
-    return tally
+        counts.written += 1
+    return counts
 
 
 @dataclass(frozen=True)
-class _Dump:
+class _SegmentRun:
     """What a folder is gone through with; `tasks` holds the images whose outputs are to come."""
 
     settings: SegmentSettings
     tasks: dict[Path, Task]
     labeller: Labeller | None
     truth: TruthMasks | None
-    tally: Tally
+    counts: FileCounts
 
     def take(self, file: InputFile) -> str:
         """Do what a file needs, and return what to say of it."""
-        if file.refusal:
-            self.tally.strangers += file.is_stranger
-            self.tally.failed += not file.is_stranger
-            return f"{'skipped' if file.is_stranger else 'failed'} {file.shown}: {file.refusal}"
+        if file.skip_reason:
+            self.counts.other_files += file.is_other_file
+            self.counts.failed += not file.is_other_file
+            verb = "skipped" if file.is_other_file else "failed"
+            return f"{verb} {file.display_name}: {file.skip_reason}"
         if self.labeller is None or file.path not in self.tasks:
-            return f"skipped {file.shown}: its outputs exist"
+            return f"skipped {file.display_name}: its outputs exist"
         try:
-            image_HWC = read_picture(file.path, as_stored=self.truth is not None)
+            image_HWC = read_image_file(file.path, as_stored=self.truth is not None)
             truth_HW = self.truth.read(file, image_HWC) if self.truth is not None else None
-            findings, scene = self.labeller.label(image_HWC, truth_HW)
+            segmented, scene = self.labeller.label(image_HWC, truth_HW)
         except InputError as error:
-            self.tally.failed += 1
-            return f"failed {file.shown}: {error}"
-        self._write(self.tasks[file.path], findings)
-        return f"{file.shown}: {describe_scene(scene)}{_describe_errors(findings)}"
+            self.counts.failed += 1
+            return f"failed {file.display_name}: {error}"
+        self._write(self.tasks[file.path], segmented)
+        return f"{file.display_name}: {describe_scene(scene)}{_describe_errors(segmented)}"
 
-    def _write(self, task: Task, findings: Findings) -> None:
+    def _write(self, task: Task, segmented: SegmentedImage) -> None:
         for kind, paths in task.outputs.items():
-            for path, content in zip(paths, encode_kind(kind, findings), strict=True):
+            for path, content in zip(paths, encode_kind(kind, segmented), strict=True):
                 write_whole(self.settings.out / path, content)
-                self.tally.written += 1
-        self.tally.labelled += 1
+                self.counts.written += 1
+        self.counts.labelled += 1
 
 
 def describe_scene(scene: "Scene") -> str:
@@ -131,12 +132,12 @@ def describe_scene(scene: "Scene") -> str:
     return f"{scene.width}x{scene.height}, {', '.join(shares) or 'nothing known'}"
 
 
-def _describe_errors(findings: Findings) -> str:
-    truth_HW = findings.truth_HW
+def _describe_errors(segmented: SegmentedImage) -> str:
+    truth_HW = segmented.truth_HW
     if truth_HW is None:
         return ""
-    unlabeled_id = findings.label_set.unlabeled_id
-    is_wrong_HW = find_wrong(findings.labels_HW, truth_HW, unlabeled_id)
+    unlabeled_id = segmented.label_set.unlabeled_id
+    is_wrong_HW = find_wrong(segmented.labels_HW, truth_HW, unlabeled_id)
     return f"; {describe_share(is_wrong_HW, truth_HW != unlabeled_id)} wrong"
 
 
@@ -150,18 +151,18 @@ def _warn_of_names(tasks: Sequence[Task], say: Callable[[str], None]) -> None:
         )
 
 
-def _check_any(settings: SegmentSettings, tally: Tally) -> None:
+def _check_any(settings: SegmentSettings, counts: FileCounts) -> None:
     """Raise when the whole call was for nothing."""
-    if tally.labelled or tally.complete:
+    if counts.labelled or counts.complete:
         return
-    if not tally.failed:
+    if not counts.failed:
         raise InputError.from_parts(
             f"{str(settings.images)!r} holds no image",
             "JPEG, PNG or another format that OpenCV reads",
             "check the path, or add --recursive",
         )
     raise InputError.from_parts(
-        f"none of the {tally.failed} images in {str(settings.images)!r} could be labelled",
+        f"none of the {counts.failed} images in {str(settings.images)!r} could be labelled",
         "whole images, with masks of their size where --truth is given",
         "see the line of each",
     )

@@ -7,17 +7,17 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 from typing_extensions import Self
 
+from proxia_segmentation_ros.apps.defaults import OUTPUT_KINDS, OVERLAY_ALPHA
 from proxia_segmentation_ros.apps.segment.layout import (
     ATTENTION,
     AUTOLABELS,
-    DEFAULT_KINDS,
     PROBABILITIES,
     SUBMISSION,
     Layout,
     parse_kinds,
 )
 from proxia_segmentation_ros.apps.segment.truth import choose_label_set
-from proxia_segmentation_ros.apps.segmenter_settings import LabellingSettings
+from proxia_segmentation_ros.apps.segmenter_settings import SegmenterSettings
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.card import ModelCard
@@ -34,14 +34,14 @@ def _read_kinds(value: Any) -> tuple[str, ...]:
     return parse_kinds(",".join(map(str, kinds)))
 
 
-class SegmentSettings(LabellingSettings):
+class SegmentSettings(SegmenterSettings):
     """What to label, where to write and how; `path` and `truth` lie below `root`."""
 
     root: Path = Field(default=Path("."), description="folder that path and truth lie in")
     path: Path = Field(description="an image or a folder")
     out: Path = Field(description="folder for the files")
     write: Annotated[tuple[str, ...], BeforeValidator(_read_kinds)] = Field(
-        default=DEFAULT_KINDS, description="kinds of output"
+        default=OUTPUT_KINDS, description="kinds of output"
     )
     recursive: bool = Field(default=False, description="folders below too")
     skip_existing: bool = Field(default=False, description="leave out images that are complete")
@@ -50,7 +50,7 @@ class SegmentSettings(LabellingSettings):
         default=None, description="masks of the same names, for errors and composite"
     )
     label_set: str = Field(default="", description="label set of masks and label ids")
-    alpha: float = Field(default=0.5, ge=0, le=1, description="weight of the colours")
+    alpha: float = Field(default=OVERLAY_ALPHA, ge=0, le=1, description="weight of the colours")
     boxes: bool = Field(default=False, description="draw the boxes of the objects")
 
     @model_validator(mode="after")

@@ -1,13 +1,13 @@
-"""Another system's checkpoint in, a weight file of ours out."""
+"""Convert a checkpoint of NVIDIA/semantic-segmentation or mmsegmentation to a weight file."""
 
 import hashlib
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from proxia_segmentation_ros.apps.version import PACKAGE, find_version
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
@@ -16,15 +16,14 @@ from proxia_segmentation_ros.model.lookup import FOREIGN_SUFFIXES, SUFFIX, find_
 if TYPE_CHECKING:
     from proxia_segmentation_ros.config import SizeHW
 
-PACKAGE = "proxia_segmentation_ros"
 BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionSettings:
-    """Which file to convert, and what its card shall say where the file doesn't know.
+    """Which file to convert, and what to write into its card.
 
-    What is empty is taken from the checkpoint.
+    Empty settings are taken from the checkpoint.
     """
 
     source: Path
@@ -42,8 +41,8 @@ def convert_weights(settings: ConversionSettings) -> ModelCard:
     """Write the weight file and return its card.
 
     Raises:
-        ConfigError: a setting can't be.
-        WeightsError: the checkpoint is unsafe, of another kind or not whole, or the file
+        ConfigError: a setting is out of its range.
+        WeightsError: the checkpoint is unsafe, of an unknown kind or incomplete, or the file
             can't be written.
     """
     path = _find_source(settings)
@@ -85,17 +84,18 @@ def _find_source(settings: ConversionSettings) -> Path:
 
 
 def _complete_card(card: ModelCard, settings: ConversionSettings, path: Path) -> ModelCard:
-    """Return the checkpoint's card with what the settings know better.
+    """Return the checkpoint's card, overridden by the settings that are given.
 
     Raises:
-        ConfigError: a value can't stand in a card.
+        ConfigError: a value is not allowed in a card.
     """
     known: dict[str, Any] = {
         "name": settings.name or settings.out.stem,
         "size_hw": settings.size_hw,
         "training_data": settings.training_data,
         "terms": settings.terms,
-        "made_with": f"{card.made_with}, SHA-256 {hash_file(path)}; {_name_version()}",
+        "made_with": f"{card.made_with}, SHA-256 {hash_file(path)}; converted by {PACKAGE} "
+        f"{find_version()}",
     }
     changes = {key: value for key, value in known.items() if value}
     if settings.label_set:
@@ -112,11 +112,3 @@ def _complete_card(card: ModelCard, settings: ConversionSettings, path: Path) ->
             first["msg"],
             "correct the option",
         ) from error
-
-
-def _name_version() -> str:
-    try:
-        return f"converted by {PACKAGE} {version(PACKAGE)}"
-    except PackageNotFoundError:
-        # A checkout that nobody installed.
-        return f"converted by {PACKAGE}"

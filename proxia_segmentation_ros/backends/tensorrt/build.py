@@ -125,8 +125,8 @@ def build_within_memory(build: Callable[[int], bytes], name: str) -> bytes:
                 ) from error
             if smaller is None:
                 raise BackendError.from_parts(
-                    f"TensorRT can't build {name} ({find_first_cause(error)}), not even with a workspace of "
-                    f"{workspace // MIB} MiB",
+                    f"TensorRT can't build {name} ({find_first_cause(error)}), not even with a "
+                    f"workspace of {workspace // MIB} MiB",
                     "enough free memory on the GPU",
                     "end what else runs there, take a smaller inference.size, or set "
                     "inference.backend to openvino",

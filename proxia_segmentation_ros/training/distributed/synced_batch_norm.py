@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from proxia_segmentation_ros.training.distributed.processes import (
-    add_up_differentiably,
-    count_processes,
+from proxia_segmentation_ros.training.distributed.process_group import (
+    all_reduce_with_gradient,
+    get_world_size,
 )
 
 
@@ -17,14 +17,14 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, maps_NCHW: Tensor) -> Tensor:
         """Normalise by mean and spread of each channel over all processes."""
-        if not self.training or count_processes() == 1:
+        if not self.training or get_world_size() == 1:
             return super().forward(maps_NCHW)
         is_double = maps_NCHW.dtype == torch.float64
         values_NCHW = maps_NCHW if is_double else maps_NCHW.float()
-        count = values_NCHW.numel() // values_NCHW.shape[1] * count_processes()
-        mean_C = add_up_differentiably(values_NCHW.sum((0, 2, 3))) / count
+        count = values_NCHW.numel() // values_NCHW.shape[1] * get_world_size()
+        mean_C = all_reduce_with_gradient(values_NCHW.sum((0, 2, 3))) / count
         centred_NCHW = values_NCHW - mean_C[:, None, None]
-        variance_C = add_up_differentiably(centred_NCHW.square().sum((0, 2, 3))) / count
+        variance_C = all_reduce_with_gradient(centred_NCHW.square().sum((0, 2, 3))) / count
         self._follow(mean_C.detach(), variance_C.detach() * count / max(count - 1, 1))
         gain_C = self.weight * (variance_C + self.eps).rsqrt()
         normal_NCHW = centred_NCHW * gain_C[:, None, None] + self.bias[:, None, None]
@@ -44,7 +44,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
 
 def sync_batch_norms(network: nn.Module, device: torch.device) -> None:
     """Make the network's batch norms synced ones, with the same parameters and names."""
-    if count_processes() == 1:
+    if get_world_size() == 1:
         return
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):

@@ -1,7 +1,7 @@
 """Losses of one logit map: weighted cross-entropies, border relaxation, the soft Jaccard index.
 
 With several processes each returns this one's share: the shares add up to the loss of all
-images (`training/distributed/processes.py`).
+images (`training/distributed/process_group.py`).
 
 Shape legend: N images, K classes, H, W pixels.
 """
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxia_segmentation_ros.training.distributed.processes import add_up, count_processes
+from proxia_segmentation_ros.training.distributed.process_group import all_reduce, get_world_size
 from proxia_segmentation_ros.training.losses.softmax_losses import compute_softmax_losses
 
 
@@ -54,7 +54,7 @@ def compute_image_weighted_cross_entropy(
             )
         )
     total = torch.stack(means).sum()
-    return total if batch_sum else total / (len(means) * count_processes())
+    return total if batch_sum else total / (len(means) * get_world_size())
 
 
 def _weigh_by_share(labels: Tensor, num_classes: int, bound: float) -> Tensor:
@@ -82,7 +82,7 @@ def compute_relaxed_cross_entropy(
     # Where nothing is accepted the sum is -inf and its gradient undefined: never look there.
     accepted_NKHW = accepted_NKHW | ~is_labeled_NHW.unsqueeze(1)
     log_right_NHW = log_probability_NKHW.masked_fill(~accepted_NKHW, -torch.inf).logsumexp(1)
-    return -(log_right_NHW * is_labeled_NHW).sum() / add_up(is_labeled_NHW.sum()).clamp(min=1)
+    return -(log_right_NHW * is_labeled_NHW).sum() / all_reduce(is_labeled_NHW.sum()).clamp(min=1)
 
 
 def compute_jaccard_loss(logits_NKHW: Tensor, labels_NHW: Tensor, unlabeled_id: int) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxia_segmentation_ros.training.distributed.processes import add_up, count_processes
+from proxia_segmentation_ros.training.distributed.process_group import all_reduce, get_world_size
 
 SIDE = 3
 POOL = 4
@@ -32,7 +32,7 @@ def compute_rmi_loss(
     truth_NKHW, is_labeled_N1HW = encode_labels(labels_NHW, logits_NKHW.shape[1], unlabeled_id)
     bce = _average_bce(logits_NKHW, truth_NKHW, is_labeled_N1HW)
     probability_NKHW = logits_NKHW.sigmoid() * is_labeled_N1HW + LEAST_PROBABILITY
-    region = compute_region_loss(truth_NKHW, probability_NKHW) / count_processes()
+    region = compute_region_loss(truth_NKHW, probability_NKHW) / get_world_size()
     return bce_share * bce + (1 - bce_share) * region
 
 
@@ -57,7 +57,7 @@ def _average_bce(logits_NKHW: Tensor, truth_NKHW: Tensor, is_labeled_N1HW: Tenso
     total = F.binary_cross_entropy_with_logits(
         logits_NKHW, truth_NKHW, weight=weight_NKHW, reduction="sum"
     )
-    return total / (add_up(is_labeled_N1HW.sum()) + 1)
+    return total / (all_reduce(is_labeled_N1HW.sum()) + 1)
 
 
 def compute_region_loss(truth_NKHW: Tensor, probability_NKHW: Tensor) -> Tensor:

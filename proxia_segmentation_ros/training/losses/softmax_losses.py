@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from proxia_segmentation_ros.training.distributed.processes import add_up, count_processes
+from proxia_segmentation_ros.training.distributed.process_group import all_reduce, get_world_size
 
 LEAST_WEIGHT = 1e-12
 # Less may count as 0 (torch.set_flush_denormal), whose logarithm is not finite; the gradient does
@@ -72,19 +72,19 @@ class _SoftmaxLosses(torch.autograd.Function):
         weight_N1HW = mask_N1HW
         if class_weights_K is not None:
             weight_N1HW = class_weights_K.to(mask_N1HW.dtype)[truth_N1HW] * mask_N1HW
-        total = add_up(weight_N1HW.sum(dtype=torch.float64)).to(mask_N1HW.dtype)
+        total = all_reduce(weight_N1HW.sum(dtype=torch.float64)).to(mask_N1HW.dtype)
         weight_N1HW = weight_N1HW / total.clamp(min=LEAST_WEIGHT)
         logarithm = right_N1HW.clamp(min=LEAST_PROBABILITY).log()
         cross_entropy = -(weight_N1HW * logarithm).sum()
         jaccard, gains_2K = torch.zeros_like(cross_entropy), None
         if with_jaccard:
             sums_3K = _count_overlap(probability_NKHW, right_N1HW, truth_N1HW, mask_N1HW)
-            scores = _score_overlap(add_up(sums_3K))
+            scores = _score_overlap(all_reduce(sums_3K))
             jaccard, gains_2K = (one.to(probability_NKHW.dtype) for one in scores)
         ctx.save_for_backward(
             probability_NKHW, right_N1HW, truth_N1HW, weight_N1HW, mask_N1HW, gains_2K
         )
-        return cross_entropy, jaccard / count_processes()
+        return cross_entropy, jaccard / get_world_size()
 
     @staticmethod
     @once_differentiable

@@ -9,9 +9,9 @@ from sample_files import draw_image
 from proxia_segmentation_ros.apps.demo.pictures import (
     CELL_WIDTH,
     draw_contact_sheet,
-    draw_moment,
+    draw_frame,
     pick_boxes,
-    pick_moments,
+    pick_frames,
     shrink_to_even,
     write_overlay_video,
 )
@@ -46,7 +46,7 @@ def test_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_frame_without_labels_keeps_its_pixels():
     record = make_record([None, fill(3)], [None] * 2)
-    plain_HWC = draw_moment(record.moments[0], record.label_set)
+    plain_HWC = draw_frame(record.frames[0], record.label_set)
     assert plain_HWC[12:, :4].max() == 0
 
 
@@ -55,15 +55,15 @@ def test_boxes_are_drawn_for_things_that_are_large_enough_to_see():
     labels = ReceivedLabels(0, 0.0, np.full((100, 100), 3, np.uint8))
     car, speck, sky = (0, 0, 20, 20, 8), (5, 5, 3, 3, 8), (0, 0, 90, 40, 0)
     scene = ReceivedScene(0, "camvid", (car, speck, sky), {})
-    moment = replace(make_record([fill(3)], [None]).moments[0], labels=labels, scene=scene)
-    assert pick_boxes(moment, label_set) == [car]
+    frame = replace(make_record([fill(3)], [None]).frames[0], labels=labels, scene=scene)
+    assert pick_boxes(frame, label_set) == [car]
 
 
 def test_six_moments_reach_from_the_first_to_the_last():
     record = make_record([fill(3)] * 50, [None] * 50)
-    moments = pick_moments(record.labelled)
-    assert [one.published.index for one in moments] == [0, 10, 20, 29, 39, 49]
-    assert len(pick_moments(record.labelled[:4])) == 4
+    frames = pick_frames(record.labelled)
+    assert [one.published.index for one in frames] == [0, 10, 20, 29, 39, 49]
+    assert len(pick_frames(record.labelled[:4])) == 4
 
 
 def test_sheet_shows_image_colours_and_overlay_side_by_side():

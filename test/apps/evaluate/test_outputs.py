@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 from sample_files import write_images
 
 from proxia_segmentation_ros.apps.evaluate.outputs import check_outputs, write_outputs
-from proxia_segmentation_ros.apps.evaluate.run import score
-from proxia_segmentation_ros.apps.evaluate.settings import ScoreData, ScoreSettings
+from proxia_segmentation_ros.apps.evaluate.run import evaluate_weights
+from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData, EvaluationSettings
 from proxia_segmentation_ros.cli import main
 from proxia_segmentation_ros.errors import ConfigError, InputError, WeightsError
 from proxia_segmentation_ros.inference import Segmenter
@@ -53,8 +54,8 @@ def folders(tmp_path):
 
 def set_up(folders, **options):
     images, masks = map(str, folders)
-    data = ScoreData(images=images, labels=masks)
-    return ScoreSettings(data=data, weights="synthetic", size="64x48", **options)
+    data = EvaluationData(images=images, labels=masks)
+    return EvaluationSettings(data=data, weights="synthetic", size="64x48", **options)
 
 
 def call(monkeypatch, capsys, *arguments):
@@ -64,7 +65,7 @@ def call(monkeypatch, capsys, *arguments):
 
 
 def test_confidence_of_what_robots_run_is_scored_on_request(folders):
-    done = score(set_up(folders, calibration=True), Silence())
+    done = evaluate_weights(set_up(folders, calibration=True), Silence())
     content = done.to_dict()
     assert 0 < content["expected_calibration_error"] <= 1
     assert sum(one["pixels"] for one in content["reliability_bins"]) == content["pixels"]
@@ -76,7 +77,7 @@ def test_page_of_equal_runs_is_equal_and_escapes_file_names(folders, tmp_path):
     one, two = tmp_path / "new" / "one.html", tmp_path / "new" / "two.html"
     for path in (one, two):
         settings = set_up(folders, boundary=2, worst=1, page=str(path))
-        assert write_outputs(score(settings, Silence())) == [f"{path}: the page"]
+        assert write_outputs(evaluate_weights(settings, Silence())) == [f"{path}: the page"]
     assert one.read_bytes() == two.read_bytes()
     text = one.read_text()
     assert "<h1>synthetic on" in text
@@ -89,7 +90,7 @@ def test_page_of_equal_runs_is_equal_and_escapes_file_names(folders, tmp_path):
 
 def test_page_tells_settings_that_are_not_the_default(folders, tmp_path):
     page = tmp_path / "page.html"
-    write_outputs(score(set_up(folders, flip=True, page=str(page)), Silence()))
+    write_outputs(evaluate_weights(set_up(folders, flip=True, page=str(page)), Silence()))
     assert "<dt>flip</dt><dd>yes</dd>" in page.read_text()
     assert "average scales" not in page.read_text()
     assert "page.html" not in page.read_text()
@@ -98,7 +99,7 @@ def test_page_tells_settings_that_are_not_the_default(folders, tmp_path):
 def test_page_of_images_in_the_folder_at_hand_names_it(folders, tmp_path, monkeypatch):
     monkeypatch.chdir(folders[0])
     settings = set_up((".", "../masks"), page=str(tmp_path / "page.html"))
-    write_outputs(score(settings, Silence()))
+    write_outputs(evaluate_weights(settings, Silence()))
     title = f"<h1>synthetic on {tmp_path.name}/images</h1>"
     assert title in (tmp_path / "page.html").read_text()
 
@@ -117,16 +118,16 @@ def test_names_that_are_no_utf8_are_scored_in_a_process_that_lives_on(folders, t
 def test_page_tells_what_was_made_of_the_data(folders, tmp_path):
     page = tmp_path / "page.html"
     options = {"images": "images", "masks": "masks", "label_set": "camvid"}
-    data = ScoreData(dataset="folder", root=str(tmp_path), options=options, long_side=48)
-    settings = ScoreSettings(data=data, weights="synthetic", size="64x48", page=str(page))
-    write_outputs(score(settings, Silence()))
+    data = EvaluationData(dataset="folder", root=str(tmp_path), options=options, long_side=48)
+    settings = EvaluationSettings(data=data, weights="synthetic", size="64x48", page=str(page))
+    write_outputs(evaluate_weights(settings, Silence()))
     assert "<dt>data, masks</dt><dd>masks</dd>" in page.read_text()
     assert "<dt>longer side of images and masks</dt><dd>48 pixels</dd>" in page.read_text()
 
 
 def test_fitted_weights_label_the_same_with_other_confidence(folders, tmp_path):
     target = tmp_path / "fitted.safetensors"
-    done = score(set_up(folders, save_calibrated=str(target)), Silence())
+    done = evaluate_weights(set_up(folders, save_calibrated=str(target)), Silence())
     fit = done.to_dict()["temperature_fit"]
     assert fit["pixels"] == 2 * 24 * 32
     assert fit["after"]["loss"] < fit["before"]["loss"]
@@ -134,23 +135,25 @@ def test_fitted_weights_label_the_same_with_other_confidence(folders, tmp_path):
     assert f"{fit['after']['temperature']:.4f}" in line
     assert read_card(target).temperature == fit["after"]["temperature"] != 1.0
     assert read_card("synthetic").temperature == 1.0
-    image_HWC = cv2.imread(str(folders[0] / NAMES[1]))
+    image_HWC: Any = cv2.imread(str(folders[0] / NAMES[1]))
     before, after = (
         Segmenter.from_weights(weights, size="64x48").segment(image_HWC, with_confidence=True)
         for weights in ("synthetic", target)
     )
     np.testing.assert_array_equal(before.labels, after.labels)
+    assert before.confidence is not None
+    assert after.confidence is not None
     assert not np.array_equal(before.confidence, after.confidence)
 
 
 def test_temperature_that_no_loss_decides_is_not_written(folders, tmp_path):
-    image_HWC = cv2.imread(str(folders[0] / NAMES[0]))
+    image_HWC: Any = cv2.imread(str(folders[0] / NAMES[0]))
     segmenter = Segmenter.from_weights("synthetic", backend="torch", size="64x48")
     for name in NAMES:
         cv2.imwrite(str(folders[0] / name), image_HWC)
         cv2.imwrite(str(folders[1] / name), segmenter.segment(image_HWC).labels)
     target = tmp_path / "fitted.safetensors"
-    done = score(set_up(folders, save_calibrated=str(target)), Silence())
+    done = evaluate_weights(set_up(folders, save_calibrated=str(target)), Silence())
     assert "means nothing" in done.to_text()
     with pytest.raises(ConfigError, match="an end of the range"):
         write_outputs(done)
@@ -186,7 +189,7 @@ def test_outputs_that_can_not_be_written_are_told_before_the_work(folders, tmp_p
 )
 def test_temperature_is_not_fitted_to_what_robots_do_not_run(folders, name, value):
     with pytest.raises(ConfigError, match=f"fitted with {name}"):
-        score(set_up(folders, fit_temperature=True, **{name: value}), Silence())
+        evaluate_weights(set_up(folders, fit_temperature=True, **{name: value}), Silence())
 
 
 def test_number_of_worst_images_is_refused_without_a_page(folders):

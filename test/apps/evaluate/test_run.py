@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from sample_files import write_images
 
-from proxia_segmentation_ros.apps.evaluate.run import score
-from proxia_segmentation_ros.apps.evaluate.settings import ScoreData, ScoreSettings
+from proxia_segmentation_ros.apps.evaluate.run import evaluate_weights
+from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData, EvaluationSettings
 from proxia_segmentation_ros.backends.pruned.tile_selection import Pruning
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.inference import Segmentation
@@ -51,7 +51,7 @@ class Counter:
 
 def set_up(folders, **settings):
     images, masks = map(str, folders)
-    return ScoreSettings(data=ScoreData(images=images, labels=masks), **settings)
+    return EvaluationSettings(data=EvaluationData(images=images, labels=masks), **settings)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def folders(tmp_path, monkeypatch):
 
 def test_score_says_what_was_run_and_how_good_it_was(folders):
     progress = Counter()
-    figures = score(set_up(folders), progress).to_dict()
+    figures = evaluate_weights(set_up(folders), progress).to_dict()
     assert (figures["weights"], figures["backend"], figures["images"]) == ("default", "fake", 2)
     assert figures["images_dir"] == str(folders[0])
     assert (figures["arithmetic"], figures["precision"]["road"]) == ("f32", pytest.approx(0.75))
@@ -82,32 +82,34 @@ def test_score_says_what_was_run_and_how_good_it_was(folders):
 
 def test_settings_of_tiles_are_refused_where_all_of_every_scale_runs(folders):
     with pytest.raises(ConfigError, match="tile_budget"):
-        score(set_up(folders, weights="attention", flip=True, tile_budget=0.5), Counter())
+        evaluate_weights(
+            set_up(folders, weights="attention", flip=True, tile_budget=0.5), Counter()
+        )
 
 
 def test_image_without_mask_is_named(folders):
     (folders[1] / "b.png").unlink()
     with pytest.raises(InputError, match=r"b\.png"):
-        score(set_up(folders), Counter())
+        evaluate_weights(set_up(folders), Counter())
 
 
 def test_averaged_copies_say_so_and_take_torch_alone(folders):
     options = {"weights": "synthetic", "flip": True, "average_scales": (1.0, 0.5)}
-    figures = score(set_up(folders, **options), Counter()).to_dict()
+    figures = evaluate_weights(set_up(folders, **options), Counter()).to_dict()
     assert (figures["backend"], figures["flip"], figures["average_scales"]) == (
         "torch",
         True,
         [1.0, 0.5],
     )
     with pytest.raises(ConfigError, match="openvino"):
-        score(set_up(folders, backend="openvino", **options), Counter())
+        evaluate_weights(set_up(folders, backend="openvino", **options), Counter())
 
 
 def test_outlines_are_scored_on_request(folders):
-    plain = score(set_up(folders), Counter())
+    plain = evaluate_weights(set_up(folders), Counter())
     assert "boundary_f_score" not in plain.to_dict()
     assert "boundary" not in plain.to_text()
-    done = score(set_up(folders, boundary=2), Counter())
+    done = evaluate_weights(set_up(folders, boundary=2), Counter())
     content = done.to_dict()
     assert content["boundary_tolerance"] == 2
     # b.png has an outline between road and sky; road alone has none.
@@ -126,7 +128,7 @@ def test_outlines_are_scored_on_request(folders):
 )
 def test_data_that_does_not_fit_is_refused(data, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        ScoreData(**data)
+        EvaluationData(**data)
 
 
 class Watcher:
@@ -161,20 +163,20 @@ def test_exact_segmenter_comes_with_what_needs_it(folders, monkeypatch, options,
         "proxia_segmentation_ros.apps.evaluate.run.make_observers", lambda *_: (watcher,)
     )
     options = {"weights": "synthetic", "size": "input", **options}
-    done = score(set_up(folders, **options), Counter())
+    done = evaluate_weights(set_up(folders, **options), Counter())
     assert (done.backend, done.precision) == ("torch", "f32")
     assert (done.to_dict()["watched"], done.to_dict()["classes"]) == (2, 11)
     assert done.to_text().splitlines()[-1] == "watched"
     for other in ({"backend": "openvino"}, {"precision": "bf16"}):
         with pytest.raises(ConfigError, match=f"{reason}; expected torch and f32"):
-            score(set_up(folders, **other, **options), Counter())
+            evaluate_weights(set_up(folders, **other, **options), Counter())
 
 
 def test_named_data_set_brings_its_label_set_and_says_where_it_is(folders, tmp_path):
     folders[0].rename(tmp_path / "test")
     folders[1].rename(tmp_path / "testannot")
-    data = ScoreData(dataset="camvid", root=str(tmp_path), split="test")
-    figures = score(ScoreSettings(data=data), Counter()).to_dict()
+    data = EvaluationData(dataset="camvid", root=str(tmp_path), split="test")
+    figures = evaluate_weights(EvaluationSettings(data=data), Counter()).to_dict()
     assert (figures["label_set"], figures["images"]) == ("camvid", 2)
     assert figures["images_dir"] == str(tmp_path)
     assert (figures["dataset"], figures["split"]) == ("camvid", "test")
@@ -184,7 +186,7 @@ def test_masks_have_the_classes_of_the_weights_unless_others_are_named(folders, 
     own = LabelSet.from_dict(
         {"name": "yard", "classes": [{"id": 0, "name": "ground", "rgb": [1, 2, 3]}]}
     )
-    data = ScoreData(images=str(folders[0]), labels=str(folders[1]))
+    data = EvaluationData(images=str(folders[0]), labels=str(folders[1]))
     assert data.open(own).label_set == own
     shipped = load_label_set("camvid")
     plain = LabelSet.from_dict(shipped.to_dict())

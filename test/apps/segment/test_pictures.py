@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from proxia_segmentation_ros.apps.segment.outputs import Findings, encode_kind
+from proxia_segmentation_ros.apps.segment.outputs import SegmentedImage, encode_kind
 from proxia_segmentation_ros.apps.segment.pictures import (
     CAPTION_HEIGHT,
     GAP,
@@ -101,26 +101,26 @@ def test_attention_goes_from_dark_to_bright() -> None:
 def test_pair_of_the_largest_scale_has_no_picture() -> None:
     image_HWC, labels_HW, _ = make_scene()
     maps = {scale: np.full(labels_HW.shape, 0.5, np.float32) for scale in (2.0, 0.5, 1.0)}
-    findings = Findings(
+    segmented = SegmentedImage(
         image_HWC=image_HWC, labels_HW=labels_HW, label_set=CAMVID, attention_HW=maps
     )
-    assert len(encode_kind("attention", findings)) == 2
+    assert len(encode_kind("attention", segmented)) == 2
 
 
 def test_probabilities_keep_their_value_in_every_form() -> None:
     image_HWC, labels_HW, _ = make_scene(16, 24)
     raw_KHW = np.random.default_rng(3).random((11, 16, 24)).astype(np.float32) ** 4
     probabilities_KHW = raw_KHW / raw_KHW.sum(0)
-    findings = Findings(
+    segmented = SegmentedImage(
         image_HWC=image_HWC,
         labels_HW=labels_HW,
         label_set=CAMVID,
         probabilities_KHW=probabilities_KHW,
     )
-    deep_HW = decode(encode_kind("confidence16", findings)[0])
+    deep_HW = decode(encode_kind("confidence16", segmented)[0])
     assert deep_HW.dtype == np.uint16
     np.testing.assert_allclose(deep_HW / 65535, probabilities_KHW.max(0), atol=1e-5)
-    stored = np.load(io.BytesIO(encode_kind("probabilities", findings)[0]))
+    stored = np.load(io.BytesIO(encode_kind("probabilities", segmented)[0]))
     np.testing.assert_allclose(stored["probabilities_KHW"], probabilities_KHW, atol=5e-4)
     assert stored["class_names"].tolist() == list(CAMVID.names)
 

@@ -63,10 +63,11 @@ def _fake_segmenter(monkeypatch):
 
 
 def run(path, out, **settings):
-    """Return the tally, the lines that were said, and the progress."""
-    said, progress = [], CountedProgress()
-    tally = segment_files(SegmentSettings(path=path, out=out, **settings), said.append, progress)
-    return tally, said, progress
+    """Return the counts, the lines that were said, and the progress."""
+    said: list[str] = []
+    progress = CountedProgress()
+    counts = segment_files(SegmentSettings(path=path, out=out, **settings), said.append, progress)
+    return counts, said, progress
 
 
 def list_names(folder):
@@ -88,8 +89,8 @@ def write_mask(path, left, right):
 def test_each_image_becomes_overlay_colours_and_ids(tmp_path):
     folder = write_images(tmp_path / "in", ["b.png", "a.jpg"])
     out = tmp_path / "out" / "deep"
-    tally, said, _ = run(folder, out)
-    assert (tally.labelled, tally.written) == (2, 6)
+    counts, said, _ = run(folder, out)
+    assert (counts.labelled, counts.written) == (2, 6)
     assert list_names(out) == [
         f"{name}_{kind}.png" for name in "ab" for kind in ("colored", "labels", "overlay")
     ]
@@ -109,8 +110,8 @@ def test_what_is_no_image_costs_a_line_and_nothing_else(tmp_path):
     (folder / "false.jpg").write_text("text")
     (folder / "cut.jpg").write_bytes((folder / "b.jpg").read_bytes()[:-20])
     cv2.imwrite(str(folder / "small.png"), np.zeros((8, 8, 3), np.uint8))
-    tally, said, progress = run(folder, tmp_path / "out")
-    assert (tally.labelled, tally.failed, tally.strangers) == (2, 4, 1)
+    counts, said, progress = run(folder, tmp_path / "out")
+    assert (counts.labelled, counts.failed, counts.other_files) == (2, 4, 1)
     assert [line.split(":")[0] for line in said] == [
         "a.png",
         "b.jpg",
@@ -158,10 +159,10 @@ def test_folders_below_come_when_asked_but_not_the_outputs(tmp_path):
     (folder / "deep" / "back").symlink_to(folder)
     out = folder / "out"
     assert run(folder, out, write=("labels",))[0].labelled == 1
-    tally, said, _ = run(folder, out, write=("labels",), recursive=True)
+    counts, said, _ = run(folder, out, write=("labels",), recursive=True)
     assert [line.split(":")[0] for line in said] == ["a.png", "deep/er/a.png"]
     assert list_names(out) == ["a_labels.png", "deep/er/a_labels.png"]
-    assert tally.written == 2
+    assert counts.written == 2
 
 
 def test_outputs_among_the_images_are_refused(tmp_path):
@@ -187,8 +188,8 @@ def test_interrupted_dump_goes_on_where_it_stopped(tmp_path):
     run(folder, out)
     before = {name: (out / name).stat().st_mtime_ns for name in list_names(out)}
     (out / "b_labels.png").unlink()
-    tally, said, progress = run(folder, out, skip_existing=True)
-    assert (tally.labelled, tally.complete, progress.total) == (1, 2, 1)
+    counts, said, progress = run(folder, out, skip_existing=True)
+    assert (counts.labelled, counts.complete, progress.total) == (1, 2, 1)
     assert said[0] == "skipped a.png: its outputs exist"
     changed = [name for name in list_names(out) if (out / name).stat().st_mtime_ns > before[name]]
     assert changed == ["b_colored.png", "b_labels.png", "b_overlay.png"]
@@ -202,7 +203,7 @@ def test_errors_tell_wrong_from_ignored(tmp_path):
     write_mask(tmp_path / "truth" / "b.png", left=11, right=0)
     cv2.imwrite(str(tmp_path / "truth" / "c.png"), np.zeros((24, 16), np.uint8))
     out = tmp_path / "out"
-    tally, said, _ = run(folder, out, write=("errors",), truth=tmp_path / "truth")
+    counts, said, _ = run(folder, out, write=("errors",), truth=tmp_path / "truth")
     errors_HW = read(out / "a_errors.png")
     assert (errors_HW[:, :16] == 0).all()
     assert (errors_HW[:, 16:] == 255).all()
@@ -212,7 +213,7 @@ def test_errors_tell_wrong_from_ignored(tmp_path):
     assert said[0].endswith("; 50.0 % wrong")
     assert said[1].endswith("; 0.0 % wrong")
     assert re.search(r"failed c\.png: .*\(24, 16\).*same rows", said[2])
-    assert tally.failed == 1
+    assert counts.failed == 1
 
 
 def test_truth_lies_over_a_turned_image_as_it_is_stored(tmp_path):
@@ -222,8 +223,8 @@ def test_truth_lies_over_a_turned_image_as_it_is_stored(tmp_path):
     Image.new("RGB", (32, 24)).save(tmp_path / "in" / "a.png", exif=exif)
     write_mask(tmp_path / "truth" / "a.png", left=3, right=1)
     out = tmp_path / "out"
-    tally, _, _ = run(tmp_path / "in", out, write=("errors",), truth=tmp_path / "truth")
-    assert tally.labelled == 1
+    counts, _, _ = run(tmp_path / "in", out, write=("errors",), truth=tmp_path / "truth")
+    assert counts.labelled == 1
     errors_HW = read(out / "a_errors.png")
     assert (errors_HW[:, :16] == 0).all()
     assert (errors_HW[:, 16:] == 255).all()
@@ -233,8 +234,8 @@ def test_two_masks_of_one_image_are_refused(tmp_path):
     folder = write_images(tmp_path / "in", ["a.png", "b.png"])
     for name in ("a.png", "a.bmp", "b.png"):
         write_mask(tmp_path / "truth" / name, left=3, right=1)
-    tally, said, _ = run(folder, tmp_path / "out", write=("errors",), truth=tmp_path / "truth")
-    assert (tally.labelled, tally.failed) == (1, 1)
+    counts, said, _ = run(folder, tmp_path / "out", write=("errors",), truth=tmp_path / "truth")
+    assert (counts.labelled, counts.failed) == (1, 1)
     assert re.search(r"failed a\.png: masks '.*a\.bmp' and '.*a\.png' are both", said[0])
 
 
@@ -242,8 +243,8 @@ def test_one_mask_is_the_truth_of_one_image_alone(tmp_path):
     folder = write_images(tmp_path / "in", ["a.png", "b.png"])
     mask = tmp_path / "mask.png"
     write_mask(mask, left=3, right=1)
-    tally, said, _ = run(folder / "a.png", tmp_path / "out", write=("errors",), truth=mask)
-    assert (tally.labelled, said[0].endswith("; 50.0 % wrong")) == (1, True)
+    counts, said, _ = run(folder / "a.png", tmp_path / "out", write=("errors",), truth=mask)
+    assert (counts.labelled, said[0].endswith("; 50.0 % wrong")) == (1, True)
     with pytest.raises(ConfigError, match=r"mask\.png' is one mask, and '.*in' a folder"):
         run(folder, tmp_path / "out", write=("errors",), truth=mask)
 
@@ -253,14 +254,14 @@ def test_masks_of_cityscapes_are_found_in_their_folders(tmp_path):
     write_images(tmp_path / "in" / "val" / "aachen", [image, "other.png"])
     mask = "aachen_000001_000019_gtFine_labelIds.png"
     write_mask(tmp_path / "truth" / "val" / "aachen" / mask, left=3, right=0)
-    tally, said, _ = run(
+    counts, said, _ = run(
         tmp_path / "in",
         tmp_path / "out",
         write=("errors",),
         truth=tmp_path / "truth",
         recursive=True,
     )
-    assert tally.labelled == 1
+    assert counts.labelled == 1
     assert said[0].endswith("; 0.0 % wrong")
     assert "no mask 'val/aachen/other'" in said[1]
 
@@ -332,8 +333,8 @@ def test_page_shows_every_image_that_is_there(tmp_path):
     write_images(folder / "deep", ["b.png"])
     out = tmp_path / "out"
     settings = {"write": ("overlay", "labels"), "recursive": True, "index": True}
-    tally, _, _ = run(folder, out, **settings)
-    assert tally.written == 2 * 3 + 1
+    counts, _, _ = run(folder, out, **settings)
+    assert counts.written == 2 * 3 + 1
     page = (out / "index.html").read_text()
     links = [html.unescape(link) for link in re.findall(r'<img [^>]*src="([^"]*)"', page)]
     assert len(links) == 2 * 3
@@ -348,8 +349,8 @@ def test_name_that_is_no_text_is_an_image_all_the_same(tmp_path):
     folder = write_images(tmp_path / "in", ["a.png", "ünï 日本.png"])
     (folder / "a.png").rename(os.fsdecode(os.fsencode(folder) + b"/b\xff.png"))
     Path(os.fsdecode(os.fsencode(folder) + b"/c\xff.png")).write_text("text")
-    tally, said, _ = run(folder, tmp_path / "out", write=("overlay",), index=True)
-    assert (tally.labelled, tally.failed) == (2, 1)
+    counts, said, _ = run(folder, tmp_path / "out", write=("overlay",), index=True)
+    assert (counts.labelled, counts.failed) == (2, 1)
     assert [line.partition(":")[0] for line in said] == [
         "b\N{REPLACEMENT CHARACTER}.png",
         "failed c\N{REPLACEMENT CHARACTER}.png",

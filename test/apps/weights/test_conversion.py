@@ -28,7 +28,7 @@ def network() -> torch.nn.Module:
     with torch.no_grad():
         model.train()(torch.rand(2, 3, 64, 64))
         for name in CONVOLUTIONS_WITHOUT_BIAS:
-            model.get_submodule(name).bias.zero_()
+            model.get_parameter(f"{name}.bias").zero_()
     return model.eval()
 
 

@@ -69,7 +69,7 @@ def test_confidence_and_threshold_are_the_plain_rules(temperature: float, least:
     graph = build_argmax_graph(
         logits.shape, (90, 70), with_confidence=True, temperature=temperature, unlabeled_id=255
     )
-    ids, confidence = run(graph, logits, np.float32([least]))
+    ids, confidence = run(graph, logits, np.array([least], np.float32))
     wanted, probability = argmax_labels_and_confidence(
         torch.from_numpy(logits), (90, 70), temperature
     )
@@ -106,7 +106,7 @@ def test_row_blends_are_those_of_a_bilinear_resize(rows: int, height: int) -> No
 
 
 def test_small_temperature_changes_no_ids() -> None:
-    logits = np.float32([[[[0, -8]], [[-1.6, 0]]]])
+    logits = np.array([[[[0, -8]], [[-1.6, 0]]]], np.float32)
     ids, ids_too, _ = label_both_ways(logits, (1, 4), temperature=0.05)
     assert ids.flatten().tolist() == ids_too.flatten().tolist() == [0, 1, 1, 1]
 
@@ -142,7 +142,7 @@ def test_bands_of_rows_give_what_the_whole_image_gives(
         )
         bands = sum(node.get_type_name() == "TopK" for node in graph.get_ordered_ops())
         assert bands == (1 if openvino_labels.MAX_BANDS == 1 else pytest.approx(15, abs=9))
-        return run(graph, logits, np.float32([0.4]))
+        return run(graph, logits, np.array([0.4], np.float32))
 
     in_bands = label()
     monkeypatch.setattr(openvino_labels, "MAX_BANDS", 1)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tiny_network import draw_image, make_card, make_network
 from proxia_segmentation_ros.backends.graph.torch_graph import NetworkGraph
 from proxia_segmentation_ros.backends.network_source import LoadedNetwork
 from proxia_segmentation_ros.backends.pruned.network import ComputeLimits, PrunedNetwork
+from proxia_segmentation_ros.backends.pruned.scale_gate import ScaleGate
 from proxia_segmentation_ros.backends.scale_passes import ScaleMaps, ScalePasses
 from proxia_segmentation_ros.inference.backend_choice import open_backend
 
@@ -31,8 +33,9 @@ def passes(
     request: pytest.FixtureRequest, model: torch.nn.Module, shared_cache: Path
 ) -> ScalePasses:
     source = LoadedNetwork(model, CARD)
-    backend = open_backend(source, request.param, "f32", SCALES, 0, shared_cache, None)
-    return backend.make_passes(HW)
+    backend: Any = open_backend(source, request.param, "f32", SCALES, 0, shared_cache, None)
+    passes: ScalePasses = backend.make_passes(HW)
+    return passes
 
 
 @pytest.fixture
@@ -154,7 +157,8 @@ def make_counting(
     scales: tuple[float, ...] = (0.5, 1.0), attention: float = 0.5
 ) -> tuple[CountingPasses, PrunedNetwork]:
     passes = CountingPasses(attention)
-    return passes, PrunedNetwork(passes, scales, LARGE_HW, cell_px=32, halo_px=8)
+    counted: Any = passes
+    return passes, PrunedNetwork(counted, scales, LARGE_HW, cell_px=32, halo_px=8)
 
 
 def test_tiles_run_in_static_batches_in_the_context_of_the_smaller_whole_scale() -> None:
@@ -246,7 +250,7 @@ def test_sizes_that_strides_do_not_divide_run_too(
     model: torch.nn.Module, size_hw: tuple[int, int], shared_cache: Path
 ) -> None:
     source = LoadedNetwork(model, CARD)
-    backend = open_backend(source, "torch", "f32", SCALES, 0, None, None)
+    backend: Any = open_backend(source, "torch", "f32", SCALES, 0, None, None)
     network = PrunedNetwork(backend.make_passes(size_hw), SCALES, size_hw, cell_px=32)
     for budget in (0.1, 0.3, 1.0):
         seen = network.run(draw_image(*size_hw), ComputeLimits(threshold=0.0, budget=budget))
@@ -257,17 +261,26 @@ def test_warm_up_makes_every_graph_that_frames_may_need(
     model: torch.nn.Module, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = LoadedNetwork(model, CARD)
-    passes = open_backend(source, "openvino", "f32", SCALES, 0, shared_cache, None).make_passes(HW)
-    network = PrunedNetwork(passes, SCALES, HW, cell_px=48)
+    backend: Any = open_backend(source, "openvino", "f32", SCALES, 0, shared_cache, None)
+    compile_part = backend.compile_part
+    made: list[str] = []
+
+    def count_parts(part: str, *further: Any, **named: Any) -> Any:
+        made.append(part)
+        return compile_part(part, *further, **named)
+
+    monkeypatch.setattr(backend, "compile_part", count_parts)
+    network = PrunedNetwork(backend.make_passes(HW), SCALES, HW, cell_px=48)
     network.warm_up(1.0)
-    made = set(passes._requests)
+    made_by_warm_up = list(made)
+    assert len(made_by_warm_up) > 3
     for budget in np.linspace(0, 1, 12):
         for threshold in (0.0, 0.02, 0.2):
             network.run(draw_image(*HW), ComputeLimits(threshold, float(budget)), "a")
             network.run(draw_image(*HW, seed=3), ComputeLimits(threshold, float(budget)))
-    monkeypatch.setattr(network, "_choose_scales", lambda *_: SCALES[1:])
+    monkeypatch.setattr(ScaleGate, "choose", lambda _self: SCALES[1:])
     assert network.run(draw_image(*HW), ComputeLimits(0.0, 1.0), "b").scales == SCALES[1:]
-    assert set(passes._requests) == made
+    assert made == made_by_warm_up
 
 
 def test_a_larger_scale_that_was_left_out_comes_back(
@@ -285,10 +298,8 @@ def test_a_larger_scale_that_was_left_out_comes_back(
 
     monkeypatch.setattr(network.passes, "start_fusion", start_fusion)
     image_HWC, limits = draw_image(*HW), ComputeLimits(threshold=0.04, budget=1.0)
-    for _ in range(80):
-        seen = network.run(image_HWC, limits, "front")
-    assert seen.scales == (0.5,)
-    assert network._choose_scales(network._find_state("front"), limits) == (0.5,)
+    ran = [network.run(image_HWC, limits, "front").scales for _ in range(82)]
+    assert ran[-2:] == [(0.5,), (0.5,)]
     left["weight"] = 0.6
     for _ in range(10):
         seen = network.run(image_HWC, limits, "front")

@@ -19,9 +19,9 @@ from proxia_segmentation_ros.data.augmentation.augment import AugmentationSettin
 from proxia_segmentation_ros.data.sampling.mixture import PairMixture, Source
 from proxia_segmentation_ros.labels import LabelClass, LabelSet
 from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
-from proxia_segmentation_ros.training.distributed.processes import get_rank, join_processes
-from proxia_segmentation_ros.training import session
-from proxia_segmentation_ros.training.session import measure_together
+from proxia_segmentation_ros.training.distributed.process_group import get_rank, open_process_group
+from proxia_segmentation_ros.training import session, trainer as training
+from proxia_segmentation_ros.training.session import measure_miou_distributed
 from proxia_segmentation_ros.training.settings import OptimiserSettings, Recipe
 from proxia_segmentation_ros.training.trainer import Trainer
 
@@ -47,7 +47,7 @@ recipe = Recipe(
     class_share_pairs=8,
 )
 pairs = PairMixture([Source(name="s", weight=1, draw=draw)], crop, seed=1, unlabeled_id=255)
-with join_processes("cpu"):
+with open_process_group("cpu"):
     torch.manual_seed(0 if get_rank() == 0 else 9)  # the first one's weights are sent around
     model = build_model(architecture, 3, ocr_mid=8, ocr_key=4, attention_mid=4)
     model.double()
@@ -56,19 +56,18 @@ with join_processes("cpu"):
             module.p = 0.0
 
     def validate(network):
-        matrix = measure_together(network.eval(), [pairs[i] for i in range(5)], (48, 48), 3)
+        matrix = measure_miou_distributed(network.eval(), [pairs[i] for i in range(5)], (48, 48), 3)
         return {"val_miou": 0.5, "cells": matrix.cells.tolist()}
 
     class Double:
         def apply(self, images):
             return images.permute(0, 3, 1, 2).double() / 255 - 0.5
 
-    session.Normalisation = Double
+    session.Normalisation = training.Normalisation = Double
     trainer = Trainer(
         model, pairs, recipe, folder, validate=validate, label_set=label_set,
         report=lambda row: None,
     )
-    trainer._normalisation = Double()
     cells = validate(trainer.average)["cells"]
     before = {name: one.clone() for name, one in trainer.model.state_dict().items()}
     trainer.run()

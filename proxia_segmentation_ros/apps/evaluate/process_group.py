@@ -6,43 +6,43 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from proxia_segmentation_ros.evaluation.evaluator import Exchange
+from proxia_segmentation_ros.evaluation.evaluation_loop import GatherOthers
 
 
 @dataclass(frozen=True)
-class Team:
-    """This process's place among `count`, from 0; `exchange` gives the others
+class ProcessGroup:
+    """This process's place among `count`, from 0; `gather_others` gives the others
     something and returns what they gave; alone there is none."""
 
     rank: int = 0
     count: int = 1
-    exchange: Exchange | None = None
+    gather_others: GatherOthers | None = None
 
-    def choose_share(self, total: int) -> range:
+    def split_indices(self, total: int) -> range:
         """Return this process's part of so many numbers, in order; together all, each once."""
         return range(self.rank, total, self.count)
 
 
 @contextmanager
-def join_team() -> Iterator[Team]:
+def join_process_group() -> Iterator[ProcessGroup]:
     """Join the processes that torchrun started until the block ends; else be one alone.
 
     Torch is loaded only where there are several.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Team()
+        yield ProcessGroup()
         return
-    from proxia_segmentation_ros.training.distributed.processes import (
-        count_processes,
+    from proxia_segmentation_ros.training.distributed.process_group import (
         get_rank,
-        join_processes,
+        get_world_size,
+        open_process_group,
     )
 
-    with join_processes("auto"):
-        yield Team(get_rank(), count_processes(), _exchange)
+    with open_process_group("auto"):
+        yield ProcessGroup(get_rank(), get_world_size(), _gather_others)
 
 
-def _exchange(own: Any) -> Sequence[Any]:
+def _gather_others(own: Any) -> Sequence[Any]:
     from torch import distributed
 
     parts: list[Any] = [None] * distributed.get_world_size()

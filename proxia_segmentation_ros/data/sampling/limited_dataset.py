@@ -9,7 +9,7 @@ from proxia_segmentation_ros.data.dataset import Dataset, Pair, PathPair
 from proxia_segmentation_ros.labels import LabelSet
 
 
-class FirstPairs:
+class LimitedDataset:
     """The first `count` pairs of a data set; others are never read.
 
     It lists the label files of these alone, so its centroids are kept apart from the whole's.

@@ -17,19 +17,19 @@ from torch import Tensor
 from proxia_segmentation_ros.errors import ConfigError
 
 
-def count_processes() -> int:
+def get_world_size() -> int:
     """Return how many processes train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def count_local_processes() -> int:
+def get_local_world_size() -> int:
     """Return how many of them share this machine's cores."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or count_processes()
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or get_world_size()
 
 
 def get_rank() -> int:
     """Return the place of this process among them, from 0."""
-    return dist.get_rank() if count_processes() > 1 else 0
+    return dist.get_rank() if get_world_size() > 1 else 0
 
 
 def choose_device(name: str) -> torch.device:
@@ -51,12 +51,12 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def join_processes(device_name: str) -> Iterator[None]:
+def open_process_group(device_name: str) -> Iterator[None]:
     """Join the processes that torchrun started, if it started any, until the block ends.
 
     Inside of another such block it does nothing.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or count_processes() > 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or get_world_size() > 1:
         yield
         return
     device = choose_device(device_name)
@@ -69,42 +69,42 @@ def join_processes(device_name: str) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def wait_for_all() -> None:
+def wait_at_barrier() -> None:
     """Wait until every process has come here."""
-    if count_processes() > 1:
+    if get_world_size() > 1:
         dist.barrier()
 
 
-def add_up(values: Tensor) -> Tensor:
+def all_reduce(values: Tensor) -> Tensor:
     """Return the sum over all processes, without a gradient."""
-    if count_processes() == 1:
+    if get_world_size() == 1:
         return values.detach()
     total = values.detach().clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total)
     return total
 
 
-class _AddUp(torch.autograd.Function):
+class _AllReduce(torch.autograd.Function):
     @staticmethod
     def forward(_context: Any, values: Tensor) -> Tensor:
-        return add_up(values)
+        return all_reduce(values)
 
     @staticmethod
     def backward(_context: Any, *gradients: Tensor) -> Tensor:
-        return add_up(gradients[0])
+        return all_reduce(gradients[0])
 
 
-def add_up_differentiably(values: Tensor) -> Tensor:
+def all_reduce_with_gradient(values: Tensor) -> Tensor:
     """Return the sum over all processes; its gradient is that of all processes' losses."""
-    if count_processes() == 1:
+    if get_world_size() == 1:
         return values
-    total: Tensor = _AddUp.apply(values)  # type: ignore[no-untyped-call]
+    total: Tensor = _AllReduce.apply(values)  # type: ignore[no-untyped-call]
     return total
 
 
-def add_up_gradients(parameters: Iterable[Tensor]) -> None:
+def all_reduce_gradients(parameters: Iterable[Tensor]) -> None:
     """Replace every gradient by its sum over all processes, in one message for each type."""
-    if count_processes() == 1:
+    if get_world_size() == 1:
         return
     by_type: dict[torch.dtype, list[Tensor]] = {}
     for parameter in parameters:
@@ -112,15 +112,15 @@ def add_up_gradients(parameters: Iterable[Tensor]) -> None:
             parameter.grad = torch.zeros_like(parameter)
         by_type.setdefault(parameter.dtype, []).append(parameter.grad)
     for gradients in by_type.values():
-        total = add_up(torch.cat([gradient.flatten() for gradient in gradients]))
+        total = all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
         parts = total.split([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))
 
 
-def send_weights(module: torch.nn.Module) -> None:
+def broadcast_weights(module: torch.nn.Module) -> None:
     """Give every process the weights and buffers of the first one."""
-    if count_processes() > 1:
+    if get_world_size() > 1:
         for tensor in module.state_dict().values():
             sent = tensor.detach().contiguous()
             dist.broadcast(sent, 0)

@@ -1,4 +1,4 @@
-"""The evaluator labels at the size of the truth and reports what the matrix says."""
+"""The evaluation_loop labels at the size of the truth and reports what the matrix says."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,8 +11,8 @@ import pytest
 
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.evaluation import evaluate
-from proxia_segmentation_ros.evaluation.evaluator import number_images
-from proxia_segmentation_ros.evaluation.observer import LabelledImage, TrueImage
+from proxia_segmentation_ros.evaluation.evaluation_loop import read_annotated_images
+from proxia_segmentation_ros.evaluation.observer import AnnotatedImage, EvaluatedImage
 from proxia_segmentation_ros.labels import LabelClass, LabelSet, load_label_set
 
 
@@ -58,9 +58,9 @@ class Watcher:
 
     def __init__(self, needs_confidence: bool = False, needs_logits: bool = False) -> None:
         self.needs_confidence, self.needs_logits = needs_confidence, needs_logits
-        self.seen: list[LabelledImage] = []
+        self.seen: list[EvaluatedImage] = []
 
-    def add(self, seen: LabelledImage) -> None:
+    def add(self, seen: EvaluatedImage) -> None:
         self.seen.append(seen)
 
     def export(self) -> list[str]:
@@ -70,8 +70,8 @@ class Watcher:
         self.merged = exported
 
 
-def number(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[TrueImage]:
-    return (TrueImage(index, f"{index}.png", *pair) for index, pair in enumerate(pairs))
+def number(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[AnnotatedImage]:
+    return (AnnotatedImage(index, f"{index}.png", *pair) for index, pair in enumerate(pairs))
 
 
 def make_pair(truth: list[list[int]], red: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -170,15 +170,20 @@ def test_parts_of_other_processes_are_added() -> None:
         return []
 
     images = list(number(PAIRS))
-    evaluate(RedSegmenter(), images[1:], observers=[Watcher()], exchange=send)
+    evaluate(RedSegmenter(), images[1:], observers=[Watcher()], gather_others=send)
     watcher = Watcher()
-    both = evaluate(RedSegmenter(), images[:1], observers=[watcher], exchange=lambda _: [sent[0]])
+    both = evaluate(
+        RedSegmenter(), images[:1], observers=[watcher], gather_others=lambda _: [sent[0]]
+    )
     assert watcher.merged == ["1.png"]
     whole = evaluate(RedSegmenter(), images)
     assert both.to_dict() == whole.to_dict()
     assert (both.cells == whole.cells).all()
     # One without images of its own reports those of the others.
-    assert evaluate(RedSegmenter(), [], observers=[Watcher()], exchange=lambda _: sent).images == 1
+    assert (
+        evaluate(RedSegmenter(), [], observers=[Watcher()], gather_others=lambda _: sent).images
+        == 1
+    )
 
 
 class TwoPairs:
@@ -195,8 +200,8 @@ class TwoPairs:
 
 def test_images_of_a_data_set_have_its_numbers_and_file_names() -> None:
     data: Any = TwoPairs()
-    found = [(image.index, image.name) for image in number_images(data)]
+    found = [(image.index, image.name) for image in read_annotated_images(data)]
     assert found == [(0, "a.png"), (1, "b.png")]
-    (only,) = number_images(data, [1])
+    (only,) = read_annotated_images(data, [1])
     assert (only.index, only.name) == (1, "b.png")
     assert only.truth_HW is PAIRS[1][1]

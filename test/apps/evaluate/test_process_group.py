@@ -2,13 +2,13 @@
 
 import pytest
 
-from proxia_segmentation_ros.apps.evaluate.processes import Team, join_team
+from proxia_segmentation_ros.apps.evaluate.process_group import ProcessGroup, join_process_group
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 @pytest.mark.parametrize("total", [0, 1, 4, 7])
 def test_every_number_is_one_processs_in_order(count: int, total: int) -> None:
-    shares = [list(Team(rank, count).choose_share(total)) for rank in range(count)]
+    shares = [list(ProcessGroup(rank, count).split_indices(total)) for rank in range(count)]
     assert sorted(number for share in shares for number in share) == list(range(total))
     assert all(share == sorted(share) for share in shares)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
@@ -16,5 +16,5 @@ def test_every_number_is_one_processs_in_order(count: int, total: int) -> None:
 
 def test_without_torchrun_one_process_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with join_team() as team:
-        assert (team.rank, team.count, team.exchange) == (0, 1, None)
+    with join_process_group() as group:
+        assert (group.rank, group.count, group.gather_others) == (0, 1, None)

@@ -9,12 +9,12 @@ import numpy as np
 from proxia_segmentation_ros.data.dataset import Dataset
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
-from proxia_segmentation_ros.evaluation.observer import LabelledImage, Observer, TrueImage
+from proxia_segmentation_ros.evaluation.observer import AnnotatedImage, EvaluatedImage, Observer
 from proxia_segmentation_ros.evaluation.report import EvaluationReport
 from proxia_segmentation_ros.labels import LabelSet
 
 # Sends what this process exported and returns what the others did.
-Exchange: TypeAlias = Callable[[Any], Sequence[Any]]
+GatherOthers: TypeAlias = Callable[[Any], Sequence[Any]]
 
 
 class _Labelled(Protocol):
@@ -52,24 +52,27 @@ class LogitsSegmenter(ImageSegmenter, Protocol):
         """Label one RGB image; logits_KHW is float32 at the output size."""
 
 
-def number_images(pairs: Dataset, indices: Iterable[int] | None = None) -> Iterator[TrueImage]:
+def read_annotated_images(
+    pairs: Dataset, indices: Iterable[int] | None = None
+) -> Iterator[AnnotatedImage]:
     """Read the pairs of a data set, or those of some indices, one after the other."""
     for index in range(len(pairs)) if indices is None else indices:
-        yield TrueImage(index, pairs.paths[index][0].name, *pairs[index])
+        yield AnnotatedImage(index, pairs.paths[index][0].name, *pairs[index])
 
 
 def evaluate(
     segmenter: ImageSegmenter,
-    images: Iterable[TrueImage],
+    images: Iterable[AnnotatedImage],
     label_set: LabelSet | None = None,
     progress: Callable[[int], None] | None = None,
     observers: Sequence[Observer] = (),
-    exchange: Exchange | None = None,
+    gather_others: GatherOthers | None = None,
 ) -> EvaluationReport:
-    """Label every image at the size of its true labels.
+    """Segment every image at the size of its ground truth and return the scores.
 
-    `progress` gets the number of images done; `observers` see each of them. With several
-    processes `images` are this one's part, and `exchange` makes report and observers those of all.
+    `progress` is given the number of images done; `observers` see each image. With several
+    processes, `images` are this process's part, and `gather_others` completes the report and the
+    observers with the parts of the others.
 
     Raises:
         InputError: there are no images, or the true labels' classes are not the segmenter's.
@@ -82,31 +85,31 @@ def evaluate(
             f"the classes of the weights: {', '.join(segmenter.label_set.names)}",
             "take a data set, or weights, with the other's classes",
         )
-    tally = _Tally(ConfusionMatrix(len(wanted)), observers)
-    look = _choose_look(segmenter, observers)
+    totals = _Totals(ConfusionMatrix(len(wanted)), observers)
+    segment_image = _make_segment_function(segmenter, observers)
     for image in images:
-        tally.add(look(image))
+        totals.add(segment_image(image))
         if progress is not None:
-            progress(tally.images)
-    if exchange is not None:
-        for exported in exchange(tally.export()):
-            tally.merge(exported)
-    if not tally.images:
+            progress(totals.images)
+    if gather_others is not None:
+        for exported in gather_others(totals.export()):
+            totals.merge(exported)
+    if not totals.images:
         raise InputError.from_parts(
             "there are no images to evaluate", "at least one image with its mask", "check the paths"
         )
-    return EvaluationReport.from_matrix(tally.matrix, wanted, tally.images)
+    return EvaluationReport.from_matrix(totals.matrix, wanted, totals.images)
 
 
 @dataclass
-class _Tally:
+class _Totals:
     """What is counted of every image, whoever watches, and the observers."""
 
     matrix: ConfusionMatrix
     observers: Sequence[Observer]
     images: int = 0
 
-    def add(self, seen: LabelledImage) -> None:
+    def add(self, seen: EvaluatedImage) -> None:
         self.matrix.add(seen.truth_HW, seen.labels_HW)
         for observer in self.observers:
             observer.add(seen)
@@ -123,9 +126,9 @@ class _Tally:
             observer.merge(part)
 
 
-def _choose_look(
+def _make_segment_function(
     segmenter: ImageSegmenter, observers: Sequence[Observer]
-) -> Callable[[TrueImage], LabelledImage]:
+) -> Callable[[AnnotatedImage], EvaluatedImage]:
     """Return what labels an image and finds what the observers need, and no more."""
     with_confidence = any(observer.needs_confidence for observer in observers)
     with_logits = any(observer.needs_logits for observer in observers)
@@ -136,7 +139,7 @@ def _choose_look(
             "evaluate with ExactSegmenter",
         )
 
-    def look(image: TrueImage) -> LabelledImage:
+    def segment_image(image: AnnotatedImage) -> EvaluatedImage:
         height, width = image.truth_HW.shape
         size = f"{width}x{height}"
         logits_KHW = None
@@ -148,7 +151,7 @@ def _choose_look(
         else:
             plain = segmenter.segment(image.image_HWC, with_confidence, output_size=size)
             labels_HW, confidence_HW = plain.labels, plain.confidence
-        return LabelledImage(
+        return EvaluatedImage(
             image.index,
             image.name,
             image.image_HWC,
@@ -158,4 +161,4 @@ def _choose_look(
             logits_KHW,
         )
 
-    return look
+    return segment_image

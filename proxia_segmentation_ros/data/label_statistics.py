@@ -10,11 +10,11 @@ from proxia_segmentation_ros.data.pair_files import PairFiles, read_ids
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import SOURCE_IDS, LabelSet
 
-MASKS_SEEN = 200
-IDS_NAMED = 8
+MAX_MASKS = 200
+MAX_IDS_LISTED = 8
 
 
-def describe_labels(pairs: Dataset, most: int = MASKS_SEEN) -> list[str]:
+def list_label_problems(pairs: Dataset, most: int = MAX_MASKS) -> list[str]:
     """Return a sentence for each thing that looks wrong in up to `most` masks, evenly spread.
 
     Ids that the label set neither names nor lists in `source_ignore` have no class, and are
@@ -80,8 +80,8 @@ def _name_unknown(counts: np.ndarray, label_set: LabelSet, seen: str) -> list[st
 
 
 def _list_ids(ids: np.ndarray) -> str:
-    more = f" and {len(ids) - IDS_NAMED} more" if len(ids) > IDS_NAMED else ""
-    return f"{'id' if len(ids) == 1 else 'ids'} {', '.join(map(str, ids[:IDS_NAMED]))}{more}"
+    more = f" and {len(ids) - MAX_IDS_LISTED} more" if len(ids) > MAX_IDS_LISTED else ""
+    return f"{'id' if len(ids) == 1 else 'ids'} {', '.join(map(str, ids[:MAX_IDS_LISTED]))}{more}"
 
 
 def _add(sentences: Sequence[str]) -> str:
