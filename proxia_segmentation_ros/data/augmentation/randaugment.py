@@ -64,8 +64,8 @@ def _rotate(value: float, size_hw: tuple[int, int]) -> np.ndarray:
     return cv2.getRotationMatrix2D(centre_xy, value, 1)
 
 
-# Shears keep the top row or left column in place. Translations are shares of the crop, rotations are
-# degrees. The last three blend with a grey, black and blurred image; 1 is the original.
+# Shears keep the top row or left column in place. Translations are shares of the crop, rotations
+# degrees. The last three blend with a grey, a black and a blurred image; 1 is the original.
 OPERATIONS: dict[str, _Colours | _Geometry | None] = {
     "identity": None,
     "shear_x": _Geometry(0, 0.3, _shear_x),

@@ -152,7 +152,7 @@ class ClassUniformSource:
     coarse: Dataset | None = None
 
     def draw_at(self, index: int, rng: np.random.Generator) -> FocusedPair:  # noqa: ARG002
-        """Return pair `index` of the run uncropped, with the centroid that its crop must contain."""
+        """Return pair `index` of the run, uncropped, with the centroid for its crop."""
         selection = self.plan[index]
         dataset = self.coarse if selection.is_coarse and self.coarse is not None else self.fine
         return FocusedPair(*dataset[selection.pair], selection.focus_xy)
