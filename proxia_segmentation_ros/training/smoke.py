@@ -22,7 +22,7 @@ def make_smoke_overrides(recipe: Recipe) -> list[str]:
     limit = min(recipe.data.train_limit or SMOKE_PAIRS, SMOKE_PAIRS)
     return [
         f"model.name={recipe.model.name}{SMOKE_SUFFIX}",
-        "model.training_data=a smoke run of a few steps: not usable",
+        "model.training_data=a smoke run of a few steps, not usable",
         "model.size_hw=[64, 96]",
         f"augmentation.crop_hw=[{height}, {width}]",
         f"data.synthetic_size_hw=[{frame_height}, {frame_width}]",
