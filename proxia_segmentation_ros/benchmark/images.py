@@ -9,7 +9,8 @@ from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.sources.frame_sources import open_source
 from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
-from proxia_segmentation_ros.wire.encodings import decode_compressed, decode_image
+from proxia_segmentation_ros.wire.compressed import decode_compressed
+from proxia_segmentation_ros.wire.encodings import decode_image
 
 MAX_PIXELS = 1 << 26
 

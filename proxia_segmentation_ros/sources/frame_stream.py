@@ -130,7 +130,8 @@ def decode_rgb(frame: "PlayedFrame") -> np.ndarray:
     """Return a played frame's image as uint8 RGB (H, W, 3)."""
     from proxia_segmentation_ros.config import InferenceSettings
     from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
-    from proxia_segmentation_ros.wire.encodings import decode_compressed, decode_image
+    from proxia_segmentation_ros.wire.compressed import decode_compressed
+    from proxia_segmentation_ros.wire.encodings import decode_image
 
     max_pixels = InferenceSettings().max_input_pixels
     if isinstance(frame.payload, CompressedImageMessage):

@@ -19,7 +19,7 @@ from proxia_segmentation_ros.ros.client.lifecycle_probe import ACTIVE, RENEW_AFT
 from proxia_segmentation_ros.ros.client.session import RosSession
 from proxia_segmentation_ros.ros.client.spare_session import SpareSession
 from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
-from proxia_segmentation_ros.wire.encodings import read_encoded_size
+from proxia_segmentation_ros.wire.compressed import read_encoded_size
 from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 
 Transport = Literal["raw", "compressed"]

@@ -1,7 +1,7 @@
 """The files that a frame passes, DDS to DDS, are those that docs/architecture.md lists."""
 
+import itertools
 import re
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +89,14 @@ def test_frame_passes_the_documented_files(robot: Any, start_node: Any) -> None:
     robot.show(make_image(make_scene(1, (96, 128)), sec=2))
     robot.wait_for_stamp("/proxia/objects", 2)
     walk.is_open = False
-    print(walk.files)
-    rooms = [name.partition("/")[0] for name in walk.files]
-    assert walk.files == read_documented_walk(), rooms
+    # The receiver is given nothing: it takes the message from DDS.
+    assert {"ros/receiver.py", *walk.files} == set(read_documented_walk())
+
+
+def test_documented_walk_is_short_and_never_goes_back() -> None:
+    *files, sink = read_documented_walk()
+    assert len(files) + 1 <= MAX_FILES
+    rooms = [name for name, _ in itertools.groupby(name.partition("/")[0] for name in files)]
+    assert len(rooms) - 1 <= MAX_CHANGES
+    assert len(set(rooms)) == len(rooms)
+    assert sink == "ros/node/camera_output.py"
