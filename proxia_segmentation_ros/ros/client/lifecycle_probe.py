@@ -13,8 +13,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from proxia_segmentation_ros.ros.client.backoff import Backoff
+from proxia_segmentation_ros.ros.client.rediscovery_session import RediscoverySession
 from proxia_segmentation_ros.ros.client.session import RosSession
-from proxia_segmentation_ros.ros.client.spare_session import SpareSession
 
 ASK_AGAIN_AFTER_S = 1.0
 RENEW_AFTER_S = 5.0
@@ -48,7 +48,7 @@ class LifecycleProbe:
         self._session = session
         self._node_name = node_name
         self._model_name = f"{node_name.lstrip('/')}: model"
-        self._spare = SpareSession(session, "probe", open_session)
+        self._rediscovery = RediscoverySession(session, "probe", open_session)
         self._is_client_renewed = False
         self._monotonic = monotonic
         self._patience = Backoff(RENEW_AFTER_S, monotonic)
@@ -92,7 +92,7 @@ class LifecycleProbe:
     def _renew(self) -> None:
         """Ask with a new client, from the second time on of a new participant."""
         if self._is_client_renewed:
-            client = self._spare.renew(self._settle)
+            client = self._rediscovery.renew(self._settle)
             if client is None:
                 return
         else:
