@@ -51,7 +51,7 @@ class LifecycleProbe:
         self._rediscovery = RediscoverySession(session, "probe", open_session)
         self._is_client_renewed = False
         self._monotonic = monotonic
-        self._patience = Backoff(RENEW_AFTER_S, monotonic)
+        self._backoff = Backoff(RENEW_AFTER_S, monotonic)
         self._asked_at_s = float("-inf")
         self._client = self._make_client(session.node)
         self._listen(session.node)
@@ -65,7 +65,7 @@ class LifecycleProbe:
     def poll_state(self) -> str | None:
         """Return the newest known state's label, None while the node did not answer."""
         with self._lock:
-            is_unanswered = self._state not in BUSY_STATES and self._patience.is_over()
+            is_unanswered = self._state not in BUSY_STATES and self._backoff.has_elapsed()
         if is_unanswered:
             self._renew()
         now_s = self._monotonic()
@@ -111,7 +111,7 @@ class LifecycleProbe:
         if future.exception() is not None or future.result() is None:
             return
         with self._lock:
-            self._patience.restart()
+            self._backoff.restart()
             # What became known since the question was asked may be newer than its answer.
             if news == self._news:
                 self._note(future.result().current_state.label)
@@ -121,7 +121,7 @@ class LifecycleProbe:
         with self._lock:
             if node is not self._heard_node:
                 return
-            self._patience.restart()
+            self._backoff.restart()
             if event.start_state.label == "configuring":
                 self._state = "configuring"
             self._note(event.goal_state.label)
@@ -133,7 +133,7 @@ class LifecycleProbe:
             for one in report.status
         ):
             with self._lock:
-                self._patience.restart()
+                self._backoff.restart()
 
     def _note(self, state: str) -> None:
         self._news += 1

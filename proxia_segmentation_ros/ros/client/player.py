@@ -90,7 +90,7 @@ class CameraPlayer:
             else None
         )
         self._rediscovery = RediscoverySession(session, "camera", open_session)
-        self._patience = Backoff(RENEW_AFTER_S, monotonic)
+        self._backoff = Backoff(RENEW_AFTER_S, monotonic)
 
     def stop(self) -> None:
         """End `play` and `wait_until_ready`; may be called from any thread."""
@@ -187,12 +187,12 @@ class CameraPlayer:
 
     def _is_ready(self) -> bool:
         if self._probe is not None and self._probe.poll_state() != ACTIVE:
-            self._patience.restart()
+            self._backoff.restart()
             return False
         if self._images.get_subscription_count() > 0:
             return True
         # Without a node to wait for, nobody needs to subscribe soon.
-        if self._probe is not None and self._patience.is_over():
+        if self._probe is not None and self._backoff.has_elapsed():
             self._renew_publishers()
         return False
 

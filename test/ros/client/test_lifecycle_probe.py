@@ -130,8 +130,8 @@ def test_probe_turns_to_a_participant_of_its_own_when_new_clients_stay_deaf():
         return fallbacks[len(opened) - 1]
 
     probe = LifecycleProbe(session, "/segmenter", open_session=open_session, monotonic=clock)
-    for patience_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
-        clock.now_s += patience_s
+    for backoff_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
+        clock.now_s += backoff_s
         assert probe.poll_state() is None
     assert opened == [("player_probe1", 7)]
     clock.now_s += 4 * RENEW_AFTER_S
@@ -147,8 +147,8 @@ def test_transitions_told_to_the_new_participant_count():
     probe = LifecycleProbe(
         session, "/segmenter", open_session=lambda *_, **__: fallback, monotonic=clock
     )
-    for patience_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
-        clock.now_s += patience_s
+    for backoff_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
+        clock.now_s += backoff_s
         probe.poll_state()
     fallback.tell("configuring", "unconfigured")
     assert probe.has_failed
@@ -164,19 +164,19 @@ def test_answering_node_keeps_its_client():
     assert session.made == [WELL]
 
 
-def test_patience_doubles_up_to_its_longest_and_begins_anew_with_an_answer():
+def test_backoff_doubles_up_to_its_longest_and_restarts_with_an_answer():
     clock = Clock()
-    patience = Backoff(5.0, clock)
+    backoff = Backoff(5.0, clock)
     lengths_s: list[float] = []
     while len(lengths_s) < 6:
         began_at_s = clock.now_s
-        while not patience.is_over():
+        while not backoff.has_elapsed():
             clock.now_s += 1.0
         lengths_s.append(clock.now_s - began_at_s)
     assert lengths_s == [5.0, 10.0, 20.0, 40.0, LONGEST_S, LONGEST_S]
-    patience.restart()
+    backoff.restart()
     clock.now_s += 5.0
-    assert patience.is_over()
+    assert backoff.has_elapsed()
 
 
 def test_late_answer_of_before_the_configure_is_no_failure():
@@ -231,7 +231,7 @@ def poll_for(probe, clock, seconds, each_second=lambda: None):
         probe.poll_state()
 
 
-def test_long_configure_does_not_run_out_of_patience():
+def test_long_configure_does_not_trigger_a_rediscovery():
     clock, session = Clock(), make_session([SILENT, WELL])
     probe = LifecycleProbe(session, "/segmenter", monotonic=clock)
     session.tell("configuring")
@@ -296,8 +296,8 @@ def test_late_copy_of_an_old_failure_to_an_older_participant_is_no_news():
     probe = LifecycleProbe(
         session, "/segmenter", open_session=lambda name, domain_id: fallback, monotonic=clock
     )
-    for patience_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
-        clock.now_s += patience_s
+    for backoff_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
+        clock.now_s += backoff_s
         probe.poll_state()
     fallback.tell("configuring")
     session.tell("unconfigured")
