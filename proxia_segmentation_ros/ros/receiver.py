@@ -23,7 +23,7 @@ LOOK_PERIOD_NS = 1_000_000_000
 Intake = tuple[Any, Callable[[Any], None]]
 
 
-class TakenElsewhere(MutuallyExclusiveCallbackGroup):
+class ReceiverCallbackGroup(MutuallyExclusiveCallbackGroup):
     """Keeps subscriptions and their events from the executor."""
 
     def can_execute(self, entity: Any) -> bool:  # noqa: ARG002
@@ -35,7 +35,7 @@ class Receiver:
     """Hand each message to its subscription's callback, from the start until `close`.
 
     The subscriptions' event callbacks run in the same thread. A callback that raises is reported
-    and loses its message alone. Subscriptions are of the group `TakenElsewhere`, and outlive the
+    and loses its message alone. Subscriptions are of the group `ReceiverCallbackGroup`, and outlive the
     receiver.
     """
 

@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
 from proxia_segmentation_ros.ros.client.session import RosSession
-from proxia_segmentation_ros.ros.receiver import Receiver, TakenElsewhere
+from proxia_segmentation_ros.ros.receiver import Receiver, ReceiverCallbackGroup
 
 TIMEOUT_S = 20.0
 TOPIC = "/receiver_test/words"
@@ -53,7 +53,7 @@ class Speaker:
         self.ear = ear
         self.publisher = node.create_publisher(String, TOPIC, QoSProfile(depth=50))
         self.subscription = node.create_subscription(
-            String, TOPIC, ear.hear, QoSProfile(depth=50), callback_group=TakenElsewhere()
+            String, TOPIC, ear.hear, QoSProfile(depth=50), callback_group=ReceiverCallbackGroup()
         )
         self.receiver = Receiver(session.context, [(self.subscription, ear.hear)], ear.report)
 
@@ -115,7 +115,7 @@ def test_events_of_a_subscription_are_told_by_the_receiver(session):
         TOPIC,
         print,
         QoSProfile(depth=1),
-        callback_group=TakenElsewhere(),
+        callback_group=ReceiverCallbackGroup(),
         event_callbacks=SubscriptionEventCallbacks(incompatible_qos=lambda _: told.set()),
     )
     ear = Ear()
@@ -155,7 +155,7 @@ def test_node_that_ros_destroys_while_it_shuts_down_closes_at_once(ros_domain):
 
     node, ear = Owner("owner", context=context), Ear()
     subscription = node.create_subscription(
-        String, TOPIC, ear.hear, QoSProfile(depth=1), callback_group=TakenElsewhere()
+        String, TOPIC, ear.hear, QoSProfile(depth=1), callback_group=ReceiverCallbackGroup()
     )
     node.receiver = Receiver(context, [(subscription, ear.hear)], ear.report)
     context.shutdown()

@@ -13,7 +13,7 @@ from proxia_segmentation_ros.errors import ProxiaError
 from proxia_segmentation_ros.msg import SceneSummary
 from proxia_segmentation_ros.ros.client.session import RosSession
 from proxia_segmentation_ros.ros.diagnostics import DIAGNOSTICS_QOS
-from proxia_segmentation_ros.ros.receiver import Receiver, TakenElsewhere
+from proxia_segmentation_ros.ros.receiver import Receiver, ReceiverCallbackGroup
 from proxia_segmentation_ros.wire.cdr import read_image
 
 MATCH_POLL_S = 0.02
@@ -38,7 +38,7 @@ class BenchmarkListener:
         self._serving: dict[str, dict[str, str]] = {}
         self._node = node = session.node
         self._topics = tuple(topics.values())
-        group = TakenElsewhere()
+        group = ReceiverCallbackGroup()
         node.create_subscription(
             DiagnosticArray, "/diagnostics", self._hear_diagnostics, DIAGNOSTICS_QOS
         )

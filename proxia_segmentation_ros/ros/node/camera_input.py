@@ -22,7 +22,7 @@ from proxia_segmentation_ros.ros.qos import (
     make_qos,
     watch_subscription,
 )
-from proxia_segmentation_ros.ros.receiver import Intake, Receiver, TakenElsewhere
+from proxia_segmentation_ros.ros.receiver import Intake, Receiver, ReceiverCallbackGroup
 from proxia_segmentation_ros.wire.cdr import ImageMessage, read_image
 from proxia_segmentation_ros.wire.encodings import decode_depth
 
@@ -89,7 +89,7 @@ class CameraInput:
         self._settings = shared
         self._report = report
         self._report_frame = report_frame
-        self._group = TakenElsewhere()
+        self._group = ReceiverCallbackGroup()
         self._intakes: list[Intake] = []
         self._receiver: Receiver | None = None
         self.infos: StampedItems[CameraInfo] = StampedItems()
