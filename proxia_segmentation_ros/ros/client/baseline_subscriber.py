@@ -16,7 +16,7 @@ def main() -> None:
     """Subscribe to the topic that the first argument names until interrupted."""
     topic = sys.argv[1]
     qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-    with RosSession("proxia_null_subscriber") as session:
+    with RosSession("proxia_baseline_subscriber") as session:
         # As the node takes its images, or the yardstick would be too short.
         subscription = session.node.create_subscription(
             Image, topic, _drop, qos, callback_group=ReceiverCallbackGroup(), raw=True
