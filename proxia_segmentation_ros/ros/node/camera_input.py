@@ -15,7 +15,7 @@ from proxia_segmentation_ros.config import CameraSettings, SizeHW
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.pipeline.sink import Frame, Geometry, SharedSettings
 from proxia_segmentation_ros.ros.node.camera_info import read_camera_matrix, scale_camera_info
-from proxia_segmentation_ros.ros.node.stamp_cache import StampedItems
+from proxia_segmentation_ros.ros.node.stamp_cache import StampCache
 from proxia_segmentation_ros.ros.qos import (
     allow_overrides,
     create_watched,
@@ -96,8 +96,8 @@ class CameraInput:
         self._group = ReceiverCallbackGroup()
         self._subscriptions: list[SubscriptionCallback] = []
         self._receiver: Receiver | None = None
-        self.infos: StampedItems[CameraInfo] = StampedItems()
-        self.depths: StampedItems[ImageMessage] = StampedItems(capacity=4)
+        self.infos: StampCache[CameraInfo] = StampCache()
+        self.depths: StampCache[ImageMessage] = StampCache(capacity=4)
         self.has_geometry = bool(settings.camera_info_topic or settings.depth_topic)
         self.image_type = CompressedImage if settings.transport == "compressed" else Image
         self.image_topic = find_image_topic(node, camera, settings)
