@@ -22,7 +22,7 @@ from proxia_segmentation_ros.pipeline.sink import (
 )
 from proxia_segmentation_ros.pipeline.stream import CameraStream, SegmentFrames, decode_message
 from proxia_segmentation_ros.pipeline.timing import StreamMeter
-from proxia_segmentation_ros.pipeline.workers import Pipeline
+from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 from proxia_segmentation_ros.wire.cdr import ImageMessage, ImageWriter, write_image
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class PipelineRunner:
             report=self._report,
         )
         stream.meter = _StageNotes(self)
-        self._pipeline = Pipeline(clock)
-        self._pipeline.open([stream], self._segment_and_note)
+        self._workers = FrameWorkers(clock)
+        self._workers.open([stream], self._segment_and_note)
 
     def run(self, stretch: Run) -> Trace:
         """Put frames at the stretch's rate; without one the next waits while one is segmented.
@@ -96,7 +96,7 @@ class PipelineRunner:
 
     def close(self) -> None:
         """End the pipeline's thread."""
-        self._pipeline.close(CLOSE_TIMEOUT_S)
+        self._workers.close(CLOSE_TIMEOUT_S)
 
     # The sink of the stream.
 
@@ -154,7 +154,7 @@ class PipelineRunner:
     def _put(self, key: int) -> None:
         self.keeper.sent_s[key] = self._clock()
         buffer = self._buffers[key % len(self._buffers)]
-        self._pipeline.put(self._camera, _NumberedMessage(key=key, buffer=buffer))
+        self._workers.put(self._camera, _NumberedMessage(key=key, buffer=buffer))
 
     def _wait(self, is_enough: Callable[[], bool]) -> None:
         with self._changed:

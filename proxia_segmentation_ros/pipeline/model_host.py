@@ -28,7 +28,7 @@ from proxia_segmentation_ros.inference.segmenter_factory import (
 )
 from proxia_segmentation_ros.inference.swappable_segmenter import FrameUse, SwappableSegmenter
 from proxia_segmentation_ros.inference.warm_up import warm_up_within_means
-from proxia_segmentation_ros.pipeline.workers import Pipeline
+from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 
 Result = TypeVar("Result")
 
@@ -58,12 +58,12 @@ class ModelHost:
         self._factory = factory
         self._settings = settings
         self._upgrade: EngineUpgrade | None = None
-        self.pipeline = Pipeline()
+        self.workers = FrameWorkers()
         started_s = time.monotonic()
         try:
-            self._order, first = self._wait(self.pipeline.run(lambda: self._load(find_engines)))
+            self._order, first = self._wait(self.workers.run(lambda: self._load(find_engines)))
         except BaseException:
-            self.pipeline.close(0.0)
+            self.workers.close(0.0)
             raise
         # Where no engine can come, nothing stands between the frames and the segmenter.
         self._swappable = None if self._order is None else SwappableSegmenter(first)
@@ -88,10 +88,10 @@ class ModelHost:
 
     def close(self) -> bool:
         """Free the model; False when a thread is still busy and was left to itself."""
-        closing = self.pipeline.run(self.segmenter.close)
+        closing = self.workers.run(self.segmenter.close)
         has_stopped = self._upgrade is None or self._upgrade.close()
         wait([closing], CLOSE_TIMEOUT_S)
-        has_closed = self.pipeline.close(CLOSE_TIMEOUT_S if closing.done() else 0.0)
+        has_closed = self.workers.close(CLOSE_TIMEOUT_S if closing.done() else 0.0)
         return has_stopped and has_closed
 
     def _load(self, find_engines: EngineFinder) -> tuple[EngineOrder | None, FrameSegmenter]:
@@ -141,7 +141,7 @@ class ModelHost:
     def _hand_over(self, swappable: SwappableSegmenter, better: FrameSegmenter) -> None:
         """Swap by a worker, while no frame is under way."""
         try:
-            self.pipeline.run(lambda: swappable.swap(better)).result()
+            self.workers.run(lambda: swappable.swap(better)).result()
         except CancelledError:
             better.close()
             raise UpgradeStopped from None

@@ -227,8 +227,8 @@ def test_node_serves_while_it_builds_and_swaps_between_two_frames(
     robot.publish("/image", make_image(make_scene(), sec=2))
     robot.wait_for(first.entered.is_set, "a frame in the old model")
     builder.tell(DONE)
-    pipeline = under_test.node._host.pipeline
-    robot.wait_for(lambda: pipeline._tasks, "the new model to wait its turn")
+    workers = under_test.node._host.workers
+    robot.wait_for(lambda: workers._tasks, "the new model to wait its turn")
     robot.publish("/image", make_image(make_scene(), sec=3))
     robot.wait_for(lambda: under_test.count("received") == received + 2, "the next frame")
     first.gate.set()
