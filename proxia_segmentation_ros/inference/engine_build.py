@@ -23,7 +23,7 @@ from proxia_segmentation_ros.config import SizeHW, parse_size
 from proxia_segmentation_ros.errors import BackendError, ProxiaError
 from proxia_segmentation_ros.inference import backend_choice
 from proxia_segmentation_ros.inference.segmenter import Segmenter
-from proxia_segmentation_ros.inference.warm_up import warm_up_within_means
+from proxia_segmentation_ros.inference.warm_up import warm_up_with_fallback
 
 # Whoever serves meanwhile goes first.
 NICENESS = 10
@@ -115,7 +115,7 @@ def build_engines(order: BuildOrder, tell: Callable[[str], None]) -> Built:
         )
         batch = order.batch
         for size_hw in order.image_sizes_hw or (segmenter.card.size_hw,):
-            batch = warm_up_within_means(segmenter, size_hw, batch)
+            batch = warm_up_with_fallback(segmenter, size_hw, batch)
         built = segmenter.backend, segmenter.precision, segmenter.device_name, batch
         segmenter.close()
         if built[0] == "tensorrt":

@@ -27,7 +27,7 @@ from proxia_segmentation_ros.inference.segmenter_factory import (
     SegmenterFactory,
 )
 from proxia_segmentation_ros.inference.swappable_segmenter import FrameUse, SwappableSegmenter
-from proxia_segmentation_ros.inference.warm_up import warm_up_within_means
+from proxia_segmentation_ros.inference.warm_up import warm_up_with_fallback
 from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 
 Result = TypeVar("Result")
@@ -131,7 +131,7 @@ class ModelHost:
         return better
 
     def _warm_up(self, segmenter: FrameSegmenter) -> None:
-        warm_up_within_means(segmenter, segmenter.card.size_hw, len(self._settings.camera_names))
+        warm_up_with_fallback(segmenter, segmenter.card.size_hw, len(self._settings.camera_names))
 
     def _guess_use(self, segmenter: FrameSegmenter) -> FrameUse:
         """Return what a first frame may be like."""
