@@ -21,8 +21,8 @@ from proxia_segmentation_ros.inference.engine_upgrade import (
     UpgradeStopped,
 )
 from proxia_segmentation_ros.inference.segmenter_factory import (
+    EngineBuildPlan,
     EngineFinder,
-    EngineOrder,
     FrameSegmenter,
     SegmenterFactory,
 )
@@ -61,12 +61,12 @@ class ModelHost:
         self.workers = FrameWorkers()
         started_s = time.monotonic()
         try:
-            self._order, first = self._wait(self.workers.run(lambda: self._load(find_engines)))
+            self._plan, first = self._wait(self.workers.run(lambda: self._load(find_engines)))
         except BaseException:
             self.workers.close(0.0)
             raise
         # Where no engine can come, nothing stands between the frames and the segmenter.
-        self._swappable = None if self._order is None else SwappableSegmenter(first)
+        self._swappable = None if self._plan is None else SwappableSegmenter(first)
         self.segmenter: FrameSegmenter = self._swappable or first
         self.load_time_s = time.monotonic() - started_s
 
@@ -77,11 +77,11 @@ class ModelHost:
 
     def start_upgrade(self, tell: Callable[[UpgradeStatus], None]) -> None:
         """Start to build what was missing; `tell` hears of it from another thread."""
-        if self._order is None or self._swappable is None:
+        if self._plan is None or self._swappable is None:
             return
         self._upgrade = EngineUpgrade(
-            self._order.command,
-            partial(self._load_better, self._swappable, self._order.then),
+            self._plan.command,
+            partial(self._load_better, self._swappable, self._plan.final_settings),
             partial(self._hand_over, self._swappable),
             tell,
         )
@@ -94,16 +94,16 @@ class ModelHost:
         has_closed = self.workers.close(CLOSE_TIMEOUT_S if closing.done() else 0.0)
         return has_stopped and has_closed
 
-    def _load(self, find_engines: EngineFinder) -> tuple[EngineOrder | None, FrameSegmenter]:
-        order = find_engines(self._settings)
+    def _load(self, find_engines: EngineFinder) -> tuple[EngineBuildPlan | None, FrameSegmenter]:
+        plan = find_engines(self._settings)
         try:
-            return order, self._open(self._settings if order is None else order.first)
+            return plan, self._open(self._settings if plan is None else plan.interim_settings)
         except BackendError:
             # An engine that the GPU refused is out of the cache now: it is built like any other.
-            order = find_engines(self._settings) if order is None else None
-            if order is None:
+            plan = find_engines(self._settings) if plan is None else None
+            if plan is None:
                 raise
-            return order, self._open(order.first)
+            return plan, self._open(plan.interim_settings)
 
     def _open(self, settings: NodeSettings) -> FrameSegmenter:
         segmenter = self._factory(settings)

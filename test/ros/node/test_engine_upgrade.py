@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.engine_upgrade import EngineUpgrade, UpgradeStatus
-from proxia_segmentation_ros.inference.segmenter_factory import EngineOrder
+from proxia_segmentation_ros.inference.segmenter_factory import EngineBuildPlan
 
 # Does what it is told through a FIFO, and waits for that as a compiler waits for the GPU.
 BUILDER = """
@@ -195,12 +195,12 @@ class Upgradable:
         self._builder = builder
         self.made: list[FakeSegmenter] = []
 
-    def find(self, settings: NodeSettings) -> EngineOrder:
+    def find(self, settings: NodeSettings) -> EngineBuildPlan:
         def change(backend: str) -> NodeSettings:
             inference = settings.inference.model_copy(update={"backend": backend})
             return settings.model_copy(update={"inference": inference})
 
-        return EngineOrder(change("openvino"), self._builder.command, change("tensorrt"))
+        return EngineBuildPlan(change("openvino"), self._builder.command, change("tensorrt"))
 
     def make(self, settings: NodeSettings) -> FakeSegmenter:
         is_better = settings.inference.backend == "tensorrt"
