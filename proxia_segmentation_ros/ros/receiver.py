@@ -90,8 +90,8 @@ class Receiver:
         with ExitStack() as handles:
             for subscription, _ in self._subscriptions:
                 handles.enter_context(subscription.handle)
-            for one in (*(event for _, event in events), self._guard.handle, context):
-                handles.enter_context(one)
+            for handle in (*(event for _, event in events), self._guard.handle, context):
+                handles.enter_context(handle)
             wait_set = rclpy_implementation.WaitSet(
                 len(self._subscriptions), 1, 0, 0, 0, len(events), context
             )

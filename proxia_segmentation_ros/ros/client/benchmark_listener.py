@@ -111,7 +111,9 @@ class BenchmarkListener:
         self, kept: Mapping[str, Mapping[str, list[float]]], node_name: str
     ) -> dict[str, list[float]]:
         with self._changed:
-            return {name: list(one) for name, one in kept.get(node_name.strip("/"), {}).items()}
+            return {
+                name: list(values) for name, values in kept.get(node_name.strip("/"), {}).items()
+            }
 
     def wait_for_frame(self, name: str, stamp_ns: int, timeout_s: float) -> bool:
         """Wait until the labels of that frame are in; False when they still were not."""

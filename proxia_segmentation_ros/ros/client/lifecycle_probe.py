@@ -129,8 +129,8 @@ class LifecycleProbe:
     def _on_diagnostics(self, report: DiagnosticArray) -> None:
         """Be patient with our node while its model loads: a long *configure* answers nobody."""
         if any(
-            one.name == self._model_name and one.message.startswith("loading")
-            for one in report.status
+            status.name == self._model_name and status.message.startswith("loading")
+            for status in report.status
         ):
             with self._lock:
                 self._backoff.restart()

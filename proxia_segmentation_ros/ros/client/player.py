@@ -181,8 +181,8 @@ class CameraPlayer:
     def _renew_publishers(self) -> None:
         made = self._rediscovery.renew(self._make_publishers)
         if made is not None:
-            for one in (self._images, self._infos):
-                self._session.node.destroy_publisher(one)
+            for publisher in (self._images, self._infos):
+                self._session.node.destroy_publisher(publisher)
             self._images, self._infos = made
 
     def _is_ready(self) -> bool:

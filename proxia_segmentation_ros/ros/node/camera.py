@@ -170,11 +170,11 @@ class Camera:
         topic = source.image_topic
         offers = self._node.get_publishers_info_by_topic(topic)
         wanted = f"sensor_msgs/msg/{source.image_type.__name__}"
-        others = sorted({one.topic_type for one in offers} - {wanted})
+        other_types = sorted({offer.topic_type for offer in offers} - {wanted})
         text = f"waiting for images on {topic} ({len(offers)} publishers)"
-        if others:
+        if other_types:
             return (
-                f"{text}: it carries {', '.join(others)}; expected {wanted}; "
+                f"{text}: it carries {', '.join(other_types)}; expected {wanted}; "
                 f"set cameras.{self.name}.transport or cameras.{self.name}.image_topic"
             )
         if offers and self._link_problems.last is not None:

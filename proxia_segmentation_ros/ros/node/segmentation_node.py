@@ -122,7 +122,7 @@ class SegmentationNode(LifecycleNode):
 
     def set_parameters(self, parameter_list: "list[Parameter[Any]]") -> list[SetParametersResult]:
         """Judge changes one by one."""
-        return [self.set_parameters_atomically([one]) for one in parameter_list]
+        return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
 
     @property
     def settings(self) -> NodeSettings | None:
