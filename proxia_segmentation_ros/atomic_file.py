@@ -5,10 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def write_whole_file(path: Path, content: bytes, *, outlives_power: bool = False) -> None:
+def write_file_atomically(path: Path, content: bytes, *, sync_to_disk: bool = False) -> None:
     """Write beside the file and rename; the folder is made if need be.
 
-    With `outlives_power` it waits for the disk, so that no cut of power leaves an empty file.
+    With `sync_to_disk` it waits for the disk, so that no cut of power leaves an empty file.
 
     Raises:
         OSError: it can't be written; what was there is still there.
@@ -18,7 +18,7 @@ def write_whole_file(path: Path, content: bytes, *, outlives_power: bool = False
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             file.write(content)
-            if outlives_power:
+            if sync_to_disk:
                 file.flush()
                 os.fsync(file.fileno())
         partial.replace(path)

@@ -17,6 +17,7 @@ from proxia_segmentation_ros.errors import ConfigError
 
 SizeHW = tuple[int, int]
 Change = Literal["live", "configure", "start"]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 NAME_PATTERN = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 SIZE_PATTERN = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
@@ -103,15 +104,11 @@ class InferenceSettings(_Settings):
     scales: Annotated[list[float], AfterValidator(_check_scales)] = _setting(
         [], "configure", "image scales of a multi-scale network; empty takes the card's"
     )
-    tile_threshold: float = _setting(
-        0.04,
-        "configure",
-        "demand below which a tile is not run, times its work; 0 runs all",
-        ge=0,
-        le=1,
+    tile_threshold: Share = _setting(
+        0.04, "configure", "demand below which a tile is not run, times its work; 0 runs all"
     )
-    tile_budget: float = _setting(
-        1.0, "configure", "most work for scales but the smallest, as a share of all", ge=0, le=1
+    tile_budget: Share = _setting(
+        1.0, "configure", "most work for scales but the smallest, as a share of all"
     )
     tile_max_age: int = _setting(
         3, "configure", "frames for which an unchanged tile is used again", ge=0, le=1000
@@ -246,6 +243,18 @@ def list_parameters(camera_names: list[str]) -> list[ParameterRow]:
     for name in camera_names:
         rows += _walk_rows(CameraSettings, f"cameras.{name}.")
     return rows
+
+
+def check_inference(values: Mapping[str, Any]) -> None:
+    """Hold values of `inference.*`, named without that prefix, against their ranges.
+
+    Raises:
+        ConfigError: a value is out of its range; all are named.
+    """
+    try:
+        InferenceSettings.model_validate(dict(values))
+    except ValidationError as error:
+        raise _to_config_error(error) from error
 
 
 def _walk_rows(model: type[BaseModel], prefix: str) -> Iterator[ParameterRow]:

@@ -1,6 +1,7 @@
 """Label sets: ids, colours, and the mapping of source ids."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 
-TWO = {
+TWO: dict[str, Any] = {
     "name": "two",
     "source_ignore": [9],
     "classes": [
@@ -18,9 +19,9 @@ TWO = {
 }
 
 
-def with_class(**changes: object) -> dict[str, object]:
+def with_class(**changes: Any) -> dict[str, object]:
     """Return TWO with its second class changed."""
-    return TWO | {"classes": [TWO["classes"][0], TWO["classes"][1] | changes]}
+    return {**TWO, "classes": [TWO["classes"][0], TWO["classes"][1] | changes]}
 
 
 def make_many(count: int) -> LabelSet:

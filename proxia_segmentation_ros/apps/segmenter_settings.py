@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat,
 from typing_extensions import Self
 
 from proxia_segmentation_ros.backends.pruned.tile_selection import TILE_BUDGET, TILE_THRESHOLD
+from proxia_segmentation_ros.config import Share
 from proxia_segmentation_ros.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,16 +52,12 @@ class SegmenterSettings(BaseModel):
     scales: Scales = Field(
         default=(), description="in-model scales of a multi-scale network; empty is its card's"
     )
-    tile_threshold: float = Field(
+    tile_threshold: Share = Field(
         default=TILE_THRESHOLD,
-        ge=0,
-        le=1,
         description="demand below which a tile of a larger scale is not run; 0 runs all",
     )
-    tile_budget: float = Field(
+    tile_budget: Share = Field(
         default=TILE_BUDGET,
-        ge=0,
-        le=1,
         description="most work for scales but the smallest, as a share of all of it",
     )
     exact: bool = Field(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from proxia_segmentation_ros.atomic_file import write_whole_file
+from proxia_segmentation_ros.atomic_file import write_file_atomically
 from proxia_segmentation_ros.errors import BackendError
 
 logger = logging.getLogger(__name__)
@@ -85,8 +85,8 @@ class CompiledCache:
         sidecar = {"key": dict(key), "sha256": hashlib.sha256(blob).hexdigest()}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole_file(blob_path, blob)
-            write_whole_file(sidecar_path, json.dumps(sidecar, indent=1).encode())
+            write_file_atomically(blob_path, blob)
+            write_file_atomically(sidecar_path, json.dumps(sidecar, indent=1).encode())
         except OSError as error:
             if not self._is_warned:
                 self._is_warned = True

@@ -45,7 +45,7 @@ def choose_precision(
         return _choose_gpu_precision(requested)
     has_bf16 = bool(flags & BF16_FLAGS)
     if requested == "auto":
-        return _choose_freely(backend, flags, quantisation)
+        return _choose_auto(backend, flags, quantisation)
     possible = {
         "auto": True,
         "f32": True,
@@ -67,7 +67,7 @@ def choose_precision(
     )
 
 
-def _choose_freely(backend: str, flags: frozenset[str], quantisation: Quantisation | None) -> str:
+def _choose_auto(backend: str, flags: frozenset[str], quantisation: Quantisation | None) -> str:
     otherwise = "bf16" if flags & BF16_FLAGS else "f32"
     if quantisation is None or backend != "openvino" or INT8_FLAG not in flags:
         return otherwise

@@ -47,15 +47,15 @@ class ScalePasses(Protocol):
     # Tiles that can go through the network together, ascending, 1 among them.
     tile_batches: tuple[int, ...]
 
-    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
+    def run_full_image(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
         """Run the whole image, given at network size, at a scale."""
 
-    def see_tiles(
+    def run_tiles(
         self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits_TKhw and attention_T1hw of as many tiles as a batch has."""
 
-    def start_fusing(self, maps: ScaleMaps) -> FusedMaps:
+    def start_fusion(self, maps: ScaleMaps) -> FusedMaps:
         """Return the smallest scale alone, with its demand for the others."""
 
     def fuse(
@@ -63,16 +63,16 @@ class ScalePasses(Protocol):
         before: FusedMaps,
         logits_1Khw: np.ndarray,
         attention_11hw: np.ndarray,
-        is_there_11hw: np.ndarray,
+        has_run_11hw: np.ndarray,
     ) -> FusedMaps:
         """Add a larger scale where it is there, 1 or 0."""
 
     def fuse_last(
-        self, before: FusedMaps, logits_1Khw: np.ndarray, is_there_11hw: np.ndarray
+        self, before: FusedMaps, logits_1Khw: np.ndarray, has_run_11hw: np.ndarray
     ) -> np.ndarray:
         """Add the largest scale where it is there; return fused_1Khw."""
 
-    def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
+    def fuse_full_images(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
         """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
 
     def label(

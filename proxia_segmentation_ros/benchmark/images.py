@@ -21,8 +21,8 @@ def load_images(source: str, size_hw: SizeHW, count: int) -> list[np.ndarray]:
         InputError: the source is missing, unreadable or empty.
     """
     images = []
-    for one in itertools.islice(open_source(source, size_hw=size_hw), count):
-        payload = one.frame.payload
+    for source_frame in itertools.islice(open_source(source, size_hw=size_hw), count):
+        payload = source_frame.frame.payload
         if isinstance(payload, CompressedImageMessage):
             image_HWC = decode_compressed(payload, max_pixels=MAX_PIXELS)
         else:

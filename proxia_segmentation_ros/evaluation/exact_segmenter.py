@@ -17,7 +17,7 @@ from torch import Tensor
 
 from proxia_segmentation_ros.backends.graph.torch_graph import PIXEL_MAX, NetworkGraph
 from proxia_segmentation_ros.backends.preprocess import check_image, resize_image
-from proxia_segmentation_ros.backends.pruned.tile_selection import PLAIN
+from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING
 from proxia_segmentation_ros.config import (
     MAX_SIZE_PIXELS,
     MIN_SIDE_PX,
@@ -66,7 +66,7 @@ class ExactSegmenter:
 
     backend = "torch"
     precision = "f32"
-    pruning = PLAIN
+    pruning = NO_PRUNING
 
     def __init__(
         self,

@@ -10,9 +10,15 @@ from proxia_segmentation_ros.backends.compiled_cache import CompiledCache, find_
 from proxia_segmentation_ros.backends.contract import Backend
 from proxia_segmentation_ros.backends.network_source import NetworkSource
 from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
-from proxia_segmentation_ros.backends.pruned.tile_selection import PLAIN, Pruning
+from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING, Pruning
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError, ConfigError
+from proxia_segmentation_ros.inference.cpu_fallback import (
+    choose_cpu_backend,
+    choose_cpu_precision,
+    may_fall_back,
+    warn_of_fallback,
+)
 from proxia_segmentation_ros.model.card import ModelCard
 
 if TYPE_CHECKING:
@@ -62,7 +68,7 @@ def choose_pruning(pruning: Pruning, scales: tuple[float, ...]) -> Pruning:
             "0, or a network of several scales, of which some can be left out",
             "set it to 0, or take weights such as 'attention'",
         )
-    return PLAIN
+    return NO_PRUNING
 
 
 def make_pruned_backend(
@@ -98,7 +104,7 @@ def open_backend(
     threads: int,
     cache_dir: str | Path | None,
     network_hw: SizeHW | None,
-    pruning: Pruning = PLAIN,
+    pruning: Pruning = NO_PRUNING,
     may_build: bool = True,
 ) -> Backend:
     """Return the backend that was asked for, or the best one that is there, its network loaded.
@@ -111,8 +117,9 @@ def open_backend(
         BackendError: it is missing, or can't do the precision or the network.
         WeightsError: the weights can't be loaded.
     """
-    name, classes = choose_backend(requested), len(source.card.label_set.classes)
-    try:
+    name = choose_backend(requested)
+
+    def open_named(name: str, precision: str) -> Backend:
         if name == "tensorrt" and network_hw is None:
             raise BackendError.from_parts(
                 "size is 'input' for backend 'tensorrt', which takes minutes for each size",
@@ -120,19 +127,19 @@ def open_backend(
                 "set inference.size to one of them",
             )
         backend = _make_backend(source, name, precision, scales, threads, cache_dir, may_build)
+        classes = len(source.card.label_set.classes)
         backend = make_pruned_backend(backend, scales, pruning, classes)
         if network_hw is not None:
             backend.load_network(network_hw)
+        return backend
+
+    try:
+        return open_named(name, precision)
     except BackendError as error:
-        if requested != "auto" or name != "tensorrt":
+        if not may_fall_back(requested, name):
             raise
-        name, precision = choose_cpu_backend(), choose_cpu_precision(precision)
-        logger.warning("the GPU stays unused: %s. Going on with %s", error, name)
-        backend = _make_backend(source, name, precision, scales, threads, cache_dir, may_build)
-        backend = make_pruned_backend(backend, scales, pruning, classes)
-        if network_hw is not None:
-            backend.load_network(network_hw)
-    return backend
+        warn_of_fallback(error)
+        return open_named(choose_cpu_backend(), choose_cpu_precision(precision))
 
 
 def choose_backend(requested: str) -> str:
@@ -164,16 +171,6 @@ def choose_backend(requested: str) -> str:
             "or set inference.backend to auto",
         )
     return requested
-
-
-def choose_cpu_backend() -> str:
-    """Return the fastest backend that needs no GPU."""
-    return "openvino" if importlib.util.find_spec("openvino") is not None else "torch"
-
-
-def choose_cpu_precision(precision: str) -> str:
-    """Return what stands for a precision where a backend that needs no GPU takes over."""
-    return "auto" if precision == "f16" else precision
 
 
 def explain_gpu_absence() -> str | None:

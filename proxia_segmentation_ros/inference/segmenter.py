@@ -27,14 +27,14 @@ from proxia_segmentation_ros.backends.network_source import (
 )
 from proxia_segmentation_ros.backends.preprocess import check_image
 from proxia_segmentation_ros.backends.pruned.tile_selection import (
-    PLAIN,
+    NO_PRUNING,
     TILE_BUDGET,
     TILE_MAX_AGE,
     TILE_THRESHOLD,
     Pruning,
 )
 from proxia_segmentation_ros.backends.stage_clock import StageClock
-from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.config import SizeHW, check_inference
 from proxia_segmentation_ros.errors import BackendError, ConfigError
 from proxia_segmentation_ros.inference.backend_choice import (
     choose_pruning,
@@ -163,10 +163,7 @@ class Segmenter:
         self._batch_sizes: tuple[int, ...] = (1,)
         self._size = size
         network_hw = resolve_size("size", size, ("card", "input"), {"card": self.card.size_hw})
-        if threads < 0:
-            raise ConfigError.from_parts(
-                f"threads is {threads}", "0 or more", "take 0 for the backend's own choice"
-            )
+        check_inference({"threads": threads})
         scales = self.scales = choose_scales(scales, self.card)
         self._backend: Backend | None = None
         pruning = self.pruning = choose_pruning(pruning, scales)
@@ -175,7 +172,7 @@ class Segmenter:
             source, backend, precision, scales, threads, cache_dir, wanted_hw, pruning, may_build
         )
         if not self._backend.is_pruned:
-            self.pruning = PLAIN
+            self.pruning = NO_PRUNING
         logger.info(
             "backend %s, precision %s, on %s", self.backend, self.precision, self.device_name
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from proxia_segmentation_ros.config import InferenceSettings, NodeSettings, SizeHW
 from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.inference.cpu_fallback import change_to_cpu
 from proxia_segmentation_ros.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -143,25 +144,11 @@ def find_missing_engines(settings: NodeSettings) -> EngineOrder | None:
         raise
     module = "proxia_segmentation_ros.inference.engine_build"
     command = (sys.executable, "-m", module, order.to_json())
-    return EngineOrder(change_to_cpu(settings), command, _change(settings, backend="tensorrt"))
-
-
-def change_to_cpu(settings: NodeSettings) -> NodeSettings:
-    """Return the settings for the fastest backend that needs no GPU."""
-    from proxia_segmentation_ros.inference.backend_choice import (
-        choose_cpu_backend,
-        choose_cpu_precision,
-    )
-
-    precision = choose_cpu_precision(settings.inference.precision)
-    return _change(settings, backend=choose_cpu_backend(), precision=precision)
+    inference = wanted.model_copy(update={"backend": "tensorrt"})
+    then = settings.model_copy(update={"inference": inference})
+    return EngineOrder(change_to_cpu(settings), command, then)
 
 
 def _is_refused(wanted: InferenceSettings) -> bool:
     """Tell whether loading will refuse TensorRT, which has one size and runs all scales at once."""
     return wanted.size == "input" or wanted.latency_budget_ms > 0
-
-
-def _change(settings: NodeSettings, **changes: str) -> NodeSettings:
-    inference = settings.inference.model_copy(update=changes)
-    return settings.model_copy(update={"inference": inference})

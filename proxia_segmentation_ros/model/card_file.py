@@ -21,9 +21,9 @@ def read_card(path_or_name: str | Path) -> ModelCard:
     """
     path = find_weights(path_or_name)
     if path.suffix != SUFFIX:
-        from proxia_segmentation_ros.model.foreign.checkpoints import read_foreign
+        from proxia_segmentation_ros.model.foreign.checkpoints import read_foreign_checkpoint
 
-        return read_foreign(path).card
+        return read_foreign_checkpoint(path).card
     return ModelCard.from_json(_read_card_text(path), str(path))
 
 

@@ -12,15 +12,18 @@ from torch import Tensor, nn
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.card_file import CARD_KEY, read_card
-from proxia_segmentation_ros.model.foreign.checkpoints import Foreign, read_foreign
+from proxia_segmentation_ros.model.foreign.checkpoints import (
+    ForeignCheckpoint,
+    read_foreign_checkpoint,
+)
 from proxia_segmentation_ros.model.lookup import SUFFIX, find_weights
 from proxia_segmentation_ros.model.network.hrnet_ocr import (
     HRNetOcr,
     HRNetOcrMultiScale,
     build_model,
 )
-from proxia_segmentation_ros.model.state_dict_check import check_fit
-from proxia_segmentation_ros.model.weight_file import write_atomically
+from proxia_segmentation_ros.model.state_dict_check import check_state_dict
+from proxia_segmentation_ros.model.weight_file import write_weight_file
 
 Network: TypeAlias = HRNetOcr | HRNetOcrMultiScale
 
@@ -39,7 +42,7 @@ def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
     """
     path = find_weights(path_or_name)
     if path.suffix != SUFFIX:
-        foreign = read_foreign(path)
+        foreign = read_foreign_checkpoint(path)
         return load_foreign(foreign, str(path)), foreign.card
     card = read_card(path)
     tensors = {
@@ -48,12 +51,12 @@ def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
         if not key.startswith(SELFTEST_PREFIX)
     }
     model = _build_empty(card, str(path))
-    check_fit(tensors, model.state_dict(), card, str(path), named=NAMED_DIFFERENCES)
+    check_state_dict(tensors, model.state_dict(), card, str(path), named=NAMED_DIFFERENCES)
     return _fill(model, tensors, str(path)), card
 
 
 def load_foreign(
-    foreign: Foreign, source: str, *, named: int | None = NAMED_DIFFERENCES
+    foreign: ForeignCheckpoint, source: str, *, named: int | None = NAMED_DIFFERENCES
 ) -> Network:
     """Return the network of another system's checkpoint, in float32 and in eval mode.
 
@@ -62,9 +65,9 @@ def load_foreign(
             are told, all where that is None.
     """
     model = _build_empty(foreign.card, source)
-    check_fit(
+    check_state_dict(
         foreign.tensors, model.state_dict(), foreign.card, source,
-        named=named, name_there=foreign.name_there,
+        named=named, name_in_file=foreign.name_in_file,
     )  # fmt: skip
     return _fill(model, foreign.tensors, source)
 
@@ -101,7 +104,7 @@ def save_weights(
             f"weight file {str(path)!r} has another suffix", SUFFIX, "rename it"
         )
     tensors = {key: value.detach().cpu() for key, value in model.state_dict().items()}
-    check_fit(
+    check_state_dict(
         tensors,
         _build_empty(card, str(path)).state_dict(),
         card,
@@ -117,7 +120,7 @@ def save_weights(
     for key, value in (selftest or {}).items():
         stored[SELFTEST_PREFIX + key.removeprefix(SELFTEST_PREFIX)] = value.detach().cpu()
     contiguous = {key: value.contiguous() for key, value in stored.items()}
-    write_atomically(path, save(contiguous, {"format": "pt", CARD_KEY: card.to_json()}))
+    write_weight_file(path, save(contiguous, {"format": "pt", CARD_KEY: card.to_json()}))
 
 
 def load_selftest(path_or_name: str | Path) -> dict[str, Tensor]:

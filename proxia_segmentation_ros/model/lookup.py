@@ -25,6 +25,10 @@ def find_weights(path_or_name: str | Path) -> Path:
     Raises:
         WeightsError: no such name or file, or a file of another kind.
     """
+    kinds = (SUFFIX, *FOREIGN_SUFFIXES)
+    if isinstance(path_or_name, Path) and path_or_name.suffix in kinds and path_or_name.is_file():
+        # What an earlier call returned: a name is looked up once in a start.
+        return path_or_name
     text = str(path_or_name)
     shipped = list_shipped_weights()
     if text in shipped:
@@ -33,7 +37,6 @@ def find_weights(path_or_name: str | Path) -> Path:
     if text in read_catalogue():
         return _find_converted(text)
     path = Path(text).expanduser()
-    kinds = (SUFFIX, *FOREIGN_SUFFIXES)
     if path.is_file() and path.suffix in kinds:
         return path
     if path.exists() or path.suffix in kinds or path.name != text:

@@ -13,10 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.model.card_file import read_metadata
 from proxia_segmentation_ros.model.lookup import SUFFIX, find_weights
-from proxia_segmentation_ros.model.weight_file import check_copy, replace_metadata, write_atomically
+from proxia_segmentation_ros.model.weight_file import (
+    check_copy,
+    replace_metadata,
+    write_weight_file,
+)
 
 QUANTISATION_KEY = "quantisation"
-LEAST_SPEEDUP = 1.2
+MIN_SPEEDUP = 1.2
 
 Range: TypeAlias = tuple[float, float]
 
@@ -43,7 +47,7 @@ class Quantisation(BaseModel):
     @property
     def is_worthwhile(self) -> bool:
         """Tell whether `auto` may take int8 on processors of that kind."""
-        return self.lost_points <= self.gate_points and self.speedup >= LEAST_SPEEDUP
+        return self.lost_points <= self.gate_points and self.speedup >= MIN_SPEEDUP
 
 
 def read_quantisation(path_or_name: str | Path) -> Quantisation | None:
@@ -81,4 +85,4 @@ def copy_with_quantisation(
     source, target = find_weights(source), Path(target)
     check_copy(source, target)
     text = json.dumps(quantisation.model_dump(), ensure_ascii=False)
-    write_atomically(target, replace_metadata(source, {QUANTISATION_KEY: text}))
+    write_weight_file(target, replace_metadata(source, {QUANTISATION_KEY: text}))

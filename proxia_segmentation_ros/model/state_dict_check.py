@@ -13,14 +13,14 @@ def keep_name(key: str) -> str:
     return key
 
 
-def check_fit(
+def check_state_dict(
     tensors: Mapping[str, Tensor],
     wanted: Mapping[str, Tensor],
     card: ModelCard,
     source: str,
     *,
     named: int | None,
-    name_there: Callable[[str], str] = keep_name,
+    name_in_file: Callable[[str], str] = keep_name,
 ) -> None:
     """Compare keys and shapes; the number of classes first, since it is the likeliest.
 
@@ -37,7 +37,7 @@ def check_fit(
             f"the {len(card.label_set.classes)} of its card's label set {card.label_set.name!r}",
             "take the label set that the network was trained with",
         )
-    differences = _list_differences(tensors, wanted, name_there)
+    differences = _list_differences(tensors, wanted, name_in_file)
     if differences:
         told = differences[:named]
         more = len(differences) - len(told)
@@ -50,12 +50,12 @@ def check_fit(
 
 
 def _list_differences(
-    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name_there: Callable[[str], str]
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name_in_file: Callable[[str], str]
 ) -> list[str]:
-    differences = [f"lacks {name_there(key)}" for key in wanted if key not in tensors]
-    differences += [f"has {name_there(key)} besides" for key in tensors if key not in wanted]
+    differences = [f"lacks {name_in_file(key)}" for key in wanted if key not in tensors]
+    differences += [f"has {name_in_file(key)} besides" for key in tensors if key not in wanted]
     differences += [
-        f"{name_there(key)} is {_describe(value)} where {_describe(wanted[key])} belongs"
+        f"{name_in_file(key)} is {_describe(value)} where {_describe(wanted[key])} belongs"
         for key, value in tensors.items()
         if key in wanted
         and (

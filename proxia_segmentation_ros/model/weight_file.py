@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from proxia_segmentation_ros.atomic_file import write_whole_file
+from proxia_segmentation_ros.atomic_file import write_file_atomically
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.card_file import CARD_KEY, read_card
@@ -34,7 +34,7 @@ def copy_with_temperature(source: str | Path, target: str | Path, temperature: f
     # Through JSON, which checks the new value as it checks every card.
     changed = json.loads(read_card(source).to_json()) | {"temperature": temperature}
     card = ModelCard.from_json(json.dumps(changed), str(target))
-    write_atomically(target, replace_metadata(source, {CARD_KEY: card.to_json()}))
+    write_weight_file(target, replace_metadata(source, {CARD_KEY: card.to_json()}))
     return card
 
 
@@ -68,14 +68,14 @@ def check_copy(source: str | Path, target: str | Path) -> None:
         )
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_weight_file(path: Path, content: bytes) -> None:
     """Leave either the old file or the new one, whatever happens.
 
     Raises:
         WeightsError: it can't be written.
     """
     try:
-        write_whole_file(path, content, outlives_power=True)
+        write_file_atomically(path, content, sync_to_disk=True)
     except OSError as error:
         raise WeightsError.from_parts(
             f"weight file {str(path)!r} can't be written ({error.strerror})",

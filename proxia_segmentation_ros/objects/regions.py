@@ -98,7 +98,7 @@ class Regions:
             lengths,
         )
 
-    def paint(self) -> np.ndarray:
+    def render_indices(self) -> np.ndarray:
         """Return regions_HW: 1 more than the index of each pixel's region, 0 for unlabeled."""
         return np.repeat(self._ids, self._lengths).reshape(self._shape_hw)
 

@@ -236,7 +236,7 @@ def _take_median_depth(
     median_m = np.full(ids, NAN)
     if depth_m_HW is None or not len(chosen):
         return median_m[1:]
-    regions_HW = regions.paint()
+    regions_HW = regions.render_indices()
     is_chosen = np.zeros(ids, bool)
     is_chosen[chosen + 1] = True
     is_known = is_chosen[regions_HW] & (depth_m_HW > 0) & np.isfinite(depth_m_HW)

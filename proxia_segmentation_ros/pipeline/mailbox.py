@@ -6,8 +6,8 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
-    """One waiting frame; `received_s` is of a monotonic clock."""
+class PendingFrame:
+    """A frame that waits for a worker; `received_s` is of a monotonic clock."""
 
     camera: str
     payload: Any
@@ -16,23 +16,23 @@ class Letter:
 
 @dataclass
 class _Slot:
-    letter: Letter | None = None
+    frame: PendingFrame | None = None
     due_s: float = float("-inf")
 
     def is_due(self, now_s: float) -> bool:
-        return self.letter is not None and self.due_s <= now_s
+        return self.frame is not None and self.due_s <= now_s
 
-    def empty(self, now_s: float, period_s: float) -> list[Letter]:
-        letters = [] if self.letter is None else [self.letter]
-        self.letter = None
+    def empty(self, now_s: float, period_s: float) -> list[PendingFrame]:
+        frames = [] if self.frame is None else [self.frame]
+        self.frame = None
         # A slot that fell behind starts a new beat instead of catching up in a burst.
         on_beat_s = self.due_s + period_s
         self.due_s = on_beat_s if on_beat_s > now_s else now_s + period_s
-        return letters
+        return frames
 
 
 class Mailbox:
-    """Hold at most one letter for each camera and hand them out in turn.
+    """Hold at most one frame for each camera and hand them out in turn.
 
     Not locked: the pipeline guards it with its own lock.
     """
@@ -41,18 +41,18 @@ class Mailbox:
         self._slots = {camera: _Slot() for camera in cameras}
         self._turns = list(self._slots)
 
-    def put(self, letter: Letter) -> Letter | None:
-        """Store a letter and return the one that it replaced."""
-        slot = self._slots[letter.camera]
-        replaced, slot.letter = slot.letter, letter
+    def put(self, frame: PendingFrame) -> PendingFrame | None:
+        """Store a frame and return the one that it replaced."""
+        slot = self._slots[frame.camera]
+        replaced, slot.frame = slot.frame, frame
         return replaced
 
     def take_due(
         self, now_s: float, period_s: float, most: int = 1, busy: Collection[str] = ()
-    ) -> list[Letter]:
-        """Return up to `most` letters that are due, one for each camera whose turn it is.
+    ) -> list[PendingFrame]:
+        """Return up to `most` frames that are due, one for each camera whose turn it is.
 
-        They come in the cameras' order, whoever's turn was first. The same camera's next letter
+        They come in the cameras' order, whoever's turn was first. The same camera's next frame
         waits `period_s`, and as long as it is `busy`.
         """
         waiting = [
@@ -61,22 +61,22 @@ class Mailbox:
         chosen = waiting[:most]
         self._turns = [name for name in self._turns if name not in chosen] + chosen
         return [
-            letter
+            frame
             for name, slot in self._slots.items()
             if name in chosen
-            for letter in slot.empty(now_s, period_s)
+            for frame in slot.empty(now_s, period_s)
         ]
 
     def is_held(self, camera: str, now_s: float) -> bool:
-        """Tell whether the camera's letter waits for its period and not for a worker."""
+        """Tell whether the camera's frame waits for its period and not for a worker."""
         return self._slots[camera].due_s > now_s
 
     def next_due_s(self, busy: Collection[str] = ()) -> float | None:
-        """Return when a waiting letter of another camera becomes due, None when none waits."""
+        """Return when a waiting frame of another camera becomes due, None when none waits."""
         waiting = [
             slot.due_s
             for name, slot in self._slots.items()
-            if slot.letter is not None and name not in busy
+            if slot.frame is not None and name not in busy
         ]
         return min(waiting, default=None)
 
@@ -85,9 +85,9 @@ class Mailbox:
         for slot in self._slots.values():
             slot.due_s = float("-inf")
 
-    def clear(self) -> list[Letter]:
+    def clear(self) -> list[PendingFrame]:
         """Empty every slot and return what was in them."""
-        letters = [slot.letter for slot in self._slots.values() if slot.letter is not None]
+        frames = [slot.frame for slot in self._slots.values() if slot.frame is not None]
         for slot in self._slots.values():
-            slot.letter = None
-        return letters
+            slot.frame = None
+        return frames

@@ -1,15 +1,20 @@
 """The model and the workers that run it, from configure to cleanup."""
 
-import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import BackendError, ProxiaError
+from proxia_segmentation_ros.inference.cpu_fallback import (
+    change_to_cpu,
+    may_fall_back,
+    warn_of_fallback,
+)
 from proxia_segmentation_ros.inference.engine_upgrade import (
     EngineUpgrade,
     UpgradeStatus,
@@ -20,13 +25,10 @@ from proxia_segmentation_ros.inference.segmenter_factory import (
     EngineOrder,
     FrameSegmenter,
     SegmenterFactory,
-    change_to_cpu,
 )
 from proxia_segmentation_ros.inference.swappable_segmenter import FrameUse, SwappableSegmenter
 from proxia_segmentation_ros.inference.warm_up import warm_up_within_means
 from proxia_segmentation_ros.pipeline.workers import Pipeline
-
-logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -63,7 +65,9 @@ class ModelHost:
         except BaseException:
             self.pipeline.close(0.0)
             raise
-        self.segmenter = SwappableSegmenter(first)
+        # Where no engine can come, nothing stands between the frames and the segmenter.
+        self._swappable = None if self._order is None else SwappableSegmenter(first)
+        self.segmenter: FrameSegmenter = self._swappable or first
         self.load_time_s = time.monotonic() - started_s
 
     @property
@@ -73,11 +77,14 @@ class ModelHost:
 
     def start_upgrade(self, tell: Callable[[UpgradeStatus], None]) -> None:
         """Start to build what was missing; `tell` hears of it from another thread."""
-        if self._order is not None:
-            command, then = self._order.command, self._order.then
-            self._upgrade = EngineUpgrade(
-                command, lambda: self._load_better(then), self._hand_over, tell
-            )
+        if self._order is None or self._swappable is None:
+            return
+        self._upgrade = EngineUpgrade(
+            self._order.command,
+            partial(self._load_better, self._swappable, self._order.then),
+            partial(self._hand_over, self._swappable),
+            tell,
+        )
 
     def close(self) -> bool:
         """Free the model; False when a thread is still busy and was left to itself."""
@@ -105,18 +112,18 @@ class ModelHost:
             self._warm_up(segmenter)
         except BackendError as error:
             segmenter.close()
-            if settings.inference.backend != "auto" or backend != "tensorrt":
+            if not may_fall_back(settings.inference.backend, backend):
                 raise
-            logger.warning("the GPU stays unused: %s. Going on without it", error)
+            warn_of_fallback(error)
             return self._open(change_to_cpu(settings))
         return segmenter
 
-    def _load_better(self, settings: NodeSettings) -> FrameSegmenter:
+    def _load_better(self, swappable: SwappableSegmenter, settings: NodeSettings) -> FrameSegmenter:
         """Run in the upgrade's thread: frames go on meanwhile."""
         better = self._factory(settings)
         try:
             self._warm_up(better)
-            for use in self.segmenter.uses or (self._guess_use(better),):
+            for use in swappable.uses or (self._guess_use(better),):
                 _warm_for(better, use)
         except BaseException:
             better.close()
@@ -131,10 +138,10 @@ class ModelHost:
         output = self._settings.output
         return FrameUse(segmenter.card.size_hw, output.min_confidence > 0, output.size)
 
-    def _hand_over(self, better: FrameSegmenter) -> None:
+    def _hand_over(self, swappable: SwappableSegmenter, better: FrameSegmenter) -> None:
         """Swap by a worker, while no frame is under way."""
         try:
-            self.pipeline.run(lambda: self.segmenter.swap(better)).result()
+            self.pipeline.run(lambda: swappable.swap(better)).result()
         except CancelledError:
             better.close()
             raise UpgradeStopped from None

@@ -1,134 +1,374 @@
-"""One round of the pipeline: frames of several cameras, labelled together, each on its own else.
+"""The way of a frame: decode, segment, summarise, hand to the sink.
 
-Payloads are opaque here. Whoever opens a stream supplies how to decode and publish them.
+The node, `proxia benchmark pipeline` and `proxia segment` all take their frames through
+`process_frames`. Where frames come from (a decoder) and where results go (a `Sink`) is given by
+whoever opens a `CameraStream`; nothing here knows of ROS.
+
+Shape legend: H rows, W columns, C colour channels (RGB).
 """
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
 
 from proxia_segmentation_ros.backends.stage_clock import StageClock
-from proxia_segmentation_ros.pipeline.mailbox import Letter
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.errors import InputError, ProxiaError
+from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.objects.summary import Scene, summarize
+from proxia_segmentation_ros.pipeline.mailbox import PendingFrame
+from proxia_segmentation_ros.pipeline.sink import (
+    DecodedImage,
+    Frame,
+    Geometry,
+    SharedSettings,
+    Sink,
+    Stamp,
+)
 from proxia_segmentation_ros.pipeline.timing import FrameLedger, Outcome, StreamMeter
+from proxia_segmentation_ros.wire.cdr import read_compressed_image, read_image
+from proxia_segmentation_ros.wire.compressed import decode_compressed
+from proxia_segmentation_ros.wire.encodings import ImageFallback, decode_image
+from proxia_segmentation_ros.wire.limits import RefusedImage
+
+if TYPE_CHECKING:
+    # A stream is made without a model: importing the segmenter takes time.
+    from proxia_segmentation_ros.inference.segmenter import Segmentation
 
 logger = logging.getLogger(__name__)
 
-Payload = TypeVar("Payload")
-Decoded = TypeVar("Decoded")
-Labelled = TypeVar("Labelled")
 
-Label = Callable[[Sequence[Any]], Sequence[Any]]
-"""Labels what several streams decoded, in one call and in that order."""
+class ModelRun(NamedTuple):
+    """How much of the network ran for one frame; `tiles` are those run and all there are."""
+
+    tiles: tuple[int, int] = (0, 0)
+    scales: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stream(Generic[Payload, Decoded, Labelled]):
-    """One camera's steps, called for one frame at a time, and its bookkeeping.
+class CameraStream:
+    """One camera's frames: its steps, called for one frame at a time, and its bookkeeping.
 
-    `publish` sends the labels, `follow_up` what can wait until all labels of the round are out;
-    it marks the stages that it knows. `stages_ms` tells what labelling took, stage by stage. A
-    step that raises ends the frame; `reject` reports the error and says how the frame counts.
+    `decode` turns a payload into pixels and may raise InputError. `report` takes a sentence about
+    a frame that went wrong. `find_geometry(frame, label_size_hw)` finds depth and calibration.
+    `now_ns` is the clock of the stamps, None where time says nothing.
     """
 
-    camera: str
-    decode: Callable[[Payload], Decoded]
-    publish: Callable[[Decoded, Labelled], None]
-    follow_up: Callable[[Decoded, Labelled, StageClock], None]
-    reject: Callable[[BaseException], Outcome]
-    age_ms: Callable[[Decoded], float]
-    stages_ms: Callable[[Labelled], Mapping[str, float]] = lambda _labelled: {}
-    ledger: FrameLedger = field(default_factory=FrameLedger)
-    meter: StreamMeter = field(default_factory=StreamMeter)
+    def __init__(
+        self,
+        camera: str,
+        settings: SharedSettings,
+        label_set: LabelSet,
+        sink: Sink,
+        *,
+        decode: Callable[[Any], DecodedImage],
+        report: Callable[[str], None],
+        find_geometry: "Callable[[Frame, SizeHW], Geometry] | None" = None,
+        now_ns: Callable[[], int] | None = None,
+    ) -> None:
+        self.camera = camera
+        self.ledger = FrameLedger()
+        self.meter = StreamMeter()
+        # Of the newest published frame: its pixels are not kept alive.
+        self.newest_stamp: Stamp = (0, 0)
+        self.newest_frame_id = ""
+        self.newest_run = ModelRun()
+        self._settings = settings
+        self._label_set = label_set
+        self._sink = sink
+        self._decode = decode
+        self._report = report
+        self._find_geometry = find_geometry
+        self._now_ns = now_ns
+        self._decoded_stamp: Stamp | None = None
+
+    def decode(self, payload: Any) -> Frame:
+        """Return the frame of a payload.
+
+        Raises:
+            InputError: the payload or its image is broken, unknown or too large.
+        """
+        image = self._decode(payload)
+        self._report_time_jump(image.stamp)
+        return Frame(
+            camera=self.camera,
+            image_HWC=image.image_HWC,
+            stamp=image.stamp,
+            frame_id=image.frame_id,
+            attachment=image.attachment,
+            demand=self._sink.read_demand(),
+        )
+
+    def publish(self, frame: Frame, segmentation: "Segmentation") -> None:
+        """Hand the labels to the sink."""
+        self._sink.send_labels(frame, segmentation)
+        self.newest_stamp, self.newest_frame_id = frame.stamp, frame.frame_id
+        self.newest_run = ModelRun(
+            (segmentation.tiles_run, segmentation.tiles_total), segmentation.scales
+        )
+
+    def follow_up(self, frame: Frame, segmentation: "Segmentation", stages: StageClock) -> None:
+        """Summarise and hand the sink all but the labels."""
+        geometry, scene = Geometry(), None
+        stages.skip()
+        if self._find_geometry is not None:
+            geometry = self._find_geometry(frame, segmentation.labels.shape[:2])
+        boxes = frame.demand.overlay and self._settings.value.overlay.boxes
+        if frame.demand.summary or boxes:
+            scene = self._summarize(segmentation, geometry)
+            if frame.demand.summary:
+                self._sink.send_summary(frame, scene)
+            stages.mark("objects")
+        self._sink.send_views(frame, segmentation, scene, geometry)
+
+    def reject(self, error: BaseException) -> Outcome:
+        """Report a frame that can't be segmented and say how it counts."""
+        if isinstance(error, ProxiaError):
+            self._report(str(error))
+        else:
+            self._report(f"frame failed with {type(error).__name__}: {error}")
+        if isinstance(error, InputError) and not isinstance(error, RefusedImage):
+            return "dropped_undecodable"
+        return "dropped_refused"
+
+    def age_ms(self, frame: Frame) -> float:
+        """Return the time from the image's stamp until now; NaN without a clock."""
+        if self._now_ns is None:
+            return float("nan")
+        seconds, nanoseconds = frame.stamp
+        return float(self._now_ns() - nanoseconds - seconds * 10**9) / 1e6
+
+    def stages_ms(self, segmentation: "Segmentation") -> Mapping[str, float]:
+        """Return what segmenting took, stage by stage."""
+        return segmentation.stages_ms
+
+    def _report_time_jump(self, stamp: Stamp) -> None:
+        previous, self._decoded_stamp = self._decoded_stamp, stamp
+        if previous is not None and stamp < previous:
+            jump_s = previous[0] - stamp[0] + (previous[1] - stamp[1]) / 1e9
+            self._report(
+                f"image stamps jumped back by {jump_s:.3f} s; expected time "
+                "to go on; nothing to do when a bag or simulation started over"
+            )
+
+    def _summarize(self, segmentation: "Segmentation", geometry: Geometry) -> Scene:
+        settings = self._settings.value.objects
+        return summarize(
+            segmentation,
+            self._label_set,
+            min_area_px=settings.min_area_px,
+            max_per_class=settings.max_per_class if settings.enabled else 0,
+            depth_m_HW=geometry.depth_m_HW if settings.enabled else None,
+            camera_matrix=geometry.camera_matrix,
+        )
+
+
+def decode_message(
+    buffer: bytes,
+    *,
+    settings: SharedSettings,
+    is_compressed: bool,
+    fallback: ImageFallback | None = None,
+) -> DecodedImage:
+    """Read a serialised sensor_msgs/Image or CompressedImage; `fallback` as for `decode_image`.
+
+    Raises:
+        InputError: the message or its image is broken, unknown or too large.
+    """
+    max_pixels = settings.value.inference.max_input_pixels
+    if is_compressed:
+        compressed = read_compressed_image(buffer)
+        image_HWC = decode_compressed(compressed, max_pixels=max_pixels)
+        stamp = (compressed.stamp_sec, compressed.stamp_nanosec)
+        return DecodedImage(image_HWC=image_HWC, stamp=stamp, frame_id=compressed.frame_id)
+    message = read_image(buffer)
+    image_HWC = decode_image(message, max_pixels=max_pixels, fallback=fallback)
+    stamp = (message.stamp_sec, message.stamp_nanosec)
+    return DecodedImage(image_HWC=image_HWC, stamp=stamp, frame_id=message.frame_id)
+
+
+class Capacity(NamedTuple):
+    """Frames that are worth one call of the segmenter, and calls that may run at one time."""
+
+    together: int = 1
+    at_once: int = 1
+
+
+class _Segmenter(Protocol):
+    @property
+    def largest_batch(self) -> int: ...
+
+    @property
+    def lanes(self) -> int: ...
+
+    def segment_many(
+        self,
+        images_HWC: Sequence[np.ndarray],
+        with_confidence: Sequence[bool],
+        *,
+        output_size: str = "input",
+        min_confidence: float = 0.0,
+        streams: Sequence[str] | None = None,
+    ) -> "list[Segmentation]": ...
+
+
+class SegmentFrames:
+    """The step that all cameras share: their frames segmented, in one call or several at a time."""
+
+    def __init__(self, segmenter: _Segmenter, settings: SharedSettings) -> None:
+        self._segmenter = segmenter
+        self._settings = settings
+
+    def find_capacity(self) -> Capacity:
+        """Return how many frames are worth one call, and how many calls run at a time."""
+        return Capacity(self._segmenter.largest_batch, self._segmenter.lanes)
+
+    def __call__(self, frames: Sequence[Frame]) -> "list[Segmentation]":
+        """Run the network with the settings in force; images may differ in size."""
+        output = self._settings.value.output
+        return self._segmenter.segment_many(
+            [frame.image_HWC for frame in frames],
+            [frame.demand.confidence for frame in frames],
+            output_size=output.size,
+            min_confidence=output.min_confidence,
+            streams=[frame.camera for frame in frames],
+        )
+
+
+class Steps(Protocol):
+    """What `process_frames` asks of a camera's stream: `CameraStream` and the fakes of tests.
+
+    A step that raises ends the frame; `reject` reports the error and says how the frame counts.
+    """
+
+    ledger: FrameLedger
+    meter: StreamMeter
+
+    @property
+    def camera(self) -> str: ...
+
+    def decode(self, payload: Any, /) -> Any: ...
+
+    def publish(self, frame: Any, segmentation: Any, /) -> None: ...
+
+    def follow_up(self, frame: Any, segmentation: Any, stages: StageClock, /) -> None: ...
+
+    def reject(self, error: BaseException, /) -> Outcome: ...
+
+    def age_ms(self, frame: Any, /) -> float: ...
+
+    def stages_ms(self, segmentation: Any, /) -> Mapping[str, float]: ...
+
+
+Segment = Callable[[Sequence[Any]], Sequence[Any]]
+"""Segments the frames of several streams in one call; results in the same order."""
 
 
 @dataclass(eq=False)
-class _Frame:
-    """One frame on its way; `decoded`, `labelled` and `inference_ms` come with the steps."""
+class _FrameInWork:
+    """One frame on its way; `segmentation` and `inference_ms` come with the steps."""
 
-    stream: Stream[Any, Any, Any]
+    stream: Steps
     received_s: float
     stages: StageClock
-    decoded: Any
-    labelled: Any = None
+    frame: Any
+    segmentation: Any = field(default=None)
     inference_ms: float = 0.0
 
 
-class FrameRound:
-    """Take frames through their steps: no frame of one camera ends that of another."""
+def process_frames(
+    taken: Iterable[tuple[Steps, PendingFrame]], segment: Segment, clock: Callable[[], float]
+) -> None:
+    """Take frames of different cameras through their steps; none ends that of another camera.
 
-    def __init__(self, label: Label, clock: Callable[[], float]) -> None:
-        self._label = label
-        self._clock = clock
-
-    def process(self, taken: Iterable[tuple[Stream[Any, Any, Any], Letter]]) -> None:
-        """Decode, label, publish; then follow up, when the labels of all cameras are out."""
-        decoded = [one for pair in taken for one in self._decode(*pair)]
-        labelled = self._label_all(decoded)
-        for frame in [frame for frame in labelled if self._publish(frame)]:
-            self._follow_up(frame)
-
-    def _decode(self, stream: Stream[Any, Any, Any], letter: Letter) -> list[_Frame]:
-        stages = StageClock(self._clock)
-        stages.add("receive", 1e3 * (self._clock() - letter.received_s))
-        try:
-            decoded = stream.decode(letter.payload)
-        except BaseException as error:  # noqa: BLE001 - whatever a frame holds, the worker lives on
-            stream.ledger.finish(_reject(stream, error))
-            return []
-        stages.mark("decode")
-        return [_Frame(stream, letter.received_s, stages, decoded)]
-
-    def _label_all(self, frames: list[_Frame]) -> list[_Frame]:
-        """Label in one call; where that raises, one by one, to find the frame that is to blame."""
-        if not frames:
-            return []
-        started_s = self._clock()
-        try:
-            results = self._label([frame.decoded for frame in frames])
-            spent_ms = 1e3 * (self._clock() - started_s)
-            for frame, labelled in zip(frames, results, strict=True):
-                frame.labelled, frame.inference_ms = labelled, spent_ms
-        except BaseException as error:  # noqa: BLE001 - as above
-            if len(frames) > 1:
-                return [one for frame in frames for one in self._label_all([frame])]
-            frames[0].stream.ledger.finish(_reject(frames[0].stream, error))
-            return []
-        return frames
-
-    def _publish(self, frame: _Frame) -> bool:
-        stream, stages = frame.stream, frame.stages
-        stages.skip()
-        try:
-            stream.publish(frame.decoded, frame.labelled)
-            stages.mark("publish")
-            age_ms = stream.age_ms(frame.decoded)
-            for stage, spent_ms in stream.stages_ms(frame.labelled).items():
-                stages.add(stage, spent_ms)
-        except BaseException as error:  # noqa: BLE001 - as above
-            stream.ledger.finish(_reject(stream, error))
-            return False
-        now_s = self._clock()
-        stream.ledger.finish("labelled")
-        stream.meter.add(
-            latency_ms=1e3 * (now_s - frame.received_s),
-            age_ms=age_ms,
-            inference_ms=frame.inference_ms,
-            now_s=now_s,
-        )
-        return True
-
-    def _follow_up(self, frame: _Frame) -> None:
-        stream, stages = frame.stream, frame.stages
-        stages.skip()
-        try:
-            stream.follow_up(frame.decoded, frame.labelled, stages)
-        except BaseException as error:  # noqa: BLE001 - the labels are out: the frame counts as labelled
-            _reject(stream, error)
-        stream.meter.add_stages(stages.stages_ms, self._clock())
+    All are decoded and segmented together; their labels are published before the first summary
+    is made, so that no camera's labels wait for another's objects.
+    """
+    decoded = [work for stream, pending in taken for work in _decode(stream, pending, clock)]
+    segmented = _segment_all(decoded, segment, clock)
+    for work in [work for work in segmented if _publish(work, clock)]:
+        _follow_up(work, clock)
 
 
-def _reject(stream: Stream[Any, Any, Any], error: BaseException) -> Outcome:
+def process_frame(stream: Steps, payload: Any, segment: Segment) -> None:
+    """Take one frame through the same steps, in this thread; an error ends it and is raised.
+
+    For callers without a camera, who decide themselves what a bad frame costs.
+    """
+    frame = stream.decode(payload)
+    (segmentation,) = segment([frame])
+    stream.publish(frame, segmentation)
+    stream.follow_up(frame, segmentation, StageClock())
+
+
+def _decode(stream: Steps, pending: PendingFrame, clock: Callable[[], float]) -> list[_FrameInWork]:
+    stages = StageClock(clock)
+    stages.add("receive", 1e3 * (clock() - pending.received_s))
+    try:
+        frame = stream.decode(pending.payload)
+    except BaseException as error:  # noqa: BLE001 - whatever a frame holds, the worker lives on
+        stream.ledger.finish(_reject(stream, error))
+        return []
+    stages.mark("decode")
+    return [_FrameInWork(stream, pending.received_s, stages, frame)]
+
+
+def _segment_all(
+    works: list[_FrameInWork], segment: Segment, clock: Callable[[], float]
+) -> list[_FrameInWork]:
+    """Segment in one call; where that raises, one by one, to find the frame that is to blame."""
+    if not works:
+        return []
+    started_s = clock()
+    try:
+        results = segment([work.frame for work in works])
+        spent_ms = 1e3 * (clock() - started_s)
+        for work, segmentation in zip(works, results, strict=True):
+            work.segmentation, work.inference_ms = segmentation, spent_ms
+    except BaseException as error:  # noqa: BLE001 - as above
+        if len(works) > 1:
+            return [done for work in works for done in _segment_all([work], segment, clock)]
+        works[0].stream.ledger.finish(_reject(works[0].stream, error))
+        return []
+    return works
+
+
+def _publish(work: _FrameInWork, clock: Callable[[], float]) -> bool:
+    stream, stages = work.stream, work.stages
+    stages.skip()
+    try:
+        stream.publish(work.frame, work.segmentation)
+        stages.mark("publish")
+        age_ms = stream.age_ms(work.frame)
+        for stage, spent_ms in stream.stages_ms(work.segmentation).items():
+            stages.add(stage, spent_ms)
+    except BaseException as error:  # noqa: BLE001 - as above
+        stream.ledger.finish(_reject(stream, error))
+        return False
+    now_s = clock()
+    stream.ledger.finish("labelled")
+    stream.meter.add(
+        latency_ms=1e3 * (now_s - work.received_s),
+        age_ms=age_ms,
+        inference_ms=work.inference_ms,
+        now_s=now_s,
+    )
+    return True
+
+
+def _follow_up(work: _FrameInWork, clock: Callable[[], float]) -> None:
+    stream, stages = work.stream, work.stages
+    stages.skip()
+    try:
+        stream.follow_up(work.frame, work.segmentation, stages)
+    except BaseException as error:  # noqa: BLE001 - the labels are out: the frame counts as labelled
+        _reject(stream, error)
+    stream.meter.add_stages(stages.stages_ms, clock())
+
+
+def _reject(stream: Steps, error: BaseException) -> Outcome:
     """Report a frame's error; a report that fails itself must not end the worker."""
     try:
         return stream.reject(error)

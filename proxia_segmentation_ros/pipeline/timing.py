@@ -1,6 +1,7 @@
 """What became of every frame, and how long it took."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,10 +66,16 @@ class FrameLedger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
+        self._received_s = time.monotonic()
 
     def receive(self) -> None:
         """Count a frame that came in."""
+        self._received_s = time.monotonic()
         self._add("received")
+
+    def silence_s(self) -> float:
+        """Return the seconds since a frame came in, or since the ledger was made."""
+        return time.monotonic() - self._received_s
 
     def finish(self, outcome: Outcome) -> None:
         """Count what became of a frame that was received before."""

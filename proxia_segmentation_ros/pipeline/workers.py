@@ -7,19 +7,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from proxia_segmentation_ros.pipeline.mailbox import Letter, Mailbox
-from proxia_segmentation_ros.pipeline.stream import FrameRound, Label, Stream
+from proxia_segmentation_ros.pipeline.mailbox import Mailbox, PendingFrame
+from proxia_segmentation_ros.pipeline.stream import Capacity, Segment, Steps, process_frames
 
 Result = TypeVar("Result")
-
-
-class Capacity(NamedTuple):
-    """Frames that are worth one call, and calls that may run at one time."""
-
-    together: int = 1
-    at_once: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +33,9 @@ class Pipeline:
         self._clock = clock
         self._changed = threading.Condition()
         self._tasks: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._streams: dict[str, Stream[Any, Any, Any]] = {}
+        self._streams: dict[str, Steps] = {}
         self._mailbox = Mailbox(())
-        self._round = FrameRound(list, clock)
+        self._segment: Segment = list
         self._find_capacity: Callable[[], Capacity] = Capacity
         self._period_s = 0.0
         self._jobs: list[_Job] = []
@@ -63,19 +56,19 @@ class Pipeline:
 
     def open(
         self,
-        streams: Sequence[Stream[Any, Any, Any]],
-        label: Label,
+        streams: Sequence[Steps],
+        segment: Segment,
         find_capacity: Callable[[], Capacity] = Capacity,
     ) -> None:
         """Start to take frames for these streams.
 
-        `label` gets the frames that are ready at one time, never two of one camera. The workers
+        `segment` gets the frames that are ready at one time, never two of one camera. The workers
         ask `find_capacity` before each call; no more of them are started than it says now.
         """
         with self._changed:
             self._streams = {stream.camera: stream for stream in streams}
             self._mailbox = Mailbox(self._streams)
-            self._round = FrameRound(label, self._clock)
+            self._segment = segment
             self._find_capacity = find_capacity
             self._add_workers(min(len(self._streams), find_capacity().at_once))
 
@@ -88,8 +81,8 @@ class Pipeline:
                 return
             stream.ledger.receive()
             held = self._mailbox.is_held(camera, now_s)
-            letter = Letter(camera=camera, payload=payload, received_s=now_s)
-            if self._mailbox.put(letter) is not None:
+            pending = PendingFrame(camera=camera, payload=payload, received_s=now_s)
+            if self._mailbox.put(pending) is not None:
                 stream.ledger.finish("dropped_paused" if held else "dropped_replaced")
             self._changed.notify_all()
 
@@ -107,8 +100,8 @@ class Pipeline:
             False when one was still in the model after `timeout_s`.
         """
         with self._changed:
-            for letter in self._mailbox.clear():
-                self._streams[letter.camera].ledger.finish("dropped_paused")
+            for pending in self._mailbox.clear():
+                self._streams[pending.camera].ledger.finish("dropped_paused")
             self._streams = {}
             self._mailbox = Mailbox(())
             return self._changed.wait_for(lambda: not self._jobs, timeout_s)
@@ -168,11 +161,12 @@ class Pipeline:
             return None, None
         busy = [camera for job in self._jobs for camera in job.cameras]
         now_s = self._clock()
-        letters = self._mailbox.take_due(now_s, self._period_s, together, busy)
-        if letters:
-            taken = [(self._streams[letter.camera], letter) for letter in letters]
-            cameras = tuple(letter.camera for letter in letters)
-            return _Job(partial(self._round.process, taken), cameras), None
+        frames = self._mailbox.take_due(now_s, self._period_s, together, busy)
+        if frames:
+            taken = [(self._streams[pending.camera], pending) for pending in frames]
+            cameras = tuple(pending.camera for pending in frames)
+            run = partial(process_frames, taken, self._segment, self._clock)
+            return _Job(run, cameras), None
         due_s = self._mailbox.next_due_s(busy)
         return None, None if due_s is None else max(0.0, due_s - now_s)
 

@@ -40,7 +40,7 @@ def listen(ros_domain):
 def test_video_is_played_as_raw_images(listen, tmp_path):
     film = write_video(tmp_path / "film.mp4", frames=4)
     heard, wait_for = listen(Image, "cam/image")
-    said = []
+    said: list[str] = []
     settings = PlaySettings(
         source=str(film), image_topic="cam/image", wait_for="", rate_hz=100.0, frame_id="lens"
     )

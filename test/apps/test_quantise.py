@@ -1,6 +1,7 @@
 """Quantising weights: tried against float, kept within the gate, refused beyond it."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.model.lookup import find_weights
 from proxia_segmentation_ros.model.quantisation import read_quantisation
 from proxia_segmentation_ros.synthetic import StreetScene
+from proxia_segmentation_ros.training.quantisation import find_ranges
 
 
 class Silence:
@@ -60,8 +62,6 @@ def test_weights_within_the_gate_are_written_and_run_in_int8(settings: QuantiseS
 def test_weights_beyond_the_gate_are_refused_and_nothing_is_written(
     settings: QuantiseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find_ranges = app.find_ranges
-
     def find_far_too_small(source, images):
         ranges = find_ranges(source, images)
         return {layer: (low / 30, high / 30) for layer, (low, high) in ranges.items()}
@@ -90,12 +90,29 @@ def test_shipped_weights_are_not_overwritten(settings: QuantiseSettings) -> None
     ("count", "wanted"), [(2, [0, 6]), (4, [0, 2, 4, 6]), (9, [0, 1, 2, 3, 4, 5, 6])]
 )
 def test_ranges_come_from_images_of_all_the_folder(
-    tmp_path: Path, count: int, wanted: list[int]
+    settings: QuantiseSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    count: int,
+    wanted: list[int],
 ) -> None:
+    class EnoughError(Exception):
+        pass
+
+    seen: list[int] = []
+
+    def watch(_source: object, images: Iterable[np.ndarray]) -> None:
+        seen.extend(int(image_HWC[0, 0, 0]) for image_HWC in images)
+        raise EnoughError
+
+    shades = tmp_path / "shades"
+    shades.mkdir()
     for index in range(7):
-        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((16, 16, 3), index, np.uint8))
-    chosen = app._choose_pictures(tmp_path, count)
-    assert [int(path.stem) for path in chosen] == wanted
+        cv2.imwrite(str(shades / f"{index}.png"), np.full((16, 16, 3), index, np.uint8))
+    monkeypatch.setattr(app, "find_ranges", watch)
+    with pytest.raises(EnoughError):
+        quantise_weights(replace(settings, images=shades, count=count), Silence())
+    assert seen == wanted
 
 
 @pytest.mark.parametrize("gate", [float("nan"), float("inf"), -1.0])

@@ -3,16 +3,25 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tiny_network import draw_image
 
-from proxia_segmentation_ros.backends.compiled_cache import CompiledCache, find_cache_folder
-from proxia_segmentation_ros.backends.openvino import backend as openvino_backend
+from proxia_segmentation_ros.backends.compiled_cache import (
+    CompiledCache,
+    find_cache_folder,
+)
+from proxia_segmentation_ros.backends.graph import openvino_convert
 from proxia_segmentation_ros.inference import Segmenter
 
-KEY = {"weights": "abc", "network_hw": [96, 128], "threads": 0, "scales": [0.5, 1.0]}
+KEY: dict[str, Any] = {
+    "weights": "abc",
+    "network_hw": [96, 128],
+    "threads": 0,
+    "scales": [0.5, 1.0],
+}
 BLOB = bytes(range(256)) * 10
 
 
@@ -26,7 +35,7 @@ def test_stored_blob_comes_back(tmp_path: Path) -> None:
     assert cache.load(KEY) is None
     cache.store(KEY, BLOB)
     assert cache.load(KEY) == BLOB
-    assert CompiledCache(cache.folder).load(dict(reversed(KEY.items()))) == BLOB
+    assert CompiledCache(cache.folder).load(dict(reversed(list(KEY.items())))) == BLOB
     assert sorted(path.suffix for path in cache.folder.iterdir()) == [".blob", ".json"]
 
 
@@ -34,7 +43,7 @@ def test_stored_blob_comes_back(tmp_path: Path) -> None:
 def test_each_part_of_the_key_counts(tmp_path: Path, name: str) -> None:
     cache = CompiledCache(tmp_path)
     cache.store(KEY, BLOB)
-    assert cache.load(KEY | {name: "other"}) is None
+    assert cache.load({**KEY, name: "other"}) is None
 
 
 def spoil_blob(folder: Path) -> None:
@@ -118,17 +127,17 @@ def test_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def count_conversions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Return a list that grows with every network converted from torch."""
     done: list[object] = []
-    real = openvino_backend.OpenVinoBackend._convert
+    real = openvino_convert.convert_network
 
-    def convert(self: object, network_hw: object) -> object:
-        done.append(network_hw)
-        return real(self, network_hw)  # type: ignore[arg-type]
+    def convert(*network: Any) -> Any:
+        done.append(network)
+        return real(*network)
 
-    monkeypatch.setattr(openvino_backend.OpenVinoBackend, "_convert", convert)
+    monkeypatch.setattr(openvino_convert, "convert_network", convert)
     return done
 
 
-def label(weights: Path, folder: Path, **options: object) -> np.ndarray:
+def label(weights: Path, folder: Path, **options: Any) -> np.ndarray:
     segmenter = Segmenter.from_weights(weights, backend="openvino", cache_dir=folder, **options)
     return segmenter.segment(draw_image(48, 64)).labels
 

@@ -9,32 +9,34 @@ from proxia_segmentation_ros.backends.precision import choose_precision
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.model.quantisation import Quantisation
 
-PLAIN = frozenset({"avx2", "fma"})
+NO_PRUNING = frozenset({"avx2", "fma"})
 AVX512 = frozenset({"avx512f", "avx512_bf16"})
 AMX = frozenset({"avx512f", "amx_tile", "amx_bf16"})
 VNNI = frozenset({"avx512f", "avx512_vnni"})
 
 
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
-@pytest.mark.parametrize(("flags", "wanted"), [(PLAIN, "f32"), (AVX512, "bf16"), (AMX, "bf16")])
+@pytest.mark.parametrize(
+    ("flags", "wanted"), [(NO_PRUNING, "f32"), (AVX512, "bf16"), (AMX, "bf16")]
+)
 def test_auto_takes_bf16_where_the_cpu_has_it(
     backend: str, flags: frozenset[str], wanted: str
 ) -> None:
     assert choose_precision("auto", backend, flags) == wanted
 
 
-@pytest.mark.parametrize("flags", [PLAIN, AMX])
+@pytest.mark.parametrize("flags", [NO_PRUNING, AMX])
 def test_f32_is_always_possible(flags: frozenset[str]) -> None:
     assert choose_precision("f32", "openvino", flags) == "f32"
 
 
 def test_forced_bf16_needs_a_cpu_or_backend_that_computes_it() -> None:
     assert choose_precision("bf16", "openvino", AMX) == "bf16"
-    assert choose_precision("bf16", "torch", PLAIN) == "bf16"
+    assert choose_precision("bf16", "torch", NO_PRUNING) == "bf16"
     with pytest.raises(
         BackendError, match="neither AMX nor AVX512-BF16; expected one of auto, f32"
     ):
-        choose_precision("bf16", "openvino", PLAIN)
+        choose_precision("bf16", "openvino", NO_PRUNING)
 
 
 @pytest.mark.parametrize("requested", ["f16", "int8", "f64"])
@@ -64,7 +66,7 @@ def quantise(
     [
         (VNNI, 1.5, "int8"),
         (VNNI, 1.1, "f32"),
-        (PLAIN, 1.5, "f32"),
+        (NO_PRUNING, 1.5, "f32"),
         # Nobody has measured it against bf16 there.
         (VNNI | AMX, 1.5, "bf16"),
     ],
@@ -101,7 +103,7 @@ def test_auto_takes_no_int8_without_ranges_or_openvino() -> None:
 
 
 def test_int8_may_be_asked_for_wherever_there_are_ranges() -> None:
-    assert choose_precision("int8", "openvino", PLAIN, quantise(0.9)) == "int8"
+    assert choose_precision("int8", "openvino", NO_PRUNING, quantise(0.9)) == "int8"
 
 
 def test_flags_and_name_come_from_cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,9 +123,9 @@ def test_cpu_without_cpuinfo_gets_f32(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_gpu_gets_half_precision_unless_told_otherwise() -> None:
     assert choose_precision("auto", "tensorrt", AMX) == "f16"
-    assert choose_precision("f16", "tensorrt", PLAIN) == "f16"
-    assert choose_precision("f32", "tensorrt", PLAIN) == "f32"
+    assert choose_precision("f16", "tensorrt", NO_PRUNING) == "f16"
+    assert choose_precision("f32", "tensorrt", NO_PRUNING) == "f32"
     with pytest.raises(BackendError, match=r"activation ranges.*; expected one of auto, f16, f32"):
-        choose_precision("int8", "tensorrt", PLAIN)
+        choose_precision("int8", "tensorrt", NO_PRUNING)
     with pytest.raises(BackendError, match="'bf16'"):
         choose_precision("bf16", "tensorrt", AMX)

@@ -1,6 +1,7 @@
 """What is written here is what other readers of rosbag2 read."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def test_rosbags_reads_types_and_fields(tmp_path: Path, storage: str) -> None:
 
     with AnyReader([tmp_path / "bag"]) as reader:
         [(connection, stamp_ns, raw)] = reader.messages()
-        image = reader.deserialize(raw, connection.msgtype)
+        image: Any = reader.deserialize(raw, connection.msgtype)
 
     assert (connection.topic, connection.msgtype) == ("/image", "sensor_msgs/msg/Image")
     assert stamp_ns == 99

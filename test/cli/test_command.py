@@ -6,8 +6,8 @@ import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 from pydantic_core import PydanticUndefined
@@ -100,9 +100,14 @@ def test_unknown_option_is_refused(monkeypatch, capsys):
 
 
 def test_run_hands_ros_arguments_to_the_node(monkeypatch):
-    seen = []
-    node = types.ModuleType("node")
-    node.main = lambda arguments: seen.append(arguments) or 0
+    seen: list[Any] = []
+
+    def run_node(arguments):
+        seen.append(arguments)
+        return 0
+
+    node: Any = types.ModuleType("node")
+    node.main = run_node
     monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.ros.node.segmentation_node", node)
     options = ["--image-topic", "/front/image", "--weights", "synthetic", "--namespace", "robot"]
     monkeypatch.setattr(sys, "argv", ["proxia", "run", *options, "--set", "overlay.alpha=1"])
@@ -119,8 +124,8 @@ def test_run_hands_ros_arguments_to_the_node(monkeypatch):
 
 
 def test_run_sets_the_camera_that_is_named(monkeypatch):
-    seen = []
-    node = types.ModuleType("node")
+    seen: list[Any] = []
+    node: Any = types.ModuleType("node")
     node.main = seen.append
     monkeypatch.setitem(sys.modules, "proxia_segmentation_ros.ros.node.segmentation_node", node)
     options = ["--set", "camera_names=[rear]", "--transport", "compressed"]
@@ -156,9 +161,7 @@ def test_other_missing_modules_are_not_taken_for_ros():
     assert not is_of_ros("proxia_segmentation_ros.apps.nothing")
 
 
-def list_commands(
-    command: click.Command, name: str = "proxia"
-) -> Iterator[tuple[str, click.Command]]:
+def list_commands(command: Any, name: str = "proxia") -> Iterator[tuple[str, Any]]:
     yield name, command
     for child_name, child in getattr(command, "commands", {}).items():
         yield from list_commands(child, f"{name} {child_name}")

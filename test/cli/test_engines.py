@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from proxia_segmentation_ros.backends.compiled_cache import CompiledCache
 from proxia_segmentation_ros.cli import main
 from proxia_segmentation_ros.inference import backend_choice, engine_cache
 
-OLD = {
+OLD: dict[str, Any] = {
     "format": 1,
     "backend": "openvino",
     "part": "labels",
@@ -120,7 +121,8 @@ def test_file_that_can_not_be_deleted_is_one_sentence_after_what_was(
 ) -> None:
     for weights in "abc":
         CompiledCache(cache).store(OLD | {"weights": weights * 64}, b"engine" * 100_000)
-    real, removed = Path.unlink, []
+    real = Path.unlink
+    removed: list[Path] = []
 
     def unlink(self: Path, missing_ok: bool = False) -> None:
         if len(removed) == 4:

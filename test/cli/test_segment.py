@@ -63,7 +63,7 @@ def test_what_robots_backends_do_needs_no_torch(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "in", ["a.png"])
     code = (
         "import sys\n"
-        "from proxia_segmentation_ros.apps import segment\n"
+        "from proxia_segmentation_ros.apps.segment import run as segment\n"
         "from proxia_segmentation_ros.cli import main\n"
         "class Stop(Exception): pass\n"
         "def stop(*_): raise Stop\n"

@@ -73,7 +73,7 @@ def test_show_tells_terms_and_where_the_file_is(
 def test_download_says_how_to_use_the_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    catalogue = dict(weights.read_catalogue())
+    catalogue = dict(read_catalogue())
     entry = catalogue["mscale-cityscapes"].model_copy(
         update={"architecture": "hrnet_w18_small_v1_ocr_mscale"}
     )

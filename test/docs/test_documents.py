@@ -1,4 +1,4 @@
-"""README and docs/interfaces.md say what the code says."""
+"""README and docs/ say what the code says."""
 
 import ast
 import re
@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 from tables import (
+    ARCHITECTURE,
+    DOCS,
     INTERFACES,
+    PAGES,
     README,
     ROOT,
+    WEIGHTS,
+    name_page,
     read_block,
     render_launch_arguments,
     render_map,
@@ -23,11 +28,8 @@ from proxia_segmentation_ros.config import CameraSettings
 from proxia_segmentation_ros.model.lookup import list_shipped_weights
 from proxia_segmentation_ros.wire.encodings import SUPPORTED_ENCODINGS
 
-DOCUMENTS = [README, INTERFACES, *sorted((ROOT / "docs").glob("decisions/*.md"))]
 RENDERED = [
-    (README, "launch", render_launch_arguments),
-    (README, "map", render_map),
-    (README, "parameters", render_parameters),
+    (ARCHITECTURE, "map", render_map),
     (INTERFACES, "launch", render_launch_arguments),
     (INTERFACES, "messages", render_messages),
     (INTERFACES, "parameters", render_parameters),
@@ -48,9 +50,7 @@ def test_rendered_part_is_up_to_date(
     assert read_block(document, name) == render(), "run: python -m pytest test/docs --update-docs"
 
 
-@pytest.mark.parametrize(
-    "document", [README, *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda one: one.stem
-)
+@pytest.mark.parametrize("document", PAGES, ids=name_page)
 def test_rows_of_a_table_have_as_many_cells_as_its_header(document: Path) -> None:
     """A page shows neither what lies in a cell too many nor that one lacks."""
     text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.M | re.S)
@@ -109,61 +109,68 @@ def test_compat_table_is_that_of_the_launch_file() -> None:
     assert written == expected
 
 
-def test_weights_table_names_what_is_shipped() -> None:
-    table = README.read_text().partition("## Weights")[2].partition("\n## ")[0]
+@pytest.mark.parametrize(
+    ("document", "heading"),
+    [(README, "## Weights"), (WEIGHTS, "## Shipped weights")],
+    ids=["README", "weights"],
+)
+def test_weights_table_names_what_is_shipped(document: Path, heading: str) -> None:
+    table = document.read_text().partition(heading)[2].partition("\n## ")[0]
     named = re.findall(r"^\| `(\w+)` \|", table, re.M)
     assert sorted(named) == list_shipped_weights()
 
 
-def test_make_targets_in_the_readme_exist() -> None:
+def test_make_targets_in_the_documents_exist() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
-    named = set(re.findall(r"(?:^|`)make (\w+)", README.read_text(), re.M))
-    assert {"demo", "test", "setup"} <= named <= targets
-
-
-def test_commands_in_the_readme_parse() -> None:
-    """Every `proxia ...` of the README names a command and options that exist."""
-    import typer
-
-    from proxia_segmentation_ros.cli.command import app
-
-    tree = typer.main.get_command(app)
-    lines = re.findall(r"(?:^|`|: )(proxia [a-z][^`\n#]*)", README.read_text(), re.M)
-    assert len(lines) >= 6
-    for line in lines:
-        _, name, *words = line.split()
-        command = tree.commands[name]
-        further = getattr(command, "commands", {})
-        command = further.get(words[0], command) if words else command
-        known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
-        assert {word for word in words if word.startswith("-")} <= known, line
+    named = {page: set(re.findall(r"(?:^|`)make (\w+)", page.read_text(), re.M)) for page in PAGES}
+    assert {"demo", "test", "setup", "docs"} <= named[README]
+    assert set().union(*named.values()) <= targets
 
 
 def test_files_that_documents_link_to_exist() -> None:
-    for document in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+    for document in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-def test_first_screen_has_two_commands_and_one_picture() -> None:
-    first_screen = README.read_text().partition("## Without ROS")[0]
-    commands = re.findall(r"^```\n(.*?)^```", first_screen, re.M | re.S)
+def test_readme_is_one_page_with_one_light_picture() -> None:
+    text = README.read_text()
+    assert text.count("\n") <= 150
+    (picture,) = re.findall(r"!\[[^\]]+\]\((.*?)\)", text)
+    assert (README.parent / picture).suffix in {".jpg", ".webp"}
+    assert (README.parent / picture).stat().st_size < 300_000
+
+
+def test_first_screen_has_two_commands_and_the_picture() -> None:
+    first_screen = README.read_text().partition("## On a robot")[0]
+    commands = re.findall(r"^```sh\n(.*?)^```", first_screen, re.M | re.S)
     assert commands == ["make demo\nmake test\n"]
     assert first_screen.count("![") == 1
-    assert first_screen.count("\n") <= 45
+    assert first_screen.count("\n") <= 25
+
+
+def test_readme_leads_to_every_document_for_users() -> None:
+    linked = set(re.findall(r"\]\(docs/(\w+)\.md", README.read_text()))
+    by_task = {"robot", "segment", "python", "training", "evaluation", "weights", "benchmark"}
+    assert by_task | {"install", "interfaces", "troubleshooting", "glossary"} <= linked
 
 
 def test_no_path_of_one_machine_is_written_down() -> None:
-    files = [*DOCUMENTS, *(ROOT / "config").iterdir(), *(ROOT / "launch").glob("*.py")]
+    files = [
+        *PAGES,
+        ROOT / "mkdocs.yml",
+        *(ROOT / "config").iterdir(),
+        *(ROOT / "launch").glob("*.py"),
+    ]
     for path in files:
         assert not re.search(r"(?<![\w.~])/(home|root|work|tmp|Users)/", path.read_text()), path
 
 
-def test_recipe_of_the_readme_trains_on_its_label_set(tmp_path: Path) -> None:
+def test_recipe_of_the_training_page_trains_on_its_label_set(tmp_path: Path) -> None:
     from proxia_segmentation_ros.labels import load_label_set
     from proxia_segmentation_ros.training.recipe import load_recipe
 
-    for text in re.findall(r"^```yaml\n(.*?)^```", README.read_text(), re.M | re.S):
+    for text in re.findall(r"^```yaml\n(.*?)^```", (DOCS / "training.md").read_text(), re.M | re.S):
         name = re.match(r"# (\w+\.yaml)", text)
         assert name is not None
         (tmp_path / name[1]).write_text(text)
@@ -173,7 +180,7 @@ def test_recipe_of_the_readme_trains_on_its_label_set(tmp_path: Path) -> None:
     assert label_set.names == ("ground", "plant")
 
 
-def test_python_of_the_readme_runs(
+def test_python_of_the_documents_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import cv2
@@ -183,6 +190,26 @@ def test_python_of_the_readme_runs(
     image_HWC, _ = next(iter(StreetScene(seed=1, size_hw=(240, 320))))
     cv2.imwrite(str(tmp_path / "street.png"), cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR))
     monkeypatch.chdir(tmp_path)
-    code = re.search(r"^```python\n(.*?)^```", README.read_text(), re.M | re.S)[1]
-    exec(compile(code, str(README), "exec"), {})
+    page = DOCS / "python.md"
+    (code,) = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+    exec(compile(code, str(page), "exec"), {})
     assert "road" in capsys.readouterr().out
+
+
+STATUS = re.compile(
+    r"accepted(, in part superseded by \d{3}(, \d{3})*)?|superseded by \d{3}|proposed"
+)
+
+
+def test_every_decision_has_its_status_and_a_row_in_the_index() -> None:
+    index = (DOCS / "decisions/index.md").read_text()
+    rows = dict(re.findall(r"^\| \[\d{3}\]\(([\w-]+\.md)\) \|.*\| ([^|]+) \|$", index, re.M))
+    notes = sorted((DOCS / "decisions").glob("[0-9]*.md"))[1:]
+    assert list(rows) == [note.name for note in notes]
+    known = {note.name[:3] for note in notes}
+    for note in notes:
+        status = re.search(r"^# \d{3}: .*\n\nStatus: (.*)\n", note.read_text())
+        assert status, note.name
+        assert STATUS.fullmatch(status[1]), note.name
+        assert status[1] == rows[note.name]
+        assert set(re.findall(r"\d{3}", status[1])) <= known - {note.name[:3]}

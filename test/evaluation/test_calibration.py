@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,8 @@ def test_split_over_processes_gives_the_same_table() -> None:
             index,
             f"{index}.png",
             np.zeros((9, 7, 3), np.uint8),
-            *generator.integers(0, 3, (2, 9, 7)),
+            generator.integers(0, 3, (9, 7)),
+            generator.integers(0, 3, (9, 7)),
             generator.integers(0, 256, (9, 7)).astype(np.uint8),
         )
         for index in range(5)
@@ -115,5 +117,5 @@ def test_dict_is_strict_json_and_lists_the_bins_with_pixels() -> None:
     raw = json.loads(json.dumps(found, allow_nan=False))
     assert raw["expected_calibration_error"] == pytest.approx((2 * 0.4 + 0.7) / 3, abs=1e-4)
     assert [one["pixels"] for one in raw["reliability_bins"]] == [1, 2]
-    nothing = {"expected_calibration_error": None, "reliability_bins": []}
+    nothing: dict[str, Any] = {"expected_calibration_error": None, "reliability_bins": []}
     assert Calibration(3).to_dict(["a", "b", "c"]) == nothing

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.averaging import Averaging
@@ -35,7 +37,7 @@ def _run_in_one_thread() -> Iterator[None]:
 def save_small(folder: Path, architecture: str, temperature: float = 1.0) -> str:
     """Write weights of a small network whose statistics are not the fresh ones."""
     torch.manual_seed(2)
-    sizes = {"ocr_mid": 32, "ocr_key": 16, "attention_mid": 8}
+    sizes: dict[str, Any] = {"ocr_mid": 32, "ocr_key": 16, "attention_mid": 8}
     network = build_model(architecture, 11, **sizes)
     with torch.no_grad():
         network.train()(torch.rand(2, 3, 64, 96))
@@ -145,6 +147,7 @@ def test_averages_are_those_of_the_networks_logits(multi: str, scales: tuple[flo
     wanted = averaging.compute_logits(
         lambda copy: network(copy, scales or card.scales), (image_NCHW - mean) / std
     )
+    assert found.logits_KHW is not None
     np.testing.assert_allclose(found.logits_KHW, wanted[0].numpy(), atol=1e-3)
     plain = ExactSegmenter(multi, Averaging(), scales=scales, size="input").segment(IMAGE_HWC)
     assert np.mean(found.labels != plain.labels) > 1e-3
@@ -227,7 +230,7 @@ def test_windows_show_what_the_network_sees_in_each(
     for both, first, second in maps:
         assert first is not None
         assert second is not None
-        close = {"atol": 1e-5, "rtol": 1e-4}
+        close: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-4}
         np.testing.assert_allclose(both[..., :40], first[..., :40], **close)
         np.testing.assert_allclose(both[..., 64:], second[..., 24:], **close)
         mean = (first[..., 40:] + second[..., :24]) / 2
@@ -242,11 +245,15 @@ def test_windows_of_a_shrunk_image_are_refused(single: str) -> None:
 @pytest.mark.parametrize("averaging", [Averaging(), Averaging(flip=True)])
 def test_convolutions_are_not_rounded_to_tf32(single: str, averaging: Averaging) -> None:
     segmenter = ExactSegmenter(single, averaging, size="input")
-    first = next(one for one in segmenter._graph.modules() if isinstance(one, torch.nn.Conv2d))
     cudnn = torch.backends.cudnn
     seen: set[bool] = set()
-    first.register_forward_pre_hook(lambda *_: seen.add(cudnn.allow_tf32))
+
+    def watch(module: torch.nn.Module, _inputs: object) -> None:
+        if isinstance(module, torch.nn.Conv2d):
+            seen.add(cudnn.allow_tf32)
+
     before = cudnn.allow_tf32
-    segmenter.segment(IMAGE_HWC)
+    with register_module_forward_pre_hook(watch):
+        segmenter.segment(IMAGE_HWC)
     assert seen == {False}
     assert cudnn.allow_tf32 == before

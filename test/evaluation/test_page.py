@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def make_label_set(names: list[str]) -> LabelSet:
     )
 
 
-def make_page(names: list[str] | None = None, **changes: object) -> Page:
+def make_page(names: list[str] | None = None, **changes: Any) -> Page:
     label_set = make_label_set(names or ["sky", "road", "car"])
     truth_HW = np.zeros((20, 40), np.uint8)
     truth_HW[10:] = 1
@@ -181,7 +182,9 @@ def test_equal_runs_give_equal_pages() -> None:
 
 def test_bars_of_the_diagram_lie_where_the_figures_are() -> None:
     reader = Reader(make_page().to_html())
-    bars = {one["class"]: one for tag, one in reader.elements if tag == "rect"}
+    bars: dict[Any, dict[str, Any]] = {
+        shape["class"]: shape for tag, shape in reader.elements if tag == "rect"
+    }
     assert set(bars) == {"accuracy", "under", "share"}
     # 0.75 lies in the bin from 11/15 to 12/15; the plot is 300 wide and high.
     assert float(bars["accuracy"]["x"]) == pytest.approx(220, abs=1)

@@ -34,6 +34,7 @@ def keep(shares: dict[int, float], most: int = 3) -> WorstImages:
 
 def decode(content: bytes) -> np.ndarray:
     bgr_HWC = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert bgr_HWC is not None
     return cv2.cvtColor(bgr_HWC, cv2.COLOR_BGR2RGB)
 
 

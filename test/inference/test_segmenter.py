@@ -13,6 +13,7 @@ from proxia_segmentation_ros.backends.graph.torch_graph import NetworkGraph
 from proxia_segmentation_ros.errors import BackendError, ConfigError, InputError, WeightsError
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.inference.segmenter import KEPT_RUNNERS
+from proxia_segmentation_ros.model import lookup
 
 SIZES = [(96, 128), (97, 131), (64, 200), (240, 320)]
 
@@ -360,3 +361,19 @@ def test_cached_network_starts_without_torch(
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_name_of_weights_is_looked_up_once(
+    monkeypatch: pytest.MonkeyPatch, shared_cache: Path
+) -> None:
+    looked_up = []
+    list_names = lookup.list_shipped_weights
+
+    def count() -> list[str]:
+        looked_up.append(1)
+        return list_names()
+
+    monkeypatch.setattr(lookup, "list_shipped_weights", count)
+    segmenter = Segmenter.from_weights("default", backend="torch", cache_dir=shared_cache)
+    segmenter.close()
+    assert len(looked_up) == 1

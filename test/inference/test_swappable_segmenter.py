@@ -11,8 +11,8 @@ from robot import make_scene
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.swappable_segmenter import FrameUse, SwappableSegmenter
-from proxia_segmentation_ros.ros.node.camera_stream import SharedSettings
-from proxia_segmentation_ros.ros.node.frame_labeller import FrameLabeller
+from proxia_segmentation_ros.pipeline.sink import SharedSettings
+from proxia_segmentation_ros.pipeline.stream import SegmentFrames
 
 
 def test_uses_of_late_are_remembered_the_newest_last() -> None:
@@ -47,10 +47,10 @@ def test_swap_frees_the_old_one() -> None:
 def test_rounds_grow_with_an_engine_that_takes_more_frames_but_one_call_at_a_time() -> None:
     swappable = SwappableSegmenter(FakeSegmenter(lanes=2))
     settings = SharedSettings(NodeSettings.from_flat({}))
-    labeller = FrameLabeller(swappable, settings)
-    assert labeller.find_capacity() == (1, 2)
+    segment = SegmentFrames(swappable, settings)
+    assert segment.find_capacity() == (1, 2)
     swappable.swap(MarkedSegmenter(largest_batch=4))
-    assert labeller.find_capacity() == (4, 1)
+    assert segment.find_capacity() == (4, 1)
 
 
 @pytest.mark.parametrize("has_seen_a_frame", [True, False])

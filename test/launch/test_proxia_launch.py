@@ -36,6 +36,7 @@ NODE_PARAMETERS = {
 @pytest.fixture(scope="module")
 def launch_file() -> ModuleType:
     spec = importlib.util.spec_from_file_location("proxia_launch_file", LAUNCH_FILE)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -123,9 +124,14 @@ def test_node_labels_images_until_ctrl_c_ends_it_cleanly(
     camera = session.node.create_publisher(Image, "/image", 1)
     received: list[Image] = []
     session.node.create_subscription(Image, "/proxia/labels", received.append, 1)
+
+    def show() -> bool:
+        camera.publish(image)
+        return bool(received)
+
     with LaunchedNode(f"weights:={weights_file}", "backend:=torch") as launched:
         launched.wait_until(lambda: probe.poll_state() == "active")
-        launched.wait_until(lambda: camera.publish(image) or received)
+        launched.wait_until(show)
         assert launched.press_ctrl_c() == 0, launched.log
     assert received[0].header == image.header
     assert (received[0].height, received[0].width) == (48, 64)

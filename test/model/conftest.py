@@ -35,6 +35,7 @@ def small_network() -> HRNetOcr:
     network = build_model("hrnet_w18_small_v1_ocr", 11, ocr_mid=32, ocr_key=16)
     with torch.no_grad():
         network.train()(torch.rand(2, 3, 64, 64))
+    assert isinstance(network, HRNetOcr)
     return network.eval()
 
 

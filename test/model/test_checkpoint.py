@@ -185,7 +185,7 @@ def test_number_beyond_half_precision_is_refused(
     network = build_model("hrnet_w18_small_v1_ocr", 11, ocr_mid=32, ocr_key=16)
     network.load_state_dict(small_network.state_dict())
     with torch.no_grad():
-        network.ocr.cls_head.bias[0] = 1e6
+        network.get_parameter("ocr.cls_head.bias")[0] = 1e6
     with pytest.raises(WeightsError, match=r"NaN or infinity as torch\.float16; .*dtype float32"):
         save_weights(tmp_path / "small.safetensors", network, small_card)
     save_weights(tmp_path / "small.safetensors", network, small_card, dtype=torch.float32)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from proxia_segmentation_ros.model.quantisation import (
 from proxia_segmentation_ros.model.weight_file import copy_with_temperature, replace_metadata
 
 
-def make_quantisation(**changes: object) -> Quantisation:
+def make_quantisation(**changes: Any) -> Quantisation:
     values: dict[str, object] = {
         "ranges": {"backbone.conv1": (-2.1, 2.6), "ocr.cls_head": (0.0, 7.5)},
         "images": 3,

@@ -41,7 +41,7 @@ def check_regions(labels_HW: np.ndarray) -> None:
     confidence_HW = np.random.default_rng(0).integers(0, 256, labels_HW.shape).astype(np.uint8)
     wanted_HW = flood(labels_HW)
     regions = Regions.find(labels_HW, confidence_HW)
-    assert np.array_equal(regions.paint(), wanted_HW)
+    assert np.array_equal(regions.render_indices(), wanted_HW)
     assert len(regions.counts) == wanted_HW.max()
     assert regions.confidence_sums is not None
     for index in range(wanted_HW.max()):
@@ -60,7 +60,7 @@ def check_regions(labels_HW: np.ndarray) -> None:
 def test_random_pixels_are_grouped_as_by_flood_filling(classes: int, dtype: type) -> None:
     rng = np.random.default_rng(classes)
     for _ in range(60):
-        labels_HW = rng.integers(0, classes + 1, rng.integers(1, 13, 2)).astype(dtype)
+        labels_HW: np.ndarray = rng.integers(0, classes + 1, rng.integers(1, 13, 2)).astype(dtype)
         labels_HW[labels_HW == classes] = np.iinfo(dtype).max
         check_regions(labels_HW)
 

@@ -10,6 +10,7 @@ import pytest
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.inference import Scene, Segmentation, summarize
 from proxia_segmentation_ros.labels import LabelClass, LabelSet
+from proxia_segmentation_ros.objects.summary import SceneObject
 
 UNLABELED = 255
 
@@ -97,7 +98,7 @@ def test_scene_is_what_flood_filling_finds(seed: int) -> None:
 
 
 def check_object(
-    found: object, pixels: np.ndarray, confidence_HW: np.ndarray, depth_m_HW: np.ndarray
+    found: SceneObject, pixels: np.ndarray, confidence_HW: np.ndarray, depth_m_HW: np.ndarray
 ) -> None:
     rows, columns = pixels.T
     height, width = depth_m_HW.shape

@@ -4,10 +4,12 @@ import ast
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 import tomllib
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from workspace import PACKAGE, ROOT
@@ -33,8 +35,13 @@ def list_dependencies(folder: Path = ROOT) -> set[str]:
     return {e.text or "" for e in read_package_xml(folder) if e.tag.endswith("depend")}
 
 
-def read_project() -> dict[str, object]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def read_project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project
+
+
+def read_extra(name: str) -> list[Requirement]:
+    return [Requirement(line) for line in read_project()["optional-dependencies"][name]]
 
 
 def read_requirements(name: str) -> list[Requirement]:
@@ -66,7 +73,8 @@ def test_every_ros_import_is_a_declared_dependency() -> None:
 def test_every_other_import_is_a_declared_requirement() -> None:
     import_names = {"opencv-python-headless": "cv2"}
     import_names |= {"pyyaml": "yaml", "pillow": "PIL"}
-    declared = {canonicalize_name(r.name) for r in read_requirements("requirements.txt")}
+    requirements = [*read_requirements("requirements.txt"), *read_extra("benchmark")]
+    declared = {canonicalize_name(r.name) for r in requirements}
     allowed = {import_names.get(name, name.replace("-", "_")) for name in declared}
     imported = {n for path in (ROOT / PACKAGE).rglob("*.py") for n in list_imports(path)}
     third_party = imported - sys.stdlib_module_names - {PACKAGE}
@@ -99,13 +107,14 @@ def test_robots_keep_the_numpy_that_cv_bridge_was_compiled_against() -> None:
 
 def test_locked_versions_satisfy_the_ranges() -> None:
     locked = {canonicalize_name(r.name): r for r in read_requirements("requirements/lock.txt")}
-    for requirement in map(Requirement, read_project()["dependencies"]):
+    dependencies = map(Requirement, read_project()["dependencies"])
+    for requirement in (*dependencies, *read_extra("benchmark")):
         (pin,) = locked[canonicalize_name(requirement.name)].specifier
         assert pin.operator == "=="
         assert requirement.specifier.contains(pin.version)
 
 
-@pytest.mark.parametrize("name", ["lock", "tools", "standalone"])
+@pytest.mark.parametrize("name", ["lock", "tools", "standalone", "lint", "hooks"])
 def test_own_environment_is_pinned(name: str) -> None:
     for requirement in read_requirements(f"requirements/{name}.txt"):
         assert [pin.operator for pin in requirement.specifier] == ["=="], requirement
@@ -114,3 +123,21 @@ def test_own_environment_is_pinned(name: str) -> None:
 def test_pytest_stays_where_launch_testing_works() -> None:
     tools = {r.name: r for r in read_requirements("requirements/tools.txt")}
     assert str(tools["pytest"].specifier) == "==8.3.5"
+
+
+def test_hooks_run_only_tools_that_are_pinned_here() -> None:
+    """What a hook starts stands in build/lint-venv, so nothing has to be cloned."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    hooks = config["repos"][0]["hooks"]
+    assert {hook["language"] for hook in hooks} == {"system"}
+    assert [hook["id"] for hook in hooks if "build/lint-venv/bin/" not in hook["entry"]] == []
+
+
+def test_hooks_and_make_lint_agree() -> None:
+    """Each tool of `make lint` is a hook as well."""
+    lint = re.findall(r"\$\(LINT\)/([\w-]+)", (ROOT / "Makefile").read_text())
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    entries = " ".join(hook["entry"] for hook in config["repos"][0]["hooks"])
+    assert {"ruff", "codespell", "lint-imports"} <= set(lint)
+    assert [tool for tool in set(lint) - {"pre-commit"} if f"bin/{tool}" not in entries] == []

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from vision_msgs.msg import LabelInfo, VisionClass
@@ -66,7 +67,7 @@ VISION_TYPE_HASHES = {
 
 
 @pytest.mark.parametrize("message", FIELDS, ids=lambda message: message.__name__)
-def test_fields_are_those_of_the_contract(message: type) -> None:
+def test_fields_are_those_of_the_contract(message: Any) -> None:
     assert message.get_fields_and_field_types() == FIELDS[message]
 
 

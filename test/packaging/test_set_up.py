@@ -1,10 +1,14 @@
 """`make setup` redoes only what changed, and says what a machine lacks."""
 
+import http.server
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -34,9 +38,12 @@ class Machine:
         monkeypatch.setattr(self.script.platform, "machine", lambda: "x86_64")
         monkeypatch.setattr(self.script, "run_logged", self._note)
 
-    def _note(self, name: str, command: list[str], env: dict[str, str]) -> None:
+    def _note(
+        self, name: str, command: list[str], env: dict[str, str], progress: object = None
+    ) -> None:
         self.commands.append(name)
         made = {"venv": [".venv"], "colcon": ["install", f"build/{PACKAGE}"]}
+        made["lint-venv"] = ["build/lint-venv"]
         for folder in made.get(name, []):
             (self.folder / folder).mkdir(exist_ok=True)
 
@@ -45,11 +52,31 @@ class Machine:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
 
-    def set_up(self) -> list[str]:
+    def set_up(self, *arguments: str) -> list[str]:
         """Run the set-up and return what it ran."""
         self.commands.clear()
-        self.script.main()
+        self.script.main(*arguments)
         return list(self.commands)
+
+    def load_afresh(self) -> ModuleType:
+        """Return the script with its real commands, and a folder for their logs."""
+        (self.folder / "build").mkdir()
+        spec = importlib.util.spec_from_file_location("set_up", self.script.__file__)
+        assert spec is not None
+        assert spec.loader is not None
+        fresh = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(fresh)
+        return fresh
+
+
+class Clock:
+    """Stands still until it is put forward."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def monotonic(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
@@ -124,7 +151,7 @@ def test_environment_of_another_place_is_made_anew(machine: Machine) -> None:
 
 
 def test_interrupted_set_up_goes_on(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(name: str, command: list[str], env: dict[str, str]) -> None:
+    def stop(name: str, command: list[str], env: dict[str, str], progress: object = None) -> None:
         machine._note(name, command, env)
         if name == "pip":
             raise KeyboardInterrupt
@@ -176,15 +203,124 @@ def test_sourced_ros_of_another_python_is_refused(
 def test_failed_command_shows_the_end_of_its_log(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = machine.script
-    fresh = importlib.util.spec_from_file_location("set_up", script.__file__)
-    assert fresh is not None
-    assert fresh.loader is not None
-    fresh.loader.exec_module(script)
-    (machine.folder / "build").mkdir()
+    script = machine.load_afresh()
     with pytest.raises(SystemExit, match=r"ended with 3; expected 0; read build/probe\.log"):
         script.run_logged("probe", ["sh", "-c", "echo no room left; exit 3"], dict(os.environ))
     assert "no room left" in capsys.readouterr().err
+
+
+def test_command_that_stops_itself_is_left_to_its_end(machine: Machine) -> None:
+    script = machine.load_afresh()
+    script.run_logged("probe", ["sh", "-c", "exec >&- 2>&-; sleep 0.1"], dict(os.environ))
+    assert (machine.folder / "build" / "probe.log").read_text() == ""
+
+
+def test_interrupted_command_is_ended(machine: Machine) -> None:
+    script = machine.load_afresh()
+
+    class Interrupting:
+        def see(self, line: str) -> None:
+            raise KeyboardInterrupt
+
+    command = ["sh", "-c", "echo $$; exec sleep 60"]
+    with pytest.raises(KeyboardInterrupt):
+        script.run_logged("probe", command, dict(os.environ), Interrupting())
+    pid = int((machine.folder / "build" / "probe.log").read_text())
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_long_installation_says_how_far_it_is(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(machine.script, "time", clock)
+    progress = machine.script.Progress("starting pip")
+    progress.see("Collecting ruff==0.17.6 (from -r requirements/tools.txt (line 8))\n")
+    progress.see("  Downloading ruff-0.17.6-py3-none-manylinux2014_x86_64.whl (10.6 MB)\n")
+    assert capsys.readouterr().out == ""
+    progress.see("Processing /wheels/rich-15.0.0-py3-none-any.whl (from -r lock.txt (line 12))\n")
+    clock.seconds += 20
+    progress.see("")
+    progress.see("")
+    progress.see("  Downloading torch-2.13.0-cp311-none-linux_x86_64.whl (1.2 GB)\n")
+    clock.seconds += 40
+    progress.see("Installing collected packages: ruff, rich, torch\n")
+    clock.seconds += 20
+    progress.see("Starting >>> vision_msgs\n")
+    assert capsys.readouterr().out.splitlines() == [
+        "make setup:   package 2, rich-15.0.0-py3-none-any.whl (after 20 s)",
+        "make setup:   downloading torch-2.13.0-cp311-none-linux_x86_64.whl, 1200 MB (after 20 s)",
+        "make setup:   unpacking 3 packages (after 60 s)",
+        "make setup:   Starting >>> vision_msgs (after 80 s)",
+    ]
+
+
+class Index(http.server.BaseHTTPRequestHandler):
+    """A package index that has nothing."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def index() -> Iterator[str]:
+    with http.server.HTTPServer(("127.0.0.1", 0), Index) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/simple"
+        server.shutdown()
+        thread.join()
+
+
+def test_index_that_answers_is_not_spoken_of(
+    machine: Machine, index: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.script.probe_extra_indexes({"PIP_EXTRA_INDEX_URL": f"{index} file:///opt/wheels"})
+    machine.script.probe_extra_indexes({})
+    assert capsys.readouterr().out == ""
+
+
+def test_index_out_of_reach_is_named_without_its_password(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://me:secret@127.0.0.1:{closed.getsockname()[1]}/simple"
+        machine.script.probe_extra_indexes({"PIP_EXTRA_INDEX_URL": url})
+    told = capsys.readouterr().out
+    assert "PIP_EXTRA_INDEX_URL: http://127.0.0.1:" in told
+    assert "refused" in told
+    assert "secret" not in told
+
+
+def test_index_that_keeps_silent_is_given_up(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine.script, "PROBE_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        machine.script.probe_extra_indexes({"PIP_EXTRA_INDEX_URL": url})
+    assert f"PIP_EXTRA_INDEX_URL: {url} can't be reached (" in capsys.readouterr().out
+
+
+def test_checks_of_style_have_an_environment_of_their_own(machine: Machine) -> None:
+    assert machine.set_up("lint") == ["lint-venv", "lint-pip"]
+    assert machine.set_up("lint") == []
+    machine.write("requirements/hooks.txt", "pre-commit==4.7.0\n")
+    assert machine.set_up("lint") == ["lint-venv", "lint-pip"]
+    assert not (machine.folder / ".venv").exists()
+    pins = (machine.folder / "build" / "lint-constraints.txt").read_text()
+    assert "rich==" in pins
+    assert "-r " not in pins
+
+
+def test_changed_style_tool_comes_into_the_environment_too(machine: Machine) -> None:
+    machine.set_up()
+    machine.write("requirements/lint.txt", "ruff==0.17.5\n")
+    assert machine.set_up() == ["pip", "pip-standalone", "colcon"]
 
 
 def test_sourcing_twice_adds_nothing() -> None:

@@ -1,13 +1,13 @@
 """One slot per camera."""
 
-from proxia_segmentation_ros.pipeline.mailbox import Letter, Mailbox
+from proxia_segmentation_ros.pipeline.mailbox import Mailbox, PendingFrame
 
 
-def post(mailbox: Mailbox, camera: str, payload: int) -> Letter | None:
-    return mailbox.put(Letter(camera=camera, payload=payload, received_s=0.0))
+def post(mailbox: Mailbox, camera: str, payload: int) -> PendingFrame | None:
+    return mailbox.put(PendingFrame(camera=camera, payload=payload, received_s=0.0))
 
 
-def take(mailbox: Mailbox, now_s: float = 0.0, period_s: float = 0.0) -> Letter | None:
+def take(mailbox: Mailbox, now_s: float = 0.0, period_s: float = 0.0) -> PendingFrame | None:
     return next(iter(mailbox.take_due(now_s, period_s)), None)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from callable_stream import CallableStream
 
-from proxia_segmentation_ros.pipeline.stream import Stream
-from proxia_segmentation_ros.pipeline.workers import Capacity, Pipeline
+from proxia_segmentation_ros.pipeline.stream import Capacity
+from proxia_segmentation_ros.pipeline.workers import Pipeline
 
 TIMEOUT_S = 10.0
 SHORT_S = 0.05
@@ -24,11 +25,11 @@ class Mill:
     inside: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     threads: dict[str, set[str]] = field(default_factory=dict)
-    streams: dict[str, Stream[Any, Any, Any]] = field(default_factory=dict)
+    streams: dict[str, CallableStream] = field(default_factory=dict)
 
-    def make_streams(self, cameras: str) -> list[Stream[Any, Any, Any]]:
+    def make_streams(self, cameras: str) -> list[CallableStream]:
         self.streams = {
-            camera: Stream(
+            camera: CallableStream(
                 camera=camera,
                 decode=str,
                 publish=lambda decoded, labelled: None,

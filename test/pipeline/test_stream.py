@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from callable_stream import CallableStream
 
-from proxia_segmentation_ros.pipeline.mailbox import Letter
-from proxia_segmentation_ros.pipeline.stream import FrameRound, Stream
-from proxia_segmentation_ros.pipeline.workers import Capacity, Pipeline
+from proxia_segmentation_ros.pipeline.mailbox import PendingFrame
+from proxia_segmentation_ros.pipeline.stream import Capacity, process_frames
+from proxia_segmentation_ros.pipeline.workers import Pipeline
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Studio:
     calls: list[list[str]] = field(default_factory=list)
     now_s: float = 100.0
 
-    def make_stream(self, camera: str) -> Stream[str, str, str]:
+    def make_stream(self, camera: str) -> CallableStream:
         def run(step: str, payload: str) -> None:
             if step in payload:
                 raise ValueError(f"{camera} {payload}")
@@ -40,7 +41,7 @@ class Studio:
             self.events.append(f"reject {error}")
             return "dropped_undecodable"
 
-        return Stream(
+        return CallableStream(
             camera=camera,
             decode=decode,
             publish=lambda decoded, labelled: run("publish", labelled),
@@ -57,14 +58,15 @@ class Studio:
             raise ValueError("no label for one of them")
         return list(decoded)
 
-    def play(self, label: Any = None, **payloads: str) -> dict[str, Stream[Any, Any, Any]]:
+    def play(self, label: Any = None, **payloads: str) -> dict[str, CallableStream]:
         streams = {camera: self.make_stream(camera) for camera in payloads}
         for stream in streams.values():
             stream.ledger.receive()
-        FrameRound(label or self.label, lambda: self.now_s).process(
-            (streams[camera], Letter(camera=camera, payload=payload, received_s=99.99))
+        taken = [
+            (streams[camera], PendingFrame(camera=camera, payload=payload, received_s=99.99))
             for camera, payload in payloads.items()
-        )
+        ]
+        process_frames(taken, label or self.label, lambda: self.now_s)
         return streams
 
 
@@ -73,7 +75,7 @@ def studio() -> Studio:
     return Studio()
 
 
-def read_outcomes(streams: dict[str, Stream[Any, Any, Any]]) -> dict[str, tuple[int, int]]:
+def read_outcomes(streams: dict[str, CallableStream]) -> dict[str, tuple[int, int]]:
     counts = {camera: stream.ledger.counts() for camera, stream in streams.items()}
     assert all(one.under_way == 0 for one in counts.values())
     return {camera: (one.labelled, one.dropped_undecodable) for camera, one in counts.items()}

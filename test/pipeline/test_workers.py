@@ -6,9 +6,10 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field, replace
 
 import pytest
+from callable_stream import CallableStream
 
-from proxia_segmentation_ros.pipeline.stream import Stream
-from proxia_segmentation_ros.pipeline.workers import Capacity, Pipeline
+from proxia_segmentation_ros.pipeline.stream import Capacity
+from proxia_segmentation_ros.pipeline.workers import Pipeline
 
 TIMEOUT_S = 10.0
 
@@ -25,8 +26,8 @@ class Worksite:
     rejected: list = field(default_factory=list)
     threads: set = field(default_factory=set)
 
-    def make_stream(self) -> Stream:
-        return Stream(
+    def make_stream(self) -> CallableStream:
+        return CallableStream(
             camera=self.camera,
             decode=self.decode,
             publish=lambda decoded, labelled: self.labelled.append(labelled),

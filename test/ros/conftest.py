@@ -20,12 +20,15 @@ class NodeUnderTest:
         flags = [flag for name, value in parameters.items() for flag in ("-p", f"{name}:={value}")]
         self._spinner = Spinner(["--ros-args", *flags, *args])
         self.node = SegmentationNode(
-            segmenter_factory=factory or (lambda settings: self.segmenter),
+            segmenter_factory=factory or self._get_segmenter,
             engine_finder=finder or (lambda settings: None),
             context=self._spinner.context,
         )
         self._spinner.start(self.node)
         self._is_open = True
+
+    def _get_segmenter(self, _settings: Any) -> Any:
+        return self.segmenter
 
     def count(self, name: str, camera: int = 0) -> int:
         """Return one of the camera's counters as of now."""

@@ -26,8 +26,8 @@ def test_closed_node_leaves_nothing_in_its_domain(robot, start_node, uncollected
 def test_unanswered_question_is_asked_anew_by_a_new_client(robot, start_node, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("robot.ASK_AGAIN_AFTER_S", 0.05)
-        assert robot._ask_once("get_state", GetState.Request()) is None
-        assert robot._ask_once("get_state", GetState.Request()) is None
+        assert robot.ask_once("get_state", GetState.Request()) is None
+        assert robot.ask_once("get_state", GetState.Request()) is None
     start_node({"autostart": False})
     assert robot.state() == "unconfigured"
     assert len(list(robot.node.clients)) == 4

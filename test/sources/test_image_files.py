@@ -80,7 +80,7 @@ def test_jpeg_cut_short_is_no_grey_picture(tmp_path: Path, with_thumbnail: bool)
 
 def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path) -> None:
     grey_HW = np.full((20, 30), 200, np.uint8)
-    pictures = {
+    pictures: dict[str, np.ndarray] = {
         "grey.png": grey_HW,
         "deep.png": grey_HW.astype(np.uint16) * 257,
         "clear.png": np.full((20, 30, 4), 200, np.uint8),

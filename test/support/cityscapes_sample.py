@@ -1,6 +1,7 @@
 """A few small images laid out as Cityscapes, and weights of a network that knows its classes."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,13 +43,14 @@ def write_tree(root: Path) -> list[tuple[Path, Path]]:
 def write_weights(path: Path, unknown: tuple[int, ...] = ()) -> Path:
     """Write weights that find various classes, but never those `unknown`."""
     torch.manual_seed(4)
-    sizes = {"ocr_mid": 16, "ocr_key": 8, "attention_mid": 8}
+    sizes: dict[str, Any] = {"ocr_mid": 16, "ocr_key": 8, "attention_mid": 8}
     label_set = load_label_set("cityscapes")
     network = build_model(ARCHITECTURE, len(label_set), **sizes)
     with torch.no_grad():
         network.train().outputs(torch.randn(2, 3, 64, 96), (0.5, 1.0))
         last = network.ocr.cls_head
         last.weight.mul_(20)
+        assert last.bias is not None
         last.bias[list(unknown)] = -1e4
     card = ModelCard(
         name="sample",

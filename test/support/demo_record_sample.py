@@ -1,5 +1,7 @@
 """A record of a demo that never ran."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from sample_files import draw_image
 
@@ -16,19 +18,27 @@ from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 SECOND_NS = 10**9
 
 
-def make_record(predicted, truths, *, rate_hz=10.0, truth_names=None):
+def make_record(
+    predicted: Sequence[np.ndarray | None],
+    truths: Sequence[np.ndarray | None],
+    *,
+    rate_hz: float = 10.0,
+    truth_names: tuple[str, ...] | None = None,
+) -> DemoRecord:
     """Return a record of one frame for each truth; `predicted` None is a lost frame."""
     label_set = load_label_set("camvid")
     sources = [SourceFrame(PlayedFrame.from_rgb(draw_image(0)), truth) for truth in truths]
     published, labels = [], {}
-    for index, one in enumerate(predicted):
+    for index, labels_HW in enumerate(predicted):
         sent_at_s = index / rate_hz
         published.append(PublishedFrame(index, index * SECOND_NS, sent_at_s))
-        if one is not None:
+        if labels_HW is not None:
             stamp_ns = index * SECOND_NS
-            labels[stamp_ns] = ReceivedLabels(stamp_ns, sent_at_s + 0.02 + 0.01 * index, one)
-    scenes = {0: ReceivedScene(0, "camvid", (), {"car": 3}), SECOND_NS: None}
-    scenes[SECOND_NS] = ReceivedScene(SECOND_NS, "camvid", (), {"car": 1, "pedestrian": 4})
+            labels[stamp_ns] = ReceivedLabels(stamp_ns, sent_at_s + 0.02 + 0.01 * index, labels_HW)
+    scenes = {
+        0: ReceivedScene(0, "camvid", (), {"car": 3}),
+        SECOND_NS: ReceivedScene(SECOND_NS, "camvid", (), {"car": 1, "pedestrian": 4}),
+    }
     return DemoRecord(
         source="test",
         model="tiny",
@@ -40,5 +50,5 @@ def make_record(predicted, truths, *, rate_hz=10.0, truth_names=None):
     )
 
 
-def fill(value):
+def fill(value: int) -> np.ndarray:
     return np.full((24, 32), value, np.uint8)

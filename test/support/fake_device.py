@@ -46,7 +46,7 @@ class FakeDevice:
         return {"tensorrt": self.version, "gpu": self.name, "sm": "9.0"}
 
     @contextlib.contextmanager
-    def working(self) -> Iterator[None]:
+    def use_stream(self) -> Iterator[None]:
         with torch.inference_mode():
             yield
 

@@ -6,6 +6,7 @@
 
 import os
 import sys
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -47,11 +48,11 @@ class FakeNode(Node):
         self.create_subscription(kind, topic, self._label, QoSProfile(depth=50))
         self.create_timer(STATS_PERIOD_S, self._tell_stats)
 
-    def _answer(self, request, response):
+    def _answer(self, _request: GetState.Request, response: Any) -> Any:
         response.current_state = State(label="active")
         return response
 
-    def _label(self, message) -> None:
+    def _label(self, message: Any) -> None:
         if self.mode == "dead":
             raise RuntimeError("the fake model burst")
         self.received += 1

@@ -1,13 +1,14 @@
 """A segmenter without a model: labels that a test can predict from the image."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from proxia_segmentation_ros.config import parse_size
+from proxia_segmentation_ros.config import NodeSettings, parse_size
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.labels import load_label_set
 
@@ -32,7 +33,8 @@ class FakeSegmentation:
 
 def expect_labels(image_HWC: np.ndarray) -> np.ndarray:
     """The red channel decides: 0..19 is class 0, 20..39 class 1, up to class 10."""
-    return np.minimum(image_HWC[..., 0] // CLASS_STEP, 10).astype(np.uint8)
+    labels_HW: np.ndarray = np.minimum(image_HWC[..., 0] // CLASS_STEP, 10).astype(np.uint8)
+    return labels_HW
 
 
 @dataclass
@@ -63,8 +65,14 @@ class FakeSegmenter:
         )
 
     def segment_many(
-        self, images_HWC, with_confidence, *, output_size="input", min_confidence=0.0, streams=None
-    ):
+        self,
+        images_HWC: Sequence[np.ndarray],
+        with_confidence: Sequence[bool],
+        *,
+        output_size: str = "input",
+        min_confidence: float = 0.0,
+        streams: Any = None,
+    ) -> list[Any]:
         self.batches.append(len(images_HWC))
         self.streams.append(streams)
         return [
@@ -72,7 +80,14 @@ class FakeSegmenter:
             for image, wants in zip(images_HWC, with_confidence, strict=True)
         ]
 
-    def segment(self, image_HWC, with_confidence=False, *, output_size="input", min_confidence=0.0):
+    def segment(
+        self,
+        image_HWC: np.ndarray,
+        with_confidence: bool = False,
+        *,
+        output_size: str = "input",
+        min_confidence: float = 0.0,
+    ) -> Any:
         self.entered.set()
         if not self.gate.wait(30):
             raise TimeoutError("the test left the gate shut")
@@ -101,7 +116,7 @@ class FakeSegmenter:
         self.is_closed = True
 
 
-def refuse_weights(settings):
+def refuse_weights(settings: NodeSettings) -> NoReturn:
     """Stand for a factory whose weights are missing."""
     raise WeightsError.from_parts(
         f"weights {settings.model.weights!r} do not exist", "a shipped name", "check the path"

@@ -58,7 +58,8 @@ def golden_rgb(height: int = 256, width: int = 512) -> np.ndarray:
     blocks = generator.integers(0, 256, size=(-(-height // 32), -(-width // 32), 3))
     noise = generator.integers(-24, 25, size=(height, width, 3))
     enlarged = np.repeat(np.repeat(blocks, 32, 0), 32, 1)[:height, :width]
-    return np.clip(enlarged + noise, 0, 255).astype(np.uint8)
+    pixels_HWC: np.ndarray = np.clip(enlarged + noise, 0, 255).astype(np.uint8)
+    return pixels_HWC
 
 
 def golden_input() -> Tensor:

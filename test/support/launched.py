@@ -44,7 +44,7 @@ class LaunchedNode:
         self._reader.start()
 
     def _read(self) -> None:
-        self.lines.extend(line.rstrip() for line in iter(self._process.stdout.readline, ""))
+        self.lines.extend(line.rstrip() for line in self._process.stdout or ())
 
     @property
     def log(self) -> str:
@@ -68,8 +68,8 @@ class LaunchedNode:
 
         def ask() -> list[Any] | None:
             # A new client each time: DDS may lose an announcement, and then an answer.
-            client = session.node.create_client(GetParameters, service)
-            future = None
+            client: Any = session.node.create_client(GetParameters, service)
+            future: Any = None
             give_up_at_s = time.monotonic() + ASK_AGAIN_AFTER_S
             while time.monotonic() < give_up_at_s and not (future and future.done()):
                 if future is None and client.service_is_ready():
@@ -80,7 +80,8 @@ class LaunchedNode:
                 return None
             return [parameter_value_to_python(value) for value in future.result().values]
 
-        return self.wait_until(ask)
+        values: list[Any] = self.wait_until(ask)
+        return values
 
     def press_ctrl_c(self) -> int:
         """Interrupt the launch and all it started, as a terminal does; returns the exit code."""

@@ -174,9 +174,11 @@ class Trunk:
         )
 
     def norm(self, key: str, features: Tensor) -> Tensor:
-        names = ("running_mean", "running_var", "weight", "bias")
-        tensors = [self.state[f"{key}.{name}"] for name in names]
-        return F.batch_norm(features, *tensors, training=False, eps=self.variant.eps)
+        mean, variance, weight, bias = (
+            self.state[f"{key}.{name}"]
+            for name in ("running_mean", "running_var", "weight", "bias")
+        )
+        return F.batch_norm(features, mean, variance, weight, bias, eps=self.variant.eps)
 
     def conv_norm(self, conv: str, norm: str, features: Tensor, stride: int = 1) -> Tensor:
         return self.norm(norm, self.conv(conv, features, stride))

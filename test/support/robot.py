@@ -150,7 +150,7 @@ class Robot:
         if attempts > 1 and self._clients["get_state"].service_is_ready():
             # A copy may be on its way: the node takes it before it answers, and a test that
             # counts frames from here on does not meet it.
-            self._ask_once("get_state", GetState.Request())
+            self.ask_once("get_state", GetState.Request())
         return found
 
     def wait_briefly(self, condition: Callable[[], Any]) -> Any:
@@ -169,23 +169,23 @@ class Robot:
         self.wait_for(lambda: self._ask_state() == label, f"state {label}")
 
     def state(self) -> str:
-        return self.wait_for(self._ask_state, "an answer of get_state")
+        return str(self.wait_for(self._ask_state, "an answer of get_state"))
 
     def _ask_state(self) -> str | None:
-        answer = self._ask_once("get_state", GetState.Request())
+        answer = self.ask_once("get_state", GetState.Request())
         return None if answer is None else answer.current_state.label
 
     def change_state(self, transition_id: int, goal: str) -> bool:
         request = ChangeState.Request(transition=Transition(id=transition_id))
 
         def is_done() -> str | None:
-            answer = self._ask_once("change_state", request)
+            answer = self.ask_once("change_state", request)
             if answer is not None:
                 return "yes" if answer.success else "no"
             # The transition may have happened although its answer was lost.
             return "yes" if self._ask_state() == goal else None
 
-        return self.wait_for(is_done, f"the way to {goal}") == "yes"
+        return bool(self.wait_for(is_done, f"the way to {goal}") == "yes")
 
     def configure(self) -> bool:
         return self.change_state(Transition.TRANSITION_CONFIGURE, "inactive")
@@ -233,9 +233,9 @@ class Robot:
 
     def _call(self, service: str, request: Any) -> Any:
         """Return the answer; ask again where none comes."""
-        return self.wait_for(lambda: self._ask_once(service, request), f"an answer of {service}")
+        return self.wait_for(lambda: self.ask_once(service, request), f"an answer of {service}")
 
-    def _ask_once(self, service: str, request: Any) -> Any:
+    def ask_once(self, service: str, request: Any) -> Any:
         """Return the answer, or None when it took too long: then the next is asked anew.
 
         Never raises, so that whoever asks again has his own time limit. A server that does not

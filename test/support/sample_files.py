@@ -1,6 +1,7 @@
 """Small files of every kind that can be played."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -53,10 +54,10 @@ class TinyScene:
     label_set_name = "camvid"
     frame_rate_hz = 15.0
 
-    def __init__(self, seed, size_hw):
+    def __init__(self, seed: int, size_hw: tuple[int, int]) -> None:
         self.seed, self.size_hw = seed, size_hw
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for index in itertools.count():
             labels_HW = np.zeros(self.size_hw, np.uint8)
             labels_HW[:, : self.size_hw[1] // 2] = 3

@@ -2,23 +2,26 @@
 
 import sys
 import threading
+from typing import Any
 
 from fake_segmenter import FakeSegmenter
 
-from proxia_segmentation_ros.ros.node.segmentation_node import SegmentationNode, process
+from proxia_segmentation_ros.config import NodeSettings
+from proxia_segmentation_ros.ros.node import process
+from proxia_segmentation_ros.ros.node.segmentation_node import SegmentationNode
 
 
 class StubbornSegmenter(FakeSegmenter):
-    def segment(self, *args, **kwargs):
+    def segment(self, *args: Any, **kwargs: Any) -> Any:
         threading.Event().wait()
 
 
 class StubbornNode(SegmentationNode):
-    def close(self):
-        threading.Event().wait()
+    def close(self) -> bool:
+        return threading.Event().wait()
 
 
-def load(settings):
+def load(settings: NodeSettings) -> Any:
     if sys.argv[1] == "loading":
         threading.Event().wait()
     return StubbornSegmenter() if sys.argv[1] == "inferring" else FakeSegmenter()

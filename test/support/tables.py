@@ -8,12 +8,19 @@ import inspect
 import re
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from proxia_segmentation_ros.config import NodeSettings, ParameterRow, list_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-INTERFACES = ROOT / "docs" / "interfaces.md"
+DOCS = ROOT / "docs"
+INTERFACES = DOCS / "interfaces.md"
+ARCHITECTURE = DOCS / "architecture.md"
+WEIGHTS = DOCS / "weights.md"
+ROOT_PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+ROOT_PAGES.append(ROOT / "QUALITY_DECLARATION.md")
+PAGES = [*ROOT_PAGES, *sorted(DOCS.rglob("*.md"))]
 DATA_FOLDERS = {
     "label_sets": "classes, colours and ids as YAML",
     "recipes": "training recipes as YAML",
@@ -32,6 +39,11 @@ PYTHON_SURFACE = (
     ("data.synthetic", "StreetScene"),
 )
 MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
+
+
+def name_page(page: Path) -> str:
+    """Return a page's path as test ids show it."""
+    return str(page.relative_to(ROOT))
 
 
 def read_block(document: Path, name: str) -> str:
@@ -87,13 +99,14 @@ def render_launch_arguments() -> str:
 
 def list_launch_arguments() -> list[tuple[str, str, str]]:
     """Return name, default and description of each."""
-    calls = [node for node in ast.walk(ast.parse(LAUNCH_FILE.read_text())) if _is_argument(node)]
-    found = []
+    nodes: list[Any] = list(ast.walk(ast.parse(LAUNCH_FILE.read_text())))
+    calls = [node for node in nodes if _is_argument(node)]
+    found: list[tuple[str, str, str]] = []
     for call in calls:
-        keywords = {one.arg: one.value for one in call.keywords}
-        default = keywords["default_value"]
-        shown = (
-            default.value
+        keywords: dict[str, Any] = {option.arg: option.value for option in call.keywords}
+        default: Any = keywords["default_value"]
+        shown: str = (
+            str(default.value)
             if isinstance(default, ast.Constant)
             else "config/" + ast.literal_eval(default.args[0].elts[-1])
         )
@@ -112,7 +125,7 @@ def render_messages() -> str:
     parts = []
     for path in MESSAGES:
         fields = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
-        parts.append("\n".join([f"`{path.stem}`", "```", *fields, "```"]))
+        parts.append("\n".join([f"`{path.stem}`", "```text", *fields, "```"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -120,7 +133,7 @@ def render_python() -> str:
     """Return the signatures of the public functions, without their types."""
     lines = ["```python"]
     for module, name in PYTHON_SURFACE:
-        target: object = import_module(f"proxia_segmentation_ros.{module}")
+        target: Any = import_module(f"proxia_segmentation_ros.{module}")
         for part in name.split("."):
             target = getattr(target, part)
         signature = inspect.signature(target)
@@ -144,7 +157,7 @@ def render_map() -> str:
         lines += _describe_files(room, 4)
     folders = sorted(path.name for path in package.iterdir() if path.name in DATA_FOLDERS)
     lines += [f"  {name + '/':<{MAP_COLUMN - 2}}{DATA_FOLDERS[name]}" for name in folders]
-    return "\n".join(["```", *lines, "```"]) + "\n"
+    return "\n".join(["```text", *lines, "```"]) + "\n"
 
 
 def _describe_files(folder: Path, indent: int) -> list[str]:

@@ -1,5 +1,7 @@
 """Networks small enough for tests, with weights that give every class some pixels."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from proxia_segmentation_ros.model.network.ocr import OcrOutput
 ARCHITECTURE = "hrnet_w18_small_v1_ocr"
 
 
-def make_card(classes: int = 11, **changes: object) -> ModelCard:
+def make_card(classes: int = 11, **changes: Any) -> ModelCard:
     colours = np.random.default_rng(0).integers(0, 256, (classes, 3)).tolist()
     label_set = {
         "name": f"test{classes}",

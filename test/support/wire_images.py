@@ -1,6 +1,7 @@
 """Messages for tests: images of known colours in every encoding, built pixel by pixel."""
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,7 +44,7 @@ def make_image(
     )
 
 
-def make_blank(**changes: object) -> ImageMessage:
+def make_blank(**changes: Any) -> ImageMessage:
     """Return a grey rgb8 image of 32 x 48 with some fields changed."""
     return replace(make_image(np.full((32, 48, 3), 128, np.uint8), "rgb8"), **changes)
 
@@ -70,7 +71,7 @@ def pack(image_HWC: np.ndarray, encoding: str) -> np.ndarray:
         chroma = np.stack((u[::2, ::2], v[::2, ::2]), 2).reshape(len(luma) // 2, -1)
         return np.concatenate((luma, chroma))
     if encoding.startswith("bayer_"):
-        mosaic = np.empty_like(red)
+        mosaic: np.ndarray = np.empty_like(red)
         for place, letter in enumerate(encoding[len("bayer_") : -1]):
             row, column = divmod(place, 2)
             plane = {"r": red, "g": green, "b": blue}[letter]

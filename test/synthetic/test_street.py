@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import subprocess
 import sys
+from typing import Any
 
 import cv2
 import numpy as np
@@ -207,7 +208,7 @@ def test_sight_ends_where_a_thing_gets_too_narrow(size_hw: tuple[int, int]) -> N
 def test_only_houses_are_seen_to_the_end_of_sight_however_small(
     kind: str, size_hw: tuple[int, int]
 ) -> None:
-    thing = list_kinds(0.0)[kind]
+    thing: Any = list_kinds(0.0)[kind]
     for name in {"height_m", "width_m", "post_m"} & set(vars(thing)):
         thing = dataclasses.replace(thing, **{name: 0.1})
     reach_m = measure_reach(make_canvas(size_hw).camera, thing)

@@ -1,6 +1,7 @@
 """Batches drawn ahead by threads."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -71,10 +72,18 @@ def test_processes_share_the_cores_of_their_own_machine_alone(
     monkeypatch.setattr("os.cpu_count", lambda: 32)
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 16)
+    pools: list[int] = []
+
+    def open_pool(threads: int) -> ThreadPoolExecutor:
+        pools.append(threads)
+        return ThreadPoolExecutor(threads)
+
+    monkeypatch.setattr(batches, "ThreadPoolExecutor", open_pool)
     drawer = BatchLoader(NumberedPairs(), batch_size=8, accumulate=1)
-    assert drawer._count_threads() == 2
+    list(drawer.iterate(0, 1))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
-    assert drawer._count_threads() == 4
+    list(drawer.iterate(0, 1))
+    assert pools == [2, 4]
 
 
 def test_no_more_is_drawn_than_needed_soon() -> None:

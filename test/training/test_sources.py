@@ -1,6 +1,7 @@
 """Sources of a recipe's pairs."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from proxia_segmentation_ros.data.dataset import FocusedPair
 from proxia_segmentation_ros.data.resize import resize_pair
+from proxia_segmentation_ros.data.sampling.class_uniform import ClassUniformSettings
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.checkpoint import load_weights
@@ -57,14 +59,14 @@ def test_class_uniform_source_shows_the_rare_class(cityscapes: Path) -> None:
         root=str(cityscapes),
         dataset="cityscapes",
         label_set="cityscapes",
-        class_uniform={"share": 1.0, "tile_px": 64},
+        class_uniform=ClassUniformSettings(share=1.0, tile_px=64),
         long_side=64,
     )
     [source] = make_sources(settings, load_label_set("cityscapes"))
     drawn = [source.draw_at(index, np.random.default_rng(index)) for index in range(20)]
     assert all(pair.labels_HW.shape == (32, 64) for pair in drawn)
-    focused = [pair for pair in drawn if pair.focus_xy is not None]
-    shown = {int(pair.labels_HW[pair.focus_xy[1], pair.focus_xy[0]]) for pair in focused}
+    focused = [(pair.labels_HW, pair.focus_xy) for pair in drawn if pair.focus_xy is not None]
+    shown = {int(labels_HW[y, x]) for labels_HW, (x, y) in focused}
     assert shown == {0, 13}
 
 
@@ -115,7 +117,7 @@ def count_centroid_reports(root: Path) -> list[tuple[int, int]]:
         root=str(root),
         dataset="cityscapes",
         label_set="cityscapes",
-        class_uniform={"tile_px": 64},
+        class_uniform=ClassUniformSettings(tile_px=64),
     )
     seen: list[tuple[int, int]] = []
     make_sources(
@@ -135,7 +137,7 @@ def test_only_folders_keep_decoded_pairs_and_only_while_asked(
     cityscapes: Path, tmp_path: Path
 ) -> None:
     label_set = load_label_set("cityscapes")
-    folder = {"root": str(tmp_path), "label_set": "cityscapes", "train_limit": 1}
+    folder: dict[str, Any] = {"root": str(tmp_path), "label_set": "cityscapes", "train_limit": 1}
     for name, split in (("images", "leftImg8bit"), ("masks", "gtFine")):
         (tmp_path / name).mkdir()
         for path in (cityscapes / split / "val" / "ulm").iterdir():

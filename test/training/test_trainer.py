@@ -1,5 +1,7 @@
 """The training loop on a network of a few channels."""
 
+import functools
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -16,6 +18,9 @@ from proxia_segmentation_ros.data.sampling.mixture import Pair, PairMixture, Sou
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.labels import LabelClass, LabelSet
 from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
+from proxia_segmentation_ros.training import trainer as training
+from proxia_segmentation_ros.training.logs.run_log import Report
+from proxia_segmentation_ros.training.losses.objective import Objective
 from proxia_segmentation_ros.training.recipe import OptimiserSettings, Recipe
 from proxia_segmentation_ros.training.resumption import describe_changes
 from proxia_segmentation_ros.training.trainer import Trainer, make_average, make_optimiser
@@ -56,6 +61,7 @@ def make_trainer(
     optimiser: OptimiserSettings | None = None,
     accumulate: int = 1,
     precision: Literal["f32", "f16"] = "f32",
+    report: Report = lambda row: None,
 ) -> Trainer:
     crop = AugmentationSettings(crop_hw=(side, side), scale_min=0.8, scale_max=1.2)
     recipe = Recipe(
@@ -73,7 +79,7 @@ def make_trainer(
     )
     torch.manual_seed(0)
     model = build_model("hrnet_w18_small_v1_ocr", 2, ocr_mid=8, ocr_key=4)
-    scores = iter([0.3, 0.2, 0.1, 0.05])
+    scores = itertools.chain([0.3, 0.2, 0.1, 0.05], itertools.repeat(0.0))
 
     def validate(network: nn.Module) -> dict[str, Any]:
         assert not network.training
@@ -86,8 +92,13 @@ def make_trainer(
         folder,
         validate=validate,
         label_set=TWO_CLASSES,
-        report=lambda row: None,
+        report=report,
     )
+
+
+def load_last(folder: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(folder / "last.pt", weights_only=True)
+    return state
 
 
 def test_interrupted_run_reaches_the_same_weights(tmp_path: Path) -> None:
@@ -102,18 +113,22 @@ def test_interrupted_run_reaches_the_same_weights(tmp_path: Path) -> None:
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
 
 
-def test_interrupted_run_of_float16_keeps_the_scale_of_its_loss(tmp_path: Path) -> None:
-    whole = make_trainer(tmp_path / "whole", precision="f16")
+def test_interrupted_run_of_float16_keeps_the_scale_of_its_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Too large for float16: the first steps are skipped and lower it.
-    whole._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**24)
+    too_large = functools.partial(torch.amp.GradScaler, init_scale=2.0**24)
+    monkeypatch.setattr(torch.amp, "GradScaler", too_large)
+    whole = make_trainer(tmp_path, precision="f16")
     whole.run(stop_step=3)
-    scale = whole._scaler.get_scale()
-    assert scale < 2.0**24
-    resumed = make_trainer(tmp_path / "whole", precision="f16")
+    assert load_last(tmp_path)["scaler"]["scale"] < 2.0**24
+    # Begun with the too large scale again, it would skip steps that the whole run took.
+    resumed = make_trainer(tmp_path, precision="f16")
     resumed.resume()
-    assert resumed._scaler.get_scale() == scale
     whole.run()
+    scale_at_end = load_last(tmp_path)["scaler"]["scale"]
     resumed.run()
+    assert load_last(tmp_path)["scaler"]["scale"] == scale_at_end
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
         assert tensor.isfinite().all()
@@ -130,7 +145,6 @@ def test_network_learns(tmp_path: Path, jaccard_weight: float) -> None:
         warmup_steps=4, learning_rate=0.005, jaccard_weight=jaccard_weight
     )
     trainer = make_trainer(tmp_path, steps=40, side=48, batch_size=4, optimiser=optimiser)
-    trainer._validate = lambda network: {"val_miou": 0.0}
     trainer.run()
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows if "loss" in row]
@@ -160,11 +174,30 @@ def test_foreign_file_is_not_resumed(tmp_path: Path) -> None:
         make_trainer(tmp_path).resume()
 
 
-def test_boost_raises_the_weight_of_its_class(tmp_path: Path) -> None:
-    plain = make_trainer(tmp_path)._objective.class_weights_K
-    boosted = make_trainer(
-        tmp_path, optimiser=OptimiserSettings(class_boost={"bright": 3.0})
-    )._objective.class_weights_K
+@pytest.fixture
+def class_weights(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor | None]:
+    """Return a list that grows with the class weights of every trainer's loss."""
+    used: list[torch.Tensor | None] = []
+
+    def make_objective(
+        settings: OptimiserSettings, label_set: LabelSet, class_weights_K: torch.Tensor | None
+    ) -> Objective:
+        used.append(class_weights_K)
+        return real(settings, label_set, class_weights_K)
+
+    real = training.make_objective
+    monkeypatch.setattr(training, "make_objective", make_objective)
+    return used
+
+
+def test_boost_raises_the_weight_of_its_class(
+    tmp_path: Path, class_weights: list[torch.Tensor | None]
+) -> None:
+    make_trainer(tmp_path)
+    make_trainer(tmp_path, optimiser=OptimiserSettings(class_boost={"bright": 3.0}))
+    plain, boosted = class_weights
+    assert plain is not None
+    assert boosted is not None
     assert boosted.tolist() == [plain[0], 3 * plain[1]]
 
 
@@ -175,14 +208,17 @@ def test_boost_of_an_unknown_class_lists_the_classes(tmp_path: Path) -> None:
 
 def test_average_follows_the_weights_fast_at_first(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path)
-    before = trainer.average.ocr.cls_head.weight.detach().clone()
+    before = trainer.average.get_parameter("ocr.cls_head.weight").detach().clone()
     trainer.run(stop_step=1)
-    assert torch.equal(trainer.average.ocr.cls_head.weight, trainer.model.ocr.cls_head.weight)
-    first = trainer.average.ocr.cls_head.weight.detach().clone()
+    assert torch.equal(
+        trainer.average.get_parameter("ocr.cls_head.weight"),
+        trainer.model.get_parameter("ocr.cls_head.weight"),
+    )
+    first = trainer.average.get_parameter("ocr.cls_head.weight").detach().clone()
     assert not torch.equal(first, before)
     trainer.run(stop_step=2)
-    newest = trainer.model.ocr.cls_head.weight.detach()
-    average = trainer.average.ocr.cls_head.weight.detach()
+    newest = trainer.model.get_parameter("ocr.cls_head.weight").detach()
+    average = trainer.average.get_parameter("ocr.cls_head.weight").detach()
     torch.testing.assert_close(average, first + (1 - 2 / 11) * (newest - first))
 
 
@@ -191,19 +227,22 @@ def test_average_follows_by_its_decay_in_the_end(updates: int, moved: float) -> 
     layer = nn.Linear(1, 1, bias=False)
     average = make_average(layer, 0.95)
     average.n_averaged.fill_(updates)
-    nn.init.zeros_(average.module.weight)
+    followed = average.module.get_parameter("weight")
+    nn.init.zeros_(followed)
     nn.init.ones_(layer.weight)
     average.update_parameters(layer)
-    assert float(average.module.weight) == pytest.approx(moved)
+    assert float(followed) == pytest.approx(moved)
 
 
-def test_class_weights_are_measured_only_for_a_loss_that_has_them(tmp_path: Path) -> None:
+def test_class_weights_are_measured_only_for_a_loss_that_has_them(
+    tmp_path: Path, class_weights: list[torch.Tensor | None]
+) -> None:
     def refuse(rng: np.random.Generator) -> Pair:
         raise AssertionError("a pair was drawn")
 
     source = Source(name="none", weight=1, draw=refuse)
     recipe = Recipe(optimiser=OptimiserSettings(loss="rmi"), precision="f32")
-    trainer = Trainer(
+    Trainer(
         build_model("hrnet_w18_small_v1_ocr", 2, ocr_mid=8, ocr_key=4),
         PairMixture([source], recipe.augmentation, seed=0, unlabeled_id=255),
         recipe,
@@ -212,30 +251,29 @@ def test_class_weights_are_measured_only_for_a_loss_that_has_them(tmp_path: Path
         label_set=TWO_CLASSES,
         report=lambda row: None,
     )
-    assert trainer._objective.class_weights_K is None
+    assert class_weights == [None]
 
 
-def test_accumulated_gradient_is_the_mean_of_the_batches_gradients(tmp_path: Path) -> None:
-    trainer = make_trainer(
-        tmp_path, accumulate=2, optimiser=OptimiserSettings(name="sgd", momentum=0.0)
-    )
+def collect_gradients(trainer: Trainer, stop_step: int) -> list[torch.Tensor]:
+    """Train to `stop_step`; return the gradients that its last step followed."""
     for module in trainer.model.modules():
         if isinstance(module, nn.Dropout2d):
             module.p = 0.0
-    [batches] = list(trainer._batches.iterate(0, 1))
-    assert len(batches) == 2
-    start = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
-    wanted = [torch.zeros_like(one) for one in trainer.model.parameters()]
-    for batch in batches:
-        trainer.model.load_state_dict(start)
-        trainer.model.train().zero_grad()
-        trainer._compute_loss(*batch).backward()
-        for total, parameter in zip(wanted, trainer.model.parameters(), strict=True):
-            total += parameter.grad / 2
-    trainer.model.load_state_dict(start)
-    trainer._take_step(batches)
-    for total, parameter in zip(wanted, trainer.model.parameters(), strict=True):
-        torch.testing.assert_close(parameter.grad, total, rtol=1e-3, atol=1e-5)
+    trainer.run(stop_step=stop_step)
+    gradients = [parameter.grad for parameter in trainer.model.parameters()]
+    return [gradient.clone() for gradient in gradients if gradient is not None]
+
+
+def test_accumulated_gradient_is_the_mean_of_the_batches_gradients(tmp_path: Path) -> None:
+    # Steps this small leave the weights as they are, so both batches meet the same ones.
+    still = OptimiserSettings(name="sgd", momentum=0.0, learning_rate=1e-30)
+    one_by_one = make_trainer(tmp_path, optimiser=still)
+    first = collect_gradients(one_by_one, 1)
+    second = collect_gradients(one_by_one, 2)
+    assert not all(torch.equal(old, new) for old, new in zip(first, second, strict=True))
+    together = collect_gradients(make_trainer(tmp_path, accumulate=2, optimiser=still), 1)
+    for old, new, mean in zip(first, second, together, strict=True):
+        torch.testing.assert_close(mean, (old + new) / 2, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "radam"])
@@ -258,9 +296,7 @@ def test_decay_shrinks_batch_norms_only_when_asked(name: Any, decay_all: bool) -
 def test_resuming_tells_what_changed_in_the_recipe(tmp_path: Path) -> None:
     make_trainer(tmp_path).run(stop_step=3)
     rows: list[dict[str, Any]] = []
-    longer = make_trainer(tmp_path, steps=9, batch_size=3)
-    longer._log._report = rows.append
-    longer.resume()
+    make_trainer(tmp_path, steps=9, batch_size=3, report=rows.append).resume()
     assert rows == [
         {"step": 3, "note": "recipe changed: steps 6 -> 9"},
         {"step": 3, "note": "recipe changed: batch_size 2 -> 3"},
@@ -309,7 +345,8 @@ def test_resumed_run_follows_the_decay_and_momentum_of_its_recipe(tmp_path: Path
     second = OptimiserSettings(name="sgd", momentum=0.5, weight_decay=0.2)
     trainer = make_trainer(tmp_path, optimiser=second)
     trainer.resume()
-    groups = trainer._optimiser.param_groups
+    trainer.run(stop_step=3)
+    groups = load_last(tmp_path)["optimiser"]["param_groups"]
     assert [group["weight_decay"] for group in groups] == [0.2, 0.0]
     assert [group["momentum"] for group in groups] == [0.5, 0.5]
 

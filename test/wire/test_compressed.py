@@ -10,7 +10,6 @@ import pytest
 from wire_images import encode, make_compressed, make_patches, pack, read_patches
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.wire import compressed
 from proxia_segmentation_ros.wire.encodings import (
     RefusedImage,
     decode_compressed,
@@ -63,7 +62,7 @@ def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object) -> None:
         pytest.fail("decoded an image that had to be refused before")
 
-    monkeypatch.setattr(compressed.cv2, "imdecode", fail)
+    monkeypatch.setattr(cv2, "imdecode", fail)
 
 
 @pytest.mark.parametrize("options", [(), PROGRESSIVE, RESTARTS])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from proxia_segmentation_ros.apps.evaluate.process_group import join_process_group
 from proxia_segmentation_ros.apps.evaluate.settings import EvaluationSettings
-from proxia_segmentation_ros.backends.pruned.tile_selection import PLAIN, Pruning
+from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING, Pruning
 from proxia_segmentation_ros.data.dataset import FocusedPair
 from proxia_segmentation_ros.data.resize import resize_pair
 from proxia_segmentation_ros.errors import ConfigError
@@ -84,7 +84,7 @@ class Evaluation:
     report: EvaluationReport
     label_set: LabelSet
     observers: tuple[EvaluationObserver, ...] = ()
-    pruning: Pruning = PLAIN
+    pruning: Pruning = NO_PRUNING
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results for JSON."""

@@ -1,7 +1,9 @@
 """Finds in an image what the chosen outputs show, with the segmenter that can."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,16 +16,35 @@ from proxia_segmentation_ros.apps.segment.layout import (
 from proxia_segmentation_ros.apps.segment.outputs import SegmentedImage
 from proxia_segmentation_ros.apps.segment.settings import CONFIDENCE_KINDS, SegmentSettings
 from proxia_segmentation_ros.apps.segment.truth import make_source_ids
-from proxia_segmentation_ros.inference import Segmentation, summarize
+from proxia_segmentation_ros.config import NodeSettings
+from proxia_segmentation_ros.inference import Segmentation
 from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.objects.summary import Scene
+from proxia_segmentation_ros.pipeline.sink import (
+    DecodedImage,
+    Demand,
+    Frame,
+    Geometry,
+    SharedSettings,
+)
+from proxia_segmentation_ros.pipeline.stream import CameraStream, process_frame
 from proxia_segmentation_ros.render import Box, select_boxes
 
-if TYPE_CHECKING:
-    from proxia_segmentation_ros.inference import Scene
+logger = logging.getLogger(__name__)
 
-# Labels, probabilities_KHW and attention_HW by scale, as far as the settings need them.
-Found: TypeAlias = tuple[Segmentation, np.ndarray | None, dict[float, np.ndarray]]
-Look: TypeAlias = Callable[[np.ndarray], Found]
+
+@dataclass(frozen=True)
+class DetailedSegmentation(Segmentation):
+    """A segmentation with what an exact segmenter was asked for besides.
+
+    `attention_HW` is by scale.
+    """
+
+    probabilities_KHW: np.ndarray | None = None
+    attention_HW: Mapping[float, np.ndarray] = field(default_factory=dict)
+
+
+SegmentImage: TypeAlias = Callable[[np.ndarray], Segmentation]
 
 
 class _Closable(Protocol):
@@ -46,50 +67,90 @@ class Labeller:
         self._label_set = label_set
         self._source_ids = make_source_ids(source_set) if kinds & {SUBMISSION, AUTOLABELS} else None
         if settings.is_exact:
-            self._segmenter, self._look = _open_exact(settings)
+            self._segmenter, self._segment_image = _open_exact(settings)
         else:
-            self._segmenter, self._look = _open_fast(settings, bool(kinds & CONFIDENCE_KINDS))
+            self._segmenter, self._segment_image = _open_fast(
+                settings, bool(kinds & CONFIDENCE_KINDS)
+            )
+        self._results: list[SegmentedImage] = []
+        self._scenes: list[Scene] = []
+        self._stream = CameraStream(
+            "",
+            SharedSettings(NodeSettings()),
+            label_set,
+            self,
+            decode=lambda image: image,
+            report=logger.warning,
+        )
 
     def label(
         self, image_HWC: np.ndarray, truth_HW: np.ndarray | None
-    ) -> tuple[SegmentedImage, "Scene"]:
-        """Label one image.
+    ) -> tuple[SegmentedImage, Scene]:
+        """Segment and summarise one image by the pipeline's steps.
 
         Raises:
             InputError: the image is too small.
         """
-        segmentation, probabilities_KHW, attention_HW = self._look(image_HWC)
-        scene = summarize(segmentation, self._label_set)
+        image = DecodedImage(image_HWC=image_HWC, attachment=truth_HW)
+        process_frame(self._stream, image, self._segment)
+        return self._results.pop(), self._scenes.pop()
+
+    def _segment(self, frames: Sequence[Frame]) -> list[Segmentation]:
+        return [self._segment_image(frame.image_HWC) for frame in frames]
+
+    # The sink of the stream: it keeps an image's results until they are written.
+
+    def read_demand(self) -> Demand:
+        """Return what every image is asked for."""
+        return Demand(summary=True)
+
+    def send_labels(self, frame: Frame, segmentation: Segmentation) -> None:
+        """Let the labels wait for what is written with them."""
+
+    def send_summary(self, frame: Frame, scene: Scene) -> None:  # noqa: ARG002
+        """Keep the summary."""
+        self._scenes.append(scene)
+
+    def send_views(
+        self,
+        frame: Frame,
+        segmentation: Segmentation,
+        scene: Scene | None,
+        geometry: Geometry,  # noqa: ARG002 - pictures have none
+    ) -> None:
+        """Keep all that the chosen outputs show."""
+        details = segmentation if isinstance(segmentation, DetailedSegmentation) else None
         segmented = SegmentedImage(
-            image_HWC=image_HWC,
+            image_HWC=frame.image_HWC,
             labels_HW=segmentation.labels,
             label_set=self._label_set,
             confidence_HW=segmentation.confidence,
-            probabilities_KHW=probabilities_KHW,
-            attention_HW=attention_HW,
-            truth_HW=truth_HW,
-            boxes=_list_boxes(scene, self._label_set) if self._settings.boxes else (),
+            probabilities_KHW=None if details is None else details.probabilities_KHW,
+            attention_HW={} if details is None else details.attention_HW,
+            truth_HW=frame.attachment,
+            boxes=self._list_boxes(scene),
             alpha=self._settings.alpha,
             source_ids=self._source_ids,
         )
-        return segmented, scene
+        self._results.append(segmented)
+
+    def _list_boxes(self, scene: Scene | None) -> list[Box]:
+        """Return the boxes that are worth drawing."""
+        if scene is None or not self._settings.boxes:
+            return []
+        boxes = [
+            (*region.box_xywh, summary.class_id)
+            for summary in scene.classes
+            for region in summary.objects
+        ]
+        return select_boxes(boxes, self._label_set, scene.width * scene.height)
 
     def close(self) -> None:
         """Free the network."""
         self._segmenter.close()
 
 
-def _list_boxes(scene: "Scene", label_set: LabelSet) -> list[Box]:
-    """Return the boxes of a scene that are worth drawing."""
-    boxes = [
-        (*region.box_xywh, summary.class_id)
-        for summary in scene.classes
-        for region in summary.objects
-    ]
-    return select_boxes(boxes, label_set, scene.width * scene.height)
-
-
-def _open_exact(settings: SegmentSettings) -> tuple[_Closable, Look]:
+def _open_exact(settings: SegmentSettings) -> tuple[_Closable, SegmentImage]:
     from proxia_segmentation_ros.evaluation.exact_segmenter import RequestedMaps
 
     segmenter = settings.open_exact()
@@ -100,19 +161,20 @@ def _open_exact(settings: SegmentSettings) -> tuple[_Closable, Look]:
         attention=ATTENTION in kinds,
     )
 
-    def look(image_HWC: np.ndarray) -> Found:
+    def segment_image(image_HWC: np.ndarray) -> DetailedSegmentation:
         exact = segmenter.compute_maps(image_HWC, wanted)
-        size_hw = (image_HWC.shape[0], image_HWC.shape[1])
-        segmentation = Segmentation(exact.labels, exact.confidence, size_hw)
-        return segmentation, exact.probabilities_KHW, exact.attention_HW
+        return DetailedSegmentation(
+            exact.labels,
+            exact.confidence,
+            (image_HWC.shape[0], image_HWC.shape[1]),
+            probabilities_KHW=exact.probabilities_KHW,
+            attention_HW=exact.attention_HW,
+        )
 
-    return segmenter, look
+    return segmenter, segment_image
 
 
-def _open_fast(settings: SegmentSettings, with_confidence: bool) -> tuple[_Closable, Look]:
+def _open_fast(settings: SegmentSettings, with_confidence: bool) -> tuple[_Closable, SegmentImage]:
     segmenter = settings.open_fast()
 
-    def look(image_HWC: np.ndarray) -> Found:
-        return segmenter.segment(image_HWC, with_confidence), None, {}
-
-    return segmenter, look
+    return segmenter, lambda image_HWC: segmenter.segment(image_HWC, with_confidence)

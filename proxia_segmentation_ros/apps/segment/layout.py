@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
 
-from proxia_segmentation_ros.atomic_file import write_whole_file
+from proxia_segmentation_ros.atomic_file import write_file_atomically
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.sources.image_files import InputFile
 
@@ -123,7 +123,7 @@ def write_whole(path: Path, content: bytes, remedy: str = "choose another --out"
         InputError: the file can't be written.
     """
     try:
-        write_whole_file(path, content)
+        write_file_atomically(path, content)
     except OSError as error:
         raise InputError.from_parts(
             f"{str(path)!r} can't be written ({error.strerror})",

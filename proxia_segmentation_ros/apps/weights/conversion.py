@@ -49,9 +49,9 @@ def convert_weights(settings: ConversionSettings) -> ModelCard:
     import torch
 
     from proxia_segmentation_ros.model.checkpoint import load_foreign, save_weights
-    from proxia_segmentation_ros.model.foreign.checkpoints import read_foreign
+    from proxia_segmentation_ros.model.foreign.checkpoints import read_foreign_checkpoint
 
-    foreign = read_foreign(path)
+    foreign = read_foreign_checkpoint(path)
     card = _complete_card(foreign.card, settings, path)
     network = load_foreign(foreign._replace(card=card), str(path), named=None)
     dtype = torch.float16 if settings.half else torch.float32

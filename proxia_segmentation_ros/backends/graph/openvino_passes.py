@@ -1,188 +1,92 @@
-"""Passes at single scales as compiled OpenVINO graphs, each of static shapes, made on first use."""
+"""Convert single-scale passes and their fusion to OpenVINO graphs.
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+Only these functions decide which torch module becomes which part, so a change here changes the
+key of the compiled cache. torch is imported inside them: a part from the cache does not need it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import openvino as ov
 
-from proxia_segmentation_ros.backends.contract import FramePlan, LabelledImage
 from proxia_segmentation_ros.backends.network_source import NetworkSource
-from proxia_segmentation_ros.backends.scale_passes import FusedMaps, ScaleMaps, list_maps
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.model.quantisation import Range
 
 if TYPE_CHECKING:
-    # A part from the cache needs no torch.
-    from torch import Tensor, nn
+    from torch import nn
 
-ConvertPart: TypeAlias = Callable[[Mapping[str, Range]], ov.Model]
-LabelLogits: TypeAlias = Callable[[np.ndarray, FramePlan, float], LabelledImage]
-MakeModule: TypeAlias = "Callable[[], nn.Module]"
-
-
-class CompilePart(Protocol):
-    """The backend's compiler."""
-
-    def __call__(
-        self, part: str, network_hw: SizeHW, convert: ConvertPart, *, is_network: bool
-    ) -> ov.CompiledModel: ...
+Arrays: TypeAlias = tuple[np.ndarray, ...]
+Ranges: TypeAlias = Mapping[str, Range]
+# Example inputs, of which only shape and type matter, and the activation ranges for int8.
+ConvertPart: TypeAlias = Callable[[Arrays, Ranges], ov.Model]
 
 
-class OpenVinoPasses:
-    """`ScalePasses` of the OpenVINO backend, which lends it its compiler and its label rule."""
+def convert_full_image_pass(
+    source: NetworkSource, scale: float, is_largest: bool, inputs: Arrays, ranges: Ranges
+) -> ov.Model:
+    """Return the graph of one scale's pass over the whole image."""
+    from proxia_segmentation_ros.backends.graph.pass_graphs import FullImagePassGraph
 
-    tile_batches: tuple[int, ...] = (1, 2, 4)
-
-    def __init__(
-        self,
-        source: NetworkSource,
-        network_hw: SizeHW,
-        compile_part: CompilePart,
-        label_logits: LabelLogits,
-    ) -> None:
-        self._source = source
-        self._network_hw = network_hw
-        self._compile_part = compile_part
-        self._label_logits = label_logits
-        self._requests: dict[str, Any] = {}
-
-    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
-        """Run the whole image, given at network size, at a scale."""
-
-        def make() -> "nn.Module":
-            from proxia_segmentation_ros.backends.graph.pass_graphs import WholePassGraph
-
-            model, card = self._source.load(), self._source.card
-            return WholePassGraph(model, card, scale, with_attention=not is_largest)
-
-        name = f"whole {scale:g}" + " largest" * is_largest
-        return ScaleMaps(*self._run(name, make, image_HWC[None]))
-
-    def see_tiles(
-        self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return logits_TKhw and attention_T1hw."""
-
-        def make() -> "nn.Module":
-            from proxia_segmentation_ros.backends.graph.pass_graphs import TilePassGraph
-
-            model, card = self._source.load(), self._source.card
-            return TilePassGraph(model, card, with_attention=not is_largest)
-
-        context_TCK1 = np.repeat(context_1CK1, len(windows_THWC), 0)
-        name = "tiles" + " largest" * is_largest
-        found = self._run(name, make, windows_THWC, context_TCK1)
-        return found[0], None if is_largest else found[1]
-
-    def start_fusing(self, maps: ScaleMaps) -> FusedMaps:
-        """Return the smallest scale alone, with its demand for the others."""
-
-        def make() -> "nn.Module":
-            from proxia_segmentation_ros.backends.graph.pass_graphs import Demand
-
-            return Demand()
-
-        weight, demand = self._run("demand", make, *list_maps(maps))
-        return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
-
-    def fuse(
-        self,
-        before: FusedMaps,
-        logits_1Khw: np.ndarray,
-        attention_11hw: np.ndarray,
-        is_there_11hw: np.ndarray,
-    ) -> FusedMaps:
-        """Add a larger scale where it is there."""
-
-        def make() -> "nn.Module":
-            from proxia_segmentation_ros.backends.graph.pass_graphs import NextScale
-
-            return NextScale()
-
-        given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
-        fused, weight, demand = self._run(
-            "next scale", make, *given, logits_1Khw, attention_11hw, is_there_11hw
-        )
-        return FusedMaps(fused, logits_1Khw, weight, demand)
-
-    def fuse_last(
-        self, before: FusedMaps, logits_1Khw: np.ndarray, is_there_11hw: np.ndarray
-    ) -> np.ndarray:
-        """Add the largest scale where it is there; return fused_1Khw."""
-
-        found = (before.weight_11hw, logits_1Khw, is_there_11hw)
-        if before.fused_1Khw is before.logits_1Khw:
-            return self._run("last of two", _make_last_of_two, before.fused_1Khw, *found)[0]
-        given = (before.fused_1Khw, before.logits_1Khw, *found)
-        return self._run("last scale", _make_last_scale, *given)[0]
-
-    def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
-        """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
-        scales = sorted(maps)
-
-        def make() -> "nn.Module":
-            from proxia_segmentation_ros.backends.graph.pass_graphs import ExactFusing
-
-            return ExactFusing(scales, self._network_hw)
-
-        name = "fusing of " + " ".join(f"{scale:g}" for scale in scales)
-        return self._run(name, make, *(one for s in scales for one in list_maps(maps[s])))[0]
-
-    def label(
-        self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
-    ) -> LabelledImage:
-        """Read the labels off logits of any size."""
-        return self._label_logits(logits_1Khw, plan, min_confidence)
-
-    def _run(self, part: str, make: MakeModule, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Run a part for inputs of these shapes; what it returns is overwritten by its next run."""
-        shapes = ", ".join("x".join(map(str, one.shape)) for one in arrays)
-        name = f"{part} ({shapes})"
-        request = self._requests.get(name)
-        if request is None:
-            compiled = self._compile_part(
-                name,
-                self._network_hw,
-                lambda ranges: _convert(make(), arrays, ranges),
-                is_network=arrays[0].dtype == np.uint8,
-            )
-            request = self._requests[name] = compiled.create_infer_request()
-        for index, one in enumerate(arrays):
-            request.set_input_tensor(index, ov.Tensor(one, shared_memory=True))
-        try:
-            request.infer()
-        except RuntimeError as error:
-            raise BackendError.from_parts(
-                f"OpenVINO failed on {name} ({error})",
-                "a network that runs",
-                "set inference.backend to torch, or report it",
-            ) from error
-        return tuple(tensor.data for tensor in request.output_tensors)
+    module = FullImagePassGraph(source.load(), source.card, scale, with_attention=not is_largest)
+    return _convert(module, inputs, ranges)
 
 
-def _make_last_scale() -> "nn.Module":
+def convert_tile_pass(
+    source: NetworkSource, is_largest: bool, inputs: Arrays, ranges: Ranges
+) -> ov.Model:
+    """Return the graph of a pass over a batch of tiles."""
+    from proxia_segmentation_ros.backends.graph.pass_graphs import TilePassGraph
+
+    module = TilePassGraph(source.load(), source.card, with_attention=not is_largest)
+    return _convert(module, inputs, ranges)
+
+
+def convert_demand(inputs: Arrays, ranges: Ranges) -> ov.Model:
+    """Return the graph that starts the fusion with the smallest scale."""
+    from proxia_segmentation_ros.backends.graph.pass_graphs import Demand
+
+    return _convert(Demand(), inputs, ranges)
+
+
+def convert_next_scale(inputs: Arrays, ranges: Ranges) -> ov.Model:
+    """Return the graph that adds a scale that is not the largest."""
+    from proxia_segmentation_ros.backends.graph.pass_graphs import NextScale
+
+    return _convert(NextScale(), inputs, ranges)
+
+
+def convert_last_scale(inputs: Arrays, ranges: Ranges) -> ov.Model:
+    """Return the graph that adds the largest scale to two or more."""
     from proxia_segmentation_ros.backends.graph.pass_graphs import LastScale
 
-    return LastScale()
+    return _convert(LastScale(), inputs, ranges)
 
 
-def _make_last_of_two() -> "nn.Module":
+def convert_last_of_two(inputs: Arrays, ranges: Ranges) -> ov.Model:
+    """Return the graph that adds the largest scale to a single one."""
     from proxia_segmentation_ros.backends.graph.pass_graphs import LastOfTwo
 
-    return LastOfTwo()
+    return _convert(LastOfTwo(), inputs, ranges)
 
 
-def _convert(
-    module: "nn.Module", arrays: tuple[np.ndarray, ...], ranges: Mapping[str, Range]
+def convert_exact_fusion(
+    scales: Sequence[float], network_hw: SizeHW, inputs: Arrays, ranges: Ranges
 ) -> ov.Model:
+    """Return the graph that fuses full-image passes exactly as the network does."""
+    from proxia_segmentation_ros.backends.graph.pass_graphs import ExactFusion
+
+    return _convert(ExactFusion(scales, network_hw), inputs, ranges)
+
+
+def _convert(module: "nn.Module", inputs: Arrays, ranges: Ranges) -> ov.Model:
     import torch
 
     from proxia_segmentation_ros.backends.graph.openvino_convert import convert_module
 
-    examples: tuple[Tensor, ...] = tuple(
-        torch.zeros(one.shape, dtype=torch.uint8 if one.dtype == np.uint8 else torch.float32)
-        for one in arrays
+    examples = tuple(
+        torch.zeros(array.shape, dtype=torch.uint8 if array.dtype == np.uint8 else torch.float32)
+        for array in inputs
     )
     return convert_module(module.eval(), examples, type(module).__name__, ranges)

@@ -16,7 +16,7 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcrMultiScale, 
 from proxia_segmentation_ros.model.network.scale_attention import fuse_maps, scale_size
 
 
-class WholePassGraph(NetworkGraph):
+class FullImagePassGraph(NetworkGraph):
     """RGB image_NHWC (uint8) at network size in; logits, context and attention of one scale out.
 
     The largest scale has no use for its attention: it comes without on request.
@@ -43,7 +43,7 @@ class WholePassGraph(NetworkGraph):
         return network.forward_part(image_NCHW, context_NCK1)
 
 
-class TilePassGraph(WholePassGraph):
+class TilePassGraph(FullImagePassGraph):
     """RGB windows_THWC (uint8) and the context of their image in; logits and attention out."""
 
     def __init__(self, model: nn.Module, card: ModelCard, *, with_attention: bool) -> None:
@@ -58,7 +58,7 @@ class TilePassGraph(WholePassGraph):
         return (found.logits_NKHW,)
 
 
-class ExactFusing(nn.Module):
+class ExactFusion(nn.Module):
     """Whole passes fused as the network itself does: logits_NKHW of the network's size out.
 
     The maps come as logits and attention of each scale, from the smallest scale up; the largest
@@ -90,7 +90,7 @@ class Demand(nn.Module):
 
     def forward(self, logits_NKHW: Tensor, attention_N1HW: Tensor) -> tuple[Tensor, Tensor]:
         weight_N1HW = 1 - attention_N1HW
-        return weight_N1HW, weight_N1HW * doubt(logits_NKHW)
+        return weight_N1HW, weight_N1HW * measure_uncertainty(logits_NKHW)
 
 
 class NextScale(nn.Module):
@@ -108,14 +108,14 @@ class NextScale(nn.Module):
         weight_N1hw: Tensor,
         larger_NKHW: Tensor,
         attention_N1HW: Tensor,
-        is_there_N1HW: Tensor,
+        has_run_N1HW: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         size_hw = (larger_NKHW.shape[-2], larger_NKHW.shape[-1])
-        weight_N1HW = resize_bilinear(weight_N1hw, size_hw) * is_there_N1HW
+        weight_N1HW = resize_bilinear(weight_N1hw, size_hw) * has_run_N1HW
         change_NKHW = larger_NKHW - resize_bilinear(logits_NKhw, size_hw)
         fused_NKHW = resize_bilinear(fused_NKhw, size_hw) + weight_N1HW * change_NKHW
         left_N1HW = weight_N1HW * (1 - attention_N1HW)
-        return fused_NKHW, left_N1HW, left_N1HW * doubt(fused_NKHW)
+        return fused_NKHW, left_N1HW, left_N1HW * measure_uncertainty(fused_NKHW)
 
 
 class LastScale(nn.Module):
@@ -127,10 +127,10 @@ class LastScale(nn.Module):
         logits_NKhw: Tensor,
         weight_N1hw: Tensor,
         larger_NKHW: Tensor,
-        is_there_N1HW: Tensor,
+        has_run_N1HW: Tensor,
     ) -> Tensor:
         size_hw = (larger_NKHW.shape[-2], larger_NKHW.shape[-1])
-        weight_N1HW = resize_bilinear(weight_N1hw, size_hw) * is_there_N1HW
+        weight_N1HW = resize_bilinear(weight_N1hw, size_hw) * has_run_N1HW
         change_NKHW = larger_NKHW - resize_bilinear(logits_NKhw, size_hw)
         return resize_bilinear(fused_NKhw, size_hw) + weight_N1HW * change_NKHW
 
@@ -139,15 +139,15 @@ class LastOfTwo(nn.Module):
     """`LastScale` where one scale alone was before: its logits are what is fused already."""
 
     def forward(
-        self, first_NKhw: Tensor, weight_N1hw: Tensor, larger_NKHW: Tensor, is_there_N1HW: Tensor
+        self, first_NKhw: Tensor, weight_N1hw: Tensor, larger_NKHW: Tensor, has_run_N1HW: Tensor
     ) -> Tensor:
         size_hw = (larger_NKHW.shape[-2], larger_NKHW.shape[-1])
-        weight_N1HW = resize_bilinear(weight_N1hw, size_hw) * is_there_N1HW
+        weight_N1HW = resize_bilinear(weight_N1hw, size_hw) * has_run_N1HW
         first_NKHW = resize_bilinear(first_NKhw, size_hw)
         return first_NKHW + weight_N1HW * (larger_NKHW - first_NKHW)
 
 
-def doubt(logits_NKHW: Tensor) -> Tensor:
+def measure_uncertainty(logits_NKHW: Tensor) -> Tensor:
     """Return how unsure the best class is, 0..1: one minus its lead over the second best."""
     if logits_NKHW.shape[1] < 2:
         return logits_NKHW * 0

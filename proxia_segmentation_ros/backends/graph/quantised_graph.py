@@ -24,7 +24,7 @@ LEVELS = 256
 # silently cut off. Weights spread over -64..64 of the 255 levels give every CPU the same labels.
 WEIGHT_LEVELS = 255
 WEIGHT_STEPS = 64
-LEAST_RANGE = 1e-6
+MIN_RANGE = 1e-6
 
 
 def name_layer(convolution: Node, layer: str) -> None:
@@ -87,7 +87,7 @@ def quantise_graph(graph: ov.Model, ranges: Mapping[str, Range]) -> list[str]:
 
 
 def _round_input(value: Any, low: float, high: float) -> Node:
-    greatest = max(abs(low), abs(high), LEAST_RANGE)
+    greatest = max(abs(low), abs(high), MIN_RANGE)
     if low >= 0:
         return _round(value, np.float32(0), np.float32(greatest), LEVELS)
     # One step more below zero than above.
@@ -96,7 +96,7 @@ def _round_input(value: Any, low: float, high: float) -> Node:
 
 def _round_kernel(kernel: Any) -> Node:
     values_OIHW = kernel.get_node().get_data()
-    greatest = np.abs(values_OIHW).max(axis=(1, 2, 3), keepdims=True).clip(LEAST_RANGE)
+    greatest = np.abs(values_OIHW).max(axis=(1, 2, 3), keepdims=True).clip(MIN_RANGE)
     end = greatest * (WEIGHT_LEVELS // 2 / WEIGHT_STEPS)
     # Passes at several scales share a constant, whose convolutions OpenVINO would leave in float.
     return _round(ops.constant(values_OIHW), -end, end, WEIGHT_LEVELS)

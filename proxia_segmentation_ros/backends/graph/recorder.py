@@ -137,7 +137,7 @@ class GraphRecorder(TorchDispatchMode):
         self._nodes[id(tensor)] = node
 
 
-def _keep(recorder: GraphRecorder, output: Tensor, source: Tensor, *_: Any, **__: Any) -> Node:  # noqa: ARG001
+def _identity(recorder: GraphRecorder, output: Tensor, source: Tensor, *_: Any, **__: Any) -> Node:  # noqa: ARG001
     return recorder.find_node(source)
 
 
@@ -151,7 +151,7 @@ def _expand(recorder: GraphRecorder, output: Tensor, source: Tensor, *_: Any, **
     return recorder.find_node(source)
 
 
-def _convert(recorder: GraphRecorder, output: Tensor, source: Tensor, **_: Any) -> Node:
+def _cast(recorder: GraphRecorder, output: Tensor, source: Tensor, **_: Any) -> Node:
     return ops.convert(recorder.find_node(source), TYPES[output.dtype])
 
 
@@ -174,7 +174,7 @@ def _flip(recorder: GraphRecorder, output: Tensor, source: Tensor, axes: list[in
     return ops.gather(recorder.find_node(source), order, np.int64(axes[0]))
 
 
-def _convolve(
+def _convolution(
     recorder: GraphRecorder,
     output: Tensor,
     source: Tensor,
@@ -216,7 +216,7 @@ def _convolve(
     return ops.add(node, ops.constant(recorder.read_constant(bias).reshape(1, -1, 1, 1)))
 
 
-def _normalize(
+def _batch_norm(
     recorder: GraphRecorder,
     output: Tensor,  # noqa: ARG001
     source: Tensor,
@@ -245,7 +245,7 @@ def _normalize(
     return ops.add(ops.multiply(recorder.find_node(source), gain), shift)
 
 
-def _interpolate(
+def _upsample(
     recorder: GraphRecorder,
     output: Tensor,  # noqa: ARG001
     source: Tensor,
@@ -258,7 +258,7 @@ def _interpolate(
     return make_resize(recorder.find_node(source), *size_hw)
 
 
-def _concatenate(
+def _concat(
     recorder: GraphRecorder,
     output: Tensor,  # noqa: ARG001
     parts: list[Tensor],
@@ -267,11 +267,11 @@ def _concatenate(
     return ops.concat([recorder.find_node(part) for part in parts], axis)
 
 
-def _soften(recorder: GraphRecorder, output: Tensor, source: Tensor, axis: int, *_: Any) -> Node:
+def _softmax(recorder: GraphRecorder, output: Tensor, source: Tensor, axis: int, *_: Any) -> Node:
     return ops.softmax(recorder.find_node(source), axis % output.dim())
 
 
-def _find_top(
+def _topk(
     recorder: GraphRecorder,
     output: Tensor,
     source: Tensor,
@@ -328,28 +328,28 @@ def _translate_binary(build: Callable[[Node, Node], Node]) -> Translation:
 UNREAD_RESULTS = frozenset({"empty"})
 
 TRANSLATIONS: dict[str, Translation] = {
-    "_softmax": _soften,
-    "_to_copy": _convert,
+    "_softmax": _softmax,
+    "_to_copy": _cast,
     "_unsafe_view": _reshape,
     "add": _translate_binary(ops.add),
     "bmm": _translate_binary(lambda first, second: ops.matmul(first, second, False, False)),
-    "cat": _concatenate,
-    "clone": _keep,
-    "convolution": _convolve,
+    "cat": _concat,
+    "clone": _identity,
+    "convolution": _convolution,
     "expand": _expand,
     "flip": _flip,
     "mm": _translate_binary(lambda first, second: ops.matmul(first, second, False, False)),
     "mul": _translate_binary(ops.multiply),
-    "native_batch_norm": _normalize,
+    "native_batch_norm": _batch_norm,
     "permute": _permute,
     "relu": _translate_unary(ops.relu),
     "rsub": _translate_binary(lambda first, second: ops.subtract(second, first)),
     "sigmoid": _translate_unary(ops.sigmoid),
     "slice": _slice,
     "sub": _translate_binary(ops.subtract),
-    "topk": _find_top,
+    "topk": _topk,
     "transpose": _transpose,
     "unsqueeze": _reshape,
-    "upsample_bilinear2d": _interpolate,
+    "upsample_bilinear2d": _upsample,
     "view": _reshape,
 }

@@ -14,7 +14,7 @@ from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 
-ARITHMETIC = {"f32": torch.float32, "f16": torch.float16}
+DTYPES = {"f32": torch.float32, "f16": torch.float16}
 
 
 class EngineNetwork(NetworkGraph):
@@ -27,7 +27,7 @@ class EngineNetwork(NetworkGraph):
         self, model: nn.Module, card: ModelCard, scales: Sequence[float], precision: str
     ) -> None:
         super().__init__(copy.deepcopy(model).eval(), card, scales)
-        self.dtype = ARITHMETIC[precision]
+        self.dtype = DTYPES[precision]
         _fold_batch_norms(self, torch.zeros((1, 64, 64, 3), dtype=torch.uint8))
         # Buffers stay: pixels are normalised in float32.
         self.network.to(self.dtype)
@@ -42,7 +42,7 @@ class EngineNetwork(NetworkGraph):
         return self.run_network(image_NCHW.to(self.dtype)).to(torch.float32)
 
 
-class EngineLabels(nn.Module):
+class EngineArgmax(nn.Module):
     """Logits_1KHW (float32) and the least probability in; ids and confidence out.
 
     Both come as int32 of shape (1, H, W), since converters refuse the cast to uint8. Confidence is

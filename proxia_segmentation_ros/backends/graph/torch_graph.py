@@ -56,12 +56,12 @@ class NetworkGraph(nn.Module):
         return logits_NKHW
 
 
-def label_pixels(logits_NKHW: Tensor, output_hw: SizeHW) -> Tensor:
+def argmax_labels(logits_NKHW: Tensor, output_hw: SizeHW) -> Tensor:
     """Return ids_NHW (int64): argmax of the logits resized straight to the output size."""
     return resize_bilinear(logits_NKHW, output_hw).argmax(dim=1)
 
 
-def label_pixels_surely(
+def argmax_labels_and_confidence(
     logits_NKHW: Tensor, output_hw: SizeHW, temperature: float
 ) -> tuple[Tensor, Tensor]:
     """Return ids_NHW (int64) and the probability of that class, 0..1, as float."""

@@ -24,7 +24,7 @@ Node: TypeAlias = Any
 
 # Branches that are enlarged less than this are convolved as they come with a 3x3 kernel:
 # resampling nine maps of theirs costs as much.
-LEAST_ENLARGEMENT = 3
+MIN_ENLARGEMENT = 3
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class UpsampledConvolution:
         if source.get_type_name() != "Concat" or side not in (1, 3) or side != kernel.shape[3]:
             return None
         parts = tuple(value.get_node() for value in source.input_values())
-        least = LEAST_ENLARGEMENT if side == 3 else 1
+        least = MIN_ENLARGEMENT if side == 3 else 1
         if not any(_measure_enlargement(part) >= least for part in parts):
             return None
         bias = np.zeros(len(kernel), np.float32) if bias is None else bias
@@ -66,7 +66,7 @@ class UpsampledConvolution:
         ends = np.cumsum([part.shape[1] for part in self.parts])
         kernels = np.split(self.kernel, ends[:-1], axis=1)
         height, width = self.parts[0].shape[2], self.parts[0].shape[3]
-        least = LEAST_ENLARGEMENT if side == 3 else 1
+        least = MIN_ENLARGEMENT if side == 3 else 1
         coarse = [_measure_enlargement(part) >= least for part in self.parts]
         total = _constant(self.bias.reshape(1, -1, 1, 1))
         fine = [index for index, is_coarse in enumerate(coarse) if not is_coarse]

@@ -18,20 +18,20 @@ FLOAT_BYTES = 4
 # What two cores of today have for themselves. More bands are no faster and take longer to compile,
 # for which the first frame waits.
 BAND_BYTES = 1536 * 1024
-MOST_BANDS = 24
+MAX_BANDS = 24
 # A float32 holds exp(-87) and no less: where every class was fainter, none would be the top one.
 # Two neighbours would have to be as sure of different classes as no network is, unless a small
 # temperature makes them.
-FAINTEST = -86.0
-LEAST_TEMPERATURE = 0.5
-FEW_CLASSES = 20
+MIN_LOGIT = -86.0
+MIN_TEMPERATURE = 0.5
+MAX_CLASSES_ADDED = 20
 # Most of a matrix that blends columns is 0: products of such parts leave most of it out.
 BLOCK_COLUMNS = 32
 # Rows made for nothing where sources have unlike numbers of rows cost up to this share.
-MOST_SPARE_ROWS = 0.25
+MAX_PADDED_ROWS = 0.25
 
 
-def build_label_graph(
+def build_argmax_graph(
     logits_shape: tuple[int, int, int, int],
     output_hw: SizeHW,
     *,
@@ -46,15 +46,15 @@ def build_label_graph(
     """
     logits = ops.parameter(list(logits_shape), np.float32, name="logits")
     least = ops.parameter([1], np.float32, name="min_confidence")
-    levelled = _level(logits, temperature)
-    is_exponential = with_confidence and temperature >= LEAST_TEMPERATURE
+    shifted = _subtract_max(logits, temperature)
+    is_exponential = with_confidence and temperature >= MIN_TEMPERATURE
     if is_exponential:
-        levelled = ops.maximum(levelled, np.float32(FAINTEST))
-    wide = _blend_columns(levelled, output_hw[1])
-    blend = _RowBlend.plan(logits_shape[2], output_hw[0])
+        shifted = ops.maximum(shifted, np.float32(MIN_LOGIT))
+    wide = _interpolate_columns(shifted, output_hw[1])
+    blend = _RowInterpolation.plan(logits_shape[2], output_hw[0])
     ids_of_bands, confidences_of_bands = [], []
     for band in blend.split(logits_shape[1] * output_hw[1] * FLOAT_BYTES):
-        values = _blend_rows(wide, blend, band)
+        values = _interpolate_rows(wide, blend, band)
         if is_exponential:
             # Of what grows with the logits the largest is the same: one pass less over all.
             values = ops.exp(values)
@@ -62,7 +62,7 @@ def build_label_graph(
         top = ops.topk(values, np.int32(1), 1, "max", "none", index_element_type="i32")
         ids = top.output(1)
         if with_confidence:
-            probability = _find_probability(values, top.output(0), is_exponential)
+            probability = _compute_probability(values, top.output(0), is_exponential)
             ids = ops.select(ops.greater_equal(probability, least), ids, np.int32(unlabeled_id))
             bytes_ = ops.round(ops.multiply(probability, np.float32(PIXEL_MAX)), "half_to_even")
             confidences_of_bands.append(ops.convert(bytes_, np.uint8))
@@ -73,15 +73,15 @@ def build_label_graph(
     return ov.Model(outputs, [logits, least], "labels_and_confidence")
 
 
-def _find_probability(values: ov.Node, highest: ov.Node, is_exponential: bool) -> ov.Node:
+def _compute_probability(values: ov.Node, highest: ov.Node, is_exponential: bool) -> ov.Node:
     if not is_exponential:
         values, highest = ops.exp(ops.subtract(values, highest)), ops.constant(np.float32(1))
-    return ops.divide(highest, _add_up_classes(values))
+    return ops.divide(highest, _sum_over_classes(values))
 
 
-def _add_up_classes(values: ov.Node) -> ov.Node:
+def _sum_over_classes(values: ov.Node) -> ov.Node:
     """Add a few classes one by one: OpenVINO makes it one pass with the division that follows."""
-    if values.shape[1] > FEW_CLASSES:
+    if values.shape[1] > MAX_CLASSES_ADDED:
         return ops.reduce_sum(values, np.int32(1), keep_dims=True)
     sums = ops.split(values, np.int32(1), values.shape[1]).outputs()
     while len(sums) > 1:
@@ -91,17 +91,17 @@ def _add_up_classes(values: ov.Node) -> ov.Node:
     return sums[0]
 
 
-def _level(logits: ov.Node, temperature: float) -> ov.Node:
+def _subtract_max(logits: ov.Node, temperature: float) -> ov.Node:
     """Make each pixel's top class 0 and the others less, so that exponentials can't overflow.
 
     A shift that all classes share changes neither ids nor probabilities, nor do blends of it.
     """
-    levelled = ops.subtract(logits, ops.reduce_max(logits, np.int32(1), keep_dims=True))
-    return ops.multiply(levelled, np.float32(1 / temperature))
+    shifted = ops.subtract(logits, ops.reduce_max(logits, np.int32(1), keep_dims=True))
+    return ops.multiply(shifted, np.float32(1 / temperature))
 
 
 @dataclass(frozen=True, eq=False)
-class _RowBlend:
+class _RowInterpolation:
     """Output rows by the pair of source rows that they lie between, as many for each pair.
 
     `upper` and `lower` are the pairs, of `weights_PR` (the lower one's share) for R rows each;
@@ -115,7 +115,7 @@ class _RowBlend:
 
     @classmethod
     def plan(cls, rows: int, height: int) -> Self:
-        upper, lower, weight = list_row_blends(rows, height)
+        upper, lower, weight = compute_interpolation(rows, height)
         # Before the middle of the first row there is that row alone: a pair of its own, as after
         # the last one. With the pair below it would be half as many again as any other.
         is_above = (2 * np.arange(height) + 1) * rows < height
@@ -126,7 +126,7 @@ class _RowBlend:
             return_counts=True,
         )
         most = counts.max()
-        if len(pairs) * most > (1 + MOST_SPARE_ROWS) * height:
+        if len(pairs) * most > (1 + MAX_PADDED_ROWS) * height:
             return cls(upper, lower, weight[:, None], np.arange(height))
         rank = np.arange(height) - first[pair_of]
         weights_PR = np.zeros((len(pairs), most), np.float32)
@@ -139,7 +139,7 @@ class _RowBlend:
         Over the whole image every operation would fetch and store megabytes: half of the time.
         """
         bands = -(-self.weights_PR.size * row_bytes // BAND_BYTES)
-        count = min(bands, MOST_BANDS, len(self.upper))
+        count = min(bands, MAX_BANDS, len(self.upper))
         edges = np.linspace(0, len(self.upper), count + 1).astype(int).tolist()
         return [slice(top, bottom) for top, bottom in pairwise(edges)]
 
@@ -151,12 +151,12 @@ class _RowBlend:
         return ops.gather(stacked, self.pick.astype(np.int32), np.int32(2))
 
 
-def _blend_columns(logits: ov.Node, width: int) -> ov.Node:
+def _interpolate_columns(logits: ov.Node, width: int) -> ov.Node:
     """Blend columns by products with matrices of weights: half the time of Interpolate."""
     columns = logits.shape[3]
     if columns == width:
         return logits
-    left, right, weight = list_row_blends(columns, width)
+    left, right, weight = compute_interpolation(columns, width)
     parts = []
     for targets in np.array_split(np.arange(width), -(-columns // BLOCK_COLUMNS)):
         if not len(targets):
@@ -166,28 +166,28 @@ def _blend_columns(logits: ov.Node, width: int) -> ov.Node:
         places = np.arange(len(targets))
         matrix[left[targets] - sources.start, places] += 1 - weight[targets]
         matrix[right[targets] - sources.start, places] += weight[targets]
-        block = _take(logits, np.arange(sources.start, sources.stop), 3)
+        block = _slice_or_gather(logits, np.arange(sources.start, sources.stop), 3)
         parts.append(ops.matmul(block, ops.constant(matrix), False, False))
     return parts[0] if len(parts) == 1 else ops.concat(parts, 3)
 
 
-def _blend_rows(wide: ov.Node, blend: _RowBlend, band: slice) -> ov.Node:
+def _interpolate_rows(wide: ov.Node, blend: _RowInterpolation, band: slice) -> ov.Node:
     """Return the band's rows as (N, K, pairs, rows of a pair, W)."""
     weights = blend.weights_PR[band]
-    upper = ops.unsqueeze(_take(wide, blend.upper[band], 2), np.int64(3))
+    upper = ops.unsqueeze(_slice_or_gather(wide, blend.upper[band], 2), np.int64(3))
     if weights.shape[1] == 1 and not weights.any():
         return upper
-    lower = ops.unsqueeze(_take(wide, blend.lower[band], 2), np.int64(3))
+    lower = ops.unsqueeze(_slice_or_gather(wide, blend.lower[band], 2), np.int64(3))
     return ops.add(upper, ops.multiply(ops.subtract(lower, upper), weights[None, None, :, :, None]))
 
 
-def _flatten_rows(blended: ov.Node) -> ov.Node:
-    images, classes, pairs, rows, width = blended.shape
+def _flatten_rows(interpolated: ov.Node) -> ov.Node:
+    images, classes, pairs, rows, width = interpolated.shape
     shape = np.array([images, classes, pairs * rows, width], np.int64)
-    return ops.reshape(blended, shape, special_zero=False)
+    return ops.reshape(interpolated, shape, special_zero=False)
 
 
-def _take(values: ov.Node, indices: np.ndarray, axis: int) -> ov.Node:
+def _slice_or_gather(values: ov.Node, indices: np.ndarray, axis: int) -> ov.Node:
     if len(indices) == values.shape[axis] and np.array_equal(indices, np.arange(len(indices))):
         return values
     if (np.diff(indices) == 1).all():
@@ -197,7 +197,7 @@ def _take(values: ov.Node, indices: np.ndarray, axis: int) -> ov.Node:
     return ops.gather(values, indices.astype(np.int32), np.int32(axis))
 
 
-def list_row_blends(rows: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def compute_interpolation(rows: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the upper and lower source row of every output row, and the lower one's weight.
 
     Of columns it tells the same.

@@ -18,14 +18,14 @@ from proxia_segmentation_ros.backends.contract import (
     Lane,
     Runner,
 )
-from proxia_segmentation_ros.backends.graph.openvino_passes import ConvertPart, OpenVinoPasses
 from proxia_segmentation_ros.backends.network_source import NetworkSource, hash_network_code
-from proxia_segmentation_ros.backends.openvino.argmax import build_label_graph
+from proxia_segmentation_ros.backends.openvino.argmax import build_argmax_graph
+from proxia_segmentation_ros.backends.openvino.passes import ConvertGraph, OpenVinoPasses
 from proxia_segmentation_ros.backends.openvino.runner import (
+    ArgmaxRequest,
     CompiledNetwork,
-    LabelRequest,
     OpenVinoRunner,
-    refuse_run,
+    make_run_error,
 )
 from proxia_segmentation_ros.backends.precision import describe_cpu, read_cpu_flags
 from proxia_segmentation_ros.config import SizeHW
@@ -39,7 +39,7 @@ CACHE_FORMAT = 5
 # Runners in use hold theirs besides.
 KEPT_NETWORKS = 4
 # A pruned network has one for each of its scales' maps.
-KEPT_LABEL_GRAPHS = 24
+KEPT_ARGMAX_GRAPHS = 24
 
 
 class OpenVinoBackend:
@@ -74,8 +74,8 @@ class OpenVinoBackend:
         # Held to find or make what several calls use.
         self._lock = threading.RLock()
         self._networks: OrderedDict[tuple[SizeHW, int], CompiledNetwork] = OrderedDict()
-        self._label_graphs: OrderedDict[Any, ov.CompiledModel] = OrderedDict()
-        self._label_requests: OrderedDict[Any, Any] = OrderedDict()
+        self._argmax_graphs: OrderedDict[Any, ov.CompiledModel] = OrderedDict()
+        self._argmax_requests: OrderedDict[Any, Any] = OrderedDict()
         self._threads = threads
 
     @property
@@ -95,15 +95,15 @@ class OpenVinoBackend:
             network = self._load_network(plan.network_hw, lane.share)
             feed = network.find_feed(lane.index)
             shape = tuple(feed.logits_1Khw.shape)
-            graph = self._find_label_graph(shape, plan.output_hw, plan.with_confidence)
-        labels = LabelRequest(graph.create_infer_request(), self._label_set.label_dtype)
+            graph = self._find_argmax_graph(shape, plan.output_hw, plan.with_confidence)
+        labels = ArgmaxRequest(graph.create_infer_request(), self._label_set.label_dtype)
         return OpenVinoRunner(plan, feed, labels, self._scales)
 
     def close(self) -> None:
         """Forget the networks; plans still in use keep theirs."""
         self._networks.clear()
-        self._label_graphs.clear()
-        self._label_requests.clear()
+        self._argmax_graphs.clear()
+        self._argmax_requests.clear()
 
     def load_network(self, network_hw: SizeHW, batch: int = 1) -> CompiledNetwork:  # noqa: ARG002
         """Return the network for one call at a time, from memory, the cache or compiled anew.
@@ -141,7 +141,7 @@ class OpenVinoBackend:
         threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         return CompiledNetwork(compiled, streams, threads)
 
-    def _find_label_graph(
+    def _find_argmax_graph(
         self,
         logits_shape: tuple[int, int, int, int],
         output_hw: SizeHW,
@@ -150,9 +150,9 @@ class OpenVinoBackend:
         # One for all lanes: they hardly ever meet in it, and the first frame of a size waits for
         # each that is compiled.
         key = logits_shape, output_hw, with_confidence
-        compiled = self._label_graphs.get(key)
+        compiled = self._argmax_graphs.get(key)
         if compiled is None:
-            graph = build_label_graph(
+            graph = build_argmax_graph(
                 logits_shape,
                 output_hw,
                 with_confidence=with_confidence,
@@ -160,10 +160,10 @@ class OpenVinoBackend:
                 unlabeled_id=self._label_set.unlabeled_id,
             )
             compiled = self._compile(graph, "f32")
-            self._label_graphs[key] = compiled
-            if len(self._label_graphs) > KEPT_LABEL_GRAPHS:
-                self._label_graphs.popitem(last=False)
-        self._label_graphs.move_to_end(key)
+            self._argmax_graphs[key] = compiled
+            if len(self._argmax_graphs) > KEPT_ARGMAX_GRAPHS:
+                self._argmax_graphs.popitem(last=False)
+        self._argmax_graphs.move_to_end(key)
         return compiled
 
     def make_passes(self, network_hw: SizeHW) -> OpenVinoPasses:
@@ -171,7 +171,7 @@ class OpenVinoBackend:
         return OpenVinoPasses(self._source, network_hw, self.compile_part, self.label)
 
     def compile_part(
-        self, part: str, network_hw: SizeHW, convert: ConvertPart, *, is_network: bool
+        self, part: str, network_hw: SizeHW, convert: ConvertGraph, *, is_network: bool
     ) -> ov.CompiledModel:
         """Return a part, from the cache or compiled anew; `part` tells all that makes it differ.
 
@@ -197,28 +197,28 @@ class OpenVinoBackend:
     ) -> LabelledImage:
         """Read the labels off logits of any size; one call at a time."""
         shape: Any = logits_1Khw.shape
-        request = self._find_label_request(shape, plan)
+        request = self._find_argmax_request(shape, plan)
         try:
             labels_HW, confidence_HW = request.run(
                 ov.Tensor(logits_1Khw, shared_memory=True), plan.with_confidence, min_confidence
             )
         except RuntimeError as error:
-            raise refuse_run(f"the labels of {plan}", error) from error
+            raise make_run_error(f"the labels of {plan}", error) from error
         return LabelledImage(labels_HW, confidence_HW, scales=self._scales)
 
-    def _find_label_request(
+    def _find_argmax_request(
         self, logits_shape: tuple[int, int, int, int], plan: FramePlan
-    ) -> LabelRequest:
+    ) -> ArgmaxRequest:
         key = logits_shape, plan.output_hw, plan.with_confidence
-        request = self._label_requests.get(key)
+        request = self._argmax_requests.get(key)
         if request is None:
             with self._lock:
-                graph = self._find_label_graph(*key)
-            request = LabelRequest(graph.create_infer_request(), self._label_set.label_dtype)
-            self._label_requests[key] = request
-            if len(self._label_requests) > KEPT_LABEL_GRAPHS:
-                self._label_requests.popitem(last=False)
-        self._label_requests.move_to_end(key)
+                graph = self._find_argmax_graph(*key)
+            request = ArgmaxRequest(graph.create_infer_request(), self._label_set.label_dtype)
+            self._argmax_requests[key] = request
+            if len(self._argmax_requests) > KEPT_ARGMAX_GRAPHS:
+                self._argmax_requests.popitem(last=False)
+        self._argmax_requests.move_to_end(key)
         return request
 
     def _find_compiled(

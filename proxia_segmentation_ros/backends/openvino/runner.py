@@ -48,7 +48,7 @@ class CompiledNetwork:
         return self._feeds[index]
 
 
-class LabelRequest:
+class ArgmaxRequest:
     """A request of a label graph; one call at a time."""
 
     def __init__(self, request: Any, label_dtype: type[np.generic]) -> None:
@@ -81,7 +81,7 @@ class OpenVinoRunner:
         self,
         plan: FramePlan,
         feed: NetworkFeed,
-        labels: LabelRequest,
+        labels: ArgmaxRequest,
         scales: tuple[float, ...],
     ) -> None:
         self._plan = plan
@@ -104,12 +104,12 @@ class OpenVinoRunner:
                 feed.logits_1Khw, plan.with_confidence, min_confidence
             )
         except RuntimeError as error:
-            raise refuse_run(str(plan), error) from error
+            raise make_run_error(str(plan), error) from error
         clock.mark("post")
         return [LabelledImage(labels_HW, confidence_HW, scales=self._scales)]
 
 
-def refuse_run(what: str, error: RuntimeError) -> BackendError:
+def make_run_error(what: str, error: RuntimeError) -> BackendError:
     """Return the error of a graph that fails while it runs."""
     return BackendError.from_parts(
         f"OpenVINO failed on {what} ({error})",

@@ -18,7 +18,7 @@ from proxia_segmentation_ros.backends.contract import (
 )
 from proxia_segmentation_ros.backends.preprocess import resize_image
 from proxia_segmentation_ros.backends.pruned.latency_budget import LatencyBudget
-from proxia_segmentation_ros.backends.pruned.network import ROUNDING, Effort, PrunedNetwork
+from proxia_segmentation_ros.backends.pruned.network import ROUNDING, ComputeLimits, PrunedNetwork
 from proxia_segmentation_ros.backends.pruned.tile_selection import Pruning
 from proxia_segmentation_ros.backends.scale_passes import ScalePasses
 from proxia_segmentation_ros.backends.stage_clock import StageClock
@@ -121,7 +121,7 @@ class PrunedBackend:
         # Copied where it is not resized: OpenVINO takes no read-only memory.
         image_HWC = np.require(resize_image(image_HWC, plan.network_hw), requirements=["C", "W"])
         clock.mark("pre")
-        seen = network.see(image_HWC, self._choose_effort(network), plan.stream)
+        seen = network.run(image_HWC, self._choose_limits(network), plan.stream)
         clock.mark("infer")
         labelled = network.passes.label(seen.logits_1Khw, plan, min_confidence)
         clock.mark("post")
@@ -131,20 +131,20 @@ class PrunedBackend:
         )
 
     def _warm_labels(self, network: PrunedNetwork, plan: FramePlan) -> None:
-        """Compile the label rule for logits of each size that fusing may leave."""
+        """Compile the argmax for logits of each size that fusing may leave."""
         if plan in self._warm_plans:
             return
         for map_hw in network.list_logit_sizes():
             network.passes.label(np.zeros((1, self._classes, *map_hw), np.float32), plan, 0.0)
         self._warm_plans.add(plan)
 
-    def _choose_effort(self, network: PrunedNetwork) -> Effort:
+    def _choose_limits(self, network: PrunedNetwork) -> ComputeLimits:
         pruning = self._pruning
         budget = pruning.tile_budget
         if pruning.latency_budget_ms:
             latency = self._find_budget(network)
-            budget = network.list_larger_works()[latency.level] / network.larger_work
-        return Effort(pruning.tile_threshold, budget, pruning.tile_max_age)
+            budget = network.list_work_levels()[latency.level] / network.larger_work
+        return ComputeLimits(pruning.tile_threshold, budget, pruning.tile_max_age)
 
     def _report(self, network: PrunedNetwork, work: float, elapsed_ms: float) -> None:
         if not self._pruning.latency_budget_ms:
@@ -168,6 +168,6 @@ class PrunedBackend:
         if key not in self._budgets:
             most = self._pruning.tile_budget * network.larger_work + ROUNDING
             smallest = self._scales[0] ** 2
-            works = [smallest + one for one in network.list_larger_works() if one <= most]
+            works = [smallest + one for one in network.list_work_levels() if one <= most]
             self._budgets[key] = LatencyBudget(self._pruning.latency_budget_ms, works)
         return self._budgets[key]

@@ -16,8 +16,8 @@ LEAVE_ABOVE = 0.95
 TAKE_BELOW = 0.85
 # Frames to wait before the next step up: at first, after a step that was too high, at most.
 FIRST_WAIT_FRAMES = 4
-LEAST_WAIT_FRAMES = 20
-MOST_WAIT_FRAMES = 640
+MIN_WAIT_FRAMES = 20
+MAX_WAIT_FRAMES = 640
 # A step up that is undone within so many frames was too high.
 TRIAL_FRAMES = 40
 # What a frame takes besides its passes, in units of work; it only shapes guesses.
@@ -56,9 +56,9 @@ class LatencyBudget:
         if len(self._rates) < 2:
             return
         if self._level > 0 and self._predict(self._level) > LEAVE_ABOVE * self.budget_ms:
-            self._go_down()
+            self._step_down()
         elif self._frames_at_level >= self._wait_frames:
-            self._go_up()
+            self._step_up()
 
     def _count_trial(self) -> None:
         if self._trial_frames is None:
@@ -66,10 +66,10 @@ class LatencyBudget:
         self._trial_frames += 1
         if self._trial_frames > TRIAL_FRAMES:
             self._trial_frames = None
-            if self._wait_frames > LEAST_WAIT_FRAMES:
+            if self._wait_frames > MIN_WAIT_FRAMES:
                 self._wait_frames //= 2
 
-    def _go_down(self) -> None:
+    def _step_down(self) -> None:
         fitting = [
             level
             for level in range(self._level)
@@ -78,11 +78,11 @@ class LatencyBudget:
         self._level = max(fitting, default=0)
         self._frames_at_level = 0
         if self._trial_frames is not None:
-            self._wait_frames = min(2 * self._wait_frames, MOST_WAIT_FRAMES)
-        self._wait_frames = max(self._wait_frames, LEAST_WAIT_FRAMES)
+            self._wait_frames = min(2 * self._wait_frames, MAX_WAIT_FRAMES)
+        self._wait_frames = max(self._wait_frames, MIN_WAIT_FRAMES)
         self._trial_frames = None
 
-    def _go_up(self) -> None:
+    def _step_up(self) -> None:
         above = self._level + 1
         if above == len(self._works):
             return

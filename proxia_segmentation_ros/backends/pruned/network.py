@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from proxia_segmentation_ros.backends.pruned.scale_gate import ScaleGate
-from proxia_segmentation_ros.backends.pruned.tile_cache import TileMemory, shrink_to_grey
+from proxia_segmentation_ros.backends.pruned.tile_cache import TileCache, shrink_to_grey
 from proxia_segmentation_ros.backends.pruned.tile_selection import choose_tiles, split_into_batches
 from proxia_segmentation_ros.backends.pruned.tiles import make_grid
 from proxia_segmentation_ros.backends.scale_passes import FusedMaps, ScaleMaps, ScalePasses
@@ -29,7 +29,7 @@ ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Effort:
+class ComputeLimits:
     """Bounds of one frame: see `Pruning`."""
 
     threshold: float
@@ -38,7 +38,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Seen:
+class PrunedOutput:
     """Fused logits, of the network's size or smaller, and what ran for them.
 
     `work` is in passes over a whole image of scale 1.0.
@@ -52,11 +52,11 @@ class Seen:
 
 
 @dataclass
-class StreamMemory:
+class StreamState:
     """What one camera's frames left behind."""
 
     gate: ScaleGate
-    tiles: dict[float, TileMemory] = field(default_factory=dict)
+    tiles: dict[float, TileCache] = field(default_factory=dict)
     frame: int = 0
 
 
@@ -66,8 +66,8 @@ class _Frame:
 
     image_HWC: np.ndarray
     grey_hw: np.ndarray | None
-    effort: Effort
-    memory: StreamMemory
+    limits: ComputeLimits
+    memory: StreamState
     maps: dict[float, ScaleMaps]
     fused: FusedMaps
     logits_1Khw: np.ndarray
@@ -104,7 +104,7 @@ class PrunedNetwork:
             for scale in self.scales[1:]
         }
         self.network_hw = network_hw
-        self._streams: OrderedDict[str, StreamMemory] = OrderedDict()
+        self._streams: OrderedDict[str, StreamState] = OrderedDict()
 
     @property
     def tiles_total(self) -> int:
@@ -121,43 +121,43 @@ class PrunedNetwork:
         """Work of all larger scales, seen whole."""
         return sum(scale**2 for scale in self.scales[1:])
 
-    def list_larger_works(self) -> list[float]:
+    def list_work_levels(self) -> list[float]:
         """Return steps of work for the larger scales, from none to all of it."""
         works, below = [0.0], 0.0
         for scale in self.scales[1:]:
             count = 1
-            while count * self.find_tile_work(scale) < scale**2:
-                works.append(below + count * self.find_tile_work(scale))
+            while count * self.compute_tile_work(scale) < scale**2:
+                works.append(below + count * self.compute_tile_work(scale))
                 count *= 2
             below += scale**2
             works.append(below)
         return works
 
-    def find_tile_work(self, scale: float) -> float:
+    def compute_tile_work(self, scale: float) -> float:
         """Return the work of one tile."""
         return scale**2 * self.grids[scale].window_share
 
-    def see(self, image_HWC: np.ndarray, effort: Effort, stream: str = "") -> Seen:
+    def run(self, image_HWC: np.ndarray, limits: ComputeLimits, stream: str = "") -> PrunedOutput:
         """Run what an image of network size asks for; frames of a named stream follow each other.
 
         Raises:
             BackendError: a pass fails.
         """
-        memory = self._find_memory(stream)
-        scales = self._choose_scales(memory, effort) if stream else self.scales
-        frame = self._start(image_HWC, scales[0], effort, memory, is_video=bool(stream))
+        memory = self._find_state(stream)
+        scales = self._choose_scales(memory, limits) if stream else self.scales
+        frame = self._start(image_HWC, scales[0], limits, memory, is_video=bool(stream))
         ran = [scales[0]]
         for scale in scales[1:]:
-            if not self._see_larger(frame, scale):
+            if not self._run_larger_scale(frame, scale):
                 break
             ran.append(scale)
         if stream:
             memory.gate.report(self._find_shares(ran, frame.weights))
         if frame.is_complete and tuple(ran) == self.scales:
-            logits = self.passes.fuse_wholes(frame.maps)
+            logits = self.passes.fuse_full_images(frame.maps)
         else:
             logits = frame.logits_1Khw
-        return Seen(logits, frame.tiles_run, self.tiles_total, tuple(ran), frame.work)
+        return PrunedOutput(logits, frame.tiles_run, self.tiles_total, tuple(ran), frame.work)
 
     def _find_shares(self, ran: Sequence[float], weights: Sequence[float]) -> dict[float, float]:
         """Return the share of the smallest scale, and those of others with all that is larger.
@@ -175,45 +175,45 @@ class PrunedNetwork:
             shares[ran[0]] = 1 - weights[0]
         return shares
 
-    def _choose_scales(self, memory: StreamMemory, effort: Effort) -> tuple[float, ...]:
+    def _choose_scales(self, memory: StreamState, limits: ComputeLimits) -> tuple[float, ...]:
         """Return what is worth its time; without the smallest only where the next one fits."""
         worth = memory.gate.choose()
-        if self._find_budget(effort) + ROUNDING >= worth[0] ** 2:
+        if self._find_budget(limits) + ROUNDING >= worth[0] ** 2:
             return worth
         return self.scales[:1]
 
-    def _find_budget(self, effort: Effort) -> float:
-        return self.scales[0] ** 2 + effort.budget * self.larger_work
+    def _find_budget(self, limits: ComputeLimits) -> float:
+        return self.scales[0] ** 2 + limits.budget * self.larger_work
 
     def _start(
         self,
         image_HWC: np.ndarray,
         scale: float,
-        effort: Effort,
-        memory: StreamMemory,
+        limits: ComputeLimits,
+        memory: StreamState,
         *,
         is_video: bool,
     ) -> _Frame:
         memory.frame += 1
-        maps = self._see_whole(image_HWC, scale)
+        maps = self._run_full_image(image_HWC, scale)
         if maps.attention_11hw is None:
             nothing = np.zeros((1, 1, 1, 1), np.float32)
             fused = FusedMaps(maps.logits_1Khw, maps.logits_1Khw, nothing, nothing)
         else:
-            fused = self.passes.start_fusing(maps)
+            fused = self.passes.start_fusion(maps)
         return _Frame(
             image_HWC=image_HWC,
-            grey_hw=shrink_to_grey(image_HWC) if is_video and effort.max_age else None,
-            effort=effort,
+            grey_hw=shrink_to_grey(image_HWC) if is_video and limits.max_age else None,
+            limits=limits,
             memory=memory,
             maps={scale: maps},
             fused=fused,
             logits_1Khw=fused.fused_1Khw,
             context_1CK1=maps.context_1CK1,
             work=scale**2,
-            work_left=self._find_budget(effort) - scale**2,
+            work_left=self._find_budget(limits) - scale**2,
             # Only where all of it can run is anything gained by being exact.
-            is_complete=scale == self.scales[0] and effort.budget >= 1,
+            is_complete=scale == self.scales[0] and limits.budget >= 1,
             weights=[] if maps.attention_11hw is None else [float(fused.weight_11hw.mean())],
         )
 
@@ -227,38 +227,38 @@ class PrunedNetwork:
         left = budget * self.larger_work + ROUNDING
         # The second smallest begins where the smallest was dropped.
         if self.scales[0] ** 2 + left >= self.scales[1] ** 2:
-            second = self._see_whole(image_HWC, self.scales[1])
+            second = self._run_full_image(image_HWC, self.scales[1])
             if len(self.scales) > 2:
-                begun, third = self.passes.start_fusing(second), self.scales[2]
-                tiles = TileMemory(self.grids[third], begun.fused_1Khw.shape[1])
+                begun, third = self.passes.start_fusion(second), self.scales[2]
+                tiles = TileCache(self.grids[third], begun.fused_1Khw.shape[1])
                 self._fuse(begun, third, tiles, set())
-        maps = {self.scales[0]: self._see_whole(image_HWC, self.scales[0])}
+        maps = {self.scales[0]: self._run_full_image(image_HWC, self.scales[0])}
         context_1CK1 = maps[self.scales[0]].context_1CK1
-        fused = self.passes.start_fusing(maps[self.scales[0]])
+        fused = self.passes.start_fusion(maps[self.scales[0]])
         for scale, grid in self.grids.items():
             if left >= scale**2:
-                maps[scale] = self._see_whole(image_HWC, scale)
+                maps[scale] = self._run_full_image(image_HWC, scale)
             for batch in self.passes.tile_batches:
-                if batch <= min(len(grid.tiles), left / self.find_tile_work(scale)):
+                if batch <= min(len(grid.tiles), left / self.compute_tile_work(scale)):
                     windows_THWC = np.zeros((batch, *grid.window_hw, 3), np.uint8)
-                    self._see_tiles(windows_THWC, context_1CK1, scale)
-            tiles = TileMemory(grid, fused.fused_1Khw.shape[1])
+                    self._run_tile_batch(windows_THWC, context_1CK1, scale)
+            tiles = TileCache(grid, fused.fused_1Khw.shape[1])
             after = self._fuse(fused, scale, tiles, set())
             fused = fused if after.next is None else after.next
         if budget >= 1:
-            self.passes.fuse_wholes(maps)
+            self.passes.fuse_full_images(maps)
 
-    def _see_larger(self, frame: _Frame, scale: float) -> bool:
+    def _run_larger_scale(self, frame: _Frame, scale: float) -> bool:
         """Add what is asked for of a scale; False when nothing is, or nothing fits the budget."""
         grid, tiles = self.grids[scale], self._find_tiles(frame, scale)
         tiles.begin_frame(frame.memory.frame, frame.grey_hw)
         demand_T = grid.average(frame.fused.demand_11hw[0, 0])
         # A tile of twice the scale is four times the work, and has to be worth it.
-        wanted = choose_tiles(demand_T, frame.effort.threshold * scale**2)
-        fresh = tiles.find_fresh(frame.effort.max_age)
+        wanted = choose_tiles(demand_T, frame.limits.threshold * scale**2)
+        fresh = tiles.find_reusable(frame.limits.max_age)
         frame.is_complete &= len(wanted) == len(grid.tiles)
-        work = self._run_wanted(frame, scale, [one for one in wanted if one not in fresh], tiles)
-        run = tiles.find_run()
+        work = self._run_demanded(frame, scale, [one for one in wanted if one not in fresh], tiles)
+        run = tiles.list_run_tiles()
         frame.tiles_run += len(run)
         frame.work += work
         frame.work_left -= work
@@ -271,15 +271,15 @@ class PrunedNetwork:
             frame.weights.append(float(after.next.weight_11hw.mean()))
         return True
 
-    def _run_wanted(
-        self, frame: _Frame, scale: float, stale: Sequence[int], tiles: TileMemory
+    def _run_demanded(
+        self, frame: _Frame, scale: float, stale: Sequence[int], tiles: TileCache
     ) -> float:
         """Run these tiles, or the whole image where that is no more work; return the work."""
-        whole_work, tile_work = scale**2, self.find_tile_work(scale)
+        whole_work, tile_work = scale**2, self.compute_tile_work(scale)
         fits = frame.work_left + ROUNDING
         if len(stale) * tile_work >= whole_work and fits >= whole_work:
-            maps = self._see_whole(frame.image_HWC, scale)
-            tiles.put_whole(maps.logits_1Khw, maps.attention_11hw)
+            maps = self._run_full_image(frame.image_HWC, scale)
+            tiles.put_full_image(maps.logits_1Khw, maps.attention_11hw)
             frame.maps[scale], frame.context_1CK1 = maps, maps.context_1CK1
             return whole_work
         frame.is_complete = False
@@ -289,45 +289,47 @@ class PrunedNetwork:
         return len(chosen) * tile_work
 
     def _run_tiles(
-        self, frame: _Frame, scale: float, chosen: Sequence[int], tiles: TileMemory
+        self, frame: _Frame, scale: float, chosen: Sequence[int], tiles: TileCache
     ) -> None:
         padded_HWC = self.grids[scale].fit(frame.image_HWC)
         for batch in split_into_batches(chosen, self.passes.tile_batches):
             windows_THWC = self.grids[scale].cut(padded_HWC, batch)
-            logits_TKhw, attention_T1hw = self._see_tiles(windows_THWC, frame.context_1CK1, scale)
+            logits_TKhw, attention_T1hw = self._run_tile_batch(
+                windows_THWC, frame.context_1CK1, scale
+            )
             for place, index in enumerate(batch):
                 attention_hw = None if attention_T1hw is None else attention_T1hw[place, 0]
                 tiles.put(index, logits_TKhw[place], attention_hw)
 
-    def _see_whole(self, image_HWC: np.ndarray, scale: float) -> ScaleMaps:
-        return self.passes.see_whole(image_HWC, scale, is_largest=scale == self.scales[-1])
+    def _run_full_image(self, image_HWC: np.ndarray, scale: float) -> ScaleMaps:
+        return self.passes.run_full_image(image_HWC, scale, is_largest=scale == self.scales[-1])
 
-    def _see_tiles(
+    def _run_tile_batch(
         self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, scale: float
     ) -> tuple[np.ndarray, np.ndarray | None]:
         is_largest = scale == self.scales[-1]
-        return self.passes.see_tiles(windows_THWC, context_1CK1, is_largest=is_largest)
+        return self.passes.run_tiles(windows_THWC, context_1CK1, is_largest=is_largest)
 
-    def _fuse(self, before: FusedMaps, scale: float, tiles: TileMemory, there: set[int]) -> _Fused:
-        logits_1Khw, attention_11hw, is_there_11hw = tiles.read(there)
+    def _fuse(self, before: FusedMaps, scale: float, tiles: TileCache, there: set[int]) -> _Fused:
+        logits_1Khw, attention_11hw, has_run_11hw = tiles.read(there)
         if scale == self.scales[-1]:
-            return _Fused(self.passes.fuse_last(before, logits_1Khw, is_there_11hw), None)
-        after = self.passes.fuse(before, logits_1Khw, attention_11hw, is_there_11hw)
+            return _Fused(self.passes.fuse_last(before, logits_1Khw, has_run_11hw), None)
+        after = self.passes.fuse(before, logits_1Khw, attention_11hw, has_run_11hw)
         return _Fused(after.fused_1Khw, after)
 
-    def _find_memory(self, stream: str) -> StreamMemory:
+    def _find_state(self, stream: str) -> StreamState:
         memory = self._streams.get(stream)
         if memory is None:
-            memory = self._streams[stream] = StreamMemory(ScaleGate(self.scales))
+            memory = self._streams[stream] = StreamState(ScaleGate(self.scales))
             if len(self._streams) > KEPT_STREAMS:
                 self._streams.popitem(last=False)
         self._streams.move_to_end(stream)
         return memory
 
-    def _find_tiles(self, frame: _Frame, scale: float) -> TileMemory:
+    def _find_tiles(self, frame: _Frame, scale: float) -> TileCache:
         kept = frame.memory.tiles
         if scale not in kept:
-            kept[scale] = TileMemory(self.grids[scale], frame.fused.fused_1Khw.shape[1])
+            kept[scale] = TileCache(self.grids[scale], frame.fused.fused_1Khw.shape[1])
         return kept[scale]
 
 

@@ -9,7 +9,7 @@ from proxia_segmentation_ros.config import SizeHW
 # A tile has changed when so many of its pixels differ by more grey levels than this from what
 # they were when the tile ran: a person far away is few pixels, noise is many but small ones.
 PIXEL_DRIFT = 10
-MOST_DRIFTED = 0.005
+MAX_DRIFTED = 0.005
 NEVER = -(1 << 30)
 
 
@@ -21,7 +21,7 @@ def shrink_to_grey(image_HWC: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(small_hwC, cv2.COLOR_RGB2GRAY)
 
 
-class TileMemory:
+class TileCache:
     """Maps of one scale, each tile from the frame in which it last ran."""
 
     def __init__(self, grid: TileGrid, classes: int) -> None:
@@ -43,16 +43,16 @@ class TileMemory:
             self._ran_T[:] = NEVER
             self._seen_hw = grey_hw.copy()
 
-    def find_fresh(self, max_age: int) -> set[int]:
+    def find_reusable(self, max_age: int) -> set[int]:
         """Return tiles that ran at most so many frames ago on pixels that are still the same."""
         is_young_T = self._frame - self._ran_T <= max_age
         if self._grey_hw is None or self._seen_hw is None or not is_young_T.any():
             return set()
         has_drifted_hw = cv2.absdiff(self._grey_hw, self._seen_hw) > PIXEL_DRIFT
         drifted_T = self._grid.average(has_drifted_hw.astype(np.float32))
-        return set(np.flatnonzero(is_young_T & (drifted_T <= MOST_DRIFTED)).tolist())
+        return set(np.flatnonzero(is_young_T & (drifted_T <= MAX_DRIFTED)).tolist())
 
-    def find_run(self) -> set[int]:
+    def list_run_tiles(self) -> set[int]:
         """Return tiles that ran in this frame."""
         return set(np.flatnonzero(self._ran_T == self._frame).tolist())
 
@@ -68,7 +68,7 @@ class TileMemory:
             area = _scale_area(place, self._grid.map_hw, self._seen_hw.shape)
             self._seen_hw[area] = self._grey_hw[area]
 
-    def put_whole(self, logits_1Khw: np.ndarray, attention_11hw: np.ndarray | None) -> None:
+    def put_full_image(self, logits_1Khw: np.ndarray, attention_11hw: np.ndarray | None) -> None:
         """Keep every tile of a pass over the whole image."""
         self._logits_1Khw[:] = logits_1Khw
         if attention_11hw is not None:
@@ -78,11 +78,11 @@ class TileMemory:
             self._seen_hw[:] = self._grey_hw
 
     def read(self, tiles: set[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return logits_1Khw, attention_11hw, and is_there_11hw, 1 at these tiles."""
-        is_there_11hw = np.zeros_like(self._attention_11hw)
+        """Return logits_1Khw, attention_11hw, and has_run_11hw, 1 at these tiles."""
+        has_run_11hw = np.zeros_like(self._attention_11hw)
         for index in tiles:
-            is_there_11hw[(0, 0, *self._grid.tiles[index].in_map)] = 1
-        return self._logits_1Khw, self._attention_11hw, is_there_11hw
+            has_run_11hw[(0, 0, *self._grid.tiles[index].in_map)] = 1
+        return self._logits_1Khw, self._attention_11hw, has_run_11hw
 
 
 def _scale_area(

@@ -1,16 +1,17 @@
 """Which tiles of a larger scale to run, and how many in one pass."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.config import InferenceSettings, check_inference
 
-# What a robot wants of several scales; config.py says the same.
-TILE_THRESHOLD = 0.04
-TILE_BUDGET = 1.0
-TILE_MAX_AGE = 3
+_SETTINGS = InferenceSettings.model_fields
+TILE_THRESHOLD: float = _SETTINGS["tile_threshold"].default
+TILE_BUDGET: float = _SETTINGS["tile_budget"].default
+TILE_MAX_AGE: int = _SETTINGS["tile_max_age"].default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,21 +45,10 @@ class Pruning:
         Raises:
             ConfigError: a number is out of its range.
         """
-        for name, value, most in (
-            ("tile_threshold", self.tile_threshold, 1),
-            ("tile_budget", self.tile_budget, 1),
-            ("tile_max_age", self.tile_max_age, 1000),
-            ("latency_budget_ms", self.latency_budget_ms, 10_000),
-        ):
-            kinds: tuple[type, ...] = (int,) if name == "tile_max_age" else (int, float)
-            if not isinstance(value, kinds) or not 0 <= value <= most:
-                kind = "whole number" if name == "tile_max_age" else "number"
-                raise ConfigError.from_parts(
-                    f"{name} is {value!r}", f"a {kind} from 0 to {most}", "set it to such"
-                )
+        check_inference(dataclasses.asdict(self))
 
 
-PLAIN = Pruning(tile_threshold=0.0, tile_budget=1.0, tile_max_age=0)
+NO_PRUNING = Pruning(tile_threshold=0.0, tile_budget=1.0, tile_max_age=0)
 
 
 def choose_tiles(demand_T: np.ndarray, threshold: float) -> list[int]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from proxia_segmentation_ros.backends.compiled_cache import CacheKey, CompiledCache
 from proxia_segmentation_ros.backends.contract import ALONE, FramePlan, Lane, Runner
-from proxia_segmentation_ros.backends.graph.tensorrt_graph import EngineLabels, EngineNetwork
+from proxia_segmentation_ros.backends.graph.tensorrt_graph import EngineArgmax, EngineNetwork
 from proxia_segmentation_ros.backends.network_source import NetworkSource, hash_network_code
 from proxia_segmentation_ros.backends.tensorrt.build import EngineBuild, EngineBuilder
 from proxia_segmentation_ros.backends.tensorrt.device import (
@@ -32,7 +32,7 @@ Value = TypeVar("Value")
 
 CACHE_FORMAT = 1
 KEPT_NETWORKS = 4
-KEPT_LABEL_ENGINES = 8
+KEPT_ARGMAX_ENGINES = 8
 
 
 class TensorRtBackend:
@@ -72,7 +72,7 @@ class TensorRtBackend:
         self._cache = cache
         self._label_set = source.card.to_label_set()
         self._networks: OrderedDict[tuple[SizeHW, int], NetworkFeed] = OrderedDict()
-        self._label_engines: OrderedDict[tuple[tuple[int, ...], SizeHW], Engine] = OrderedDict()
+        self._argmax_engines: OrderedDict[tuple[tuple[int, ...], SizeHW], Engine] = OrderedDict()
 
     @property
     def threads(self) -> int:
@@ -98,7 +98,7 @@ class TensorRtBackend:
                 f"network {self._source.card.name} for {batch} x {network_hw[1]}x{network_hw[0]}",
                 lambda: self._make_network(network_hw, batch),
             )
-            with self._device.working():
+            with self._device.use_stream():
                 feed = NetworkFeed(self._device, engine, network_hw, batch)
             _keep(self._networks, key, feed, KEPT_NETWORKS)
         self._networks.move_to_end(key)
@@ -114,7 +114,7 @@ class TensorRtBackend:
         feed = self.load_network(plans[0].network_hw, len(plans))
         label_dtype = self._label_set.label_dtype
         try:
-            engines = [self._find_labels(feed.network, plan.output_hw) for plan in plans]
+            engines = [self._find_argmax_engine(feed.network, plan.output_hw) for plan in plans]
             return TensorRtRunner(self._device, feed, engines, plans, label_dtype, self._scales)
         except BackendError:
             # Memory may be what lacked: fewer images together need what this network takes.
@@ -124,20 +124,20 @@ class TensorRtBackend:
     def close(self) -> None:
         """Forget the engines; plans still in use keep theirs."""
         self._networks.clear()
-        self._label_engines.clear()
+        self._argmax_engines.clear()
 
-    def _find_labels(self, network: BoundEngine, output_hw: SizeHW) -> Engine:
+    def _find_argmax_engine(self, network: BoundEngine, output_hw: SizeHW) -> Engine:
         shape = (1, *network.outputs[0].shape[1:])
         key = shape, output_hw
-        engine = self._label_engines.get(key)
+        engine = self._argmax_engines.get(key)
         if engine is None:
             engine = self._find_engine(
                 self._make_key(part="labels", logits_shape=list(shape), output_hw=list(output_hw)),
-                f"label rule for {output_hw[1]}x{output_hw[0]}",
-                lambda: self._make_labels(shape, output_hw),
+                f"argmax for {output_hw[1]}x{output_hw[0]}",
+                lambda: self._make_argmax(shape, output_hw),
             )
-            _keep(self._label_engines, key, engine, KEPT_LABEL_ENGINES)
-        self._label_engines.move_to_end(key)
+            _keep(self._argmax_engines, key, engine, KEPT_ARGMAX_ENGINES)
+        self._argmax_engines.move_to_end(key)
         return engine
 
     def _find_engine(
@@ -177,11 +177,11 @@ class TensorRtBackend:
         module = EngineNetwork(self._source.load(), self._source.card, self._scales, self.precision)
         return module, (torch.zeros((batch, *network_hw, 3), dtype=torch.uint8),)
 
-    def _make_labels(
+    def _make_argmax(
         self, shape: Sequence[int], output_hw: SizeHW
     ) -> tuple[nn.Module, tuple[Tensor, ...]]:
         card = self._source.card
-        module = EngineLabels(output_hw, card.temperature, self._label_set.unlabeled_id)
+        module = EngineArgmax(output_hw, card.temperature, self._label_set.unlabeled_id)
         return module, (torch.zeros(tuple(shape)), torch.zeros(1))
 
     def _make_network_key(self, network_hw: SizeHW, batch: int) -> CacheKey:

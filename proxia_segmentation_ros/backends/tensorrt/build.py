@@ -117,16 +117,16 @@ def build_within_memory(build: Callable[[int], bytes], name: str) -> bytes:
         try:
             return build(workspace)
         except (RuntimeError, AssertionError, ValueError) as error:
-            if not is_memory_short(error):
+            if not is_out_of_memory(error):
                 raise BackendError.from_parts(
-                    f"TensorRT can't build {name} ({explain(error)})",
+                    f"TensorRT can't build {name} ({find_first_cause(error)})",
                     "a network that it supports",
                     "set inference.backend to openvino, and report it",
                 ) from error
             if smaller is None:
                 raise BackendError.from_parts(
-                    f"TensorRT can't build {name} ({explain(error)}), not even with a workspace of "
-                    f"{workspace // MIB} MiB",
+                    f"TensorRT can't build {name} ({find_first_cause(error)}), not even with a "
+                    f"workspace of {workspace // MIB} MiB",
                     "enough free memory on the GPU",
                     "end what else runs there, take a smaller inference.size, or set "
                     "inference.backend to openvino",
@@ -134,21 +134,21 @@ def build_within_memory(build: Callable[[int], bytes], name: str) -> bytes:
             logger.warning(
                 "%s: memory may not suffice (%s); trying a workspace of %d MiB",
                 name,
-                explain(error),
+                find_first_cause(error),
                 smaller // MIB,
             )
         torch.cuda.empty_cache()
     raise AssertionError("unreachable")
 
 
-def explain(error: BaseException) -> str:
+def find_first_cause(error: BaseException) -> str:
     """Return the first cause: torch_tensorrt puts the whole graph into what it raises after."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error) or "no engine came of it: TensorRT's own messages say why"
 
 
-def is_memory_short(error: BaseException | None) -> bool:
+def is_out_of_memory(error: BaseException | None) -> bool:
     """Tell whether memory is what a build lacked.
 
     TensorRT itself only logs why it returns no engine; torch_tensorrt asserts that there is one.

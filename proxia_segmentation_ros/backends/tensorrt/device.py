@@ -58,7 +58,7 @@ class Device(Protocol):
     def facts(self) -> dict[str, str]:
         """What an engine depends on: versions, the GPU and its SM."""
 
-    def working(self) -> contextlib.AbstractContextManager[None]:
+    def use_stream(self) -> contextlib.AbstractContextManager[None]:
         """Make the owned stream the current one."""
 
     def allocate(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor: ...
@@ -116,7 +116,7 @@ class CudaDevice:
         }
 
     @contextlib.contextmanager
-    def working(self) -> Iterator[None]:
+    def use_stream(self) -> Iterator[None]:
         """Make the owned stream the current one."""
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             yield
@@ -130,7 +130,7 @@ class CudaDevice:
         try:
             return torch.zeros(tuple(shape), dtype=dtype, device="cuda")
         except torch.OutOfMemoryError as error:
-            raise _lack_memory(f"{list(shape)} numbers ({error})") from error
+            raise _make_memory_error(f"{list(shape)} numbers ({error})") from error
 
     def allocate_host(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Return pinned memory.
@@ -161,7 +161,7 @@ class CudaDevice:
         if engine is None:
             # Only its log tells why. Without memory another build would be of no use.
             if torch.cuda.mem_get_info()[0] < ROOM_FOR_ENGINE * len(blob):
-                raise _lack_memory(f"an engine of {len(blob) >> 20} MiB")
+                raise _make_memory_error(f"an engine of {len(blob) >> 20} MiB")
             raise EngineRefused.from_parts(
                 f"TensorRT {trt.__version__} can't read the engine on {self.name}",
                 "one that was built here",
@@ -213,7 +213,7 @@ class CudaEngine:
         outputs = [self._allocate(name) for name in self._outputs]
         context = self._engine.create_execution_context()
         if context is None:
-            raise _lack_memory("an execution context of TensorRT")
+            raise _make_memory_error("an execution context of TensorRT")
         names = (*self._inputs, *self._outputs)
         for name, tensor in zip(names, (*inputs, *outputs), strict=True):
             context.set_tensor_address(name, tensor.data_ptr())
@@ -245,7 +245,7 @@ class BoundCudaEngine:
             )
 
 
-def _lack_memory(what: str) -> BackendError:
+def _make_memory_error(what: str) -> BackendError:
     return BackendError.from_parts(
         f"the GPU has no memory for {what}",
         "enough of it",

@@ -40,7 +40,7 @@ class NetworkFeed:
         self._waits[slot] = self._device.mark()
 
 
-class LabelOutput:
+class ArgmaxOutput:
     """One image's labels on the device and in pinned memory."""
 
     def __init__(
@@ -85,7 +85,7 @@ class TensorRtRunner:
         self,
         device: Device,
         feed: NetworkFeed,
-        label_engines: Sequence[Engine],
+        argmax_engines: Sequence[Engine],
         plans: tuple[FramePlan, ...],
         label_dtype: type[np.generic],
         scales: tuple[float, ...],
@@ -96,19 +96,19 @@ class TensorRtRunner:
         self._label_dtype = label_dtype
         self._scales = scales
         is_narrow = label_dtype is np.uint8
-        with device.working():
+        with device.use_stream():
             self._least = device.allocate((1,), torch.float32)
             self._parts = self._split_logits()
             self._outputs = [
-                LabelOutput(device, engine, part, self._least, is_narrow)
-                for engine, part in zip(label_engines, self._parts, strict=True)
+                ArgmaxOutput(device, engine, part, self._least, is_narrow)
+                for engine, part in zip(argmax_engines, self._parts, strict=True)
             ]
             self._replay = device.record(self._enqueue)
 
     def __call__(
         self, images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
     ) -> list[LabelledImage]:
-        with self._device.working():
+        with self._device.use_stream():
             for index, (image_HWC, plan) in enumerate(zip(images_HWC, self._plans, strict=True)):
                 self._feed.put(index, resize_image(image_HWC, plan.network_hw))
             self._least.fill_(min_confidence)

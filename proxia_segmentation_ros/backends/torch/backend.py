@@ -17,8 +17,8 @@ from proxia_segmentation_ros.backends.contract import (
 from proxia_segmentation_ros.backends.graph.torch_graph import (
     PIXEL_MAX,
     NetworkGraph,
-    label_pixels,
-    label_pixels_surely,
+    argmax_labels,
+    argmax_labels_and_confidence,
 )
 from proxia_segmentation_ros.backends.network_source import NetworkSource
 from proxia_segmentation_ros.backends.precision import describe_cpu
@@ -72,7 +72,7 @@ class TorchBackend:
     def make_passes(self, network_hw: SizeHW) -> TorchPasses:
         """Return passes at single scales over images of this size."""
         graph, card = self._graph.network, self._card
-        return TorchPasses(graph, card, network_hw, self._label, self._pick_arithmetic)
+        return TorchPasses(graph, card, network_hw, self._label, self._autocast)
 
     def close(self) -> None:
         """Nothing outlives the object itself."""
@@ -92,7 +92,7 @@ class TorchBackend:
         )
         clock.mark("pre")
         with torch.inference_mode():
-            with self._pick_arithmetic():
+            with self._autocast():
                 logits_NKHW = self._graph(torch.from_numpy(batch_NHWC))
             logits_NKHW = logits_NKHW.float()
             clock.mark("infer")
@@ -107,9 +107,9 @@ class TorchBackend:
         self, logits_1KHW: torch.Tensor, plan: FramePlan, min_confidence: float
     ) -> LabelledImage:
         if not plan.with_confidence:
-            ids_NHW = label_pixels(logits_1KHW, plan.output_hw)
+            ids_NHW = argmax_labels(logits_1KHW, plan.output_hw)
             return LabelledImage(self._to_labels(ids_NHW), None, scales=self._graph.scales)
-        ids_NHW, probability_NHW = label_pixels_surely(
+        ids_NHW, probability_NHW = argmax_labels_and_confidence(
             logits_1KHW, plan.output_hw, self._temperature
         )
         ids_NHW = ids_NHW.where(probability_NHW >= min_confidence, self._unlabeled_id)
@@ -117,7 +117,7 @@ class TorchBackend:
         confidence_HW = confidence_NHW[0].numpy()
         return LabelledImage(self._to_labels(ids_NHW), confidence_HW, scales=self._graph.scales)
 
-    def _pick_arithmetic(self) -> contextlib.AbstractContextManager[Any]:
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.precision == "bf16":
             return torch.autocast("cpu", torch.bfloat16)
         return contextlib.nullcontext()

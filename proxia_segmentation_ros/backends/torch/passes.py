@@ -10,12 +10,12 @@ import torch
 from proxia_segmentation_ros.backends.contract import FramePlan, LabelledImage
 from proxia_segmentation_ros.backends.graph.pass_graphs import (
     Demand,
-    ExactFusing,
+    ExactFusion,
+    FullImagePassGraph,
     LastOfTwo,
     LastScale,
     NextScale,
     TilePassGraph,
-    WholePassGraph,
 )
 from proxia_segmentation_ros.backends.scale_passes import FusedMaps, ScaleMaps, list_maps
 from proxia_segmentation_ros.config import SizeHW
@@ -35,20 +35,20 @@ class TorchPasses:
         card: ModelCard,
         network_hw: SizeHW,
         label_logits: LabelLogits,
-        pick_arithmetic: Callable[[], contextlib.AbstractContextManager[Any]],
+        autocast: Callable[[], contextlib.AbstractContextManager[Any]],
     ) -> None:
         self._model = model
         self._card = card
         self._network_hw = network_hw
         self._label_logits = label_logits
-        self._pick_arithmetic = pick_arithmetic
+        self._autocast = autocast
 
-    def see_whole(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
+    def run_full_image(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
         """Run the whole image, given at network size, at a scale."""
-        graph = WholePassGraph(self._model, self._card, scale, with_attention=not is_largest)
+        graph = FullImagePassGraph(self._model, self._card, scale, with_attention=not is_largest)
         return ScaleMaps(*self._run(graph.eval(), image_HWC[None]))
 
-    def see_tiles(
+    def run_tiles(
         self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits_TKhw and attention_T1hw."""
@@ -57,7 +57,7 @@ class TorchPasses:
         found = self._run(graph.eval(), windows_THWC, context_TCK1)
         return found[0], None if is_largest else found[1]
 
-    def start_fusing(self, maps: ScaleMaps) -> FusedMaps:
+    def start_fusion(self, maps: ScaleMaps) -> FusedMaps:
         """Return the smallest scale alone, with its demand for the others."""
         weight, demand = self._run_exactly(Demand(), *list_maps(maps))
         return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
@@ -67,29 +67,29 @@ class TorchPasses:
         before: FusedMaps,
         logits_1Khw: np.ndarray,
         attention_11hw: np.ndarray,
-        is_there_11hw: np.ndarray,
+        has_run_11hw: np.ndarray,
     ) -> FusedMaps:
         """Add a larger scale where it is there."""
         given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
         fused, weight, demand = self._run_exactly(
-            NextScale(), *given, logits_1Khw, attention_11hw, is_there_11hw
+            NextScale(), *given, logits_1Khw, attention_11hw, has_run_11hw
         )
         return FusedMaps(fused, logits_1Khw, weight, demand)
 
     def fuse_last(
-        self, before: FusedMaps, logits_1Khw: np.ndarray, is_there_11hw: np.ndarray
+        self, before: FusedMaps, logits_1Khw: np.ndarray, has_run_11hw: np.ndarray
     ) -> np.ndarray:
         """Add the largest scale where it is there; return fused_1Khw."""
-        found = (before.weight_11hw, logits_1Khw, is_there_11hw)
+        found = (before.weight_11hw, logits_1Khw, has_run_11hw)
         if before.fused_1Khw is before.logits_1Khw:
             return self._run_exactly(LastOfTwo(), before.fused_1Khw, *found)[0]
         return self._run_exactly(LastScale(), before.fused_1Khw, before.logits_1Khw, *found)[0]
 
-    def fuse_wholes(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
+    def fuse_full_images(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
         """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
         scales = sorted(maps)
         given = [one for scale in scales for one in list_maps(maps[scale])]
-        return self._run_exactly(ExactFusing(scales, self._network_hw), *given)[0]
+        return self._run_exactly(ExactFusion(scales, self._network_hw), *given)[0]
 
     def label(
         self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
@@ -100,7 +100,7 @@ class TorchPasses:
 
     def _run(self, graph: torch.nn.Module, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run in the backend's arithmetic and return float32."""
-        with self._pick_arithmetic():
+        with self._autocast():
             return self._run_exactly(graph, *arrays)
 
     @staticmethod

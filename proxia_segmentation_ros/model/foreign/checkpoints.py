@@ -12,15 +12,15 @@ from proxia_segmentation_ros.model.foreign.unpickle import read_state_dict
 from proxia_segmentation_ros.model.state_dict_check import keep_name
 
 
-class Foreign(NamedTuple):
+class ForeignCheckpoint(NamedTuple):
     """Tensors under our names, what they are, and what a tensor is called in the file."""
 
     tensors: dict[str, Tensor]
     card: ModelCard
-    name_there: Callable[[str], str]
+    name_in_file: Callable[[str], str]
 
 
-def read_foreign(path: Path) -> Foreign:
+def read_foreign_checkpoint(path: Path) -> ForeignCheckpoint:
     """Read a checkpoint of the reference system or of mmsegmentation; nothing in it runs.
 
     Whether every tensor is there and has its shape is `load_foreign`'s to say.
@@ -32,5 +32,5 @@ def read_foreign(path: Path) -> Foreign:
     if any(key.startswith(mmsegmentation.MARK) for key in tensors):
         ours = mmsegmentation.translate(path, tensors)
         card = mmsegmentation.derive_card(path, ours, content)
-        return Foreign(ours, card, mmsegmentation.name_there)
-    return Foreign(tensors, nvidia.derive_card(path, tensors, content), keep_name)
+        return ForeignCheckpoint(ours, card, mmsegmentation.name_in_file)
+    return ForeignCheckpoint(tensors, nvidia.derive_card(path, tensors, content), keep_name)

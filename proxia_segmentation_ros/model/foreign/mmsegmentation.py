@@ -25,12 +25,12 @@ from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.labels import LabelClass, LabelSet, load_label_set
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.foreign.nvidia import (
+    NOT_STATED,
     OBJECT_CONTEXT,
-    UNTOLD,
-    name_architecture,
-    number_classes,
+    infer_architecture,
+    make_numbered_classes,
     pick_colour,
-    read_width,
+    read_out_channels,
 )
 
 MARK = "decode_head."
@@ -95,7 +95,7 @@ def translate(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return ours
 
 
-def name_there(key: str) -> str:
+def name_in_file(key: str) -> str:
     """Return the name that mmsegmentation gives to a tensor of ours."""
     return _rename(key, {ours: theirs for theirs, ours in HEAD_NAMES.items()})
 
@@ -115,7 +115,7 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
     """
     keys = ("ocr.cls_head.weight", "ocr.conv3x3_ocr.0.weight", f"{OBJECT_CONTEXT}.f_pixel.0.weight")
     num_classes, ocr_mid, ocr_key = (
-        read_width(path, tensors, key, name_there(key)) for key in keys
+        read_out_channels(path, tensors, key, name_in_file(key)) for key in keys
     )
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
@@ -123,13 +123,13 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
     version = meta.get("mmseg_version") or f"unknown, MMEngine {meta.get('mmengine_version', '-')}"
     return ModelCard(
         name=path.stem,
-        architecture=name_architecture(path, tensors, has_attention=False),
+        architecture=infer_architecture(path, tensors, has_attention=False),
         ocr_mid=ocr_mid,
         ocr_key=ocr_key,
         size_hw=SIZES_BY_LABEL_SET.get(label_set.name, OTHER_SIZE_HW),
         label_set=CardLabelSet.from_label_set(label_set),
-        training_data=_find_data_set(meta) or UNTOLD,
-        terms=f"{UNTOLD}: ask where it came from",
+        training_data=_find_data_set(meta) or NOT_STATED,
+        terms=f"{NOT_STATED}: ask where it came from",
         made_with=f"mmsegmentation checkpoint {path.name}, version {version}",
     )
 
@@ -143,7 +143,7 @@ def _find_label_set(num_classes: int, meta: Mapping[str, Any]) -> LabelSet:
     if shipped is not None and names in ((), shipped.names):
         return shipped
     if not names:
-        return number_classes(num_classes)
+        return make_numbered_classes(num_classes)
     palette = told.get("palette", meta.get("PALETTE"))
     data_set = _find_data_set(meta).lower().removesuffix("dataset")
     return LabelSet(

@@ -21,7 +21,7 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import DEFAULT_SCALES, MULT
 SIZE_HW = (1024, 2048)
 LABEL_SETS_BY_CLASSES = {19: "cityscapes", 65: "mapillary"}
 OBJECT_CONTEXT = "ocr.ocr_distri_head.object_context_block"
-UNTOLD = "not stated in the checkpoint"
+NOT_STATED = "not stated in the checkpoint"
 
 
 def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> ModelCard:
@@ -31,23 +31,23 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
         WeightsError: the tensors are those of another kind of network.
     """
     has_attention = any(key.startswith("scale_attn.") for key in tensors)
-    num_classes = read_width(path, tensors, "ocr.cls_head.weight")
+    num_classes = read_out_channels(path, tensors, "ocr.cls_head.weight")
     figure = content.get("mean_iu")
     # A run that scored nothing may have left NaN.
     scores = {"mean_iu": figure} if isinstance(figure, float) and math.isfinite(figure) else {}
     return ModelCard(
         name=path.stem,
-        architecture=name_architecture(path, tensors, has_attention),
-        ocr_mid=read_width(path, tensors, "ocr.conv3x3_ocr.0.weight"),
-        ocr_key=read_width(path, tensors, f"{OBJECT_CONTEXT}.f_pixel.0.weight"),
+        architecture=infer_architecture(path, tensors, has_attention),
+        ocr_mid=read_out_channels(path, tensors, "ocr.conv3x3_ocr.0.weight"),
+        ocr_key=read_out_channels(path, tensors, f"{OBJECT_CONTEXT}.f_pixel.0.weight"),
         attention_mid=(
-            read_width(path, tensors, "scale_attn.conv0.weight") if has_attention else 256
+            read_out_channels(path, tensors, "scale_attn.conv0.weight") if has_attention else 256
         ),
         scales=DEFAULT_SCALES if has_attention else (1.0,),
         size_hw=SIZE_HW,
         label_set=CardLabelSet.from_label_set(_find_label_set(num_classes)),
-        training_data=UNTOLD,
-        terms=f"{UNTOLD}: ask where it came from",
+        training_data=NOT_STATED,
+        terms=f"{NOT_STATED}: ask where it came from",
         scores=scores,
         made_with=(
             f"reference checkpoint {path.name}, architecture {content.get('arch', 'unknown')}"
@@ -55,7 +55,7 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
     )
 
 
-def read_width(path: Path, tensors: Mapping[str, Tensor], key: str, shown: str = "") -> int:
+def read_out_channels(path: Path, tensors: Mapping[str, Tensor], key: str, shown: str = "") -> int:
     """Return how many channels a convolution gives; `shown` is its name in the file.
 
     Raises:
@@ -76,13 +76,13 @@ def _count_children(tensors: Mapping[str, Tensor], prefix: str) -> int:
     return len(set(numbers))
 
 
-def name_architecture(path: Path, tensors: Mapping[str, Tensor], has_attention: bool) -> str:
+def infer_architecture(path: Path, tensors: Mapping[str, Tensor], has_attention: bool) -> str:
     """Tell the trunk by the width of its first branch and its number of modules.
 
     Raises:
         WeightsError: no trunk of ours is like it.
     """
-    width = read_width(path, tensors, "backbone.transition1.0.0.weight")
+    width = read_out_channels(path, tensors, "backbone.transition1.0.0.weight")
     modules = tuple(_count_children(tensors, f"backbone.stage{stage}.") for stage in (2, 3, 4))
     for name, trunk in TRUNKS.items():
         if (trunk.branch_channels[0], trunk.stage_modules) == (width, modules):
@@ -98,10 +98,10 @@ def _find_label_set(num_classes: int) -> LabelSet:
     """Return the data set with that many classes, or numbered classes."""
     if num_classes in LABEL_SETS_BY_CLASSES:
         return load_label_set(LABEL_SETS_BY_CLASSES[num_classes])
-    return number_classes(num_classes)
+    return make_numbered_classes(num_classes)
 
 
-def number_classes(num_classes: int) -> LabelSet:
+def make_numbered_classes(num_classes: int) -> LabelSet:
     """Return classes that have no better names than their numbers."""
     return LabelSet(
         name=f"classes_{num_classes}",

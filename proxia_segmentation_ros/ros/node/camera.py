@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from builtin_interfaces.msg import Time
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
 from proxia_segmentation_ros.inference.segmenter_factory import FrameSegmenter
-from proxia_segmentation_ros.pipeline.stream import Stream
+from proxia_segmentation_ros.pipeline.sink import SharedSettings
+from proxia_segmentation_ros.pipeline.stream import CameraStream, decode_message
 from proxia_segmentation_ros.pipeline.timing import LedgerCounts
 from proxia_segmentation_ros.pipeline.workers import Pipeline
 from proxia_segmentation_ros.ros.diagnostics import OK, WARN, Finding
 from proxia_segmentation_ros.ros.node.camera_input import CameraInput
-from proxia_segmentation_ros.ros.node.camera_output import CameraOutput
-from proxia_segmentation_ros.ros.node.camera_stream import CameraStream, SharedSettings
+from proxia_segmentation_ros.ros.node.camera_output import CameraOutput, make_header
+from proxia_segmentation_ros.ros.node.cv_bridge_fallback import convert_with_cv_bridge
 from proxia_segmentation_ros.ros.node.messages import make_label_info, make_stats
 from proxia_segmentation_ros.ros.node.throttled_log import Complaints
 
@@ -41,15 +42,16 @@ class Camera:
         self._notice_change = notice_change
         self._frame_problems = Complaints(node.get_logger().warning)
         self._link_problems = Complaints(node.get_logger().warning)
-        self._output = CameraOutput(node, prefix, self._report_link)
+        self._output = CameraOutput(
+            node, name, prefix, settings, segmenter.label_set, self._report_link
+        )
         self._input: CameraInput | None = None
         self._stream: CameraStream | None = None
-        self._heard_at_s = 0.0
 
     @property
-    def stream(self) -> Stream[Any, Any, Any] | None:
+    def stream(self) -> CameraStream | None:
         """The newest activation's stream."""
-        return None if self._stream is None else self._stream.stream
+        return self._stream
 
     def publish_label_info(self) -> None:
         """Tell what the label ids mean."""
@@ -60,26 +62,35 @@ class Camera:
 
     def subscribe(self, pipeline: Pipeline) -> CameraStream:
         """Listen to the camera; frames wait in the pipeline until its streams are open."""
-        name = self.name
-
-        def put_image(buffer: bytes) -> None:
-            self._heard_at_s = time.monotonic()
-            pipeline.put(name, buffer)
-
-        self._heard_at_s = time.monotonic()
+        transport = self._settings.value.camera(self.name).transport
+        # No method of the camera stands in the way of a frame.
         self._input = CameraInput(
-            self._node, name, self._settings.value.camera(name), put_image, self._report_link
+            self._node,
+            self.name,
+            self._settings,
+            partial(pipeline.put, self.name),
+            self._report_link,
+            self._report_frame,
         )
         self._stream = CameraStream(
-            name,
+            self.name,
             self._settings,
             self._segmenter.label_set,
-            self._input,
             self._output,
-            self._report_frame,
-            self._node.get_clock(),
+            decode=partial(
+                decode_message,
+                settings=self._settings,
+                is_compressed=transport == "compressed",
+                fallback=convert_with_cv_bridge,
+            ),
+            report=self._report_frame,
+            find_geometry=self._input.find_geometry if self._input.has_geometry else None,
+            now_ns=self._read_clock_ns,
         )
         return self._stream
+
+    def _read_clock_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
 
     def unsubscribe(self) -> None:
         """Stop to listen."""
@@ -95,14 +106,16 @@ class Camera:
     def publish_heartbeat(self) -> None:
         """Send the header of the newest labelled frame; stamp 0 before the first."""
         if self._stream is not None:
-            self._output.heartbeat.publish(self._stream.newest_header)
+            stream = self._stream
+            header = make_header(stream.newest_stamp, stream.newest_frame_id)
+            self._output.heartbeat.publish(header)
 
     def publish_stats(self, stamp: Time) -> None:
         """Send the counters since activation and the last second's times."""
         if self._stream is None:
             return
-        stream = self._stream.stream
-        header = Header(stamp=stamp, frame_id=self._stream.newest_header.frame_id)
+        stream = self._stream
+        header = Header(stamp=stamp, frame_id=stream.newest_frame_id)
         self._output.stats.publish(
             make_stats(
                 header,
@@ -111,20 +124,20 @@ class Camera:
                 stream.meter.times(time.monotonic()),
                 self._segmenter.backend,
                 self._segmenter.precision,
-                self._stream.newest_run.tiles,
+                stream.newest_run.tiles,
             )
         )
 
     def find(self) -> Finding:
         """Say how the camera fares."""
         part = f"camera {self.name}"
-        source, camera_stream = self._input, self._stream
-        if source is None or camera_stream is None:
+        source, stream = self._input, self._stream
+        if source is None or stream is None:
             return Finding(part=part, level=OK, message="not subscribed")
-        stream, run = camera_stream.stream, camera_stream.newest_run
+        run = stream.newest_run
         counts = stream.ledger.counts()
         times = stream.meter.times(time.monotonic())
-        problem = self._find_problem(source)
+        problem = self._find_problem(source, stream)
         values: dict[str, object] = {"image_topic": source.image_topic}
         values.update({name: getattr(counts, name) for name in LedgerCounts.__dataclass_fields__})
         values.update(
@@ -145,11 +158,11 @@ class Camera:
         message = "labelling" if counts.labelled else "no image yet"
         return Finding(part=part, level=OK, message=message, values=values)
 
-    def _find_problem(self, source: CameraInput) -> str | None:
+    def _find_problem(self, source: CameraInput, stream: CameraStream) -> str | None:
         recent = self._frame_problems.recent or self._link_problems.recent
         if recent is not None:
             return recent
-        if time.monotonic() - self._heard_at_s > SILENCE_S:
+        if stream.ledger.silence_s() > SILENCE_S:
             return self._explain_silence(source)
         return None
 

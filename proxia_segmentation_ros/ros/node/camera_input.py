@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from builtin_interfaces.msg import Time
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
-from proxia_segmentation_ros.config import CameraSettings
+from proxia_segmentation_ros.config import CameraSettings, SizeHW
 from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.pipeline.sink import Frame, Geometry, SharedSettings
+from proxia_segmentation_ros.ros.node.camera_info import read_camera_matrix, scale_camera_info
 from proxia_segmentation_ros.ros.node.stamp_cache import StampedItems
 from proxia_segmentation_ros.ros.qos import (
     allow_overrides,
@@ -19,6 +24,7 @@ from proxia_segmentation_ros.ros.qos import (
 )
 from proxia_segmentation_ros.ros.receiver import Intake, Receiver, TakenElsewhere
 from proxia_segmentation_ros.wire.cdr import ImageMessage, read_image
+from proxia_segmentation_ros.wire.encodings import decode_depth
 
 COMPRESSED_SUFFIX = "/compressed"
 
@@ -72,17 +78,23 @@ class CameraInput:
         self,
         node: Node,
         camera: str,
-        settings: CameraSettings,
+        shared: SharedSettings,
         put_image: Callable[[bytes], None],
         report: Callable[[str], None],
+        report_frame: Callable[[str], None],
     ) -> None:
+        """`report` hears of the links, `report_frame` of what belongs to a frame."""
+        settings = shared.value.camera(camera)
         self._node = node
+        self._settings = shared
         self._report = report
+        self._report_frame = report_frame
         self._group = TakenElsewhere()
         self._intakes: list[Intake] = []
         self._receiver: Receiver | None = None
         self.infos: StampedItems[CameraInfo] = StampedItems()
         self.depths: StampedItems[ImageMessage] = StampedItems(capacity=4)
+        self.has_geometry = bool(settings.camera_info_topic or settings.depth_topic)
         self.image_type = CompressedImage if settings.transport == "compressed" else Image
         self.image_topic = find_image_topic(node, camera, settings)
         try:
@@ -105,13 +117,42 @@ class CameraInput:
             subscription, _ = self._intakes.pop()
             self._node.destroy_subscription(subscription)
 
-    def find_info(self, stamp: tuple[int, int], frame_id: str) -> CameraInfo | None:
-        """Return the image's own calibration, else the newest one of the same frame."""
-        exact = self.infos.find(stamp)
-        if exact is not None:
-            return exact
-        newest = self.infos.newest()
-        return newest if newest is not None and newest.header.frame_id == frame_id else None
+    def find_geometry(self, frame: Frame, size_hw: SizeHW) -> Geometry:
+        """Return depth and calibration of a frame, the latter scaled to the label image."""
+        info = self._find_info(frame, size_hw)
+        return Geometry(
+            depth_m_HW=self._find_depth(frame),
+            camera_matrix=None if info is None else read_camera_matrix(info),
+            calibration=info,
+        )
+
+    def _find_info(self, frame: Frame, size_hw: SizeHW) -> CameraInfo | None:
+        """Take the image's own calibration, else the newest one of the same frame."""
+        info = self.infos.find(frame.stamp)
+        if info is None:
+            info = self.infos.newest()
+            if info is None or info.header.frame_id != frame.frame_id:
+                return None
+        stamp = Time(sec=frame.stamp[0], nanosec=frame.stamp[1])
+        header = Header(stamp=stamp, frame_id=frame.frame_id)
+        try:
+            return scale_camera_info(info, header, size_hw)
+        except (ArithmeticError, AssertionError, ValueError) as error:
+            # Labels and objects do not depend on the calibration: they go out without it.
+            self._report_frame(f"camera info: {error or type(error).__name__}")
+            return None
+
+    def _find_depth(self, frame: Frame) -> np.ndarray | None:
+        message = self.depths.find(frame.stamp)
+        settings = self._settings.value
+        if message is None or not (frame.demand.summary and settings.objects.enabled):
+            return None
+        try:
+            return decode_depth(message, max_pixels=settings.inference.max_input_pixels)
+        except InputError as error:
+            # Labels do not depend on depth: the objects go out without it.
+            self._report_frame(f"depth: {error}")
+            return None
 
     def _store_info(self, info: CameraInfo) -> None:
         self.infos.put((info.header.stamp.sec, info.header.stamp.nanosec), info)

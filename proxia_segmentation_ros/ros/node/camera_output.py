@@ -1,14 +1,27 @@
-"""One camera's publishers."""
+"""One camera's publishers: the sink of its stream, where results become ROS messages.
 
-from collections.abc import Callable
-from typing import Any
+Every message carries the header of its frame, bit for bit.
 
+Legend: H, W height and width of the label image, C colour channels.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
 
-from proxia_segmentation_ros.msg import SceneSummary, StreamStats
+from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.msg import ClassSummary, ObjectSummary, SceneSummary, StreamStats
+from proxia_segmentation_ros.objects.summary import Scene, SceneObject
+from proxia_segmentation_ros.pipeline.sink import Demand, Frame, Geometry, SharedSettings, Stamp
+from proxia_segmentation_ros.render import colorize, draw_overlay
 from proxia_segmentation_ros.ros.qos import (
     allow_overrides,
     create_watched,
@@ -16,13 +29,33 @@ from proxia_segmentation_ros.ros.qos import (
     watch_publisher,
 )
 
+if TYPE_CHECKING:
+    # Importing the segmenter takes time.
+    from proxia_segmentation_ros.inference.segmenter import Segmentation
+
+ENCODINGS = {(2, "uint8"): "mono8", (2, "uint16"): "mono16", (3, "uint8"): "rgb8"}
+
 
 class CameraOutput:
-    """The topics under `~/`, or under `~/<camera>/` when there are several cameras."""
+    """The topics under `~/`, or under `~/<camera>/` when there are several cameras.
 
-    def __init__(self, node: LifecycleNode, prefix: str, report: Callable[[str], None]) -> None:
+    It is the `Sink` of the camera's stream; all but labels is made only for who subscribes.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        camera: str,
+        prefix: str,
+        settings: SharedSettings,
+        label_set: LabelSet,
+        report: Callable[[str], None],
+    ) -> None:
         self._node = node
+        self._camera = camera
         self._prefix = prefix
+        self._settings = settings
+        self._label_set = label_set
         self._report = report
         self._publishers: list[Any] = []
         try:
@@ -44,6 +77,62 @@ class CameraOutput:
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.pop())
 
+    def read_demand(self) -> Demand:
+        """Return what somebody subscribes to now."""
+        has_summary = _is_wanted(self.objects)
+        with_confidence = has_summary and self._settings.value.objects.with_confidence
+        return Demand(
+            confidence=with_confidence or _is_wanted(self.confidence),
+            summary=has_summary,
+            colored=_is_wanted(self.colored),
+            overlay=_is_wanted(self.overlay),
+        )
+
+    def send_labels(self, frame: Frame, segmentation: "Segmentation") -> None:
+        """Publish the label image."""
+        header = make_header(frame.stamp, frame.frame_id)
+        self.labels.publish(make_image(header, segmentation.labels))
+
+    def send_summary(self, frame: Frame, scene: Scene) -> None:
+        """Publish the object summary."""
+        header = make_header(frame.stamp, frame.frame_id)
+        self.objects.publish(make_summary(header, self._camera, self._label_set, scene))
+
+    def send_views(
+        self,
+        frame: Frame,
+        segmentation: "Segmentation",
+        scene: Scene | None,
+        geometry: Geometry,
+    ) -> None:
+        """Publish confidence, calibration and pictures."""
+        header = make_header(frame.stamp, frame.frame_id)
+        if segmentation.confidence is not None and _is_wanted(self.confidence):
+            self.confidence.publish(make_image(header, segmentation.confidence))
+        if geometry.calibration is not None:
+            self.camera_info.publish(geometry.calibration)
+        if frame.demand.colored:
+            colored_HWC = colorize(segmentation.labels, self._label_set)
+            self.colored.publish(make_image(header, colored_HWC))
+        if frame.demand.overlay:
+            overlay_HWC = self._draw_overlay(frame, segmentation, scene)
+            self.overlay.publish(make_image(header, overlay_HWC))
+
+    def _draw_overlay(
+        self, frame: Frame, segmentation: "Segmentation", scene: Scene | None
+    ) -> np.ndarray:
+        settings = self._settings.value.overlay
+        classes = scene.classes if scene is not None and settings.boxes else ()
+        boxes = [(*thing.box_xywh, group.class_id) for group in classes for thing in group.objects]
+        return draw_overlay(
+            frame.image_HWC,
+            segmentation.labels,
+            self._label_set,
+            alpha=settings.alpha,
+            boxes=boxes,
+            max_width=settings.max_width,
+        )
+
     def _create(self, message_type: Any, leaf: str, is_latched: bool = False) -> Any:
         name = f"{self._prefix}{leaf}"
         topic = self._node.resolve_topic_name(name)
@@ -59,3 +148,73 @@ class CameraOutput:
         )
         self._publishers.append(publisher)
         return publisher
+
+
+def _is_wanted(publisher: Any) -> bool:
+    return bool(publisher.get_subscription_count() > 0)
+
+
+def make_header(stamp: Stamp, frame_id: str) -> Header:
+    """Return the header that all results of a frame carry."""
+    return Header(stamp=Time(sec=stamp[0], nanosec=stamp[1]), frame_id=frame_id)
+
+
+def make_image(header: Header, pixels: np.ndarray) -> Image:
+    """Wrap (H, W) uint8 or uint16, or (H, W, 3) uint8 RGB, without row padding."""
+    pixels = np.ascontiguousarray(pixels)
+    message = Image(
+        header=header,
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=ENCODINGS[pixels.ndim, pixels.dtype.name],
+        is_bigendian=sys.byteorder == "big",
+        step=pixels.strides[0],
+    )
+    # Assigning an array goes element by element; appending its bytes to the fresh one does not.
+    message.data.frombytes(pixels.data.cast("B"))
+    return message
+
+
+def make_summary(header: Header, camera: str, label_set: LabelSet, scene: Scene) -> SceneSummary:
+    """Describe the classes and objects of one label image."""
+    return SceneSummary(
+        header=header,
+        camera=camera,
+        label_set=label_set.name,
+        image_width=scene.width,
+        image_height=scene.height,
+        unlabeled_fraction=scene.unlabeled_fraction,
+        classes=[
+            ClassSummary(
+                class_id=one.class_id,
+                class_name=one.class_name,
+                pixel_count=one.pixel_count,
+                area_fraction=one.area_fraction,
+                mean_confidence=one.mean_confidence,
+                objects=_make_objects(one.objects),
+            )
+            for one in scene.classes
+        ],
+    )
+
+
+def _make_objects(objects: Iterable[SceneObject]) -> list[ObjectSummary]:
+    messages = []
+    for one in objects:
+        left, top, width, height = one.box_xywh
+        x, y, z = one.position_xyz
+        centroid_x, centroid_y = one.centroid_xy
+        messages.append(
+            ObjectSummary(
+                track_id=one.track_id,
+                pixel_count=one.pixel_count,
+                box=RegionOfInterest(x_offset=left, y_offset=top, width=width, height=height),
+                centroid_x=centroid_x,
+                centroid_y=centroid_y,
+                mean_confidence=one.mean_confidence,
+                touches_border=one.touches_border,
+                depth_m=one.depth_m,
+                position=Point(x=x, y=y, z=z),
+            )
+        )
+    return messages

@@ -22,11 +22,11 @@ from proxia_segmentation_ros.inference.segmenter_factory import (
     load_segmenter,
 )
 from proxia_segmentation_ros.pipeline.model_host import LoadingStopped, ModelHost, describe_model
+from proxia_segmentation_ros.pipeline.sink import SharedSettings
+from proxia_segmentation_ros.pipeline.stream import SegmentFrames
 from proxia_segmentation_ros.ros.diagnostics import ERROR, OK, WARN, DiagnosticsBoard, Finding
 from proxia_segmentation_ros.ros.node.camera import Camera
 from proxia_segmentation_ros.ros.node.camera_input import check_topics
-from proxia_segmentation_ros.ros.node.camera_stream import SharedSettings
-from proxia_segmentation_ros.ros.node.frame_labeller import FrameLabeller
 from proxia_segmentation_ros.ros.node.parameters import NodeParameters
 from proxia_segmentation_ros.ros.node.process import run_node
 
@@ -221,9 +221,9 @@ class SegmentationNode(LifecycleNode):
         super().on_activate(state)
         for camera in self.cameras:
             camera.publish_label_info()
-        streams = [camera.subscribe(host.pipeline).stream for camera in self.cameras]
-        labeller = FrameLabeller(host.segmenter, settings)
-        host.pipeline.open(streams, labeller.label, labeller.find_capacity)
+        streams = [camera.subscribe(host.pipeline) for camera in self.cameras]
+        segment = SegmentFrames(host.segmenter, settings)
+        host.pipeline.open(streams, segment, segment.find_capacity)
         for name in self._declared.unused_qos_overrides():
             self.get_logger().warning(f"{name} is for a topic that this node does not have")
         self._phase = "active"

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from sample_files import write_images
@@ -11,7 +12,8 @@ from sample_files import write_images
 from proxia_segmentation_ros.apps.demo.run import DemoSettings, run_demo
 from proxia_segmentation_ros.errors import InputError, ProxiaError, WeightsError
 from proxia_segmentation_ros.labels import load_label_set
-from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
+from proxia_segmentation_ros.sources.image_files import read_image_file
 
 FRAMES = 12
 
@@ -35,7 +37,7 @@ def weights(tmp_path):
         name="tiny",
         architecture="hrnet_w18_small_v1_ocr",
         size_hw=(24, 32),
-        label_set=load_label_set("camvid").to_dict(),
+        label_set=CardLabelSet.from_label_set(load_label_set("camvid")),
     )
     path = tmp_path / "tiny.safetensors"
     save_file({}, path, {"card": card.to_json()})
@@ -53,7 +55,7 @@ def settings(tmp_path, weights, ros_domain, monkeypatch):
     images = write_images(tmp_path / "images", [f"{name}.jpg" for name in names])
     masks = tmp_path / "masks"
     masks.mkdir()
-    mask_HW = cv2.imread(str(images / "frame0.jpg"), cv2.IMREAD_GRAYSCALE) * 0 + 3
+    mask_HW = np.full(read_image_file(images / "frame0.jpg").shape[:2], 3, np.uint8)
     for name in names:
         cv2.imwrite(str(masks / f"{name}.png"), mask_HW)
     return {

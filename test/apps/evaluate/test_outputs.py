@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -134,17 +135,19 @@ def test_fitted_weights_label_the_same_with_other_confidence(folders, tmp_path):
     assert f"{fit['after']['temperature']:.4f}" in line
     assert read_card(target).temperature == fit["after"]["temperature"] != 1.0
     assert read_card("synthetic").temperature == 1.0
-    image_HWC = cv2.imread(str(folders[0] / NAMES[1]))
+    image_HWC: Any = cv2.imread(str(folders[0] / NAMES[1]))
     before, after = (
         Segmenter.from_weights(weights, size="64x48").segment(image_HWC, with_confidence=True)
         for weights in ("synthetic", target)
     )
     np.testing.assert_array_equal(before.labels, after.labels)
+    assert before.confidence is not None
+    assert after.confidence is not None
     assert not np.array_equal(before.confidence, after.confidence)
 
 
 def test_temperature_that_no_loss_decides_is_not_written(folders, tmp_path):
-    image_HWC = cv2.imread(str(folders[0] / NAMES[0]))
+    image_HWC: Any = cv2.imread(str(folders[0] / NAMES[0]))
     segmenter = Segmenter.from_weights("synthetic", backend="torch", size="64x48")
     for name in NAMES:
         cv2.imwrite(str(folders[0] / name), image_HWC)

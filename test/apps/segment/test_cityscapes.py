@@ -1,6 +1,7 @@
 """Dumps of Cityscapes, read by the benchmark's own scripts and by our auto-labelled data set."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ class ColumnSegmenter:
     """Finds each class in a column of its own."""
 
     @classmethod
-    def from_weights(cls, weights: str, **options: object) -> "ColumnSegmenter":
+    def from_weights(cls, weights: str, **options: Any) -> "ColumnSegmenter":
         return cls()
 
     def segment(self, image_HWC: np.ndarray, with_confidence: bool) -> Segmentation:

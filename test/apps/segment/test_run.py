@@ -64,7 +64,8 @@ def _fake_segmenter(monkeypatch):
 
 def run(path, out, **settings):
     """Return the counts, the lines that were said, and the progress."""
-    said, progress = [], CountedProgress()
+    said: list[str] = []
+    progress = CountedProgress()
     counts = segment_files(SegmentSettings(path=path, out=out, **settings), said.append, progress)
     return counts, said, progress
 

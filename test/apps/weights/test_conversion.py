@@ -15,7 +15,7 @@ from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.model import build_model, load_weights, read_card
 from proxia_segmentation_ros.model.foreign.mmsegmentation import (
     CONVOLUTIONS_WITHOUT_BIAS,
-    name_there,
+    name_in_file,
 )
 
 SMALL = "hrnet_w18_small_v1_ocr"
@@ -28,7 +28,7 @@ def network() -> torch.nn.Module:
     with torch.no_grad():
         model.train()(torch.rand(2, 3, 64, 64))
         for name in CONVOLUTIONS_WITHOUT_BIAS:
-            model.get_submodule(name).bias.zero_()
+            model.get_parameter(f"{name}.bias").zero_()
     return model.eval()
 
 
@@ -36,7 +36,7 @@ def write_checkpoint(folder: Path, network: torch.nn.Module, layout: str) -> Pat
     state = network.state_dict()
     if layout == "mmsegmentation":
         biases = {f"{name}.bias" for name in CONVOLUTIONS_WITHOUT_BIAS}
-        state = {name_there(key): state[key] for key in state if key not in biases}
+        state = {name_in_file(key): state[key] for key in state if key not in biases}
     prefix = "module." if layout == "reference in parallel" else ""
     path = folder / "source.pth"
     torch.save({"state_dict": {prefix + key: value for key, value in state.items()}}, path)

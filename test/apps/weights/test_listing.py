@@ -5,12 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from file_server import FileServer, serve
 
 from proxia_segmentation_ros.apps.weights import listing as weights
+from proxia_segmentation_ros.apps.weights.conversion import ConversionSettings, convert_weights
 from proxia_segmentation_ros.apps.weights.listing import (
     describe_weights,
     download_weights,
@@ -18,6 +20,7 @@ from proxia_segmentation_ros.apps.weights.listing import (
 )
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.model import build_model, load_weights, read_card
+from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.catalogue import CatalogueEntry, read_catalogue
 
 NAME = "hr18s-cityscapes"
@@ -59,8 +62,8 @@ def server(content: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield running
 
 
-def change_entry(monkeypatch: pytest.MonkeyPatch, **changes: object) -> CatalogueEntry:
-    catalogue = dict(weights.read_catalogue())
+def change_entry(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> CatalogueEntry:
+    catalogue = dict(read_catalogue())
     catalogue[NAME] = catalogue[NAME].model_copy(update=changes)
     monkeypatch.setattr(weights, "read_catalogue", lambda: catalogue)
     return catalogue[NAME]
@@ -169,16 +172,16 @@ def test_draft_of_another_process_is_left_alone(
     change_entry(monkeypatch, sha256="")
     file = tmp_path / "by_hand.pth"
     file.write_bytes(content)
-    convert, drafts = weights.convert_weights, []
+    drafts: list[Path] = []
 
-    def convert_beside_another(settings: weights.ConversionSettings) -> weights.ModelCard:
+    def convert_beside_another(settings: ConversionSettings) -> ModelCard:
         drafts.append(settings.out)
         if len(drafts) == 1:
             # The other one begins later and ends first.
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("os.getpid", lambda: 1)
                 download_weights(NAME, Silent(), file)
-        return convert(settings)
+        return convert_weights(settings)
 
     monkeypatch.setattr(weights, "convert_weights", convert_beside_another)
     download_weights(NAME, Silent(), file)

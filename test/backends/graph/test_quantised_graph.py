@@ -12,8 +12,9 @@ import pytest
 import torch
 from tiny_network import draw_image, make_card, make_network
 
+from proxia_segmentation_ros.backends.contract import FramePlan, Lane
 from proxia_segmentation_ros.backends.graph.openvino_convert import convert_module, convert_network
-from proxia_segmentation_ros.backends.graph.pass_graphs import WholePassGraph
+from proxia_segmentation_ros.backends.graph.pass_graphs import FullImagePassGraph
 from proxia_segmentation_ros.backends.graph.quantised_graph import (
     add_range_outputs,
     list_layers,
@@ -23,6 +24,7 @@ from proxia_segmentation_ros.backends.network_source import WeightFile
 from proxia_segmentation_ros.backends.stage_clock import StageClock
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference import Segmenter
+from proxia_segmentation_ros.inference.backend_choice import open_backend
 from proxia_segmentation_ros.model.quantisation import (
     Quantisation,
     Range,
@@ -160,13 +162,27 @@ def test_labels_in_int8_are_nearly_those_in_float(
         for path, precision in ((tiny_weights, "f32"), (make_file(ranges), "int8"))
     )
     assert integer.precision == "int8"
-    integer.warm_up(SIZE_HW, batch=2)
     image_HWC = draw_image(*SIZE_HW, 11)
     labels_HW = whole.segment(image_HWC).labels
-    plan = integer._make_plan(SIZE_HW, "input", False, "")
-    for lane in integer._lanes.list_all():
-        (found,) = integer._find_runner((plan,), lane)([image_HWC], 0.0, StageClock())
-        assert 0.9 <= np.mean(labels_HW == found.labels_HW) < 1
+    assert 0.9 <= np.mean(labels_HW == integer.segment(image_HWC).labels) < 1
+
+
+@pytest.mark.parametrize("share", [1, 2])
+def test_every_share_of_the_processor_runs_in_int8(
+    ranges: dict[str, Range],
+    make_file: MakeFile,
+    tiny_weights: Path,
+    tmp_path: Path,
+    share: int,
+) -> None:
+    plan = FramePlan(input_hw=SIZE_HW, network_hw=SIZE_HW, output_hw=SIZE_HW, with_confidence=False)
+    image_HWC, labels = draw_image(*SIZE_HW, 11), []
+    for path, precision in ((tiny_weights, "f32"), (make_file(ranges), "int8")):
+        backend = open_backend(WeightFile(path), "openvino", precision, (1.0,), 0, tmp_path, None)
+        run = backend.prepare((plan,), Lane(index=share - 1, share=share))
+        (found,) = run([image_HWC], 0.0, StageClock())
+        labels.append(found.labels_HW)
+    assert 0.9 <= np.mean(labels[0] == labels[1]) < 1
 
 
 def test_wrong_ranges_spoil_the_labels(
@@ -229,7 +245,7 @@ def test_one_scale_of_several_needs_no_attention_in_int8() -> None:
 
 def test_parts_of_a_pruned_network_refuse_a_range_of_an_unknown_layer() -> None:
     card = make_card(architecture="hrnet_w18_small_v1_ocr_mscale", scales=(0.5, 1.0))
-    part = WholePassGraph(make_network(card), card, 1.0, with_attention=True).eval()
+    part = FullImagePassGraph(make_network(card), card, 1.0, with_attention=True).eval()
     example = torch.zeros((1, *SIZE_HW, 3), dtype=torch.uint8)
     ranges = {"backbone.conv9": (0.0, 1.0)}
     with pytest.raises(BackendError, match=r"no layer 'backbone.conv9'"):

@@ -1,5 +1,7 @@
 """Recorded OpenVINO graphs against the torch modules that they came from."""
 
+from typing import Any
+
 import numpy as np
 import openvino as ov
 import pytest
@@ -28,7 +30,7 @@ def run(graph: ov.Model, image_NHWC: np.ndarray) -> np.ndarray:
     ],
 )
 def test_recorded_network_computes_the_same(
-    changes: dict[str, object], scales: tuple[float, ...]
+    changes: dict[str, Any], scales: tuple[float, ...]
 ) -> None:
     card = make_card(**changes, scales=scales)
     graph = NetworkGraph(make_network(card), card, scales).eval()

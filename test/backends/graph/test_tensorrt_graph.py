@@ -10,11 +10,14 @@ from tiny_network import make_card, make_network
 from torch import nn
 
 from proxia_segmentation_ros.backends.graph.tensorrt_graph import (
-    EngineLabels,
+    EngineArgmax,
     EngineNetwork,
     export_module,
 )
-from proxia_segmentation_ros.backends.graph.torch_graph import NetworkGraph, label_pixels_surely
+from proxia_segmentation_ros.backends.graph.torch_graph import (
+    NetworkGraph,
+    argmax_labels_and_confidence,
+)
 
 SINGLE = "hrnet_w18_small_v1_ocr"
 # What torch-tensorrt 2.13.0 converts, as far as this project needs it, after the decompositions
@@ -122,8 +125,8 @@ def test_pixels_are_floats_before_anything_else_happens_to_them() -> None:
 def test_ids_and_confidence_are_those_of_the_label_rule(output_hw: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(5)
     logits_1KHW = torch.randn((1, 11, 24, 32), generator=generator)
-    rule = EngineLabels(output_hw, 1.3, 255)
-    ids, probability = label_pixels_surely(logits_1KHW, output_hw, 1.3)
+    rule = EngineArgmax(output_hw, 1.3, 255)
+    ids, probability = argmax_labels_and_confidence(logits_1KHW, output_hw, 1.3)
     found_ids, found_confidence = rule(logits_1KHW, torch.zeros(1))
     assert (found_ids.dtype, found_confidence.dtype) == (torch.int32, torch.int32)
     torch.testing.assert_close(found_ids.long(), ids)
@@ -167,7 +170,7 @@ def test_every_operation_of_the_network_has_a_converter(
 
 @pytest.mark.parametrize("output_hw", [(24, 32), (90, 120)])
 def test_every_operation_of_the_label_rule_has_a_converter(output_hw: tuple[int, int]) -> None:
-    labels = EngineLabels(output_hw, 1.3, 255)
+    labels = EngineArgmax(output_hw, 1.3, 255)
     assert list_operations(labels, LABEL_INPUTS) <= NEEDED
 
 
@@ -181,6 +184,6 @@ def test_what_is_needed_is_in_the_registry(shared_dir: Path) -> None:
 
 
 def test_class_ids_leave_as_int32_because_uint8_is_refused() -> None:
-    exported = export_module(EngineLabels((90, 120), 1.3, 255), LABEL_INPUTS)
+    exported = export_module(EngineArgmax((90, 120), 1.3, 255), LABEL_INPUTS)
     casts = [n for n in exported.run_decompositions().graph.nodes if "_to_copy" in str(n.target)]
     assert {n.kwargs["dtype"] for n in casts} == {torch.int32}

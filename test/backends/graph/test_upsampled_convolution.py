@@ -22,12 +22,12 @@ class Head(nn.Module):
         torch.manual_seed(side)
         self.sizes_hw = sizes_hw
         self.conv = nn.Conv2d(4 * len(sizes_hw), 6, side, padding=side // 2)
-        self.norm = nn.BatchNorm2d(6) if has_norm else nn.Identity()
-        if has_norm:
-            nn.init.uniform_(self.norm.weight, 0.5, 2.0)
-            nn.init.normal_(self.norm.bias)
-            self.norm.running_mean.normal_()
-            self.norm.running_var.uniform_(0.5, 2.0)
+        norm = nn.BatchNorm2d(6)
+        nn.init.uniform_(norm.weight, 0.5, 2.0)
+        nn.init.normal_(norm.bias)
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2.0)
+        self.norm = norm if has_norm else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         branches = [resize_bilinear(features, size_hw).relu() for size_hw in self.sizes_hw]

@@ -5,9 +5,15 @@ import openvino as ov
 import pytest
 import torch
 
-from proxia_segmentation_ros.backends.graph.torch_graph import label_pixels, label_pixels_surely
+from proxia_segmentation_ros.backends.graph.torch_graph import (
+    argmax_labels,
+    argmax_labels_and_confidence,
+)
 from proxia_segmentation_ros.backends.openvino import argmax as openvino_labels
-from proxia_segmentation_ros.backends.openvino.argmax import build_label_graph, list_row_blends
+from proxia_segmentation_ros.backends.openvino.argmax import (
+    build_argmax_graph,
+    compute_interpolation,
+)
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 
 
@@ -26,7 +32,7 @@ def label_both_ways(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the ids without confidence, the ids with it, and the confidence."""
     plain, sure = (
-        build_label_graph(
+        build_argmax_graph(
             logits.shape,
             output_hw,
             with_confidence=with_confidence,
@@ -47,12 +53,12 @@ def label_both_ways(
 def test_ids_are_the_plain_rules(classes: int, output_hw: tuple[int, int]) -> None:
     logits = draw_logits(classes, 24, 32)
     unlabeled_id = 255 if classes < 256 else 65535
-    graph = build_label_graph(
+    graph = build_argmax_graph(
         logits.shape, output_hw, with_confidence=False, temperature=1.0, unlabeled_id=unlabeled_id
     )
     (ids,) = run(graph, logits)
     assert ids.dtype == np.int32
-    wanted = label_pixels(torch.from_numpy(logits), output_hw).numpy()
+    wanted = argmax_labels(torch.from_numpy(logits), output_hw).numpy()
     assert ids.shape == (1, 1, *output_hw)
     assert np.mean(ids[0] == wanted) >= 0.999
 
@@ -60,11 +66,13 @@ def test_ids_are_the_plain_rules(classes: int, output_hw: tuple[int, int]) -> No
 @pytest.mark.parametrize(("temperature", "least"), [(0.5, 0.6), (1.0, 0.6), (3.0, 0.35)])
 def test_confidence_and_threshold_are_the_plain_rules(temperature: float, least: float) -> None:
     logits = draw_logits(5, 24, 32)
-    graph = build_label_graph(
+    graph = build_argmax_graph(
         logits.shape, (90, 70), with_confidence=True, temperature=temperature, unlabeled_id=255
     )
-    ids, confidence = run(graph, logits, np.float32([least]))
-    wanted, probability = label_pixels_surely(torch.from_numpy(logits), (90, 70), temperature)
+    ids, confidence = run(graph, logits, np.array([least], np.float32))
+    wanted, probability = argmax_labels_and_confidence(
+        torch.from_numpy(logits), (90, 70), temperature
+    )
     wanted[probability < least] = 255
     assert np.mean(ids[0] == wanted.numpy()) >= 0.999
     assert np.abs(confidence[0] / 255 - probability.numpy()).max() < 0.6 / 255
@@ -78,7 +86,7 @@ def test_confidence_changes_no_ids_however_large_logits_are(
 ) -> None:
     logits = np.float32(factor) * draw_logits(7, 24, 32)
     ids, ids_too, confidence = label_both_ways(logits, output_hw, temperature=0.7)
-    wanted = label_pixels(torch.from_numpy(logits), output_hw).numpy()
+    wanted = argmax_labels(torch.from_numpy(logits), output_hw).numpy()
     assert np.mean(ids[0] == wanted) >= 0.999
     assert confidence.min() >= round(255 / 7) - 1
     if factor < 1000:
@@ -89,7 +97,7 @@ def test_confidence_changes_no_ids_however_large_logits_are(
 
 @pytest.mark.parametrize(("rows", "height"), [(24, 96), (24, 97), (90, 50), (1, 7), (7, 1), (5, 5)])
 def test_row_blends_are_those_of_a_bilinear_resize(rows: int, height: int) -> None:
-    upper, lower, weight = list_row_blends(rows, height)
+    upper, lower, weight = compute_interpolation(rows, height)
     ramp = np.random.default_rng(0).normal(size=rows)
     wanted = resize_bilinear(torch.from_numpy(ramp).view(1, 1, rows, 1), (height, 1)).flatten()
     np.testing.assert_allclose(
@@ -98,7 +106,7 @@ def test_row_blends_are_those_of_a_bilinear_resize(rows: int, height: int) -> No
 
 
 def test_small_temperature_changes_no_ids() -> None:
-    logits = np.float32([[[[0, -8]], [[-1.6, 0]]]])
+    logits = np.array([[[[0, -8]], [[-1.6, 0]]]], np.float32)
     ids, ids_too, _ = label_both_ways(logits, (1, 4), temperature=0.05)
     assert ids.flatten().tolist() == ids_too.flatten().tolist() == [0, 1, 1, 1]
 
@@ -110,10 +118,10 @@ def test_small_temperature_changes_no_ids() -> None:
 def test_rows_are_blended_by_pairs_of_sources_wherever_that_makes_few_too_many(
     rows: int, height: int, of_a_pair: int
 ) -> None:
-    blend = openvino_labels._RowBlend.plan(rows, height)
+    blend = openvino_labels._RowInterpolation.plan(rows, height)
     assert blend.weights_PR.shape[1] == of_a_pair
     assert blend.weights_PR.size <= 1.25 * height
-    upper, lower, weight = list_row_blends(rows, height)
+    upper, lower, weight = compute_interpolation(rows, height)
     ramp = np.random.default_rng(0).normal(size=rows)
     made = ramp[blend.upper, None] * (1 - blend.weights_PR)
     made += ramp[blend.lower, None] * blend.weights_PR
@@ -129,14 +137,14 @@ def test_bands_of_rows_give_what_the_whole_image_gives(
     logits = draw_logits(11, 72, 96)
 
     def label() -> list[np.ndarray]:
-        graph = build_label_graph(
+        graph = build_argmax_graph(
             logits.shape, output_hw, with_confidence=True, temperature=1.3, unlabeled_id=255
         )
         bands = sum(node.get_type_name() == "TopK" for node in graph.get_ordered_ops())
-        assert bands == (1 if openvino_labels.MOST_BANDS == 1 else pytest.approx(15, abs=9))
-        return run(graph, logits, np.float32([0.4]))
+        assert bands == (1 if openvino_labels.MAX_BANDS == 1 else pytest.approx(15, abs=9))
+        return run(graph, logits, np.array([0.4], np.float32))
 
     in_bands = label()
-    monkeypatch.setattr(openvino_labels, "MOST_BANDS", 1)
+    monkeypatch.setattr(openvino_labels, "MAX_BANDS", 1)
     for one, other in zip(in_bands, label(), strict=True):
         np.testing.assert_array_equal(one, other)

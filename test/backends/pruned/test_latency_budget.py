@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from proxia_segmentation_ros.backends.pruned.latency_budget import (
-    LEAST_WAIT_FRAMES,
+    MIN_WAIT_FRAMES,
     WINDOW_FRAMES,
     LatencyBudget,
 )
@@ -75,7 +75,7 @@ def test_a_core_taken_away_costs_two_late_frames_and_given_back_brings_quality_b
 def test_levels_do_not_oscillate_on_a_steady_machine() -> None:
     for budget_ms in np.linspace(25, 330, 40):
         _, levels = simulate(Machine(lambda _: 60.0), float(budget_ms), 3000)
-        assert count_changes(levels[1000:]) <= 2 * 2000 / (8 * LEAST_WAIT_FRAMES)
+        assert count_changes(levels[1000:]) <= 2 * 2000 / (8 * MIN_WAIT_FRAMES)
 
 
 def test_rare_spikes_do_not_move_the_level() -> None:

@@ -1,10 +1,12 @@
 """Which tiles run, and in which batches."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from proxia_segmentation_ros.backends.pruned.tile_selection import (
-    PLAIN,
+    NO_PRUNING,
     Pruning,
     choose_tiles,
     split_into_batches,
@@ -37,12 +39,13 @@ def test_batches_have_the_static_sizes_and_hold_every_tile(
 @pytest.mark.parametrize("name", ["tile_threshold", "tile_budget", "latency_budget_ms"])
 @pytest.mark.parametrize("value", [-0.1, float("nan"), 1e6])
 def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
+    changes: dict[str, Any] = {name: value}
     with pytest.raises(ConfigError, match=name):
-        Pruning(**{name: value}).check()
+        Pruning(**changes).check()
 
 
 def test_only_what_leaves_nothing_out_is_off() -> None:
-    assert PLAIN.is_off
+    assert NO_PRUNING.is_off
     assert not Pruning(tile_threshold=0.0, latency_budget_ms=50.0).is_off
     assert not Pruning(tile_threshold=0.0, tile_budget=0.5).is_off
     assert not Pruning(tile_threshold=0.1).is_off

@@ -1,8 +1,10 @@
 """The `tensorrt` backend on a CPU that stands in for the GPU: everything but CUDA itself."""
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from proxia_segmentation_ros.backends import compiled_cache
 from proxia_segmentation_ros.backends.compiled_cache import CompiledCache
 from proxia_segmentation_ros.backends.contract import FramePlan
 from proxia_segmentation_ros.backends.network_source import LoadedNetwork
+from proxia_segmentation_ros.backends.precision import choose_precision
 from proxia_segmentation_ros.backends.stage_clock import StageClock
 from proxia_segmentation_ros.backends.tensorrt.backend import TensorRtBackend
 from proxia_segmentation_ros.backends.tensorrt.build import (
@@ -39,7 +42,7 @@ def make_backend(
     build: FakeBuild,
     device: FakeDevice | None = None,
     may_build: bool = True,
-    **changes: object,
+    **changes: Any,
 ) -> TensorRtBackend:
     card = make_card(**changes)
     return TensorRtBackend(
@@ -135,7 +138,7 @@ def test_engines_come_from_the_cache_and_other_versions_are_built_anew(
     assert not backend.has_engine(NETWORK_HW)
     backend.prepare(plans)
     assert backend.has_engine(NETWORK_HW)
-    assert build.built == ["network tiny for 1 x 128x96", "label rule for 160x120"]
+    assert build.built == ["network tiny for 1 x 128x96", "argmax for 160x120"]
     make_backend(tmp_path, build).prepare(plans)
     assert len(build.built) == 2
     assert "from the cache" in caplog.text
@@ -166,13 +169,18 @@ def test_network_whose_pass_finds_no_memory_is_not_held(tmp_path: Path) -> None:
     assert device.loaded == before + 1
 
 
+def spoil_engine(folder: Path) -> None:
+    """Put what verifies, and is no engine, in the place of the folder's only engine."""
+    (sidecar,) = folder.rglob("*.json")
+    CompiledCache(folder).store(json.loads(sidecar.read_text())["key"], b"no engine")
+
+
 def test_engine_that_the_gpu_refuses_is_built_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     build = FakeBuild()
-    backend = make_backend(tmp_path, build)
-    backend.load_network(NETWORK_HW)
-    CompiledCache(tmp_path).store(backend._make_network_key(NETWORK_HW, 1), b"no engine")
+    make_backend(tmp_path, build).load_network(NETWORK_HW)
+    spoil_engine(tmp_path)
     make_backend(tmp_path, build).load_network(NETWORK_HW)
     assert len(build.built) == 2
     assert "not an engine" in caplog.text
@@ -181,7 +189,10 @@ def test_engine_that_the_gpu_refuses_is_built_anew(
 
 
 def test_attention_network_runs_at_its_scales(tmp_path: Path) -> None:
-    changes = {"architecture": "hrnet_w18_small_v1_ocr_mscale", "scales": (0.5, 1.0)}
+    changes: dict[str, Any] = {
+        "architecture": "hrnet_w18_small_v1_ocr_mscale",
+        "scales": (0.5, 1.0),
+    }
     backend = make_backend(tmp_path, FakeBuild(), **changes)
     card = make_card(**changes)
     reference = Segmenter(make_network(card), card, backend="torch", precision="f32")
@@ -255,7 +266,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeBuild:
     ) -> object:
         return TensorRtBackend(
             source,  # type: ignore[arg-type]
-            precision=backend_choice.choose_precision(precision, "tensorrt", frozenset()),
+            precision=choose_precision(precision, "tensorrt", frozenset()),
             scales=scales,
             cache=CompiledCache(build.folder),
             may_build=may_build,
@@ -294,7 +305,7 @@ def test_tensorrt_that_was_asked_for_is_not_replaced(gpu: FakeBuild, tiny_weight
 def test_network_that_may_not_be_built_comes_from_the_cache_or_not_at_all(
     gpu: FakeBuild, tiny_weights: Path
 ) -> None:
-    options = {"backend": "tensorrt", "precision": "f32"}
+    options: dict[str, Any] = {"backend": "tensorrt", "precision": "f32"}
     with pytest.raises(BackendError, match=r"holds no engine .* 1 x 128x96; expected one that"):
         Segmenter.from_weights(tiny_weights, may_build=False, **options)
     assert gpu.built == []
@@ -302,14 +313,16 @@ def test_network_that_may_not_be_built_comes_from_the_cache_or_not_at_all(
     found = Segmenter.from_weights(tiny_weights, may_build=False, **options)
     # The rule for a camera's size takes seconds.
     found.segment(draw_image(60, 80))
-    assert gpu.built == ["network tiny for 1 x 128x96", "label rule for 80x60"]
+    assert gpu.built == ["network tiny for 1 x 128x96", "argmax for 80x60"]
     with pytest.raises(BackendError, match="for 2 x 128x96"):
         found.warm_up((60, 80), 2)
 
 
 def test_refused_engine_that_may_not_be_built_is_an_error_and_forgotten(tmp_path: Path) -> None:
     backend = make_backend(tmp_path, FakeBuild())
-    CompiledCache(tmp_path).store(backend._make_network_key(NETWORK_HW, 1), b"no engine")
+    backend.load_network(NETWORK_HW)
+    spoil_engine(tmp_path)
+    assert backend.has_engine(NETWORK_HW)
     build = FakeBuild()
     with pytest.raises(BackendError, match="holds no engine that the GPU takes"):
         make_backend(tmp_path, build, may_build=False).load_network(NETWORK_HW)
@@ -334,7 +347,7 @@ def test_engines_that_could_not_be_kept_are_an_error(
     def run_full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(compiled_cache, "write_whole_file", run_full)
+    monkeypatch.setattr(compiled_cache, "write_file_atomically", run_full)
     with pytest.raises(BackendError, match="engines for 1 and 2 images together were built, but"):
         build_engines(make_order(tiny_weights), lambda text: None)
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 from fake_device import FakeDevice
 
-from proxia_segmentation_ros.backends.tensorrt import device as tensorrt_device
 from proxia_segmentation_ros.backends.tensorrt.device import (
     CudaDevice,
     CudaEngine,
@@ -128,7 +127,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_work_is_run_once_and_then_replayed_from_its_graph(cuda: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
-    def capture(_graph: Graph, **options: object) -> Iterator[None]:
+    def capture(_graph: Graph, **options: Any) -> Iterator[None]:
         assert options["capture_error_mode"] == "thread_local"
         yield
 
@@ -146,7 +145,7 @@ def test_capture_that_fails_is_told_and_work_goes_on_without(
     cuda: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     @contextlib.contextmanager
-    def capture(_graph: Graph, **_options: object) -> Iterator[None]:
+    def capture(_graph: Graph, **_options: Any) -> Iterator[None]:
         raise RuntimeError("operation not permitted when stream is capturing")
         yield
 
@@ -213,7 +212,7 @@ def test_engine_that_tensorrt_can_not_read_is_refused(
     )
     real = importlib.import_module
     cuda.setattr(
-        tensorrt_device.importlib,
+        importlib,
         "import_module",
         lambda name: trt if name == "tensorrt" else real(name),
     )
@@ -226,7 +225,7 @@ def test_engine_that_tensorrt_can_not_read_is_refused(
 def test_memory_that_runs_out_is_an_error_that_others_can_answer(
     cuda: pytest.MonkeyPatch,
 ) -> None:
-    def run_out(*_shape: object, **_options: object) -> None:
+    def run_out(*_shape: object, **_options: Any) -> None:
         raise torch.OutOfMemoryError("tried to allocate 2 GiB")
 
     cuda.setattr(torch, "zeros", run_out)
@@ -250,8 +249,8 @@ def test_absence_is_explained_in_the_order_of_what_is_missing(
     def refuse(name: str) -> None:
         raise Exception(f"libnvinfer of {name} is missing")
 
-    monkeypatch.setattr(tensorrt_device.importlib, "import_module", refuse)
+    monkeypatch.setattr(importlib, "import_module", refuse)
     reason = explain_absence()
     assert reason == "torch-tensorrt can't be imported (libnvinfer of torch_tensorrt is missing)"
-    monkeypatch.setattr(tensorrt_device.importlib, "import_module", lambda name: object())
+    monkeypatch.setattr(importlib, "import_module", lambda name: object())
     assert explain_absence() is None

@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("engines")
 
 
-def open_segmenter(folder: Path, backend: str, precision: str, **changes: object) -> Segmenter:
+def open_segmenter(folder: Path, backend: str, precision: str, **changes: Any) -> Segmenter:
     card = make_card(**changes)
     return Segmenter(
         make_network(card), card, backend=backend, precision=precision, cache_dir=folder
@@ -65,7 +66,7 @@ def count_builds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(("precision", "most_other"), [("f32", 0.005), ("f16", 0.03)])
 @pytest.mark.parametrize("changes", NETWORKS)
 def test_labels_are_those_of_torch(
-    engines: Path, changes: dict[str, object], precision: str, most_other: float
+    engines: Path, changes: dict[str, Any], precision: str, most_other: float
 ) -> None:
     found = open_segmenter(engines, "tensorrt", precision, **changes).segment(
         IMAGE_HWC, True, min_confidence=0.3
@@ -82,7 +83,7 @@ def test_labels_are_those_of_torch(
 
 @pytest.mark.parametrize("precision", ["f32", "f16"])
 @pytest.mark.parametrize("changes", NETWORKS)
-def test_no_operation_is_left_to_torch(changes: dict[str, object], precision: str) -> None:
+def test_no_operation_is_left_to_torch(changes: dict[str, Any], precision: str) -> None:
     card = make_card(**changes)
     module = EngineNetwork(make_network(card), card, card.scales, precision).cuda()
     images = torch.zeros((1, 96, 128, 3), dtype=torch.uint8, device="cuda")

@@ -83,7 +83,7 @@ def test_largest_magnitude_moves_by_the_end_of_the_range(
 ) -> None:
     labels_HW = np.zeros((HEIGHT, WIDTH), np.uint8)
     labels_HW[point_xy[1], point_xy[0]] = 1
-    labels_HW = cv2.dilate(labels_HW, np.ones((3, 3)))
+    labels_HW = np.asarray(cv2.dilate(labels_HW, np.ones((3, 3))))
     image_HWC = np.repeat(labels_HW[..., None], 3, axis=2)
     _, moved_HW = apply(name, 30, (image_HWC, labels_HW), is_turned=is_turned)
     y, x = np.argwhere(moved_HW == 1).mean(axis=0)

@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ def write_mapillary(root: Path, *, release: str = "1.2") -> Path:
     return root
 
 
-def list_labels(name: str, root: Path, split: str, **options: object) -> list[int]:
+def list_labels(name: str, root: Path, split: str, **options: Any) -> list[int]:
     """Return the label of each pair of one-coloured masks."""
     dataset = open_dataset(name, root, split, **options)
     found = []

@@ -1,6 +1,7 @@
 """Cityscapes: layout, label ids, splits by city, coarse labels."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,7 +54,7 @@ def write_coarse(root: Path) -> Path:
     return root
 
 
-def list_cities(root: Path, split: str, **options: object) -> list[str]:
+def list_cities(root: Path, split: str, **options: Any) -> list[str]:
     dataset = open_dataset("cityscapes", root, split, **options)
     return sorted({image.parent.name for image, _ in dataset.paths})
 

@@ -1,6 +1,7 @@
 """Auto-labelled Cityscapes: what is taken out of a network's labels."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,7 +43,7 @@ def write_tree(root: Path, place: str = "auto/train_extra/ulm") -> Path:
     return root
 
 
-def open_auto(root: Path, **options: object) -> Dataset:
+def open_auto(root: Path, **options: Any) -> Dataset:
     return open_dataset("cityscapes_auto", root, "train_extra", **{"auto_labels": "auto"} | options)
 
 

@@ -1,6 +1,7 @@
 """Class-uniform sampling: what an epoch is made of, and that crops show their class."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -75,7 +76,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def open_source(
-    fine: ImageMaskFolder, cache: Path, coarse: ImageMaskFolder | None = None, **settings: object
+    fine: ImageMaskFolder, cache: Path, coarse: ImageMaskFolder | None = None, **settings: Any
 ) -> ClassUniformSource:
     return open_class_uniform_source(
         fine,
@@ -289,7 +290,7 @@ def test_mixed_pair_gets_classes_of_the_next_one(fine: ImageMaskFolder, cache: P
     ],
 )
 def test_settings_that_do_not_fit_are_refused(
-    fine: ImageMaskFolder, cache: Path, settings: dict[str, object], named: str
+    fine: ImageMaskFolder, cache: Path, settings: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(ConfigError, match=named):
         open_source(fine, cache, **settings)

@@ -4,7 +4,6 @@ import dataclasses
 import re
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.checkpoint import load_foreign, load_weights
-from proxia_segmentation_ros.model.foreign.checkpoints import read_foreign
-from proxia_segmentation_ros.model.foreign.mmsegmentation import name_there, translate
+from proxia_segmentation_ros.model.foreign.checkpoints import read_foreign_checkpoint
+from proxia_segmentation_ros.model.foreign.mmsegmentation import name_in_file, translate
 from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
 
 SLIM = dataclasses.replace(HR18S, mid=32, key=16)
@@ -36,7 +35,7 @@ def slim_state() -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture
-def slim_file(tmp_path: Path, slim_state: dict[str, torch.Tensor]) -> Iterator[Path]:
+def slim_file(tmp_path: Path, slim_state: dict[str, torch.Tensor]) -> Path:
     return write(tmp_path / "slim.pth", slim_state)
 
 
@@ -75,7 +74,7 @@ def test_every_tensor_has_its_place(config: Config, architecture: str, classes: 
         key: value.shape for key, value in wanted.items()
     }
     biases = {"decode_head.0.convs.0.conv.bias", "decode_head.1.bottleneck.conv.bias"}
-    assert {name_there(key) for key in wanted} == set(there) | biases
+    assert {name_in_file(key) for key in wanted} == set(there) | biases
 
 
 @pytest.mark.parametrize(
@@ -155,7 +154,7 @@ def test_training_log_of_mmengine_is_passed_over(
             patch.setitem(sys.modules, name, types.ModuleType(name))
         patch.setattr(HistoryBuffer, "__module__", home)
         patch.setattr(HistoryBuffer.mean, "__module__", home)
-        sys.modules[home].HistoryBuffer = HistoryBuffer
+        patch.setattr(sys.modules[home], "HistoryBuffer", HistoryBuffer, raising=False)
         torch.save({"meta": {}, "state_dict": slim_state, "message_hub": log}, path)
     unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     assert {f"{home}.HistoryBuffer", "builtins.getattr", "numpy.ndarray"} <= set(unsafe)
@@ -232,7 +231,7 @@ def test_every_difference_is_told_by_its_name_there(
     state["auxiliary_head.conv_seg.bias"] = torch.zeros(1)
     state["decode_head.0.conv_seg.bias"] = torch.zeros(18)
     state[f"{block}.key_project.1.conv.weight"] = torch.zeros(16, 16, 3, 3)
-    foreign = read_foreign(write(tmp_path / "odd.pth", state))
+    foreign = read_foreign_checkpoint(write(tmp_path / "odd.pth", state))
     with pytest.raises(WeightsError) as caught:
         load_foreign(foreign, "odd.pth", named=None)
     sentence = str(caught.value)

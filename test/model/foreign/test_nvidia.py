@@ -25,10 +25,13 @@ class NumpyScalar:
         self.core = core
 
 
-class CheckpointPickler(pickle._Pickler):
+PythonPickler: Any = pickle._Pickler
+
+
+class CheckpointPickler(PythonPickler):  # type: ignore[misc]
     """The pickler in Python, so that a global can be written under any name."""
 
-    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(PythonPickler.dispatch)
 
     def save_numpy_scalar(self, scalar: NumpyScalar) -> None:
         self.write(f"c{scalar.core}.multiarray\nscalar\n".encode())

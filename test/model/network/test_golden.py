@@ -37,11 +37,12 @@ class GoldenRuns:
     """Forward passes of the filled networks, each done once.
 
     Scales are fused from passes here, not by `outputs`, so that files share passes; a test of
-    test_networks.py holds both to be the same.
+    test_hrnet_ocr.py holds both to be the same.
     """
 
     def __init__(self, networks: tuple[HRNetOcr, HRNetOcrMultiScale], dtype: torch.dtype) -> None:
-        self.single, self.multi = (copy.deepcopy(one).to(dtype) for one in networks)
+        single, multi = networks
+        self.single, self.multi = copy.deepcopy(single).to(dtype), copy.deepcopy(multi).to(dtype)
         self.dtype = dtype
         self._done: dict[str, Maps] = {}
         self._passes: dict[tuple[SizeHW, float], tuple[ScalePass, Maps]] = {}
@@ -125,7 +126,8 @@ class GoldenRuns:
             # The reference resized its input in float32. At sizes that don't divide, doing it
             # in float64 moves the sampling points by 3e-5: more than the rest errs.
             resized = resize_bilinear(image, scale_size(size_hw, scale)).to(self.dtype)
-            self._passes[size_hw, scale] = self.multi.forward_scale(resized), attention
+            found = self.multi.forward_scale(resized)
+            self._passes[size_hw, scale] = found, attention
             hook.remove()
         found, attention = self._passes[size_hw, scale]
         return found, attention["it"]
@@ -151,6 +153,8 @@ def filled_networks() -> tuple[HRNetOcr, HRNetOcrMultiScale]:
     fill_model(multi)
     filled = multi.state_dict()
     single.load_state_dict({key: filled[key] for key in single.state_dict()}, assign=True)
+    assert isinstance(single, HRNetOcr)
+    assert isinstance(multi, HRNetOcrMultiScale)
     return single.eval(), multi
 
 

@@ -1,6 +1,7 @@
 """The probe of a node's state, on a fake graph that announces some services to nobody."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -25,7 +26,7 @@ class Future:
 
     def __init__(self, state):
         self._state = state
-        self._callback = None
+        self._callback: Any = None
 
     def add_done_callback(self, callback):
         self._callback = callback
@@ -59,10 +60,11 @@ class Session:
 
     def __init__(self, clients):
         self._clients = iter(clients)
-        self.made, self.destroyed, self.listeners, self.at_shutdown = [], [], [], []
+        self.made, self.destroyed, self.listeners = [], [], []
+        self.at_shutdown: list[Any] = []
         self.is_closed = False
         self.warnings = []
-        self.reports = None
+        self.reports: Any = None
         self.node = self
         self.context = SimpleNamespace(on_shutdown=self.at_shutdown.append, get_domain_id=lambda: 7)
 
@@ -96,6 +98,10 @@ class Session:
         self.destroyed.append(client)
 
 
+def make_session(clients: list[Any]) -> Any:
+    return Session(clients)
+
+
 DEAF = Client(is_ready=False, state=None)
 SILENT = Client(is_ready=True, state=None)
 WELL = Client(is_ready=True, state="active")
@@ -103,7 +109,7 @@ WELL = Client(is_ready=True, state="active")
 
 @pytest.mark.parametrize("broken", [DEAF, SILENT])
 def test_probe_asks_with_a_new_client_when_no_answer_comes(broken):
-    clock, session = Clock(), Session([broken, WELL])
+    clock, session = Clock(), make_session([broken, WELL])
     probe = LifecycleProbe(session, "/segmenter", monotonic=clock)
     assert probe.poll_state() is None
     clock.now_s += RENEW_AFTER_S - 0.1
@@ -115,8 +121,8 @@ def test_probe_asks_with_a_new_client_when_no_answer_comes(broken):
 
 
 def test_probe_turns_to_a_participant_of_its_own_when_new_clients_stay_deaf():
-    clock, session = Clock(), Session([DEAF, DEAF])
-    spares = [Session([DEAF]), Session([WELL])]
+    clock, session = Clock(), make_session([DEAF, DEAF])
+    spares = [Session([DEAF]), make_session([WELL])]
     opened = []
 
     def open_session(name, *, domain_id):
@@ -137,7 +143,7 @@ def test_probe_turns_to_a_participant_of_its_own_when_new_clients_stay_deaf():
 
 
 def test_transitions_told_to_the_new_participant_count():
-    clock, session, spare = Clock(), Session([DEAF, DEAF]), Session([DEAF])
+    clock, session, spare = Clock(), make_session([DEAF, DEAF]), make_session([DEAF])
     probe = LifecycleProbe(
         session, "/segmenter", open_session=lambda *_, **__: spare, monotonic=clock
     )
@@ -150,7 +156,7 @@ def test_transitions_told_to_the_new_participant_count():
 
 
 def test_answering_node_keeps_its_client():
-    clock, session = Clock(), Session([WELL])
+    clock, session = Clock(), make_session([WELL])
     probe = LifecycleProbe(session, "/segmenter", monotonic=clock)
     for _ in range(20):
         assert probe.poll_state() == "active"
@@ -161,7 +167,7 @@ def test_answering_node_keeps_its_client():
 def test_patience_doubles_up_to_its_longest_and_begins_anew_with_an_answer():
     clock = Clock()
     patience = Patience(5.0, clock)
-    lengths_s = []
+    lengths_s: list[float] = []
     while len(lengths_s) < 6:
         began_at_s = clock.now_s
         while not patience.is_over():
@@ -175,7 +181,7 @@ def test_patience_doubles_up_to_its_longest_and_begins_anew_with_an_answer():
 
 def test_late_answer_of_before_the_configure_is_no_failure():
     asked = Client(is_ready=True, state=None)
-    session = Session([asked])
+    session = make_session([asked])
     probe = LifecycleProbe(session, "/segmenter", monotonic=Clock())
     assert probe.poll_state() is None
     session.tell("configuring")
@@ -186,7 +192,7 @@ def test_late_answer_of_before_the_configure_is_no_failure():
 
 def test_late_answer_does_not_undo_what_was_told_since():
     clock, asked = Clock(), Client(is_ready=True, state=None)
-    session = Session([asked])
+    session = make_session([asked])
     probe = LifecycleProbe(session, "/segmenter", monotonic=clock)
     probe.poll_state()
     session.tell("activating", "active")
@@ -200,7 +206,7 @@ def test_late_answer_does_not_undo_what_was_told_since():
 
 def test_answer_to_a_question_of_during_the_configure_tells_its_failure():
     asked = Client(is_ready=True, state=None)
-    session = Session([asked])
+    session = make_session([asked])
     probe = LifecycleProbe(session, "/segmenter", monotonic=Clock())
     session.tell("configuring")
     probe.poll_state()
@@ -209,7 +215,7 @@ def test_answer_to_a_question_of_during_the_configure_tells_its_failure():
 
 
 def test_failure_of_a_configure_whose_begin_was_lost_is_told_by_its_end():
-    session = Session([SILENT])
+    session = make_session([SILENT])
     probe = LifecycleProbe(session, "/segmenter", monotonic=Clock())
     event = TransitionEvent(
         start_state=State(label="configuring"), goal_state=State(label="unconfigured")
@@ -226,7 +232,7 @@ def poll_for(probe, clock, seconds, each_second=lambda: None):
 
 
 def test_long_configure_does_not_run_out_of_patience():
-    clock, session = Clock(), Session([SILENT, WELL])
+    clock, session = Clock(), make_session([SILENT, WELL])
     probe = LifecycleProbe(session, "/segmenter", monotonic=clock)
     session.tell("configuring")
     poll_for(probe, clock, 300)
@@ -247,7 +253,7 @@ def test_long_configure_does_not_run_out_of_patience():
     ],
 )
 def test_node_that_says_it_loads_is_given_time(name, message, is_patient):
-    clock, session, spare = Clock(), Session([SILENT] * 2), Session([SILENT])
+    clock, session, spare = Clock(), make_session([SILENT] * 2), make_session([SILENT])
     opened = []
 
     def open_session(*_, **__):
@@ -266,9 +272,9 @@ def fail_to_open(*_, **__):
 
 @pytest.mark.parametrize("is_opened", [False, True])
 def test_renewal_that_fails_keeps_the_client_and_is_tried_again(is_opened):
-    clock, session = Clock(), Session([DEAF] * 2)
-    first, last = Session([DEAF]), Session([WELL])
-    halfway = Session([RCLError("no client left")])
+    clock, session = Clock(), make_session([DEAF] * 2)
+    first, last = make_session([DEAF]), make_session([WELL])
+    halfway = make_session([RCLError("no client left")])
     openings = iter([lambda: first, (lambda: halfway) if is_opened else fail_to_open, lambda: last])
     probe = LifecycleProbe(
         session, "/segmenter", open_session=lambda *_, **__: next(openings)(), monotonic=clock
@@ -286,7 +292,7 @@ def test_renewal_that_fails_keeps_the_client_and_is_tried_again(is_opened):
 
 
 def test_late_copy_of_an_old_failure_to_an_older_participant_is_no_news():
-    clock, session, spare = Clock(), Session([DEAF, DEAF]), Session([SILENT])
+    clock, session, spare = Clock(), make_session([DEAF, DEAF]), make_session([SILENT])
     probe = LifecycleProbe(
         session, "/segmenter", open_session=lambda name, domain_id: spare, monotonic=clock
     )

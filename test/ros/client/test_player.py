@@ -2,6 +2,7 @@ import itertools
 import threading
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,6 +32,14 @@ def wait_until(holds):
         time.sleep(0.01)
 
 
+def wait_for_calibration_listener(*sessions):
+    """Wait until DDS has matched a publisher of these sessions with who takes its calibration."""
+    publishers = [publisher for opened in sessions for publisher in opened.node.publishers]
+    infos = [one for one in publishers if one.topic_name.endswith("camera_info")]
+    assert infos
+    wait_until(lambda: any(publisher.get_subscription_count() for publisher in infos))
+
+
 def make_frames(count, height=20, width=30):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, height, width, 3), np.uint8)
@@ -41,7 +50,8 @@ class Audience:
     """Subscribes to a camera and keeps what comes."""
 
     def __init__(self, session, topic="image", kind=Image, reliability=ReliabilityPolicy.RELIABLE):
-        self.images, self.infos = [], []
+        self.images: list[Any] = []
+        self.infos: list[Any] = []
         self._changed = threading.Condition()
         qos = QoSProfile(depth=100, reliability=reliability)
         node = session.node
@@ -102,8 +112,8 @@ def test_frames_arrive_whole_with_calibration_and_one_stamp(session, other):
     images, frames = make_frames(3)
     player = CameraPlayer(session, frames, rate_hz=100.0, node_name_to_wait="")
     assert player.wait_until_ready(TIMEOUT_S)
-    wait_until(player._infos.get_subscription_count)
-    published = []
+    wait_for_calibration_listener(session)
+    published: list[Any] = []
     report = player.play(published.append)
     assert audience.wait_for(3)
     assert (report.published, [one.index for one in published]) == (3, [0, 1, 2])
@@ -132,7 +142,7 @@ def test_jpeg_is_passed_on_as_it_is(session, other):
         node_name_to_wait="",
     )
     player.wait_until_ready(TIMEOUT_S)
-    wait_until(player._infos.get_subscription_count)
+    wait_for_calibration_listener(session)
     player.play()
     assert audience.wait_for(1)
     assert bytes(audience.images[0].data) == encoded.tobytes()
@@ -183,6 +193,14 @@ def test_topics_that_an_active_node_never_hears_of_move_to_a_new_participant(
         opened.append(RosSession(name, domain_id=domain_id))
         return opened[-1]
 
+    create_publisher = session.node.create_publisher
+
+    def create_unheard(kind, topic, qos):
+        if kind is Image:
+            return SimpleNamespace(get_subscription_count=lambda: 0)
+        return create_publisher(kind, topic, qos)
+
+    monkeypatch.setattr(session.node, "create_publisher", create_unheard)
     player = CameraPlayer(
         session,
         make_frames(3)[1],
@@ -190,10 +208,9 @@ def test_topics_that_an_active_node_never_hears_of_move_to_a_new_participant(
         node_name_to_wait="/segmenter",
         open_session=open_session,
     )
-    player._images = SimpleNamespace(get_subscription_count=lambda: 0)
     assert player.wait_until_ready(TIMEOUT_S)
     assert "test_camera_camera1" in names
-    wait_until(player._infos.get_subscription_count)
+    wait_for_calibration_listener(*opened)
     assert player.play().published == 3
     assert audience.wait_for(3)
     session.close()
@@ -245,10 +262,9 @@ def test_stop_ends_an_endless_source(session):
     assert player.play(stop_after_five).published == 5
 
 
-def test_slow_making_does_not_bunch_the_frames_after_it(session):
+def test_slow_making_does_not_bunch_the_frames_after_it(session, monkeypatch):
     _, (frame,) = make_frames(1)
-    player = CameraPlayer(session, [], rate_hz=50.0, node_name_to_wait="")
-    waited_s = []
+    waited_s: list[float] = []
     clock = FakeTime(waited_s)
 
     def make():
@@ -257,31 +273,29 @@ def test_slow_making_does_not_bunch_the_frames_after_it(session):
                 clock.now_s += 1.0
             yield frame
 
-    player.frames = make()
-    report = player_with(clock, player).play()
+    report = make_player_of(clock, session, make(), monkeypatch).play()
     assert report.late == 1
     assert waited_s == pytest.approx([0.0, 0.02, 0.0, 0.02, 0.02, 0.02])
 
 
-def test_deadlines_do_not_drift_with_the_work_between_them(session):
+def test_deadlines_do_not_drift_with_the_work_between_them(session, monkeypatch):
     _, (frame,) = make_frames(1)
-    waited_s = []
+    waited_s: list[float] = []
     clock = FakeTime(waited_s, work_s=0.005)
-    player = CameraPlayer(session, [frame] * 4, rate_hz=50.0, node_name_to_wait="")
-    player_with(clock, player).play(lambda _: clock.work())
+    player = make_player_of(clock, session, [frame] * 4, monkeypatch)
+    player.play(lambda _: clock.work())
     assert waited_s == pytest.approx([0.0, 0.015, 0.015, 0.015])
 
 
-def test_own_stamps_space_the_frames(session):
+def test_own_stamps_space_the_frames(session, monkeypatch):
     stamps_ns = [0, 100_000_000, 400_000_000, 0, 100_000_000]
     _, frames = make_frames(5)
     frames = [
         PlayedFrame(payload=one.payload, stamp_ns=stamp_ns)
         for one, stamp_ns in zip(frames, stamps_ns, strict=True)
     ]
-    waited_s = []
-    player = CameraPlayer(session, frames, rate_hz=50.0, node_name_to_wait="")
-    player_with(FakeTime(waited_s), player).play()
+    waited_s: list[float] = []
+    make_player_of(FakeTime(waited_s), session, frames, monkeypatch).play()
     # Where the source begins anew, the rate fills the gap.
     assert waited_s == pytest.approx([0.0, 0.1, 0.3, 0.02, 0.1])
 
@@ -309,10 +323,13 @@ class FakeTime:
         return False
 
 
-def player_with(clock, player):
-    player._monotonic = clock.monotonic
-    player._stopped = clock
-    return player
+def make_player_of(clock, session, frames, monkeypatch):
+    """Return a player of 50 Hz that reads this clock and waits by it."""
+    events = SimpleNamespace(Event=lambda: clock)
+    monkeypatch.setattr("proxia_segmentation_ros.ros.client.player.threading", events)
+    return CameraPlayer(
+        session, frames, rate_hz=50.0, node_name_to_wait="", monotonic=clock.monotonic
+    )
 
 
 def test_info_lies_beside_the_image():

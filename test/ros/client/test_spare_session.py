@@ -2,6 +2,7 @@
 
 import gc
 from types import SimpleNamespace
+from typing import Any
 
 from rclpy.context import Context
 
@@ -19,8 +20,8 @@ class FreshSession:
 def test_spare_ends_with_its_session_when_its_owner_is_gone():
     context = Context()
     context.init()
-    session = SimpleNamespace(context=context, node=SimpleNamespace(get_name=lambda: "user"))
-    fresh = FreshSession()
+    session: Any = SimpleNamespace(context=context, node=SimpleNamespace(get_name=lambda: "user"))
+    fresh: Any = FreshSession()
     spare = SpareSession(session, "probe", lambda name, domain_id: fresh)
     assert spare.renew(lambda node: "client") == "client"
     del spare

@@ -20,7 +20,7 @@ from proxia_segmentation_ros.data.sampling.mixture import PairMixture, Source
 from proxia_segmentation_ros.labels import LabelClass, LabelSet
 from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
 from proxia_segmentation_ros.training.distributed.process_group import get_rank, open_process_group
-from proxia_segmentation_ros.training import session
+from proxia_segmentation_ros.training import session, trainer as training
 from proxia_segmentation_ros.training.session import measure_miou_distributed
 from proxia_segmentation_ros.training.settings import OptimiserSettings, Recipe
 from proxia_segmentation_ros.training.trainer import Trainer
@@ -63,12 +63,11 @@ with open_process_group("cpu"):
         def apply(self, images):
             return images.permute(0, 3, 1, 2).double() / 255 - 0.5
 
-    session.Normalisation = Double
+    session.Normalisation = training.Normalisation = Double
     trainer = Trainer(
         model, pairs, recipe, folder, validate=validate, label_set=label_set,
         report=lambda row: None,
     )
-    trainer._normalisation = Double()
     cells = validate(trainer.average)["cells"]
     before = {name: one.clone() for name, one in trainer.model.state_dict().items()}
     trainer.run()

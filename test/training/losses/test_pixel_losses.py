@@ -3,6 +3,7 @@
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,8 +137,8 @@ def test_losses_are_the_references() -> None:
 def test_gradients_are_the_references(name: str, step: int, shared_dir: Path) -> None:
     logits, labels = make_golden()
     logits.requires_grad_()
-    compute = {"ce": compute_cross_entropy, "rmi": compute_rmi_loss}[name]
-    compute(logits, labels, 255).backward()
+    losses: dict[str, Any] = {"ce": compute_cross_entropy, "rmi": compute_rmi_loss}
+    losses[name](logits, labels, 255).backward()
     assert logits.grad is not None
     with np.load(shared_dir / "golden" / "losses_grad.npz") as arrays:
         [key] = [one for one in arrays.files if one.startswith(name) or f"_{name}" in one]
