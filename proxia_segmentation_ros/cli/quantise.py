@@ -9,7 +9,7 @@ from proxia_segmentation_ros.apps.defaults import CALIBRATION_IMAGES, MAX_LOST_P
 from proxia_segmentation_ros.cli.options import show_examples
 
 EXAMPLES = show_examples(
-    "proxia quantise default --images train --val val --truth masks -o a.safetensors",
+    "proxia quantise default --images cal --val val --truth ids -o a.safetensors",
 )
 
 
