@@ -1,18 +1,14 @@
-import itertools
-
 import cv2
 import numpy as np
 import pytest
 from sample_files import draw_image, write_images, write_video
 
-from proxia_segmentation_ros.apps.demo.frame_store import FrameStore
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.sources.frame_sources import SourceFrame, open_source
 from proxia_segmentation_ros.sources.frame_stream import (
     FrameStream,
     StreamSettings,
     TruthFolder,
-    count_bytes,
     decode_rgb,
     parse_transport,
 )
@@ -108,12 +104,3 @@ def test_transport_is_parsed_by_name():
     ]
     with pytest.raises(ConfigError, match="theora"):
         parse_transport("theora")
-
-
-def test_store_keeps_plain_frames_first_and_jpeg_when_there_is_no_room():
-    one = SourceFrame(PlayedFrame.from_rgb(draw_image(100)), None)
-    store = FrameStore(plain_bytes=2 * count_bytes(one))
-    handed_on = list(store.keep_all(itertools.repeat(one, 4)))
-    assert handed_on == [one] * 4
-    assert [kept.frame.is_compressed for kept in store.frames] == [False, False, True, True]
-    assert abs(int(decode_rgb(store.frames[3].frame)[0, 0, 0]) - 100) < 3

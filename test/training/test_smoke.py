@@ -1,6 +1,5 @@
-"""Dry runs, smoke runs and TensorBoard files."""
+"""Dry runs and smoke runs."""
 
-import builtins
 import os
 import shutil
 import subprocess
@@ -12,7 +11,6 @@ import pytest
 
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.checkpoint import load_weights
-from proxia_segmentation_ros.training.logs.run_log import RunLog
 from proxia_segmentation_ros.training.recipe import explain_recipe, list_recipes, load_recipe
 from proxia_segmentation_ros.training.settings import flatten_settings
 from proxia_segmentation_ros.training.smoke import make_smoke_overrides, run_smoke
@@ -102,52 +100,6 @@ def test_torchrun_starts_a_run_of_two_processes(tmp_path: Path) -> None:
     assert answer.stdout.count("smoke run passed") == 1
     assert answer.stdout.count("step 4  synthetic_miou") == 1
     assert load_weights(tmp_path / "runs" / "synthetic-smoke" / "synthetic-smoke.safetensors")
-
-
-def test_missing_tensorboard_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *further: Any, **named: Any) -> Any:
-        if name.startswith(("tensorboard", "torch.utils.tensorboard")):
-            raise ImportError(name)
-        return real(name, *further, **named)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    log = RunLog(tmp_path, lambda row: None, with_event_files=True)
-    with pytest.raises(ConfigError, match="pip install tensorboard"):
-        log.begin(0)
-    RunLog(tmp_path, lambda row: None, is_silent=True, with_event_files=True).begin(0)
-
-
-def test_event_files_hold_the_numbers_of_the_log(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    log = RunLog(tmp_path, lambda row: None, with_event_files=True)
-    log.begin(0)
-    log.add({"step": 20, "loss": 1.5})
-    log.add({"step": 30, "val_miou": 0.25, "folder_iou": [0.1], "note": "x"})
-    log.add({"step": 40, "loss": 1.0})
-    log.begin(30)  # resumed from step 30: what came after it comes again
-    log.add({"step": 40, "loss": 0.5})
-    log.end()
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
-    events.Reload()
-    losses = [(one.step, one.value) for one in events.Scalars("train/loss")]
-    assert losses == [(20, 1.5), (40, 0.5)]
-    assert [(one.step, one.value) for one in events.Scalars("val/val_miou")] == [(30, 0.25)]
-    assert set(events.Tags()["scalars"]) == {"train/loss", "val/val_miou"}
-
-
-def test_event_files_of_a_killed_run_hold_what_its_log_holds(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    log = RunLog(tmp_path, lambda row: None, with_event_files=True)
-    log.begin(0)
-    log.add({"step": 20, "loss": 1.5})
-    events = EventAccumulator(str(tmp_path / "tensorboard"))  # neither end nor time has come
-    events.Reload()
-    assert [one.step for one in events.Scalars("train/loss")] == [20]
-    log.end()
 
 
 def test_smoke_settings_fit_every_shipped_recipe() -> None:
