@@ -21,11 +21,9 @@ TESTED_BY: dict[str, dict[str, str]] = {
         "apps/segment/index.py": "the page is read after a run",
         "apps/segment/labeller.py": "labels of a run",
         "apps/segment/settings.py": "refused settings are refusals of a run",
+        "apps/segmenter_settings.py": "what a run hands to the segmenter, and its refusals",
         "apps/segment/truth.py": "pictures against the truth, with test_pictures.py beside it",
         "apps/segment/outputs.py": "files of a run, with test_pictures.py beside it",
-    },
-    "test/apps/demo/test_run.py": {
-        "apps/segmenter_settings.py": "settings that three apps hand on",
     },
     "test/backends/graph/test_recorder.py": {
         "backends/graph/openvino_convert.py": "converted networks against torch",
@@ -47,17 +45,17 @@ TESTED_BY: dict[str, dict[str, str]] = {
     "test/backends/tensorrt/test_backend.py": {
         "backends/tensorrt/build.py": "built engines, memory and refusals on a device of its own",
         "backends/tensorrt/runner.py": "labels of a batch against torch",
-        "inference/cpu_fallback.py": "a GPU that fails is followed by the CPU",
     },
     "test/ros/node/test_engine_upgrade.py": {
         "inference/engine_upgrade.py": "a node's change from one engine to the next",
-        "inference/warm_up.py": "memory that suffices for fewer images",
     },
     "test/benchmark/test_node.py": {
         "benchmark/cameras.py": "stretches of a run",
-        "benchmark/images.py": "what its cameras play",
         "benchmark/node_processes.py": "processes of a run",
         "ros/client/null_subscriber.py": "the process that only takes messages",
+    },
+    "test/benchmark/workers/test_eager_model.py": {
+        "benchmark/images.py": "what every side is given",
     },
     "test/benchmark/workers/test_side_worker.py": {
         "benchmark/local.py": "both sides of a comparison",
@@ -76,7 +74,7 @@ TESTED_BY: dict[str, dict[str, str]] = {
         "cli/demo.py": "options and exit codes",
         "cli/options.py": "options and exit codes",
         "cli/play.py": "options and exit codes",
-        "cli/quantise.py": "options and exit codes",
+        "cli/quantise.py": "its help; the task itself in test/apps/test_quantise.py",
         "cli/run.py": "the arguments that the node is given",
     },
     "test/training/test_smoke.py": {
@@ -107,6 +105,10 @@ TESTED_BY: dict[str, dict[str, str]] = {
         "model/network/blocks.py": "maps of every stage against the reference system",
         "model/network/ocr.py": "maps of every stage against the reference system",
         "model/network/scale_attention.py": "attention of every scale against the reference system",
+    },
+    "test/pipeline/test_model_host.py": {
+        "inference/cpu_fallback.py": "a GPU that fails is followed by the CPU",
+        "inference/warm_up.py": "memory that suffices for fewer images",
     },
     "test/pipeline/test_stream.py": {
         "pipeline/sink.py": "where the stream hands its results",

@@ -20,16 +20,16 @@ def write(path: Path, image: np.ndarray) -> None:
 
 def write_pairs(images: Path, masks: Path, ids: list[int], suffix: str = "jpg") -> None:
     """Write a pair for each id whose mask holds that id alone."""
-    for number, one in enumerate(ids):
+    for number, class_id in enumerate(ids):
         write(images / f"frame_{number}.{suffix}", np.zeros((*SIZE_HW, 3), np.uint8))
-        write(masks / f"frame_{number}.png", np.full(SIZE_HW, one, np.uint8))
+        write(masks / f"frame_{number}.png", np.full(SIZE_HW, class_id, np.uint8))
 
 
 def write_mapillary(root: Path, *, release: str = "1.2") -> Path:
     mapillary = load_label_set("mapillary")
     labels = [
-        {"readable": one.name.replace("_", " ").title(), "color": [one.id, 0, 1]}
-        for one in mapillary.classes
+        {"readable": label_class.name.replace("_", " ").title(), "color": [label_class.id, 0, 1]}
+        for label_class in mapillary.classes
     ]
     labels.append({"readable": "Unlabeled", "color": [0, 0, 0]})
     root.mkdir(exist_ok=True)

@@ -32,14 +32,14 @@ def test_every_setting_tells_where_it_comes_from(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("steps: 30\noptimiser: {class_boost: {car: 2.0}, loss: cross_entropy}\n")
     overrides = ["seed=3", "steps=9", "optimiser.class_boost.pole=3"]
-    settings = {one.name: one for one in explain_recipe(path, overrides)}
+    settings = {setting.name: setting for setting in explain_recipe(path, overrides)}
     assert (settings["steps"].value, settings["steps"].origin) == (9, "--set")
     assert (settings["seed"].value, settings["seed"].origin) == (3, "--set")
     assert settings["optimiser.class_boost"].value == {"car": 2.0, "pole": 3.0}
     assert settings["optimiser.class_boost"].origin == "--set"
     assert settings["optimiser.loss"].origin == "recipe"
     assert settings["batch_size"].origin == "default"
-    assert {name: one.value for name, one in settings.items()} == flatten_settings(
+    assert {name: setting.value for name, setting in settings.items()} == flatten_settings(
         load_recipe(path, overrides)
     )
 
@@ -73,7 +73,7 @@ def test_smoke_run_leaves_other_runs_alone(tmp_path: Path) -> None:
 
 
 def test_smoke_command_is_clearly_named(tmp_path: Path) -> None:
-    sets = [part for one in SMALL for part in ("--set", one)]
+    sets = [part for setting in SMALL for part in ("--set", setting)]
     answer = run_command("synthetic", "--smoke", *sets, folder=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert "smoke run passed" in answer.stdout
@@ -86,7 +86,7 @@ def test_smoke_command_is_clearly_named(tmp_path: Path) -> None:
 def test_torchrun_starts_a_run_of_two_processes(tmp_path: Path) -> None:
     torchrun = shutil.which("torchrun")
     assert torchrun is not None
-    sets = [part for one in [*SMALL, "device=cpu"] for part in ("--set", one)]
+    sets = [part for setting in [*SMALL, "device=cpu"] for part in ("--set", setting)]
     command = ["-m", "proxia_segmentation_ros.cli", "train", "synthetic", "--smoke", *sets]
     answer = subprocess.run(
         [torchrun, "--standalone", "--nproc-per-node", "2", *command],

@@ -283,7 +283,7 @@ def test_decay_shrinks_batch_norms_only_when_asked(name: Any, decay_all: bool) -
         name=name, learning_rate=0.1, weight_decay=0.5, decay_all=decay_all
     )
     optimiser = make_optimiser(layer, settings)
-    before = [one.detach().clone() for one in layer.parameters()]
+    before = [parameter.detach().clone() for parameter in layer.parameters()]
     for parameter in layer.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimiser.step()
@@ -327,7 +327,7 @@ def test_best_weights_lost_between_two_files_come_back(tmp_path: Path) -> None:
     make_trainer(tmp_path).resume()
     got = torch.load(tmp_path / "best.pt", weights_only=True)
     assert got["step"] == wanted["step"]
-    assert all(torch.equal(got["model"][name], one) for name, one in wanted["model"].items())
+    assert all(torch.equal(got["model"][name], tensor) for name, tensor in wanted["model"].items())
 
 
 def test_resumed_run_follows_the_decay_and_momentum_of_its_recipe(tmp_path: Path) -> None:

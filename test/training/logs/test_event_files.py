@@ -38,9 +38,9 @@ def test_event_files_hold_the_numbers_of_the_log(tmp_path: Path) -> None:
     log.end()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    losses = [(one.step, one.value) for one in events.Scalars("train/loss")]
+    losses = [(event.step, event.value) for event in events.Scalars("train/loss")]
     assert losses == [(20, 1.5), (40, 0.5)]
-    assert [(one.step, one.value) for one in events.Scalars("val/val_miou")] == [(30, 0.25)]
+    assert [(event.step, event.value) for event in events.Scalars("val/val_miou")] == [(30, 0.25)]
     assert set(events.Tags()["scalars"]) == {"train/loss", "val/val_miou"}
 
 
@@ -52,5 +52,5 @@ def test_event_files_of_a_killed_run_hold_what_its_log_holds(tmp_path: Path) -> 
     log.add({"step": 20, "loss": 1.5})
     events = EventAccumulator(str(tmp_path / "tensorboard"))  # neither end nor time has come
     events.Reload()
-    assert [one.step for one in events.Scalars("train/loss")] == [20]
+    assert [event.step for event in events.Scalars("train/loss")] == [20]
     log.end()
