@@ -50,7 +50,9 @@ def test_every_shipped_label_set_loads() -> None:
         assert label_set.name == name
         # ADE20K itself gives road and skyscraper one colour.
         shared = 1 if name == "ade20k" else 0
-        assert len({one.rgb for one in label_set.classes}) == len(label_set) - shared
+        assert (
+            len({label_class.rgb for label_class in label_set.classes}) == len(label_set) - shared
+        )
 
 
 def test_cityscapes_maps_label_ids_to_its_nineteen_classes() -> None:

@@ -128,7 +128,7 @@ def test_legend_has_its_width_and_every_colour(width: int) -> None:
     assert legend_HWC.shape[1] == width
     if width >= 60:
         colours = {tuple(colour) for colour in legend_HWC.reshape(-1, 3).tolist()}
-        assert {one.rgb for one in CAMVID.classes} <= colours
+        assert {label_class.rgb for label_class in CAMVID.classes} <= colours
 
 
 def test_legend_of_some_classes_names_no_others() -> None:

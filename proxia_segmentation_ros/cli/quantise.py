@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.model.quantisation import Quantisation
 
 EXAMPLES = show_examples(
-    "proxia quantise default --images train --val val --truth masks -o a.safetensors",
+    "proxia quantise default --images cal --val val --truth ids -o a.safetensors",
 )
 
 

@@ -101,11 +101,11 @@ def build_engines(request: EngineBuildRequest, on_step: Callable[[str], None]) -
     started_s = time.monotonic()
     if backend_choice.choose_backend(request.backend) == "tensorrt":
         CompiledCache(find_cache_folder("tensorrt")).check_writable()
-    room_logger = logging.getLogger("proxia_segmentation_ros.inference")
+    package_logger = logging.getLogger("proxia_segmentation_ros")
     forwarder = _LogForwarder(on_step)
-    before = room_logger.level
-    room_logger.addHandler(forwarder)
-    room_logger.setLevel(logging.INFO)
+    level_before = package_logger.level
+    package_logger.addHandler(forwarder)
+    package_logger.setLevel(logging.INFO)
     try:
         segmenter = Segmenter.from_weights(
             request.weights,
@@ -123,8 +123,8 @@ def build_engines(request: EngineBuildRequest, on_step: Callable[[str], None]) -
         if built[0] == "tensorrt":
             _refuse_lost(find_missing_batches(dataclasses.replace(request, batch=batch)))
     finally:
-        room_logger.removeHandler(forwarder)
-        room_logger.setLevel(before)
+        package_logger.removeHandler(forwarder)
+        package_logger.setLevel(level_before)
     return Built(*built, time.monotonic() - started_s)
 
 

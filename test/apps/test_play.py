@@ -47,7 +47,7 @@ def test_video_is_played_as_raw_images(listen, tmp_path):
     report = play_source(settings, said.append)
     assert report.published == 4
     assert wait_for(4)
-    assert {(one.encoding, one.header.frame_id) for one in heard} == {("rgb8", "lens")}
+    assert {(message.encoding, message.header.frame_id) for message in heard} == {("rgb8", "lens")}
     assert "cam/image" in said[0]
     assert "100 Hz" in said[1]
 
@@ -66,7 +66,7 @@ def test_folder_of_jpeg_is_played_compressed_in_a_loop(listen, tmp_path):
     assert play_source(settings, lambda _: None).published == 5
     assert wait_for(5)
     first = (folder / "1.jpg").read_bytes()
-    assert [bytes(one.data) == first for one in heard] == [True, False, True, False, True]
+    assert [bytes(message.data) == first for message in heard] == [True, False, True, False, True]
 
 
 def test_frame_that_breaks_in_mid_stream_ends_the_playing(listen, tmp_path):

@@ -60,7 +60,7 @@ def test_preview_is_of_the_pairs_that_training_draws(
     tmp_path: Path, sampling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROXIA_CACHE_DIR", str(tmp_path / "cache"))
-    recipe = make_recipe(tmp_path, *[one for one in [sampling] if one])
+    recipe = make_recipe(tmp_path, *[line for line in [sampling] if line])
     assert write_preview(recipe, tmp_path / "new" / "sheet.png") == PAIRS
     sheet = cv2.imread(str(tmp_path / "new" / "sheet.png"))
     assert sheet is not None

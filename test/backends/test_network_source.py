@@ -220,7 +220,9 @@ def test_tensorrt_engines_are_shaped_by_hashed_code_alone(
 def test_hashed_code_takes_only_types_and_errors_from_elsewhere() -> None:
     """Constants leave no trace of a call: their imports are compared by name."""
     found = set()
-    folders = tuple(f"proxia_segmentation_ros.{one.replace('/', '.')}" for one in GRAPH_FOLDERS)
+    folders = tuple(
+        f"proxia_segmentation_ros.{folder.replace('/', '.')}" for folder in GRAPH_FOLDERS
+    )
     for path in (file for folder in GRAPH_FOLDERS for file in (PACKAGE / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -256,10 +256,10 @@ def test_random_mutations_raise_input_errors_alone(tmp_path: Path, storage: str)
     path = write_bag(tmp_path / "bag", storage, count=3)
     file, metadata = find_storage(path), path / "metadata.yaml"
     rng = np.random.default_rng(12)
-    originals = {one: one.read_bytes() for one in (file, metadata)}
+    originals = {path: path.read_bytes() for path in (file, metadata)}
     num_refused = 0
     for _ in range(50):
-        for one, data in originals.items():
+        for original, data in originals.items():
             changed = np.frombuffer(data, np.uint8).copy()
             # The pixels fill most of the file and nobody checks those.
             places = rng.integers(0, len(changed), 3)
@@ -267,13 +267,13 @@ def test_random_mutations_raise_input_errors_alone(tmp_path: Path, storage: str)
                 places, len(changed) - 1 - rng.integers(0, min(400, len(changed)), 3)
             )
             changed[places] = rng.integers(32, 127, 6)
-            one.write_bytes(changed.tobytes())
+            original.write_bytes(changed.tobytes())
             try:
                 bag_info(path)
                 list(read_images(path))
             except InputError:
                 num_refused += 1
-            one.write_bytes(data)
+            original.write_bytes(data)
     assert num_refused > 25
     assert_frames(read_images(path), 3)
 

@@ -58,9 +58,9 @@ def score_as_the_benchmark(
         monkeypatch.setattr(evalPixelLevelSemanticLabeling.args, name, value)
     monkeypatch.setattr(evalPixelLevelSemanticLabeling.args, "predictionPath", str(results))
     monkeypatch.setattr(evalPixelLevelSemanticLabeling.args, "predictionWalk", None)
-    truth = sorted(str(one) for one in (root / "gtFine/val").rglob("*_labelIds.png"))
+    truth = sorted(str(path) for path in (root / "gtFine/val").rglob("*_labelIds.png"))
     arguments = evalPixelLevelSemanticLabeling.args
-    found = [evalPixelLevelSemanticLabeling.getPrediction(arguments, one) for one in truth]
+    found = [evalPixelLevelSemanticLabeling.getPrediction(arguments, path) for path in truth]
     scores: dict[str, Any] = evalPixelLevelSemanticLabeling.evaluateImgLists(
         found, truth, arguments
     )

@@ -68,13 +68,13 @@ def test_scores_of_the_reference_have_its_values(explain: Callable[..., Any]) ->
 def test_dumps_of_the_reference_have_its_values(explain: Callable[..., Any]) -> None:
     city = explain("segment", "--recipe", "dump_cityscapes", "--set", "root=/data", "-o", "out")
     folder = explain("segment", "--recipe", "dump_folder", "--set", "path=/a b", "-o", "out")
-    for one in (city, folder):
-        assert one["weights"] == ("mscale-cityscapes", "recipe")
-        assert one["scales"][0] == [0.5, 1.0, 2.0]
-        assert one["size"][0] == "input"
-        assert one["alpha"][0] == 0.4
-        assert {"composite", "colored", "confidence", "attention"} <= {*one["write"][0]}
-        assert one["out"] == ("out", "command line")
+    for settings in (city, folder):
+        assert settings["weights"] == ("mscale-cityscapes", "recipe")
+        assert settings["scales"][0] == [0.5, 1.0, 2.0]
+        assert settings["size"][0] == "input"
+        assert settings["alpha"][0] == 0.4
+        assert {"composite", "colored", "confidence", "attention"} <= {*settings["write"][0]}
+        assert settings["out"] == ("out", "command line")
     # val alone, where the reference takes train too
     assert (city["path"][0], city["truth"][0]) == ("leftImg8bit/val", "gtFine/val")
     assert "errors" in city["write"][0]

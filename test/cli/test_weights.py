@@ -130,7 +130,7 @@ def test_cost_is_counted_on_request(
     shown = json.loads(out)
     network, card = load_weights("attention")
     assert (code, shown["name"]) == (0, "attention")
-    assert shown["parameters"] == sum(one.numel() for one in network.parameters())
+    assert shown["parameters"] == sum(parameter.numel() for parameter in network.parameters())
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         network(torch.zeros(1, 3, *card.size_hw), card.scales)

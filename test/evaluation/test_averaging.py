@@ -54,7 +54,7 @@ def test_what_a_network_keeps_is_not_written_to() -> None:
     averaging = Averaging(scales=(1.0, 1.0))
     logits = averaging.compute_logits(lambda _: next(given), torch.rand(1, 3, 4, 6))
     assert (logits == 2).all()
-    assert [one.unique().tolist() for one in kept] == [[1.0], [3.0]]
+    assert [given_map.unique().tolist() for given_map in kept] == [[1.0], [3.0]]
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,6 @@ def test_dict_is_strict_json_and_lists_the_bins_with_pixels() -> None:
     found = count([0, 0, 1], [0, 1, 1], [0.9, 0.9, 0.3]).to_dict(["a", "b", "c"])
     raw = json.loads(json.dumps(found, allow_nan=False))
     assert raw["expected_calibration_error"] == pytest.approx((2 * 0.4 + 0.7) / 3, abs=1e-4)
-    assert [one["pixels"] for one in raw["reliability_bins"]] == [1, 2]
+    assert [bin_row["pixels"] for bin_row in raw["reliability_bins"]] == [1, 2]
     nothing: dict[str, Any] = {"expected_calibration_error": None, "reliability_bins": []}
     assert Calibration(3).to_dict(["a", "b", "c"]) == nothing

@@ -64,7 +64,7 @@ class Watcher:
         self.seen.append(seen)
 
     def export(self) -> list[str]:
-        return [one.name for one in self.seen]
+        return [image.name for image in self.seen]
 
     def merge(self, exported: list[str]) -> None:
         self.merged = exported
@@ -147,7 +147,7 @@ def test_observers_see_every_image_with_what_they_need_alone(
     evaluate(OpenSegmenter(), number(PAIRS), observers=[plain, needy])
     assert plain.seen == needy.seen
     first, second = needy.seen
-    assert [(one.index, one.name) for one in needy.seen] == [(0, "0.png"), (1, "1.png")]
+    assert [(image.index, image.name) for image in needy.seen] == [(0, "0.png"), (1, "1.png")]
     assert second.image_HWC is PAIRS[1][0]
     assert second.truth_HW is PAIRS[1][1]
     assert first.labels_HW.tolist() == [[0, 0], [1, 5]]
@@ -158,7 +158,7 @@ def test_observers_see_every_image_with_what_they_need_alone(
 
 
 def test_logits_of_a_segmenter_without_any_are_refused() -> None:
-    with pytest.raises(ConfigError, match="logits are asked of RedSegmenter"):
+    with pytest.raises(ConfigError, match="logits are needed and RedSegmenter does not"):
         evaluate(RedSegmenter(), number(PAIRS), observers=[Watcher(needs_logits=True)])
 
 

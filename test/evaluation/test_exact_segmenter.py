@@ -143,7 +143,7 @@ def test_averages_are_those_of_the_networks_logits(multi: str, scales: tuple[flo
     found = segmenter.segment_with_logits(IMAGE_HWC)
     network, card = load_weights(multi)
     image_NCHW = torch.from_numpy(IMAGE_HWC).permute(2, 0, 1)[None].float() / 255
-    mean, std = (torch.tensor(one).view(1, 3, 1, 1) for one in (card.mean, card.std))
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (card.mean, card.std))
     wanted = averaging.compute_logits(
         lambda copy: network(copy, scales or card.scales), (image_NCHW - mean) / std
     )
@@ -160,7 +160,7 @@ def test_attention_is_the_networks_of_the_image_as_it_is(multi: str, averaging: 
     network, card = load_weights(multi)
     assert isinstance(network, HRNetOcrMultiScale)
     image_NCHW = torch.from_numpy(IMAGE_HWC).permute(2, 0, 1)[None].float() / 255
-    mean, std = (torch.tensor(one).view(1, 3, 1, 1) for one in (card.mean, card.std))
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (card.mean, card.std))
     with torch.no_grad():
         outputs = network.outputs((image_NCHW - mean) / std, SCALES)
     assert sorted(found.attention_HW) == list(SCALES)
@@ -223,8 +223,8 @@ def test_windows_show_what_the_network_sees_in_each(
     assert found.logits_KHW is not None
     maps = [(found.logits_KHW, left.logits_KHW, right.logits_KHW)]
     maps += [
-        (found.attention_HW[one], left.attention_HW[one], right.attention_HW[one])
-        for one in found.attention_HW
+        (found.attention_HW[scale], left.attention_HW[scale], right.attention_HW[scale])
+        for scale in found.attention_HW
     ]
     assert len(maps) == (3 if name == "multi" else 1)
     for both, first, second in maps:

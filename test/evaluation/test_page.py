@@ -104,8 +104,8 @@ def test_tables_say_what_the_report_says() -> None:
     matrix_rows = [row for row in reader.rows if row[0] == "sky"]
     assert matrix_rows[0][2:6] == ["0.900", "1.000", "0.900", "50.00%"]
     assert matrix_rows[1] == ["sky", "90", "10", ""]
-    bars = [one for one in reader.list_attributes("style") if one.startswith("width")]
-    assert [one.partition(";")[0] for one in bars] == ["width:90.0%", "width:90.9%"]
+    bars = [style for style in reader.list_attributes("style") if style.startswith("width")]
+    assert [bar.partition(";")[0] for bar in bars] == ["width:90.0%", "width:90.9%"]
     assert rows["temperature"] == ["1.0000", "1.2500"]
     assert rows["negative log-likelihood"] == ["0.3100", "0.2900"]
     # 95 % of the pixels are right at a confidence of 0.75.
@@ -116,7 +116,7 @@ def test_tables_say_what_the_report_says() -> None:
 def test_counts_stand_in_the_titles_of_the_matrix() -> None:
     titles = Reader(make_page().to_html()).list_attributes("title")
     assert "sky as road: 40 pixels, 10.00%" in titles
-    assert not [one for one in titles if "car" in one]
+    assert not [title for title in titles if "car" in title]
     assert "sky as sky: 360 pixels, 90.00%" in titles
 
 
@@ -134,11 +134,11 @@ def test_nothing_is_fetched_and_nothing_runs() -> None:
     reader = Reader(text)
     tags = {tag for tag, _ in reader.elements}
     assert not tags & {"script", "link", "iframe", "object", "embed", "base", "form"}
-    assert all(one.startswith("data:image/") for one in reader.list_attributes("src"))
+    assert all(source.startswith("data:image/") for source in reader.list_attributes("src"))
     assert len(reader.list_attributes("src")) == 4
     assert not re.search(r"https?://|@import|url\(", text)
     assert not {name for _, attributes in reader.elements for name in attributes} & {"href"}
-    assert any("default-src 'none'" in one for one in reader.list_attributes("content"))
+    assert any("default-src 'none'" in content for content in reader.list_attributes("content"))
 
 
 def test_names_of_classes_files_and_weights_are_only_text() -> None:
@@ -149,7 +149,9 @@ def test_names_of_classes_files_and_weights_are_only_text() -> None:
 
     evil, plain = render(EVIL), render("plain")
     assert [tag for tag, _ in evil.elements] == [tag for tag, _ in plain.elements]
-    assert [set(one) for _, one in evil.elements] == [set(one) for _, one in plain.elements]
+    assert [set(attributes) for _, attributes in evil.elements] == [
+        set(attributes) for _, attributes in plain.elements
+    ]
     assert EVIL in [row[0] for row in evil.rows]
     assert f"sky as {EVIL}: 40 pixels, 10.00%" in evil.list_attributes("title")
 

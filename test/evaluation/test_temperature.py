@@ -45,7 +45,7 @@ def test_no_temperature_on_a_fine_grid_has_less_loss() -> None:
     logits_PK, truth = draw_pixels(3000, 1.7, seed=3)
     fitted = fit_temperature(logits_PK, truth)
     grid = np.exp(np.linspace(math.log(0.1), math.log(10), 400))
-    losses = [measure_loss(logits_PK, truth, one) for one in grid]
+    losses = [measure_loss(logits_PK, truth, temperature) for temperature in grid]
     assert measure_loss(logits_PK, truth, fitted) <= min(losses)
     assert fitted == pytest.approx(grid[int(np.argmin(losses))], rel=0.02)
 

@@ -27,8 +27,8 @@ def test_windows_have_one_size_and_the_last_is_shifted_inward(
     windows = Windows((16, 16), overlap)
     for size_hw, axis in (((side, 16), 0), ((16, side), 1)):
         placed = windows.place(size_hw)
-        assert [one[axis].start for one in placed] == starts
-        assert {one[axis].stop - one[axis].start for one in placed} == {min(side, 16)}
+        assert [window[axis].start for window in placed] == starts
+        assert {window[axis].stop - window[axis].start for window in placed} == {min(side, 16)}
         assert placed[-1][axis].stop == side
 
 

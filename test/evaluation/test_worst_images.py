@@ -40,8 +40,8 @@ def decode(content: bytes) -> np.ndarray:
 
 def test_worst_images_are_kept_worst_first() -> None:
     kept = keep({0: 0.1, 1: 0.5, 2: 0.0, 3: 0.9, 4: 0.3}).kept
-    assert [one.index for one in kept] == [3, 1, 4]
-    assert [one.name for one in kept] == ["3.png", "1.png", "4.png"]
+    assert [image.index for image in kept] == [3, 1, 4]
+    assert [image.name for image in kept] == ["3.png", "1.png", "4.png"]
     assert kept[0].mean_iou == pytest.approx(0.1)
     assert kept[0].pixel_accuracy == pytest.approx(0.1)
 
@@ -50,7 +50,7 @@ def test_earlier_image_goes_first_where_scores_are_equal() -> None:
     shares = dict.fromkeys(range(5), 0.5)
     for order in itertools.islice(itertools.permutations(range(5)), 0, None, 7):
         kept = keep({index: shares[index] for index in order}).kept
-        assert [one.index for one in kept] == [0, 1, 2]
+        assert [image.index for image in kept] == [0, 1, 2]
 
 
 def test_split_over_processes_keeps_the_same_images() -> None:
@@ -103,7 +103,7 @@ def test_pictures_are_bounded_in_both_directions(size_hw: tuple[int, int]) -> No
     image_HWC = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
     labels_HW = np.zeros(size_hw, np.uint8)
     pictures = draw_pictures(image_HWC, labels_HW, labels_HW, CAMVID)
-    assert {max(decode(one).shape) for one in pictures} == {SIDE}
+    assert {max(decode(picture).shape) for picture in pictures} == {SIDE}
     assert sum(map(len, pictures)) < 400_000
 
 
@@ -122,5 +122,5 @@ def test_classes_beyond_255_keep_their_colours() -> None:
 
 def test_dict_names_the_images_without_their_pictures() -> None:
     raw = json.loads(json.dumps(keep({0: 0.1, 1: 0.5}, most=1).to_dict(CAMVID.names)))
-    assert [one["name"] for one in raw["worst_images"]] == ["1.png"]
+    assert [row["name"] for row in raw["worst_images"]] == ["1.png"]
     assert raw["worst_images"][0]["pixel_accuracy"] == pytest.approx(0.5)

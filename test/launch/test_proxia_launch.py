@@ -78,7 +78,10 @@ def test_arguments_are_those_of_the_contract(launch_file: ModuleType) -> None:
 
     arguments = launch_file.generate_launch_description().get_launch_arguments()
     context = LaunchContext()
-    defaults = {one.name: perform_substitutions(context, one.default_value) for one in arguments}
+    defaults = {
+        argument.name: perform_substitutions(context, argument.default_value)
+        for argument in arguments
+    }
     params_file = defaults.pop("params_file")
     assert defaults == {
         "namespace": "",
@@ -97,13 +100,13 @@ def test_arguments_are_those_of_the_contract(launch_file: ModuleType) -> None:
         "config",
         "proxia.yaml",
     )
-    assert all(one.description for one in arguments)
+    assert all(argument.description for argument in arguments)
 
 
 def test_unknown_compat_is_refused_with_the_choices(launch_file: ModuleType) -> None:
     from launch import LaunchContext
 
-    compat = next(one for one in launch_file.ARGUMENTS if one.name == "compat")
+    compat = next(argument for argument in launch_file.ARGUMENTS if argument.name == "compat")
     context = LaunchContext()
     context.launch_configurations["compat"] = "nav3"
     with pytest.raises(RuntimeError, match="'none', 'nav2', 'isaac'"):
@@ -265,8 +268,8 @@ def test_viewer_opens_on_the_nodes_topics_with_our_profile_unless_the_user_has_o
         line.rpartition("profile:")[2].strip() for line in launched.lines if "viewer" in line
     ][1:]
     if own_profile is None:
-        assert all(one.endswith("config/fastdds_profile.xml") for one in profiles)
-        assert all(Path(one).is_file() for one in profiles)
+        assert all(profile.endswith("config/fastdds_profile.xml") for profile in profiles)
+        assert all(Path(profile).is_file() for profile in profiles)
     else:
         expected = ["/own/profile.xml" if name == own_profile else "" for name in PROFILE_VARIABLES]
         assert profiles == expected

@@ -22,7 +22,7 @@ ENTRIES = tuple(read_catalogue().values())
 def test_entry_fits_its_network(entry: CatalogueEntry) -> None:
     with torch.device("meta"):
         network = build_model(entry.architecture, entry.classes)
-    assert sum(one.numel() for one in network.parameters()) == entry.parameters
+    assert sum(parameter.numel() for parameter in network.parameters()) == entry.parameters
     assert all(side % 32 == 0 for side in entry.size_hw)
     assert all(0 < score < 1 for score in entry.scores.values())
     assert entry.name not in list_shipped_weights()

@@ -48,7 +48,7 @@ def test_loaded_network_is_float32_and_in_eval_mode(saved: Path) -> None:
     for key, value in network.state_dict().items():
         counter = key.endswith("num_batches_tracked")
         assert value.dtype == (torch.int64 if counter else torch.float32), key
-    assert all(one.requires_grad for one in network.parameters())
+    assert all(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_half_file_is_near_and_keeps_batch_norm_exactly(

@@ -81,17 +81,19 @@ def test_scene_is_what_flood_filling_finds(seed: int) -> None:
     )
     assert scene.unlabeled_fraction == pytest.approx(np.mean(labels_HW == UNLABELED))
     regions = flood(labels_HW)
-    for one in scene.classes:
-        is_class = labels_HW == one.class_id
-        assert one.class_name == f"class{one.class_id}"
-        assert one.pixel_count == is_class.sum()
-        assert one.area_fraction == pytest.approx(is_class.mean())
-        assert one.mean_confidence == pytest.approx(confidence_HW[is_class].mean() / 255)
-        wanted = [pixels for class_id, pixels in regions if class_id == one.class_id]
+    for scene_class in scene.classes:
+        is_class = labels_HW == scene_class.class_id
+        assert scene_class.class_name == f"class{scene_class.class_id}"
+        assert scene_class.pixel_count == is_class.sum()
+        assert scene_class.area_fraction == pytest.approx(is_class.mean())
+        assert scene_class.mean_confidence == pytest.approx(confidence_HW[is_class].mean() / 255)
+        wanted = [pixels for class_id, pixels in regions if class_id == scene_class.class_id]
         wanted = sorted((pixels for pixels in wanted if len(pixels) >= 10), key=len, reverse=True)
-        assert [found.pixel_count for found in one.objects] == [len(pixels) for pixels in wanted]
+        assert [found.pixel_count for found in scene_class.objects] == [
+            len(pixels) for pixels in wanted
+        ]
         by_centroid = {tuple(np.mean(pixels, 0).round(6)): pixels for pixels in wanted}
-        for found in one.objects:
+        for found in scene_class.objects:
             x, y = found.centroid_xy
             pixels = by_centroid[round(y, 6), round(x, 6)]
             check_object(found, np.array(pixels), confidence_HW, depth_m_HW)
@@ -126,7 +128,7 @@ def test_classes_come_largest_first_and_absent_ones_not_at_all() -> None:
     labels_HW = np.full((20, 20), 3, np.uint8)
     labels_HW[:4] = 0
     scene = summarize(make_segmentation(labels_HW), LABEL_SET)
-    assert [one.class_id for one in scene.classes] == [3, 0]
+    assert [scene_class.class_id for scene_class in scene.classes] == [3, 0]
     assert (scene.width, scene.height) == (20, 20)
     assert scene.unlabeled_fraction == 0.0
 
@@ -160,9 +162,9 @@ def make_row_of_squares() -> np.ndarray:
 def list_sizes(scene: Scene, class_id: int) -> list[int]:
     return [
         found.pixel_count
-        for one in scene.classes
-        if one.class_id == class_id
-        for found in one.objects
+        for scene_class in scene.classes
+        if scene_class.class_id == class_id
+        for found in scene_class.objects
     ]
 
 
@@ -173,7 +175,9 @@ def test_region_that_goes_on_from_one_row_to_the_next_is_measured_row_by_row() -
     confidence_HW[1:4] = 51
     confidence_HW[1, 0] = 255
     scene = summarize(make_segmentation(labels_HW, confidence_HW), LABEL_SET, min_area_px=1)
-    band = next(one for one in scene.classes if one.class_id == 1).objects[0]
+    band = next(scene_class for scene_class in scene.classes if scene_class.class_id == 1).objects[
+        0
+    ]
     assert (band.box_xywh, band.centroid_xy) == ((0, 1, 8, 3), (3.5, 2.0))
     assert band.pixel_count == 24
     assert band.mean_confidence == pytest.approx((23 * 51 + 255) / 24 / 255)
@@ -188,7 +192,7 @@ def test_small_regions_and_those_beyond_the_number_are_left_out() -> None:
     assert len(list_sizes(two, 0)) == 1
     none = summarize(segmentation, LABEL_SET, min_area_px=1, max_per_class=0)
     assert list_sizes(none, 2) == []
-    assert [one.pixel_count for one in none.classes] == [905, 55]
+    assert [scene_class.pixel_count for scene_class in none.classes] == [905, 55]
 
 
 def test_unknown_values_are_nan() -> None:
@@ -223,7 +227,7 @@ def test_depth_of_another_size_is_stretched() -> None:
     depth_m_HW = np.full((10, 10), 2.0, np.float64)
     depth_m_HW[:, 5:] = 4.0
     scene = summarize(make_segmentation(labels_HW), LABEL_SET, depth_m_HW=depth_m_HW)
-    depths = {one.class_id: one.objects[0].depth_m for one in scene.classes}
+    depths = {scene_class.class_id: scene_class.objects[0].depth_m for scene_class in scene.classes}
     assert depths == {0: 2.0, 1: 4.0}
 
 
@@ -232,7 +236,10 @@ def test_more_than_255_classes_work_in_uint16() -> None:
     labels_HW[:20] = 299
     labels_HW[30:] = 0
     scene = summarize(make_segmentation(labels_HW), make_label_set(300))
-    assert [(one.class_id, len(one.objects)) for one in scene.classes] == [(299, 1), (0, 1)]
+    assert [(scene_class.class_id, len(scene_class.objects)) for scene_class in scene.classes] == [
+        (299, 1),
+        (0, 1),
+    ]
     assert scene.unlabeled_fraction == 0.25
 
 
@@ -240,8 +247,8 @@ def test_every_pixel_its_own_region_is_survived() -> None:
     rng = np.random.default_rng(0)
     labels_HW = rng.integers(0, 5, (300, 400)).astype(np.uint8)
     scene = summarize(make_segmentation(labels_HW), LABEL_SET, min_area_px=1, max_per_class=3)
-    assert sum(one.pixel_count for one in scene.classes) == labels_HW.size
-    assert all(len(one.objects) == 3 for one in scene.classes)
+    assert sum(scene_class.pixel_count for scene_class in scene.classes) == labels_HW.size
+    assert all(len(scene_class.objects) == 3 for scene_class in scene.classes)
 
 
 def test_everything_unlabeled_is_an_empty_scene() -> None:

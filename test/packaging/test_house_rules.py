@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from mirror import CROSS_CUTTING, FOLDERS_WITHOUT_MODULES, TESTED_BY, TYPES_ALONE
 from workspace import PACKAGE, ROOT
 
 MAX_FILE_LINES = 400
@@ -51,3 +52,36 @@ def test_no_folder_is_a_junk_drawer() -> None:
     rooms = {path.parent for path in SOURCES}
     counts = {name_of(room): len(list(room.glob("*.py"))) for room in rooms}
     assert {name: count for name, count in counts.items() if count > MAX_FOLDER_MODULES} == {}
+
+
+def list_modules() -> set[str]:
+    """Return the modules that a test file may be named after, from the package's folder."""
+    package = ROOT / PACKAGE
+    modules = [path for path in SOURCES if path.stem not in {"__init__", "__main__"}]
+    return {path.relative_to(package).as_posix() for path in modules}
+
+
+def name_test(module: str) -> str:
+    """Return the test file that mirrors a module, from the folder of tests."""
+    folder, slash, name = module.rpartition("/")
+    return f"{folder}{slash}test_{name}"
+
+
+def test_every_module_has_a_test_file_or_a_reason() -> None:
+    tested = {module for module in list_modules() if (ROOT / "test" / name_test(module)).is_file()}
+    excused = {module for modules in TESTED_BY.values() for module in modules}
+    assert list_modules() - tested - excused == set(), "write test/<folder>/test_<name>.py"
+    assert excused & tested == set(), "take it off the list: it has a test file by now"
+    assert excused - list_modules() == set(), "take it off the list: it is gone"
+    files = {place for place in TESTED_BY if place != TYPES_ALONE}
+    assert {place for place in files if not (ROOT / place).is_file()} == set()
+
+
+def test_every_test_file_is_named_after_a_module_or_has_a_reason() -> None:
+    folder = ROOT / "test"
+    tests = {path.relative_to(folder).as_posix() for path in folder.rglob("test_*.py")}
+    tests = {test for test in tests if test.split("/")[0] not in FOLDERS_WITHOUT_MODULES}
+    mirrors = {name_test(module) for module in list_modules()}
+    assert tests - mirrors - set(CROSS_CUTTING) == set(), "name it after a module"
+    assert set(CROSS_CUTTING) & mirrors == set(), "take it off the list: it mirrors a module"
+    assert set(CROSS_CUTTING) - tests == set(), "take it off the list: it is gone"

@@ -74,5 +74,5 @@ def start_node(ros_domain: int) -> Iterator[Callable[..., NodeUnderTest]]:
         return started[-1]
 
     yield start
-    for one in started:
-        one.close()
+    for under_test in started:
+        under_test.close()

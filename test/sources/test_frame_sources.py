@@ -19,7 +19,7 @@ from proxia_segmentation_ros.sources.frame_stream import decode_rgb
 
 
 def list_shades(source):
-    return [int(decode_rgb(one.frame)[5, 5, 0]) for one in source]
+    return [int(decode_rgb(source_frame.frame)[5, 5, 0]) for source_frame in source]
 
 
 def test_folder_is_played_in_natural_order(tmp_path):
@@ -33,8 +33,8 @@ def test_folder_is_played_in_natural_order(tmp_path):
 
 def test_encoded_files_stay_encoded_and_others_are_decoded(tmp_path):
     write_images(tmp_path, ["a.png", "b.jpg", "c.bmp"])
-    frames = [one.frame for one in open_source(str(tmp_path))]
-    assert [one.is_compressed for one in frames] == [True, True, False]
+    frames = [source_frame.frame for source_frame in open_source(str(tmp_path))]
+    assert [frame.is_compressed for frame in frames] == [True, True, False]
     assert bytes(frames[1].payload.data) == (tmp_path / "b.jpg").read_bytes()
 
 
@@ -57,8 +57,8 @@ def test_bag_keeps_its_stamps_and_forms(tmp_path):
             bag.write("/cam/compressed", make_compressed_message(50), 10**18 + index * 10**8)
     source = open_source(str(tmp_path / "bag"))
     assert source.rate_hz == pytest.approx(10.0)
-    frames = [one.frame for one in source]
-    assert [one.stamp_ns for one in frames] == [10**18 + k * 10**8 for k in range(4)]
+    frames = [source_frame.frame for source_frame in source]
+    assert [frame.stamp_ns for frame in frames] == [10**18 + k * 10**8 for k in range(4)]
     assert bytes(frames[0].payload.data) == encode_jpeg(np.full((24, 32, 3), 50)).tobytes()
 
 

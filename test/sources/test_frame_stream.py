@@ -1,18 +1,14 @@
-import itertools
-
 import cv2
 import numpy as np
 import pytest
 from sample_files import draw_image, write_images, write_video
 
-from proxia_segmentation_ros.apps.demo.frame_store import FrameStore
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.sources.frame_sources import SourceFrame, open_source
 from proxia_segmentation_ros.sources.frame_stream import (
     FrameStream,
     StreamSettings,
     TruthFolder,
-    count_bytes,
     decode_rgb,
     parse_transport,
 )
@@ -39,8 +35,8 @@ def test_source_decides_the_transport(folder, tmp_path):
 
 def test_encoded_frames_are_decoded_for_raw(folder):
     stream = FrameStream(open_source(str(folder)), StreamSettings(transport="raw"))
-    frames = [one.frame for one in stream]
-    assert not any(one.is_compressed for one in frames)
+    frames = [source_frame.frame for source_frame in stream]
+    assert not any(frame.is_compressed for frame in frames)
     assert frames[2].payload.encoding == "rgb8"
     assert abs(int(decode_rgb(frames[2])[5, 5, 0]) - 20) < 4
 
@@ -48,8 +44,8 @@ def test_encoded_frames_are_decoded_for_raw(folder):
 def test_raw_frames_are_encoded_for_compressed(tmp_path):
     film = write_video(tmp_path / "film.mp4", frames=2)
     stream = FrameStream(open_source(str(film)), StreamSettings(transport="compressed"))
-    frames = [one.frame for one in stream]
-    assert [one.payload.format for one in frames] == ["jpeg", "jpeg"]
+    frames = [source_frame.frame for source_frame in stream]
+    assert [frame.payload.format for frame in frames] == ["jpeg", "jpeg"]
     assert abs(int(decode_rgb(frames[1])[5, 5, 0]) - 40) < 6
 
 
@@ -78,7 +74,10 @@ def test_truth_of_other_sources_is_taken_in_order(tmp_path):
     source = open_source(str(write_video(tmp_path / "film.mp4", frames=3)))
     masks = write_masks(tmp_path / "masks", ["9.png", "10.png"], [1, 2])
     stream = FrameStream(source, StreamSettings(), TruthFolder(masks, source))
-    ids = [None if one.truth_HW is None else int(one.truth_HW[0, 0]) for one in stream]
+    ids = [
+        None if source_frame.truth_HW is None else int(source_frame.truth_HW[0, 0])
+        for source_frame in stream
+    ]
     assert ids == [1, 2, None]
 
 
@@ -96,8 +95,11 @@ def test_rate_replaces_the_stamps_of_the_source():
 
     kept = FrameStream(Stamped(), StreamSettings())
     replaced = FrameStream(Stamped(), StreamSettings(rate_hz=5.0))
-    assert ([one.frame.stamp_ns for one in kept], kept.rate_hz) == ([5], 15.0)
-    assert ([one.frame.stamp_ns for one in replaced], replaced.rate_hz) == ([None], 5.0)
+    assert ([source_frame.frame.stamp_ns for source_frame in kept], kept.rate_hz) == ([5], 15.0)
+    assert ([source_frame.frame.stamp_ns for source_frame in replaced], replaced.rate_hz) == (
+        [None],
+        5.0,
+    )
 
 
 def test_transport_is_parsed_by_name():
@@ -108,12 +110,3 @@ def test_transport_is_parsed_by_name():
     ]
     with pytest.raises(ConfigError, match="theora"):
         parse_transport("theora")
-
-
-def test_store_keeps_plain_frames_first_and_jpeg_when_there_is_no_room():
-    one = SourceFrame(PlayedFrame.from_rgb(draw_image(100)), None)
-    store = FrameStore(plain_bytes=2 * count_bytes(one))
-    handed_on = list(store.keep_all(itertools.repeat(one, 4)))
-    assert handed_on == [one] * 4
-    assert [kept.frame.is_compressed for kept in store.frames] == [False, False, True, True]
-    assert abs(int(decode_rgb(store.frames[3].frame)[0, 0, 0]) - 100) < 3

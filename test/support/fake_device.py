@@ -27,7 +27,7 @@ class FakeEngine:
         self._module = module
 
     def bind(self, inputs: Sequence[Tensor]) -> FakeBound:
-        outputs = [torch.zeros_like(one) for one in _run(self._module, inputs)]
+        outputs = [torch.zeros_like(output) for output in _run(self._module, inputs)]
         return FakeBound(self._module, inputs, outputs)
 
 

@@ -1,6 +1,7 @@
 """Rules that fill networks and inputs with reproducible numbers; see README.md beside it."""
 
 import zlib
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -77,3 +78,20 @@ def golden_labels(
     blocks = generator.integers(0, num_classes + 1, size=(-(-height // 16), -(-width // 16)))
     blocks[blocks == num_classes] = ignore
     return np.repeat(np.repeat(blocks, 16, 0), 16, 1)[:height, :width].astype(np.int64)
+
+
+def golden_losses_input() -> tuple[Tensor, Tensor]:
+    """Return the logits_NKHW and labels_NHW of the golden losses."""
+    generator = np.random.Generator(np.random.PCG64(zlib.crc32(b"golden-logits")))
+    logits: np.ndarray = (3 * generator.standard_normal((2, 19, 64, 96))).astype(np.float32)
+    labels = [golden_labels(64, 96, f"golden-label-{index}") for index in range(2)]
+    return torch.from_numpy(logits), torch.from_numpy(np.stack(labels))
+
+
+def check_golden_gradient(shared_dir: Path, name: str, got: Tensor) -> None:
+    """Compare with the gradient of a loss that the reference system gave."""
+    with np.load(shared_dir / "golden" / "losses_grad.npz") as arrays:
+        [key] = [key for key in arrays.files if key.startswith(name) or f"_{name}" in key]
+        wanted = torch.from_numpy(arrays[key])
+    scale = float(wanted.abs().max())
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4 * scale)

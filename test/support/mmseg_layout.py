@@ -247,7 +247,7 @@ def run_heads(net: Trunk, branches: list[Tensor]) -> Tensor:
     """Return the OCR head's logits at 1/4 of the image's size."""
     variant = net.variant
     size = branches[0].shape[-2:]
-    wide = torch.cat([resize(one, size, variant.align_corners) for one in branches], 1)
+    wide = torch.cat([resize(branch, size, variant.align_corners) for branch in branches], 1)
     coarse = net.conv("decode_head.0.conv_seg", net.unit("decode_head.0.convs.0", wide))
     features = net.unit("decode_head.1.bottleneck", wide)
     axis = 1 if variant.softmax_of_classes else 2

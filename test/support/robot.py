@@ -143,7 +143,10 @@ class Robot:
             attempts += 1
             self.publish(topic, image)
             return self.wait_briefly(
-                lambda: next((one for one in self.heard[answer] if one.header.stamp == stamp), None)
+                lambda: next(
+                    (message for message in self.heard[answer] if message.header.stamp == stamp),
+                    None,
+                )
             )
 
         found = self.wait_for(find, f"the answer to stamp {stamp.sec} on {answer}")
@@ -160,7 +163,9 @@ class Robot:
     def wait_for_stamp(self, topic: str, sec: int) -> Any:
         """Return the message on this topic whose header has these seconds."""
         return self.wait_for(
-            lambda: next((one for one in self.heard[topic] if one.header.stamp.sec == sec), None),
+            lambda: next(
+                (message for message in self.heard[topic] if message.header.stamp.sec == sec), None
+            ),
             f"stamp {sec} on {topic}",
         )
 

@@ -110,7 +110,9 @@ def list_launch_arguments() -> list[tuple[str, str, str]]:
             if isinstance(default, ast.Constant)
             else "config/" + ast.literal_eval(default.args[0].elts[-1])
         )
-        choices = [one.value for one in getattr(keywords.get("choices"), "elts", []) if one.value]
+        choices = [
+            choice.value for choice in getattr(keywords.get("choices"), "elts", []) if choice.value
+        ]
         listed = f"; {', '.join(choices)}" if choices else ""
         found.append((call.args[0].value, shown, keywords["description"].value + listed))
     return found
@@ -138,9 +140,9 @@ def render_python() -> str:
             target = getattr(target, part)
         signature = inspect.signature(target)
         shown = [
-            one.replace(annotation=inspect.Parameter.empty)
-            for one in signature.parameters.values()
-            if one.name != "self"
+            parameter.replace(annotation=inspect.Parameter.empty)
+            for parameter in signature.parameters.values()
+            if parameter.name != "self"
         ]
         bare = signature.replace(parameters=shown, return_annotation=inspect.Signature.empty)
         lines.append(f"{module}.{name}{bare}")

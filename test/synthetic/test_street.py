@@ -91,7 +91,8 @@ def test_frames_do_not_share_memory() -> None:
 def test_other_seeds_give_other_scenes() -> None:
     frames = [StreetScene.sample(seed, (64, 96))[0] for seed in range(8)]
     differences = [
-        np.abs(one.astype(int) - other).mean() for one, other in itertools.combinations(frames, 2)
+        np.abs(scene.astype(int) - other).mean()
+        for scene, other in itertools.combinations(frames, 2)
     ]
     assert min(differences) > 5
 
@@ -328,7 +329,7 @@ def test_light_varies_from_scene_to_scene(
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_scene_moves_smoothly(seed: int) -> None:
     frames = list(itertools.islice(StreetScene(seed, SIZE_HW), 12))
-    agreements = [np.mean(one[1] == other[1]) for one, other in itertools.pairwise(frames)]
+    agreements = [np.mean(before[1] == after[1]) for before, after in itertools.pairwise(frames)]
     assert min(agreements) > 0.8
     assert np.mean(frames[0][1] == frames[-1][1]) < 0.99
 

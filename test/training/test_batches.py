@@ -72,6 +72,7 @@ def test_processes_share_the_cores_of_their_own_machine_alone(
     monkeypatch.setattr("os.cpu_count", lambda: 32)
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 16)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 0)
     pools: list[int] = []
 
     def open_pool(threads: int) -> ThreadPoolExecutor:

@@ -49,9 +49,9 @@ def test_outputs_and_gradients_are_the_networks_own(size_hw: tuple[int, int], su
     network = make_network(suffix)
     image = torch.randn(2, 3, *size_hw, dtype=torch.float64)
     wanted, got = run(network, image, "plain"), run(network, image, "branches")
-    for one, other in zip(wanted, got, strict=True):
+    for expected, found in zip(wanted, got, strict=True):
         # Resizing matrices are float32, which is exact for powers of two only.
-        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("small", "large"), [((3, 4), (12, 16)), ((3, 5), (17, 33))])

@@ -40,7 +40,7 @@ def test_loss_is_the_references(step) -> None:
 
 def test_gradient_of_every_parameter_is_the_references(step) -> None:
     network, _, wanted = step
-    norms = {name: float(one.grad.norm()) for name, one in network.named_parameters()}
+    norms = {name: float(parameter.grad.norm()) for name, parameter in network.named_parameters()}
     assert set(norms) == set(wanted["grad_norms"])
     total = sum(value**2 for value in norms.values()) ** 0.5
     # In float64 it is 395.85; float32 gave the reference 396.36 and us 395.24 to 396.36.

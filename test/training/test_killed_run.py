@@ -50,7 +50,7 @@ def pairs_folder(tmp_path: Path) -> Path:
 
 
 def start(folder: Path, data: Path, *further: str) -> subprocess.Popen[bytes]:
-    sets = [part for one in [*SETTINGS, f"data.root={data}"] for part in ("--set", one)]
+    sets = [part for setting in [*SETTINGS, f"data.root={data}"] for part in ("--set", setting)]
     command = ["-m", "proxia_segmentation_ros.cli", "train", "camvid", "-o", str(folder)]
     return subprocess.Popen([sys.executable, *command, *sets, *further], stdout=subprocess.DEVNULL)
 
@@ -100,12 +100,12 @@ def test_killed_run_reaches_the_same_bits(pairs_folder: Path, tmp_path: Path) ->
     assert torch.load(killed / "last.pt", weights_only=True)["step"] < STEPS
     assert start(killed, pairs_folder, "--resume").wait(300) == 0
     for name in ("last.pt", "best.pt"):
-        one, other = (torch.load(one / name, weights_only=True) for one in (whole, killed))
+        one, other = (torch.load(run / name, weights_only=True) for run in (whole, killed))
         assert_same(one, other, name)
     assert read_rows(killed) == read_rows(whole)
     # safetensors writes its header's keys in any order, so that bytes may differ.
     (network, card), (other_network, other_card) = (
-        load_weights(one / "camvid.safetensors") for one in (whole, killed)
+        load_weights(run / "camvid.safetensors") for run in (whole, killed)
     )
     assert card == other_card
     assert_same(network.state_dict(), other_network.state_dict(), "camvid.safetensors")

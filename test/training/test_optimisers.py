@@ -50,7 +50,9 @@ def test_count_of_steps_comes_to_the_device_of_the_weights() -> None:
     older.pull(before)
     optimiser = make_optimiser(weights, OptimiserSettings())
     load_moments(optimiser, before.state_dict())
-    devices = {one.device.type for state in optimiser.state.values() for one in state.values()}
+    devices = {
+        moments.device.type for state in optimiser.state.values() for moments in state.values()
+    }
     assert devices == {"meta"}
 
 

@@ -18,8 +18,8 @@ def test_a_range_is_the_mean_of_what_the_images_show() -> None:
         [(value / 255 - mean) / std for mean, std in zip(card.mean, card.std, strict=True)]
         for value in (0, 100, 200)
     ]
-    assert low == pytest.approx(np.mean([min(one) for one in ends]), abs=1e-4)
-    assert high == pytest.approx(np.mean([max(one) for one in ends]), abs=1e-4)
+    assert low == pytest.approx(np.mean([min(end) for end in ends]), abs=1e-4)
+    assert high == pytest.approx(np.mean([max(end) for end in ends]), abs=1e-4)
 
 
 def test_images_of_any_size_do() -> None:

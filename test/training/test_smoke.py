@@ -1,6 +1,5 @@
-"""Dry runs, smoke runs and TensorBoard files."""
+"""Dry runs and smoke runs."""
 
-import builtins
 import os
 import shutil
 import subprocess
@@ -12,7 +11,6 @@ import pytest
 
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.checkpoint import load_weights
-from proxia_segmentation_ros.training.logs.run_log import RunLog
 from proxia_segmentation_ros.training.recipe import explain_recipe, list_recipes, load_recipe
 from proxia_segmentation_ros.training.settings import flatten_settings
 from proxia_segmentation_ros.training.smoke import make_smoke_overrides, run_smoke
@@ -34,14 +32,14 @@ def test_every_setting_tells_where_it_comes_from(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("steps: 30\noptimiser: {class_boost: {car: 2.0}, loss: cross_entropy}\n")
     overrides = ["seed=3", "steps=9", "optimiser.class_boost.pole=3"]
-    settings = {one.name: one for one in explain_recipe(path, overrides)}
+    settings = {setting.name: setting for setting in explain_recipe(path, overrides)}
     assert (settings["steps"].value, settings["steps"].origin) == (9, "--set")
     assert (settings["seed"].value, settings["seed"].origin) == (3, "--set")
     assert settings["optimiser.class_boost"].value == {"car": 2.0, "pole": 3.0}
     assert settings["optimiser.class_boost"].origin == "--set"
     assert settings["optimiser.loss"].origin == "recipe"
     assert settings["batch_size"].origin == "default"
-    assert {name: one.value for name, one in settings.items()} == flatten_settings(
+    assert {name: setting.value for name, setting in settings.items()} == flatten_settings(
         load_recipe(path, overrides)
     )
 
@@ -75,7 +73,7 @@ def test_smoke_run_leaves_other_runs_alone(tmp_path: Path) -> None:
 
 
 def test_smoke_command_is_clearly_named(tmp_path: Path) -> None:
-    sets = [part for one in SMALL for part in ("--set", one)]
+    sets = [part for setting in SMALL for part in ("--set", setting)]
     answer = run_command("synthetic", "--smoke", *sets, folder=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert "smoke run passed" in answer.stdout
@@ -88,7 +86,7 @@ def test_smoke_command_is_clearly_named(tmp_path: Path) -> None:
 def test_torchrun_starts_a_run_of_two_processes(tmp_path: Path) -> None:
     torchrun = shutil.which("torchrun")
     assert torchrun is not None
-    sets = [part for one in [*SMALL, "device=cpu"] for part in ("--set", one)]
+    sets = [part for setting in [*SMALL, "device=cpu"] for part in ("--set", setting)]
     command = ["-m", "proxia_segmentation_ros.cli", "train", "synthetic", "--smoke", *sets]
     answer = subprocess.run(
         [torchrun, "--standalone", "--nproc-per-node", "2", *command],
@@ -102,52 +100,6 @@ def test_torchrun_starts_a_run_of_two_processes(tmp_path: Path) -> None:
     assert answer.stdout.count("smoke run passed") == 1
     assert answer.stdout.count("step 4  synthetic_miou") == 1
     assert load_weights(tmp_path / "runs" / "synthetic-smoke" / "synthetic-smoke.safetensors")
-
-
-def test_missing_tensorboard_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *further: Any, **named: Any) -> Any:
-        if name.startswith(("tensorboard", "torch.utils.tensorboard")):
-            raise ImportError(name)
-        return real(name, *further, **named)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    log = RunLog(tmp_path, lambda row: None, with_event_files=True)
-    with pytest.raises(ConfigError, match="pip install tensorboard"):
-        log.begin(0)
-    RunLog(tmp_path, lambda row: None, is_silent=True, with_event_files=True).begin(0)
-
-
-def test_event_files_hold_the_numbers_of_the_log(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    log = RunLog(tmp_path, lambda row: None, with_event_files=True)
-    log.begin(0)
-    log.add({"step": 20, "loss": 1.5})
-    log.add({"step": 30, "val_miou": 0.25, "folder_iou": [0.1], "note": "x"})
-    log.add({"step": 40, "loss": 1.0})
-    log.begin(30)  # resumed from step 30: what came after it comes again
-    log.add({"step": 40, "loss": 0.5})
-    log.end()
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
-    events.Reload()
-    losses = [(one.step, one.value) for one in events.Scalars("train/loss")]
-    assert losses == [(20, 1.5), (40, 0.5)]
-    assert [(one.step, one.value) for one in events.Scalars("val/val_miou")] == [(30, 0.25)]
-    assert set(events.Tags()["scalars"]) == {"train/loss", "val/val_miou"}
-
-
-def test_event_files_of_a_killed_run_hold_what_its_log_holds(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    log = RunLog(tmp_path, lambda row: None, with_event_files=True)
-    log.begin(0)
-    log.add({"step": 20, "loss": 1.5})
-    events = EventAccumulator(str(tmp_path / "tensorboard"))  # neither end nor time has come
-    events.Reload()
-    assert [one.step for one in events.Scalars("train/loss")] == [20]
-    log.end()
 
 
 def test_smoke_settings_fit_every_shipped_recipe() -> None:

@@ -7,8 +7,6 @@ import cv2
 import numpy as np
 import pytest
 
-from proxia_segmentation_ros.data.dataset import FocusedPair
-from proxia_segmentation_ros.data.resize import resize_pair
 from proxia_segmentation_ros.data.sampling.class_uniform import ClassUniformSettings
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import load_label_set
@@ -37,21 +35,6 @@ def cityscapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             cv2.imwrite(str(images / f"{stem}_leftImg8bit.png"), image)
             cv2.imwrite(str(masks / f"{stem}_gtFine_labelIds.png"), mask)
     return tmp_path
-
-
-def test_resizing_keeps_the_point_on_its_object() -> None:
-    labels = np.zeros((60, 120), np.uint8)
-    labels[40:44, 100:104] = 1
-    image = np.repeat(labels[..., None] * 200, 3, axis=2)
-    pair = resize_pair(FocusedPair(image, labels, (102, 42)), 60)
-    assert pair.image_HWC.shape == (30, 60, 3)
-    assert pair.focus_xy is not None
-    x, y = pair.focus_xy
-    assert pair.labels_HW[y, x] == 1
-    same = FocusedPair(image, labels, (102, 42))
-    assert resize_pair(same, 0) is same
-    assert resize_pair(same, 120) is same
-    assert resize_pair(same, 240).labels_HW.shape == (120, 240)
 
 
 def test_class_uniform_source_shows_the_rare_class(cityscapes: Path) -> None:

@@ -62,7 +62,7 @@ def test_boxes_are_drawn_for_things_that_are_large_enough_to_see():
 def test_six_moments_reach_from_the_first_to_the_last():
     record = make_record([fill(3)] * 50, [None] * 50)
     frames = pick_frames(record.labelled)
-    assert [one.published.index for one in frames] == [0, 10, 20, 29, 39, 49]
+    assert [frame.published.index for frame in frames] == [0, 10, 20, 29, 39, 49]
     assert len(pick_frames(record.labelled[:4])) == 4
 
 

@@ -68,7 +68,7 @@ def test_confidence_of_what_robots_run_is_scored_on_request(folders):
     done = evaluate_weights(set_up(folders, calibration=True), Silence())
     content = done.to_dict()
     assert 0 < content["expected_calibration_error"] <= 1
-    assert sum(one["pixels"] for one in content["reliability_bins"]) == content["pixels"]
+    assert sum(bin_row["pixels"] for bin_row in content["reliability_bins"]) == content["pixels"]
     assert done.backend == "openvino"
     assert "expected calibration error" in done.to_text()
 

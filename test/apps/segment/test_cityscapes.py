@@ -91,7 +91,10 @@ def test_benchmarks_scripts_find_the_results_and_know_their_ids(
         assert result == str(folder / "train_extra" / f"{name}_leftImg8bit.png")
         ids_HW = cv2.imread(result, cv2.IMREAD_UNCHANGED)
         assert ids_HW is not None
-        found = [evalPixelLevelSemanticLabeling.id2label[one].name for one in ids_HW[0].tolist()]
+        found = [
+            evalPixelLevelSemanticLabeling.id2label[class_id].name
+            for class_id in ids_HW[0].tolist()
+        ]
         assert [name.replace(" ", "_") for name in found] == list(CITYSCAPES.names)
 
 

@@ -84,7 +84,7 @@ def test_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(InputError, match="No space left"):
         write_whole(path, b"newer")
     assert path.read_bytes() == b"old"
-    assert [one.name for one in path.parent.iterdir()] == ["a.png"]
+    assert [path_found.name for path_found in path.parent.iterdir()] == ["a.png"]
 
 
 def test_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:

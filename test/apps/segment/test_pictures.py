@@ -64,7 +64,10 @@ def test_composite_shows_image_prediction_truth_and_errors() -> None:
     assert tuple(picture_HWC[lower + 235, right + 5]) == WRONG_RGB
     legend_HWC = picture_HWC[lower + 240 + GAP :]
     # Smooth lettering holds some grey pixels, a swatch more.
-    counts = {one.id: (legend_HWC == one.rgb).all(2).sum() for one in CAMVID.classes}
+    counts = {
+        label_class.id: (legend_HWC == label_class.rgb).all(2).sum()
+        for label_class in CAMVID.classes
+    }
     shown = {class_id for class_id, count in counts.items() if count > 100}
     assert shown == {SKY, ROAD}
 

@@ -71,7 +71,7 @@ def run(path, out, **settings):
 
 
 def list_names(folder):
-    return sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def read(path):
@@ -291,8 +291,8 @@ def test_autolabels_are_source_ids_beside_their_certainty(tmp_path):
     folder = write_images(tmp_path / "in" / "city", ["a.png"]).parent
     label_set = tmp_path / "shifted.yaml"
     lines = [
-        f"  - {{id: {one.id}, name: {one.name}, rgb: [1, 2, 3], source_ids: [{40 + one.id}]}}"
-        for one in FakeSegmenter.label_set.classes
+        f"  - {{id: {class_id}, name: {name}, rgb: [1, 2, 3], source_ids: [{40 + class_id}]}}"
+        for class_id, name in enumerate(FakeSegmenter.label_set.names)
     ]
     label_set.write_text("\n".join(["name: shifted", "classes:", *lines]))
     out = tmp_path / "out"
@@ -357,5 +357,5 @@ def test_name_that_is_no_text_is_an_image_all_the_same(tmp_path):
         "ünï 日本.png",
     ]
     assert os.fsencode(tmp_path / "out") + b"/b\xff_overlay.png" in [
-        os.fsencode(one) for one in (tmp_path / "out").iterdir()
+        os.fsencode(path) for path in (tmp_path / "out").iterdir()
     ]

@@ -131,7 +131,7 @@ def test_figure_that_is_no_number_is_left_out(
     assert card.scores == ({"mean_iu": 0.5} if figure == 0.5 else {})
 
 
-@pytest.mark.parametrize("change", [torch.Tensor.to_sparse, lambda one: one.to("meta")])
+@pytest.mark.parametrize("change", [torch.Tensor.to_sparse, lambda tensor: tensor.to("meta")])
 def test_tensor_without_numbers_is_refused(
     tmp_path: Path, network: torch.nn.Module, change: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:

@@ -186,7 +186,7 @@ def test_draft_of_another_process_is_left_alone(
     monkeypatch.setattr(weights, "convert_weights", convert_beside_another)
     download_weights(NAME, Silent(), file)
     assert len({*drafts}) == 2
-    assert sorted(one.name for one in folder.iterdir()) == ["SHA256SUMS", f"{NAME}.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", f"{NAME}.safetensors"]
 
 
 def test_refusal_of_the_disk_is_one_sentence(

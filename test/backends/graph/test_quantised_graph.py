@@ -90,7 +90,7 @@ def make_file(tiny_weights: Path, tmp_path: Path) -> MakeFile:
 def test_every_convolution_is_a_named_layer() -> None:
     graph = make_graph()
     layers = [layer for layer, _ in list_layers(graph)]
-    convolutions = [one for one in graph.get_ops() if one.get_type_name() == "Convolution"]
+    convolutions = [node for node in graph.get_ops() if node.get_type_name() == "Convolution"]
     assert len(layers) == len(convolutions)
     assert {"backbone.conv1", "ocr.cls_head", "ocr.conv3x3_ocr.0.direct"} <= set(layers)
     # Three taps of one part see the same tensor.

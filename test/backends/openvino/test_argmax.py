@@ -146,5 +146,5 @@ def test_bands_of_rows_give_what_the_whole_image_gives(
 
     in_bands = label()
     monkeypatch.setattr(openvino_labels, "MAX_BANDS", 1)
-    for one, other in zip(in_bands, label(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for banded, whole in zip(in_bands, label(), strict=True):
+        np.testing.assert_array_equal(banded, whole)

@@ -292,7 +292,8 @@ def test_a_larger_scale_that_was_left_out_comes_back(
     def start_fusion(maps: ScaleMaps) -> object:
         fused = start(maps)
         weight, demand = (
-            np.full_like(one, left["weight"]) for one in (fused.weight_11hw, fused.demand_11hw)
+            np.full_like(share_11hw, left["weight"])
+            for share_11hw in (fused.weight_11hw, fused.demand_11hw)
         )
         return replace(fused, weight_11hw=weight, demand_11hw=demand)
 

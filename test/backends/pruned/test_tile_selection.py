@@ -32,8 +32,8 @@ def test_batches_have_the_static_sizes_and_hold_every_tile(
     count: int, sizes: tuple[int, ...], wanted: list[int]
 ) -> None:
     batches = split_into_batches(range(count), sizes)
-    assert [len(one) for one in batches] == wanted
-    assert [tile for one in batches for tile in one] == list(range(count))
+    assert [len(batch) for batch in batches] == wanted
+    assert [tile for batch in batches for tile in batch] == list(range(count))
 
 
 @pytest.mark.parametrize("name", ["tile_threshold", "tile_budget", "latency_budget_ms"])

@@ -84,11 +84,11 @@ def test_labels_and_confidence_are_those_of_torch(
     clock = StageClock()
     found = backend.prepare(make_plans(sizes_hw, True))(images, 0.4, clock)
     assert list(clock.stages_ms) == ["pre", "infer", "post"]
-    for image, one in zip(images, found, strict=True):
+    for image, labelled in zip(images, found, strict=True):
         expected = reference.segment(image, True, min_confidence=0.4)
-        assert (one.labels_HW.dtype, one.labels_HW.shape) == (np.uint8, image.shape[:2])
-        assert (one.labels_HW != expected.labels).mean() < 1e-3
-        assert np.abs(one.confidence_HW.astype(int) - expected.confidence).max() <= 1
+        assert (labelled.labels_HW.dtype, labelled.labels_HW.shape) == (np.uint8, image.shape[:2])
+        assert (labelled.labels_HW != expected.labels).mean() < 1e-3
+        assert np.abs(labelled.confidence_HW.astype(int) - expected.confidence).max() <= 1
 
 
 def test_results_stay_when_the_next_frame_comes(engines: Path) -> None:

@@ -117,8 +117,8 @@ def test_several_images_of_other_sizes_run_as_one_batch(engines: Path) -> None:
     segmenter.warm_up((120, 160), batch=2)
     images = [IMAGE_HWC, draw_image(90, 100, seed=4)]
     together = segmenter.segment_many(images, [True, False])
-    for image, one in zip(images, together, strict=True):
-        assert (one.labels != segmenter.segment(image).labels).mean() < 0.005
+    for image, found in zip(images, together, strict=True):
+        assert (found.labels != segmenter.segment(image).labels).mean() < 0.005
 
 
 def test_graph_gives_the_same_as_kernel_by_kernel(

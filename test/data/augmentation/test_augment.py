@@ -205,10 +205,10 @@ def test_changes_of_light_leave_a_dark_image_as_bright_as_it_was() -> None:
             gamma=2.0, darkest=darkest,
         )  # fmt: skip
         dark[darkest] = [
-            augment_pair(one, labels, settings, np.random.default_rng(seed), unlabeled_id=255)[
+            augment_pair(image, labels, settings, np.random.default_rng(seed), unlabeled_id=255)[
                 0
             ].mean()
-            for one in (night, day)
+            for image in (night, day)
             for seed in range(40)
         ]
     assert min(dark[0.0][:40]) < 10

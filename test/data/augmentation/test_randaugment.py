@@ -153,7 +153,7 @@ def test_every_operation_is_drawn_and_pairs_follow_the_generator() -> None:
     assert drawn == [draw(seed) for seed in range(300)]
     kinds = {apply(name, 9, pair)[0].tobytes() for name in OPERATIONS}
     turned = {apply(name, 9, pair, is_turned=True)[0].tobytes() for name in GEOMETRIES}
-    assert {one[: pair[0].size] for one in drawn} == kinds | turned
+    assert {drawn_bytes[: pair[0].size] for drawn_bytes in drawn} == kinds | turned
 
 
 def test_setting_acts_in_training_pairs_and_spares_ids() -> None:

@@ -135,7 +135,9 @@ def test_two_processes_at_once_build_once(tmp_path: Path) -> None:
     write_pairs(tmp_path, 20)
     command = [sys.executable, "-c", LOAD_AND_COUNT, str(tmp_path), str(tmp_path / "cache")]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    counts = [[int(word) for word in one.communicate(timeout=120)[0].split()] for one in running]
+    counts = [
+        [int(word) for word in process.communicate(timeout=120)[0].split()] for process in running
+    ]
     assert sorted(built for built, _ in counts) == [0, 20]
     assert counts[0][1] == counts[1][1] > 0
 

@@ -104,7 +104,7 @@ def test_epoch_holds_each_class_as_often_and_whole_images(
     epoch = source.plan.draw_epoch(0)
     # 12 images * 0.5 / 3 classes = 2 of each class; no image has a cat.
     assert count_focused(source, 0) == [(False, 0)] * 2 + [(False, 1)] * 2
-    whole = [one.pair for one in epoch if one.focus_xy is None]
+    whole = [place.pair for place in epoch if place.focus_xy is None]
     assert len(epoch) == FINE
     assert len(whole) == len(set(whole)) == FINE - 4
 
@@ -154,7 +154,7 @@ def test_few_images_of_many_classes_never_overfill_an_epoch() -> None:
         for epoch in range(19):
             drawn = plan.draw_epoch(epoch)
             assert len(drawn) == 3
-            seen |= {one.focus_xy[0] for one in drawn if one.focus_xy is not None}
+            seen |= {place.focus_xy[0] for place in drawn if place.focus_xy is not None}
             assert drawn == plan.draw_epoch(epoch)
     assert seen == set(range(19))
 
@@ -166,7 +166,7 @@ def test_share_of_nothing_reads_no_masks(fine: ImageMaskFolder, cache: Path) -> 
 
 def test_every_image_comes_before_one_comes_again(fine: ImageMaskFolder, cache: Path) -> None:
     epoch = open_source(fine, cache, share=0.0).plan.draw_epoch(5)
-    assert sorted(one.pair for one in epoch) == list(range(FINE))
+    assert sorted(place.pair for place in epoch) == list(range(FINE))
 
 
 def test_epochs_differ_and_are_equal_in_every_process(fine: ImageMaskFolder, cache: Path) -> None:
@@ -181,7 +181,7 @@ def test_coarse_pairs_leave_at_max_cu_epoch(
     fine: ImageMaskFolder, coarse: ImageMaskFolder, cache: Path
 ) -> None:
     plan = open_source(fine, cache, coarse, max_cu_epoch=2).plan
-    has_coarse = [any(one.is_coarse for one in plan.draw_epoch(epoch)) for epoch in range(4)]
+    has_coarse = [any(place.is_coarse for place in plan.draw_epoch(epoch)) for epoch in range(4)]
     assert has_coarse == [True, True, False, False]
     assert any(plan[index].is_coarse for index in range(2 * FINE))
     assert not any(plan[index].is_coarse for index in range(2 * FINE, 5 * FINE))
@@ -208,11 +208,11 @@ def test_without_class_share_all_coarse_images_join_until_max_cu_epoch(
     plan = open_source(fine, cache, coarse, share=0.0, max_cu_epoch=1).plan
     first = plan.draw_epoch(0)
     assert len(first) == FINE + COARSE
-    assert sum(one.is_coarse for one in first) == COARSE
+    assert sum(place.is_coarse for place in first) == COARSE
     assert plan.locate(FINE + COARSE - 1) == (0, FINE + COARSE - 1)
     assert plan.locate(FINE + COARSE) == (1, 0)
     assert [plan[FINE + COARSE + slot] for slot in range(FINE)] == plan.draw_epoch(1)
-    assert not any(one.is_coarse for one in plan.draw_epoch(1))
+    assert not any(place.is_coarse for place in plan.draw_epoch(1))
 
 
 def draw_focused(root: Path, x: int, y: int) -> list[np.ndarray]:

@@ -208,7 +208,7 @@ def test_classes_of_the_checkpoint_are_kept(tmp_path: Path, is_new: bool, odd: A
     card = read_card(write(tmp_path / "own.pth", state, cfg="dataset_type = 'RailDataset'", **meta))
     assert card.label_set.name == "rail"
     assert card.to_label_set().names == ("left_rail", "right_rail", "sky")
-    assert [one.rgb for one in card.label_set.classes][:2] == [(1, 2, 3), (4, 5, 6)]
+    assert [label_class.rgb for label_class in card.label_set.classes][:2] == [(1, 2, 3), (4, 5, 6)]
     assert all(0 <= value <= 255 for value in card.label_set.classes[2].rgb)
     assert card.size_hw == (512, 512)
 

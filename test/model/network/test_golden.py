@@ -110,10 +110,10 @@ class GoldenRuns:
         self, image: Tensor, scales: Sequence[float], write: Callable[[float], str]
     ) -> Maps:
         passes = {scale: self._pass(image, scale) for scale in scales}
-        maps = {"pred": fuse_scales({scale: one for scale, (one, _) in passes.items()})[0]}
-        for scale, (one, attention) in passes.items():
-            maps[f"pred_{write(scale)}"] = one.logits_NKHW
-            maps[f"attn_{write(scale)}"] = one.attention_N1HW
+        maps = {"pred": fuse_scales({scale: found for scale, (found, _) in passes.items()})[0]}
+        for scale, (found, attention) in passes.items():
+            maps[f"pred_{write(scale)}"] = found.logits_NKHW
+            maps[f"attn_{write(scale)}"] = found.attention_N1HW
             maps[f"lowres_attn_{write(scale)}"] = attention
         return maps
 

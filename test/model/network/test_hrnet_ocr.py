@@ -23,7 +23,7 @@ def build_small(architecture: str, num_classes: int = 5) -> HRNetOcr | HRNetOcrM
 
 
 def count_parameters(module: nn.Module) -> int:
-    return sum(one.numel() for one in module.parameters())
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_every_parameter_gets_a_gradient(suffix: str) -> None:
     network = build_small(SMALL + suffix).train()
     outputs = network.outputs(torch.rand(2, 3, 64, 64))
     (outputs.logits.square().mean() + outputs.aux_logits.square().mean()).backward()
-    assert [name for name, one in network.named_parameters() if one.grad is None] == []
+    assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
 
 
 def test_unknown_architecture_is_refused_by_name() -> None:

@@ -21,7 +21,7 @@ def test_humble_hears_its_own_name_for_this_machine_alone():
 
 
 def test_domain_with_a_listener_is_not_free():
-    free = next(one for one in reversed(DOMAINS) if is_free(one))
+    free = next(domain for domain in reversed(DOMAINS) if is_free(domain))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("", 7400 + 250 * free))
         assert not is_free(free)

@@ -137,7 +137,7 @@ def test_probe_turns_to_a_participant_of_its_own_when_new_clients_stay_deaf():
     clock.now_s += 4 * RENEW_AFTER_S
     assert probe.poll_state() == "active"
     assert opened[1:] == [("player_probe2", 7)]
-    assert [one.is_closed for one in fallbacks] == [True, False]
+    assert [fallback.is_closed for fallback in fallbacks] == [True, False]
     session.at_shutdown[0]()
     assert fallbacks[1].is_closed
 

@@ -63,7 +63,7 @@ def test_labels_are_found_by_their_exact_stamp(heard, encoding, dtype):
     image = Image(header=make_header(), height=3, width=4, encoding=encoding, step=step)
     image.data.frombytes(labels_HW.view(np.uint8))
     speaker.say("labels", image)
-    assert listener.wait_for(lambda one: STAMP_NS in one.labels, TIMEOUT_S)
+    assert listener.wait_for(lambda listener: STAMP_NS in listener.labels, TIMEOUT_S)
     received = listener.labels[STAMP_NS].labels_HW
     assert received.dtype == dtype
     assert np.array_equal(received, labels_HW)
@@ -77,7 +77,7 @@ def test_objects_become_boxes_and_counts(heard):
     speaker.say(
         "objects", SceneSummary(header=make_header(), label_set="camvid", classes=[car, sky])
     )
-    assert listener.wait_for(lambda one: STAMP_NS in one.scenes, TIMEOUT_S)
+    assert listener.wait_for(lambda listener: STAMP_NS in listener.scenes, TIMEOUT_S)
     scene = listener.scenes[STAMP_NS]
     assert scene.boxes == ((1, 2, 3, 4, 8),) * 2
     assert scene.counts == {"car": 2, "sky": 0}
@@ -88,7 +88,9 @@ def test_newest_statistics_stay(heard):
     speaker, listener = heard
     speaker.say("stats", StreamStats(received=1, labelled=1))
     speaker.say("stats", StreamStats(received=9, labelled=6, dropped_replaced=2, dropped_stale=1))
-    assert listener.wait_for(lambda one: one.stats and one.stats.received == 9, TIMEOUT_S)
+    assert listener.wait_for(
+        lambda listener: listener.stats and listener.stats.received == 9, TIMEOUT_S
+    )
     assert listener.stats.adds_up
     assert listener.stats.dropped["replaced"] == 2
 
@@ -97,10 +99,10 @@ def test_class_names_come_in_the_order_of_their_ids(heard):
     speaker, listener = heard
     classes = [VisionClass(class_id=1, class_name="road"), VisionClass(class_name="sky")]
     speaker.say("label_info", LabelInfo(class_map=classes))
-    assert listener.wait_for(lambda one: one.class_names, TIMEOUT_S)
+    assert listener.wait_for(lambda listener: listener.class_names, TIMEOUT_S)
     assert listener.class_names == ("sky", "road")
 
 
 def test_waiting_gives_up(heard):
     _, listener = heard
-    assert not listener.wait_for(lambda one: one.labels, 0.05)
+    assert not listener.wait_for(lambda listener: listener.labels, 0.05)

@@ -35,7 +35,7 @@ def wait_until(holds):
 def wait_for_calibration_listener(*sessions):
     """Wait until DDS has matched a publisher of these sessions with who takes its calibration."""
     publishers = [publisher for opened in sessions for publisher in opened.node.publishers]
-    infos = [one for one in publishers if one.topic_name.endswith("camera_info")]
+    infos = [publisher for publisher in publishers if publisher.topic_name.endswith("camera_info")]
     assert infos
     wait_until(lambda: any(publisher.get_subscription_count() for publisher in infos))
 
@@ -116,7 +116,7 @@ def test_frames_arrive_whole_with_calibration_and_one_stamp(session, other):
     published: list[Any] = []
     report = player.play(published.append)
     assert audience.wait_for(3)
-    assert (report.published, [one.index for one in published]) == (3, [0, 1, 2])
+    assert (report.published, [record.index for record in published]) == (3, [0, 1, 2])
     for image_HWC, image, info, record in zip(
         images, audience.images, audience.infos, published, strict=True
     ):
@@ -214,7 +214,7 @@ def test_topics_that_an_active_node_never_hears_of_move_to_a_new_participant(
     assert player.play().published == 3
     assert audience.wait_for(3)
     session.close()
-    assert not any(one.context.ok() for one in opened)
+    assert not any(spare.context.ok() for spare in opened)
 
 
 def test_topics_stay_where_no_node_is_waited_for(session, monkeypatch):
@@ -291,8 +291,8 @@ def test_own_stamps_space_the_frames(session, monkeypatch):
     stamps_ns = [0, 100_000_000, 400_000_000, 0, 100_000_000]
     _, frames = make_frames(5)
     frames = [
-        PlayedFrame(payload=one.payload, stamp_ns=stamp_ns)
-        for one, stamp_ns in zip(frames, stamps_ns, strict=True)
+        PlayedFrame(payload=frame.payload, stamp_ns=stamp_ns)
+        for frame, stamp_ns in zip(frames, stamps_ns, strict=True)
     ]
     waited_s: list[float] = []
     make_player_of(FakeTime(waited_s), session, frames, monkeypatch).play()

@@ -78,12 +78,12 @@ def test_frames_of_a_stream_reuse_tiles_and_still_images_do_not(segmenter: Segme
     image_HWC = draw_image(192, 256, seed=1)
     stills = [segmenter.segment(image_HWC) for _ in range(3)]
     assert stills[0].tiles_run == stills[1].tiles_run == stills[2].tiles_run
-    for one in stills[1:]:
-        assert (one.labels == stills[0].labels).all()
+    for still in stills[1:]:
+        assert (still.labels == stills[0].labels).all()
     frames = [segmenter.segment(image_HWC, stream="front") for _ in range(8)]
     assert frames[0].tiles_run == stills[0].tiles_run > 1
     # Each tile ran once, and what they make together is still there.
-    assert sum(one.tiles_run - 1 for one in frames) == frames[0].tiles_total - 1
+    assert sum(frame.tiles_run - 1 for frame in frames) == frames[0].tiles_total - 1
     assert frames[-1].tiles_run == 1
     assert frames[-1].scales == (0.5, 1.0)
 
@@ -95,16 +95,16 @@ def test_streams_that_take_turns_do_not_disturb_each_other(segmenter: Segmenter)
     for _ in range(3):
         mixed.append(segmenter.segment(left_HWC, stream="left").labels)
         segmenter.segment(right_HWC, stream="right")
-    for one, other in zip(alone, mixed, strict=True):
-        assert (one == other).all()
+    for labels, mixed_labels in zip(alone, mixed, strict=True):
+        assert (labels == mixed_labels).all()
 
 
 def test_several_images_of_several_streams_get_what_they_get_alone(segmenter: Segmenter) -> None:
     images = [draw_image(192, 256, seed=5), draw_image(100, 120, seed=6)]
-    alone = [segmenter.segment(one) for one in images]
+    alone = [segmenter.segment(image) for image in images]
     together = segmenter.segment_many(images, [False, False], streams=["c", "d"])
-    for one, other in zip(alone, together, strict=True):
-        assert (one.labels == other.labels).all()
+    for found_alone, found_together in zip(alone, together, strict=True):
+        assert (found_alone.labels == found_together.labels).all()
 
 
 def test_read_only_images_are_taken(segmenter: Segmenter) -> None:
@@ -120,7 +120,7 @@ def test_a_tight_latency_budget_leaves_larger_scales_out(
         model, CARD, tile_threshold=0.0, latency_budget_ms=0.01, tile_max_age=0, **options
     )
     found = [segmenter.segment(draw_image(192, 256)) for _ in range(5)]
-    assert all(one.scales == (0.5,) and one.tiles_run == 1 for one in found)
+    assert all(frame.scales == (0.5,) and frame.tiles_run == 1 for frame in found)
 
 
 def test_a_latency_budget_that_can_not_be_kept_is_told_once(
@@ -132,7 +132,11 @@ def test_a_latency_budget_that_can_not_be_kept_is_told_once(
     with caplog.at_level("WARNING"):
         for _ in range(6):
             segmenter.segment(draw_image(120, 160))
-    told = [one.getMessage() for one in caplog.records if "latency_budget_ms" in one.getMessage()]
+    told = [
+        record.getMessage()
+        for record in caplog.records
+        if "latency_budget_ms" in record.getMessage()
+    ]
     assert len(told) == 1
     assert "latency_budget_ms is 0.01; expected more than the smallest scale" in told[0]
 
