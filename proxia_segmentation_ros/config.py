@@ -1,7 +1,8 @@
-"""Settings of the node: the only home of defaults, ranges and their one-line descriptions.
+"""Settings of the node: the only definition of defaults, ranges and one-line descriptions.
 
-ROS parameters, the command's options, `config/*.yaml` and the README's table derive from the
-models here. ROS has no null, so an empty string, an empty list or 0 stands for "none".
+ROS parameters, command-line options, `config/*.yaml` and the table in `docs/interfaces.md` are
+derived from these models or checked against them. ROS parameters can't be null, so an empty string,
+an empty list or 0 stands for "none".
 """
 
 import re
@@ -32,7 +33,7 @@ def parse_size(text: str) -> SizeHW | None:
 
 
 def is_size_usable(size_hw: SizeHW) -> bool:
-    """Tell whether images of this size are neither too small nor too large to make."""
+    """Tell whether the size is within the limits for images that this package creates."""
     return min(size_hw) >= MIN_SIDE_PX and size_hw[0] * size_hw[1] <= MAX_SIZE_PIXELS
 
 
@@ -93,41 +94,49 @@ class InferenceSettings(_Settings):
     """`inference.*`"""
 
     backend: Literal["auto", "openvino", "tensorrt", "torch"] = _setting(
-        "auto", "configure", "what runs the network; auto takes the fastest one that is there"
+        "auto", "configure", "what runs the network; auto is the fastest backend available"
     )
     precision: Literal["auto", "f32", "bf16", "f16", "int8"] = _setting(
-        "auto", "configure", "arithmetic of the network; auto takes what the machine does well"
+        "auto", "configure", "numeric precision of the network; auto is the best for this machine"
     )
     size: Annotated[str, _check_size(("card", "input"))] = _setting(
-        "card", "configure", "size of the network's input, stretched: card, input or WxH"
+        "card",
+        "configure",
+        "input size of the network, to which images are stretched: card, input or WxH",
     )
     scales: Annotated[list[float], AfterValidator(_check_scales)] = _setting(
-        [], "configure", "image scales of a multi-scale network; empty takes the card's"
+        [], "configure", "image scales of a multi-scale network; empty: those of the model card"
     )
     tile_threshold: Share = _setting(
-        0.04, "configure", "demand below which a tile is not run, times its work; 0 runs all"
+        0.04,
+        "configure",
+        "tiles whose gating score per unit of work is lower are skipped; 0 runs all",
     )
     tile_budget: Share = _setting(
-        1.0, "configure", "most work for scales but the smallest, as a share of all"
+        1.0, "configure", "largest share of the work of all scales but the smallest that is run"
     )
     tile_max_age: int = _setting(
-        3, "configure", "frames for which an unchanged tile is used again", ge=0, le=1000
+        3,
+        "configure",
+        "number of frames for which the result of an unchanged tile is reused",
+        ge=0,
+        le=1000,
     )
     latency_budget_ms: float = _setting(
         0.0,
         "configure",
-        "scales and tiles are left out to keep p95 within it; 0 is none",
+        "scales and tiles are skipped to keep the p95 latency within it; 0: no budget",
         ge=0,
         le=10_000,
     )
     threads: int = _setting(
-        0, "configure", "CPU threads of the backend; 0 is its own choice", ge=0, le=256
+        0, "configure", "CPU threads of the backend; 0: chosen by the backend", ge=0, le=256
     )
     max_input_pixels: int = _setting(
-        33_177_600, "live", "larger images are refused before decoding", ge=65_536, le=2**28
+        33_177_600, "live", "larger images are rejected before decoding", ge=65_536, le=2**28
     )
     max_rate_hz: float = _setting(
-        0.0, "live", "frames a second taken from each camera; 0 takes all", ge=0, le=1000
+        0.0, "live", "frames per second processed of each camera; 0: no limit", ge=0, le=1000
     )
 
 
@@ -138,7 +147,7 @@ class OutputSettings(_Settings):
         "input", "live", "size of the label image: input, network or WxH"
     )
     min_confidence: float = _setting(
-        0.0, "live", "pixels less sure than this become unlabeled; 0 is off", ge=0, le=1
+        0.0, "live", "pixels with a lower confidence become unlabeled; 0: off", ge=0, le=1
     )
 
 
@@ -147,13 +156,13 @@ class ObjectSettings(_Settings):
 
     enabled: bool = _setting(True, "live", "find the regions of each class")
     min_area_px: int = _setting(
-        64, "live", "smaller regions are left out, in pixels of the label image", ge=1, le=2**28
+        64, "live", "smaller regions are ignored, in pixels of the label image", ge=1, le=2**28
     )
     max_per_class: int = _setting(
         50, "live", "regions listed for each class, largest first", ge=1, le=10_000
     )
     with_confidence: bool = _setting(
-        False, "live", "compute confidence for the summaries although nobody subscribes to it"
+        False, "live", "compute confidence for the summaries even if its topic has no subscriber"
     )
 
 
@@ -173,15 +182,13 @@ class CameraSettings(_Settings):
         "raw", "configure", "raw is sensor_msgs/Image, compressed is sensor_msgs/CompressedImage"
     )
     camera_info_topic: str = _setting(
-        "", "configure", "topic of the camera's calibration; empty is none"
+        "", "configure", "topic of the camera's calibration; empty: none"
     )
-    depth_topic: str = _setting(
-        "", "configure", "topic of depth aligned to the image; empty is none"
-    )
+    depth_topic: str = _setting("", "configure", "topic of depth aligned to the image; empty: none")
 
 
 class NodeSettings(_Settings):
-    """Every setting of the segmentation node; a set of changes is validated as one."""
+    """All settings of the segmentation node; a set of changes is validated as one."""
 
     model: ModelSettings = Field(default_factory=ModelSettings)
     inference: InferenceSettings = Field(default_factory=InferenceSettings)
@@ -193,11 +200,11 @@ class NodeSettings(_Settings):
     )
     cameras: dict[str, CameraSettings] = Field(default_factory=dict)
     autostart: bool = _setting(
-        True, "start", "walk to active by itself; false under a lifecycle manager"
+        True, "start", "configure and activate at start; false for a lifecycle manager"
     )
 
     def camera(self, name: str) -> CameraSettings:
-        """Return one camera's settings, defaults where nothing was set."""
+        """Return the settings of a camera, with defaults for those not set."""
         return self.cameras.get(name, CameraSettings())
 
     @classmethod
@@ -205,7 +212,7 @@ class NodeSettings(_Settings):
         """Build from dotted parameter names.
 
         Raises:
-            ConfigError: a name is unknown or a value is out of its range; all are named.
+            ConfigError: names are unknown or values out of range; all values are listed.
         """
         nested: dict[str, Any] = {}
         for name, value in values.items():
@@ -246,7 +253,7 @@ def list_parameters(camera_names: list[str]) -> list[ParameterRow]:
 
 
 def check_inference(values: Mapping[str, Any]) -> None:
-    """Hold values of `inference.*`, named without that prefix, against their ranges.
+    """Check values of `inference.*`, named without that prefix, against their ranges.
 
     Raises:
         ConfigError: a value is out of its range; all are named.
