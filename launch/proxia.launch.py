@@ -1,6 +1,6 @@
-"""Start the segmentation node, and RViz if asked; the node walks to active by itself.
+"""Start the segmentation node, which activates itself, and RViz if requested.
 
-An argument left empty leaves its setting to `params_file`.
+An empty argument leaves its parameter to `params_file`.
 """
 
 from launch import LaunchContext, LaunchDescription
@@ -17,7 +17,7 @@ PROFILE = PathJoinSubstitution([CONFIG, "fastdds_profile.xml"])
 # Fast DDS 2 (Humble, Jazzy) reads the second name.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
-# What the node checks itself has no choices here.
+# No `choices` for values that the node validates: its errors say more.
 ARGUMENTS = [
     DeclareLaunchArgument(
         "params_file",
@@ -91,12 +91,12 @@ REMAPS = {
     },
 }
 
-# Where RViz finds its displays' topics, seen from the node's namespace.
+# Topics of the RViz displays, relative to the node's namespace.
 DISPLAYED = {"~/overlay": "proxia/overlay", "~/colored": "proxia/colored"}
 
 
 def make_nodes(context: LaunchContext) -> list[Node]:
-    """Return the segmentation node and RViz, once the arguments' values are known."""
+    """Return the segmentation node and RViz; called when the argument values are known."""
     values = {name: text for name, text in context.launch_configurations.items() if text}
     chosen = {
         parameter: ParameterValue(LaunchConfiguration(argument), value_type=kind)
@@ -128,13 +128,13 @@ def make_nodes(context: LaunchContext) -> list[Node]:
 
 
 def set_profile(context: LaunchContext) -> list[SetEnvironmentVariable]:
-    """Give Fast DDS room for images, unless the user has a profile."""
+    """Set the Fast DDS profile for large images, unless the user has set one."""
     if any(name in context.environment for name in PROFILE_VARIABLES):
         return []
     return [SetEnvironmentVariable(name, PROFILE) for name in PROFILE_VARIABLES]
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return what `ros2 launch proxia_segmentation_ros proxia.launch.py` starts."""
+    """Return the description for `ros2 launch proxia_segmentation_ros proxia.launch.py`."""
     steps = [OpaqueFunction(function=step) for step in (set_profile, make_nodes)]
     return LaunchDescription([*ARGUMENTS, *steps])
