@@ -1,4 +1,4 @@
-"""The node's pipeline without DDS: bytes of an image message in, label bytes and objects out."""
+"""Runs the node's frame pipeline without DDS: image message bytes in, label message bytes out."""
 
 import threading
 import time
@@ -35,14 +35,14 @@ CLOSE_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class _NumberedMessage:
-    """One frame's bytes, and its number in the run."""
+    """The bytes of one frame, and its number in the run."""
 
     key: int
     buffer: bytes
 
 
 class PipelineRunner:
-    """A camera's stream in the node's own pipeline, with the node's default settings."""
+    """Runs one camera stream through the node's pipeline, with default settings."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class PipelineRunner:
         calling: Mapping[str, Any],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`calling` are further arguments of `Segmenter.segment`, and whether to find `objects`."""
+        """`calling` holds arguments of `Segmenter.segment`, and `objects`: whether to find them."""
         options = {"output_size": "input", "min_confidence": 0.0, "stream": "", **calling}
         self._camera = str(options["stream"])
         self._demand = Demand(
@@ -78,15 +78,15 @@ class PipelineRunner:
             decode=self._decode,
             report=self._report,
         )
-        stream.meter = _StageNotes(self)
+        stream.meter = _StageForwarder(self)
         self._workers = FrameWorkers(clock)
-        self._workers.open([stream], self._segment_and_note)
+        self._workers.open([stream], self._segment_and_record)
 
     def run(self, run: Run) -> Trace:
-        """Put frames at the run's rate; without one the next waits while one is segmented.
+        """Feed frames at the run's rate; without a rate, one frame always waits for the model.
 
         Raises:
-            BackendError: a frame failed or never came out.
+            BackendError: a frame failed or got lost.
         """
         self.recorder = TraceRecorder()
         self._taken = self._finished = -1
@@ -95,17 +95,17 @@ class PipelineRunner:
         return self.recorder.finish()
 
     def close(self) -> None:
-        """End the pipeline's thread."""
+        """Stop the worker threads."""
         self._workers.close(CLOSE_TIMEOUT_S)
 
-    # The sink of the stream.
+    # Sink
 
     def read_demand(self) -> Demand:
-        """Return what every frame is asked for."""
+        """Return the outputs that every frame needs."""
         return self._demand
 
     def send_labels(self, frame: Frame, segmentation: "Segmentation") -> None:
-        """Write the bytes of a label message."""
+        """Serialise the label message, as publishing would."""
         labels_HW = segmentation.labels
         writer = self._writers.get(labels_HW.shape)
         if writer is None:
@@ -116,20 +116,20 @@ class PipelineRunner:
         self.recorder.received_s[frame.attachment] = self._clock()
 
     def send_summary(self, frame: Frame, scene: Scene) -> None:
-        """Let the summary be: without DDS nobody gets it."""
+        """Drop the summary; computing it is part of the benchmark."""
 
     def send_views(
         self,
         frame: Frame,
-        segmentation: "Segmentation",  # noqa: ARG002 - all but the frame is for other sinks
+        segmentation: "Segmentation",  # noqa: ARG002 - the protocol of `Sink`
         scene: Scene | None,  # noqa: ARG002
         geometry: Geometry,  # noqa: ARG002
     ) -> None:
-        """Remember the frame, which `finish_frame` counts once its stages are noted."""
+        """Remember the frame; `finish_frame` counts it once its stage times are recorded."""
         self._newest = frame.attachment
 
     def finish_frame(self, stages_ms: Mapping[str, float]) -> None:
-        """Note the stages of the frame that went through last."""
+        """Record the stage times of the last frame."""
         self.recorder.add(FrameMetrics(stages_ms=stages_ms))
         with self._changed:
             self._finished = self._newest
@@ -146,7 +146,7 @@ class PipelineRunner:
         began_s, key = self._clock(), 0
         while not run.is_over(key, self._clock() - began_s):
             self._put(key)
-            # The slot is free again: no frame replaces another.
+            # Wait until the slot is free, so that no frame replaces another.
             self._wait(lambda newest=key: self._taken >= newest)  # type: ignore[misc]
             key += 1
         return key
@@ -177,10 +177,10 @@ class PipelineRunner:
         image = decode_message(message.buffer, settings=self._settings, is_compressed=False)
         return replace(image, attachment=message.key)
 
-    def _segment_and_note(self, frames: Sequence[Frame]) -> "list[Segmentation]":
+    def _segment_and_record(self, frames: Sequence[Frame]) -> "list[Segmentation]":
         segmentations = self._segment(frames)
         for segmentation in segmentations:
-            self.recorder.add(FrameMetrics(gauges=note_segmentation(segmentation).gauges))
+            self.recorder.add(FrameMetrics(gauges=read_metrics(segmentation).gauges))
         return segmentations
 
     def _report(self, sentence: str) -> None:
@@ -189,20 +189,20 @@ class PipelineRunner:
             self._changed.notify_all()
 
 
-class _StageNotes(StreamMeter):
-    """Gives every frame's stages to the runner, instead of the last second's medians."""
+class _StageForwarder(StreamMeter):
+    """Passes the stage times of every frame to the runner, instead of keeping statistics."""
 
     def __init__(self, runner: PipelineRunner) -> None:
         super().__init__()
         self._runner = runner
 
     def add_stages(self, stages_ms: Mapping[str, float], now_s: float) -> None:  # noqa: ARG002
-        """Hand on what one frame took."""
+        """Pass the stage times of one frame on."""
         self._runner.finish_frame(stages_ms)
 
 
-def note_segmentation(segmentation: "Segmentation") -> FrameMetrics:
-    """Return what the segmenter tells of a frame: its stages, and how much of the image ran."""
+def read_metrics(segmentation: "Segmentation") -> FrameMetrics:
+    """Return the stage times of a segmentation, and how many tiles and scales were run."""
     return FrameMetrics(
         stages_ms=segmentation.stages_ms,
         gauges={

@@ -1,4 +1,4 @@
-"""Images in, class ids and object summaries out; nothing here knows of ROS."""
+"""Public API of inference: images in, class ids and object summaries out; without ROS."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

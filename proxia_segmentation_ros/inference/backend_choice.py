@@ -1,4 +1,4 @@
-"""Which backend runs a network, and at which scales. Imports neither torch nor OpenVINO."""
+"""Chooses and opens the backend of a network, its scales and pruning; imports no torch."""
 
 import importlib.util
 import logging
@@ -35,7 +35,7 @@ def choose_scales(scales: Sequence[float], card: ModelCard) -> tuple[float, ...]
     """Return the scales to run, ascending; the card's when none are given.
 
     Raises:
-        ConfigError: they lack 1.0, are not positive, or the network has one scale only.
+        ConfigError: they lack 1.0, are not positive, or the network has a single scale.
     """
     chosen = tuple(scales) or card.scales
     is_multi_scale = card.architecture.endswith(MULTI_SCALE_SUFFIX)
@@ -54,7 +54,7 @@ def choose_scales(scales: Sequence[float], card: ModelCard) -> tuple[float, ...]
 
 
 def choose_pruning(pruning: Pruning, scales: tuple[float, ...]) -> Pruning:
-    """Return what is left out at these scales: of a single one nothing.
+    """Return the pruning settings for these scales; none for a single scale.
 
     Raises:
         ConfigError: a setting is out of its range, or a single scale has a latency budget.
@@ -74,10 +74,10 @@ def choose_pruning(pruning: Pruning, scales: tuple[float, ...]) -> Pruning:
 def make_pruned_backend(
     inner: Backend, scales: tuple[float, ...], pruning: Pruning, classes: int
 ) -> Backend:
-    """Return the backend itself where nothing is to be left out, else one around it.
+    """Return `inner`, wrapped in a `PrunedBackend` if pruning is on.
 
     Raises:
-        BackendError: there is a latency budget and it can't run scales one by one.
+        BackendError: there is a latency budget, but `inner` can't run scales separately.
     """
     if pruning.is_off:
         return inner
@@ -107,14 +107,14 @@ def open_backend(
     pruning: Pruning = NO_PRUNING,
     may_build: bool = True,
 ) -> Backend:
-    """Return the backend that was asked for, or the best one that is there, its network loaded.
+    """Open the requested backend, or the best available one, and load the network.
 
-    `auto` goes on to the next best, loudly, where a GPU can't take the network. None as
-    `network_hw` leaves the network for later. `pruning` is for networks of several scales.
-    Without `may_build`, what takes minutes to build must be in the cache.
+    With `auto`, a warning is logged and the CPU is used if the GPU can't run the network. If
+    `network_hw` is None, the network is loaded later. `pruning` applies to several scales only.
+    If `may_build` is False, TensorRT engines, which take minutes to build, must be in the cache.
 
     Raises:
-        BackendError: it is missing, or can't do the precision or the network.
+        BackendError: it is missing, or does not support the precision or the network.
         WeightsError: the weights can't be loaded.
     """
     name = choose_backend(requested)
@@ -143,10 +143,10 @@ def open_backend(
 
 
 def choose_backend(requested: str) -> str:
-    """Return the backend for a request; `auto` is the fastest one that can run here.
+    """Return the name of the backend for a request; `auto` is the fastest available one.
 
     Raises:
-        BackendError: it is unknown or can't run here.
+        BackendError: it is unknown or not available here.
     """
     if requested == "auto":
         return "tensorrt" if explain_gpu_absence() is None else choose_cpu_backend()
@@ -174,7 +174,7 @@ def choose_backend(requested: str) -> str:
 
 
 def explain_gpu_absence() -> str | None:
-    """Return why TensorRT can't run here; None where it can. Imports torch only if it might."""
+    """Return why TensorRT can't run here, or None; torch is imported only with torch-tensorrt."""
     if importlib.util.find_spec("torch_tensorrt") is None:
         return "torch-tensorrt is not installed"
     from proxia_segmentation_ros.backends.tensorrt.device import explain_absence
@@ -189,10 +189,10 @@ def make_tensorrt_backend(
     cache_dir: str | Path | None,
     may_build: bool = True,
 ) -> "TensorRtBackend":
-    """Return the `tensorrt` backend; its cache is `cache_dir`, else the user's.
+    """Return the `tensorrt` backend; its cache is in `cache_dir` or the user's cache folder.
 
     Raises:
-        BackendError: it can't do the precision, or TensorRT can't run here.
+        BackendError: it does not support the precision, or TensorRT can't run here.
     """
     from proxia_segmentation_ros.backends.tensorrt.backend import TensorRtBackend
 

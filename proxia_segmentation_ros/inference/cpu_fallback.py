@@ -1,4 +1,4 @@
-"""The one place that says when, and to what, a network goes on without the GPU."""
+"""When to fall back from the GPU to the CPU, and to which backend; the only place for that."""
 
 import importlib.util
 import logging
@@ -9,22 +9,22 @@ logger = logging.getLogger(__name__)
 
 
 def may_fall_back(requested: str, failed: str) -> bool:
-    """Tell whether a backend that failed may be replaced: only one that `auto` chose."""
+    """Tell whether a failed backend may be replaced: only if `auto` chose it."""
     return requested == "auto" and failed == "tensorrt"
 
 
 def choose_cpu_backend() -> str:
-    """Return the fastest backend that needs no GPU."""
+    """Return the fastest CPU backend that is installed."""
     return "openvino" if importlib.util.find_spec("openvino") is not None else "torch"
 
 
 def choose_cpu_precision(precision: str) -> str:
-    """Return the precision of that backend where `precision` was asked of any."""
+    """Return `precision`, or `auto` where it is f16, which CPUs do not run."""
     return "auto" if precision == "f16" else precision
 
 
 def change_to_cpu(settings: NodeSettings) -> NodeSettings:
-    """Return the settings for the fastest backend that needs no GPU."""
+    """Return the settings with the fastest CPU backend."""
     changes = {
         "backend": choose_cpu_backend(),
         "precision": choose_cpu_precision(settings.inference.precision),
@@ -34,5 +34,5 @@ def change_to_cpu(settings: NodeSettings) -> NodeSettings:
 
 
 def warn_of_fallback(error: Exception) -> None:
-    """Log why the GPU stays unused and what takes over."""
+    """Log why the GPU is not used and which backend replaces it."""
     logger.warning("the GPU stays unused: %s. Going on with %s", error, choose_cpu_backend())

@@ -1,9 +1,9 @@
-"""Compile networks into the cache ahead of time; run as a module, it is a process that reports.
+"""Compiles networks into the cache ahead of time, in this or in a separate process.
 
-`python -m proxia_segmentation_ros.inference.engine_build REQUEST` takes an `EngineBuildRequest` as JSON
-and writes one JSON object a line: `{"step": TEXT}` as it goes, at last `{"done": ...}` or
-`{"error": SENTENCE}`. What it is done with is in the cache. It ends when its standard input does:
-whoever started it died or has no more use for it.
+`python -m proxia_segmentation_ros.inference.engine_build REQUEST` takes an `EngineBuildRequest` as
+JSON and writes one JSON object per line: `{"step": TEXT}` during the build, finally `{"done": ...}`
+or `{"error": SENTENCE}`. The compiled networks are in the cache. The process exits when its
+standard input is closed, so that it never outlives its parent.
 """
 
 import dataclasses
@@ -25,16 +25,16 @@ from proxia_segmentation_ros.inference import backend_choice
 from proxia_segmentation_ros.inference.segmenter import Segmenter
 from proxia_segmentation_ros.inference.warm_up import warm_up_with_fallback
 
-# Whoever serves meanwhile goes first.
+# The node that serves meanwhile has priority.
 NICENESS = 10
 ABANDONED = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineBuildRequest:
-    """What to build; the options mean what they mean for `Segmenter`.
+    """What to compile; the options are those of `Segmenter`.
 
-    `image_sizes_hw` are those of the cameras; none stands for the network's own.
+    `image_sizes_hw` are the image sizes of the cameras; empty is the size in the model card.
     """
 
     weights: str = "default"
@@ -47,12 +47,12 @@ class EngineBuildRequest:
     image_sizes_hw: tuple[SizeHW, ...] = ()
 
     def to_json(self) -> str:
-        """Return the request as the process takes it."""
+        """Return the request as a command-line argument of the process."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "EngineBuildRequest":
-        """Return the request of a text that `to_json` made."""
+        """Parse the output of `to_json`."""
         values: dict[str, Any] = json.loads(text)
         values["scales"] = tuple(values["scales"])
         height_first = values["image_sizes_hw"]
@@ -62,7 +62,7 @@ class EngineBuildRequest:
 
 @dataclass(frozen=True)
 class Built:
-    """What a build made; `batch` images may go through the network together."""
+    """Result of a build; up to `batch` images can be run together."""
 
     backend: str
     precision: str
@@ -72,10 +72,10 @@ class Built:
 
 
 def find_missing_batches(request: EngineBuildRequest) -> list[int]:
-    """Return for how many images together the cache holds no engine of TensorRT.
+    """Return the batch sizes for which the cache holds no TensorRT engine.
 
     Raises:
-        BackendError: TensorRT can't run here, or not in this precision.
+        BackendError: TensorRT can't run here, or does not support the precision.
         WeightsError: the weights are missing or broken.
     """
     source = WeightFile(request.weights)
@@ -90,13 +90,13 @@ def find_missing_batches(request: EngineBuildRequest) -> list[int]:
 
 
 def build_engines(request: EngineBuildRequest, on_step: Callable[[str], None]) -> Built:
-    """Compile into the cache what a node with these settings would need.
+    """Compile all networks that a node with these settings needs into the cache.
 
-    `on_step` is called with what is done next.
+    `on_step` is called with a text about each step.
 
     Raises:
         ProxiaError: as `Segmenter.from_weights`.
-        BackendError: what takes minutes could not be kept.
+        BackendError: engines could not be written to the cache.
     """
     started_s = time.monotonic()
     if backend_choice.choose_backend(request.backend) == "tensorrt":
@@ -121,15 +121,15 @@ def build_engines(request: EngineBuildRequest, on_step: Callable[[str], None]) -
         built = segmenter.backend, segmenter.precision, segmenter.device_name, batch
         segmenter.close()
         if built[0] == "tensorrt":
-            _refuse_lost(find_missing_batches(dataclasses.replace(request, batch=batch)))
+            _check_saved(find_missing_batches(dataclasses.replace(request, batch=batch)))
     finally:
         package_logger.removeHandler(forwarder)
         package_logger.setLevel(level_before)
     return Built(*built, time.monotonic() - started_s)
 
 
-def _refuse_lost(batches: Sequence[int]) -> None:
-    """Raise BackendError where engines were built and could not be kept."""
+def _check_saved(batches: Sequence[int]) -> None:
+    """Raise BackendError if built engines are not in the cache."""
     if batches:
         raise BackendError.from_parts(
             f"engines for {' and '.join(map(str, batches))} images together were built, but "
@@ -140,7 +140,7 @@ def _refuse_lost(batches: Sequence[int]) -> None:
 
 
 class _LogForwarder(logging.Handler):
-    """Pass what the backends log on, as text."""
+    """Passes log messages of the package on to a callback."""
 
     def __init__(self, on_step: Callable[[str], None]) -> None:
         super().__init__(logging.INFO)
@@ -151,7 +151,7 @@ class _LogForwarder(logging.Handler):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Build what the one argument orders; return the exit code."""
+    """Run the build that the argument requests; return the exit code."""
     os.nice(NICENESS)
     threading.Thread(target=_end_with_input, name="watch", daemon=True).start()
     try:
@@ -165,10 +165,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _end_with_input() -> None:
-    # The descriptor, not sys.stdin: its lock would be held when the interpreter ends.
+    # Read the descriptor, not sys.stdin, whose lock would be held at interpreter exit.
     while os.read(0, 1024):
         pass
-    # A compiler in native code hears nothing else.
+    # A compiler in native code can't be interrupted in any other way.
     os._exit(ABANDONED)
 
 

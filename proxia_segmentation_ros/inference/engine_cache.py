@@ -1,4 +1,4 @@
-"""What lies in the caches of compiled networks: which entries there are and what they fit."""
+"""Lists the cache of compiled networks, and explains which entries this machine can use."""
 
 import hashlib
 import importlib.util
@@ -23,9 +23,9 @@ KINDS = ("openvino", "tensorrt")
 UNKNOWN = "unknown"
 ENTRY_NAME = re.compile(r"[0-9a-f]{32}")
 LEFTOVER_NAME = re.compile(r"\.[0-9a-f]{32}\.(blob|json)\.\d+\.partial")
-# A writer may be between the blob and its sidecar, or in the middle of either.
+# A younger file may still be in the process of being written.
 LEFTOVER_AGE_S = 600.0
-# What TensorRT measured of its kernels: never wrong, only of use for the next build.
+# TensorRT's timing cache: always valid, and speeds up the next build.
 MEASUREMENTS = "kernels_*_sm*.timing"
 
 Environments = Mapping[str, "Mapping[str, object] | str"]
@@ -33,7 +33,7 @@ Environments = Mapping[str, "Mapping[str, object] | str"]
 
 @dataclass(frozen=True, kw_only=True)
 class CacheEntry:
-    """One compiled network on disk; `made_of` is its key, empty where no sidecar tells it."""
+    """One compiled network on disk; `made_of` is its cache key, empty without a sidecar."""
 
     blob_path: Path
     sidecar_path: Path
@@ -47,19 +47,19 @@ class CacheEntry:
         return str(self.made_of.get("backend", UNKNOWN))
 
     def explain_unfit(self, environments: Environments) -> list[str]:
-        """Return why this machine can't use the entry; empty where it can."""
+        """Return the reasons why this machine can't use the entry; empty if it can."""
         if not self.made_of:
             return [f"{self.sidecar_path.name} is missing or corrupt"]
         environment = environments.get(self.backend, f"backend {self.backend} is unknown")
         if isinstance(environment, str):
             return [environment]
-        # A field that is not known here, of another version's key, is told by `format` or `code`.
+        # Only fields that are known here: other versions also differ in `format` or `code`.
         made_with = {name: self.made_of.get(name) for name in environment}
         problems = find_changes(made_with, json.loads(json.dumps(dict(environment))))
         return problems or self._find_damage()
 
     def remove(self) -> None:
-        """Delete both files, the sidecar first: a blob alone is never used.
+        """Delete both files, the sidecar first, since a blob without it is never used.
 
         Raises:
             OSError: a file can't be removed.
@@ -77,20 +77,20 @@ class CacheEntry:
 
 
 def find_folders() -> list[Path]:
-    """Return the cache folders; one where PROXIA_CACHE_DIR names it."""
+    """Return the cache folders; a single one if PROXIA_CACHE_DIR is set."""
     return list(dict.fromkeys(find_cache_folder(kind) for kind in KINDS))
 
 
 def list_entries(folders: Sequence[Path]) -> list[CacheEntry]:
-    """Return the entries of these folders, newest first; files that are not ours are left out.
+    """Return the entries of these folders, newest first; other files are ignored.
 
-    A blob whose sidecar is missing or corrupt counts once no writer can be at work on it.
+    A blob whose sidecar is missing or corrupt is listed once it is too old to be half-written.
     """
     entries = []
     for folder in folders:
         files = [*folder.glob("*.json"), *folder.glob("*.blob")]
         for stem in sorted({path.stem for path in files if ENTRY_NAME.fullmatch(path.stem)}):
-            # A pruning of somebody else may be under way; a folder may be closed to us.
+            # Another process may be deleting entries; a folder may be unreadable.
             with suppress(OSError):
                 entry = _find_entry(folder / f"{stem}.blob", folder / f"{stem}.json")
                 entries += [] if entry is None else [entry]
@@ -98,7 +98,7 @@ def list_entries(folders: Sequence[Path]) -> list[CacheEntry]:
 
 
 def list_leftovers(folders: Sequence[Path]) -> list[Path]:
-    """Return the parts of files that writers left behind who died."""
+    """Return the temporary files of writers that were killed."""
     found = []
     for folder in folders:
         for path in folder.glob("*"):
@@ -109,15 +109,15 @@ def list_leftovers(folders: Sequence[Path]) -> list[Path]:
 
 
 def list_measurements(folders: Sequence[Path]) -> list[Path]:
-    """Return the files in which TensorRT keeps how fast its kernels are."""
+    """Return TensorRT's timing caches."""
     return sorted(path for folder in folders for path in folder.glob(MEASUREMENTS))
 
 
 def _find_entry(blob_path: Path, sidecar_path: Path) -> CacheEntry | None:
-    """Return the entry of these files; None where they are not ours.
+    """Return the entry of these files; None if they are no cache entry.
 
     Raises:
-        OSError: a file went away or can't be looked at.
+        OSError: a file was deleted meanwhile or can't be read.
     """
     made_of = read_key(sidecar_path)
     has_blob = blob_path.exists()
@@ -135,7 +135,7 @@ def _find_entry(blob_path: Path, sidecar_path: Path) -> CacheEntry | None:
 
 
 def _is_missing_or_corrupt(sidecar_path: Path) -> bool:
-    """Tell it from JSON that somebody else wrote, and from a file that is closed to us."""
+    """Tell a broken sidecar from foreign JSON and from an unreadable file."""
     try:
         json.loads(sidecar_path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -148,7 +148,7 @@ def _find_age_s(path: Path) -> float:
 
 
 def describe_environments() -> dict[str, Mapping[str, object] | str]:
-    """Return what entries must have been made with, by backend; a sentence where it is absent."""
+    """Return the key fields that entries must match, by backend, or why it is missing."""
     return {"openvino": _describe_openvino(), "tensorrt": _describe_tensorrt()}
 
 

@@ -1,6 +1,6 @@
-"""A better segmenter on its way: its engines built in another process, then loaded and handed over.
+"""Builds missing TensorRT engines in another process, then loads them and swaps the segmenter.
 
-The node serves meanwhile with what it has, and goes on with that whatever fails here.
+The node serves with its CPU model meanwhile, and continues with that if anything fails here.
 """
 
 import json
@@ -15,7 +15,8 @@ from typing import Literal
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.segmenter_factory import FrameSegmenter
 
-# `ros.process` counts threads of this name: a process with one of them ends the hard way.
+# `ros.node.process` looks for threads of this name: while one is busy, the process must exit
+# without waiting for it.
 THREAD_NAME = "model"
 KEPT_LINES = 5
 CLOSE_TIMEOUT_S = 0.5
@@ -25,14 +26,14 @@ UpgradeState = Literal["building", "loading", "ready", "failed", "stopped"]
 
 @dataclass(frozen=True, kw_only=True)
 class UpgradeStatus:
-    """How far it is; `step` is what goes on, or the sentence that says why it failed."""
+    """Progress of an upgrade; `step` is the current step, or the error if it failed."""
 
     state: UpgradeState
     step: str
     elapsed_s: float
 
     def to_values(self) -> dict[str, object]:
-        """Return it for the diagnostics."""
+        """Return the values for the diagnostics."""
         return {
             "engine_state": self.state,
             "engine_step": self.step,
@@ -41,14 +42,14 @@ class UpgradeStatus:
 
 
 class UpgradeStopped(Exception):  # noqa: N818 - not a fault
-    """The node has no more use for the engine."""
+    """The node was stopped or reconfigured, so the engine is not needed any more."""
 
 
 class EngineUpgrade:
-    """One build, from its start to the hand-over, in a thread of its own.
+    """One upgrade in its own thread: build, load, swap.
 
-    `load` makes the segmenter once its engines are in the cache; `hand_over` takes it, or raises.
-    `tell` hears each new state, from that thread.
+    `load` opens the segmenter once its engines are in the cache. `hand_over` puts it to use, or
+    raises. `on_status` is called in the upgrade thread with each new status.
     """
 
     def __init__(
@@ -56,12 +57,12 @@ class EngineUpgrade:
         command: Sequence[str],
         load: Callable[[], FrameSegmenter],
         hand_over: Callable[[FrameSegmenter], None],
-        tell: Callable[[UpgradeStatus], None],
+        on_status: Callable[[UpgradeStatus], None],
     ) -> None:
         self._command = list(command)
         self._load = load
         self._hand_over = hand_over
-        self._tell = tell
+        self._on_status = on_status
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -72,14 +73,14 @@ class EngineUpgrade:
 
     @property
     def status(self) -> UpgradeStatus:
-        """How far it is now."""
+        """The current status."""
         status = self._status
         if status.state in ("building", "loading"):
             return replace(status, elapsed_s=time.monotonic() - self._started_s)
         return status
 
     def close(self) -> bool:
-        """Kill the build; False where the thread is still busy loading and was left to itself."""
+        """Kill the build; return False if the thread is still loading and was abandoned."""
         self._stopping.set()
         with self._lock:
             if self._process is not None and self._process.poll() is None:
@@ -98,7 +99,7 @@ class EngineUpgrade:
             self._hand_over(segmenter)
         except UpgradeStopped:
             self._change("stopped", "not needed any more")
-        except Exception as error:  # noqa: BLE001 - the node serves on, and says what failed
+        except Exception as error:  # noqa: BLE001 - the node keeps serving and reports it
             self._change("failed", str(error) or type(error).__name__)
         else:
             self._change("ready", f"serving with {segmenter.backend}, {segmenter.precision}")
@@ -107,7 +108,7 @@ class EngineUpgrade:
         with self._lock:
             if self._stopping.is_set():
                 raise UpgradeStopped
-            # A session of its own: Ctrl-C at the terminal is for the node, which then kills it.
+            # In its own session: Ctrl-C in a terminal reaches only the node, which then kills it.
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
@@ -125,24 +126,23 @@ class EngineUpgrade:
             raise BackendError(error)
 
     def _follow(self, process: "subprocess.Popen[str]") -> str | None:
-        """Read the process's lines to their end; return why there is no engine.
+        """Read the output of the process; return why there is no engine, or None.
 
-        None is success: an engine that was reported is whole in the cache, however the process
-        ends after that.
+        A reported engine is complete in the cache, whatever the exit code of the process is.
         """
-        noise: deque[str] = deque(maxlen=KEPT_LINES)
+        other_lines: deque[str] = deque(maxlen=KEPT_LINES)
         error: str | None = None
         is_done = False
         for line in process.stdout or ():
             report = _read_report(line)
             if report is None:
-                noise.append(line.strip())
+                other_lines.append(line.strip())
             elif "step" in report:
                 self._change("building", str(report["step"]))
             elif "error" in report:
                 error = str(report["error"])
             is_done = is_done or (report is not None and "done" in report)
-        end = _describe_end(process.wait(), " | ".join(noise))
+        end = _describe_end(process.wait(), " | ".join(other_lines))
         if error is None and not is_done:
             error = f"the build ended without an engine, with {end}"
         elif error is None and process.returncode != 0:
@@ -152,7 +152,7 @@ class EngineUpgrade:
     def _change(self, state: UpgradeState, step: str) -> None:
         elapsed_s = time.monotonic() - self._started_s
         self._status = UpgradeStatus(state=state, step=step, elapsed_s=elapsed_s)
-        self._tell(self._status)
+        self._on_status(self._status)
 
 
 def _read_report(line: str) -> dict[str, object] | None:
@@ -163,6 +163,6 @@ def _read_report(line: str) -> dict[str, object] | None:
     return report if isinstance(report, dict) else None
 
 
-def _describe_end(returncode: int, last_words: str) -> str:
+def _describe_end(returncode: int, last_output: str) -> str:
     how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
-    return f"{how}: {last_words}" if last_words else how
+    return f"{how}: {last_output}" if last_output else how

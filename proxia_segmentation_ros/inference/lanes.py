@@ -1,4 +1,9 @@
-"""Lends each of several calls at a time a lane of its own, and a share of the processor."""
+"""Schedules concurrent inference calls: each gets a lane, and a share of the CPU threads.
+
+Shares answer a trade-off. One call on all cores has the lowest latency; several calls, each on some
+of the cores, have the higher throughput. So a call gets the whole processor as long as there are
+pauses between calls, and only a share once frames are always waiting.
+"""
 
 import threading
 import time
@@ -7,16 +12,17 @@ from contextlib import contextmanager
 
 from proxia_segmentation_ros.backends.contract import ALONE, Lane
 
-# Between two frames of a camera that always has one waiting lies what is done around the model.
+# A lane is saturated if its pause is shorter than this part of its last call. The pause is not
+# zero even if a frame always waits: decoding and publishing happen outside of the model.
 BUSY_GAP = 0.25
 
 
 class Lanes:
-    """As many calls run at a time as there are lanes; further ones wait.
+    """A lane is the right to run one inference call: at most `count` run concurrently, others wait.
 
-    A call asks for the whole processor, so that it takes the shortest time; of several such calls
-    one runs after the other. Only where no lane has rested, because frames wait all the time, it
-    makes do with a share beside the others that run: together they get more done.
+    A `share` of n leaves room for n calls, so the call uses about 1/n of the threads. A call gets
+    share 1 unless its lane is saturated; then its share is the number of running calls, rounded up
+    to one that the backend offers.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +39,7 @@ class Lanes:
         self._lasted_s = [0.0]
 
     def open(self, count: int, shares: Sequence[int]) -> None:
-        """Have `count` lanes, which take one of these shares, ascending; while all are taken."""
+        """Set the number of lanes and their possible shares, ascending; call it in `take_all`."""
         self.count = count
         self._shares = tuple(shares)
         self._free = list(range(count))
@@ -41,22 +47,23 @@ class Lanes:
         self._lasted_s = [0.0] * count
 
     def list_all(self) -> list[Lane]:
-        """Return the lanes that calls may get."""
+        """Return all lanes that `take` may yield."""
         shares = dict.fromkeys(self._round_up(calls) for calls in range(1, self.count + 1))
         lanes = [Lane(index=i, share=share) for share in shares for i in range(self.count)]
         return list(dict.fromkeys([ALONE, *lanes]))
 
     @contextmanager
     def take(self) -> Iterator[Lane]:
-        """Lend a lane for one call; calls that wait come in turn."""
+        """Yield a lane for one call; waiting calls are served first come, first served."""
         with self._changed:
             self._wait_for_turn()
-            # Beside others that which rested longest: a lane is busy only where all of them are.
+            # While others run, take the lane with the longest pause: only if even that one had none
+            # are all lanes saturated. With no call running, the first free lane will do.
             index = min(self._free, key=self._ended_s.__getitem__ if self._began_s else None)
             self._free.remove(index)
             began_s = self._began_s[index] = self._clock()
-            rested_s = began_s - self._ended_s[index]
-            is_busy = rested_s < BUSY_GAP * self._lasted_s[index]
+            pause_s = began_s - self._ended_s[index]
+            is_busy = pause_s < BUSY_GAP * self._lasted_s[index]
             lane = Lane(index=index, share=self._round_up(len(self._began_s) if is_busy else 1))
         try:
             yield lane
@@ -69,7 +76,7 @@ class Lanes:
 
     @contextmanager
     def take_all(self) -> Iterator[None]:
-        """Wait until no call runs, and let none begin meanwhile; one thread at a time."""
+        """Wait until no call runs, and block new ones; for one thread at a time."""
         with self._changed:
             self._reserving += 1
             try:

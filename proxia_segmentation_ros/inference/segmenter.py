@@ -1,4 +1,4 @@
-"""The door to inference: RGB image in, class ids out. Imports neither torch nor OpenVINO."""
+"""The main entry point of inference: RGB image in, class ids out. Imports no torch itself."""
 
 import logging
 import time
@@ -54,13 +54,13 @@ KEPT_RUNNERS = 8
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Class ids of one image, in memory of their own.
+    """Class ids of one image; the arrays are not shared with later calls.
 
     `labels` is uint8 (uint16 above 255 classes) of shape (H, W), 255 (65535) where unlabeled.
     `confidence` is uint8 of the same shape, 255 times the probability of the most probable
-    class, or None unless asked for. `network_size_hw` is the size that the network saw.
-    `tiles_run` of `tiles_total` tiles went through the network, at these `scales`. `stages_ms`
-    are the milliseconds of `pre`, `infer` and `post`, shared by images that ran together.
+    class, or None if not requested. `network_size_hw` is the input size of the network.
+    `tiles_run` of `tiles_total` tiles were run, at these `scales`. `stages_ms` are the
+    milliseconds of `pre`, `infer` and `post`; images of one batch share them.
     """
 
     labels: np.ndarray
@@ -73,7 +73,7 @@ class Segmentation:
 
 
 class Segmenter:
-    """A network, ready to label images of any size; from any thread, `lanes` calls at a time."""
+    """A loaded network that labels images of any size; thread-safe, `lanes` calls run at a time."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Segmenter:
         tile_max_age: int = TILE_MAX_AGE,
         latency_budget_ms: float = 0.0,
     ) -> None:
-        """Take a network that is in memory; arguments and errors as for `from_weights`."""
+        """Use a network that is in memory; arguments and errors as in `from_weights`."""
         source = LoadedNetwork(model, card)
         pruning = Pruning(
             tile_threshold=tile_threshold,
@@ -120,14 +120,15 @@ class Segmenter:
     ) -> Self:
         """Load shipped weights by name, or a weight file.
 
-        `size` is the network's: `card`, `input` or `WxH`. Empty `scales` are the card's.
-        `threads` 0 is the backend's choice. `cache_dir` holds compiled networks. The `tile_`
-        settings and `latency_budget_ms` are for several scales: `tile_choice.Pruning` tells.
-        Without `may_build`, networks that take minutes to build must be in the cache.
+        `size` is the input size of the network: `card`, `input` or `WxH`. Empty `scales` are those
+        of the model card. `threads` 0 lets the backend choose. `cache_dir` holds compiled networks.
+        The `tile_` settings and `latency_budget_ms` apply to several scales; see
+        `backends.pruned.tile_selection.Pruning`. If `may_build` is False, TensorRT engines must be
+        in the cache.
 
         Raises:
             WeightsError: the weights are missing or broken.
-            BackendError: the backend is missing, or can't do the precision or the network.
+            BackendError: the backend is missing, or does not support the precision or network.
             ConfigError: a setting is out of its range, or one scale has a latency budget.
         """
         self = cls.__new__(cls)
@@ -158,7 +159,7 @@ class Segmenter:
         self.card = source.card
         self.label_set = source.card.to_label_set()
         self._lanes = Lanes()
-        # Whoever has a lane alone reads and changes its runners.
+        # No lock: the runners of a lane are only used by the call that holds the lane.
         self._runners: dict[Lane, OrderedDict[tuple[FramePlan, ...], Runner]] = {}
         self._batch_sizes: tuple[int, ...] = (1,)
         self._size = size
@@ -184,7 +185,7 @@ class Segmenter:
 
     @property
     def precision(self) -> str:
-        """Arithmetic that the network really runs in: `f32`, `bf16`, `f16` or `int8`."""
+        """Precision that the network really runs in: `f32`, `bf16`, `f16` or `int8`."""
         return self._require_backend().precision
 
     @property
@@ -194,12 +195,12 @@ class Segmenter:
 
     @property
     def largest_batch(self) -> int:
-        """Images that may share a pass, since `warm_up`."""
+        """Largest batch that was compiled by `warm_up`."""
         return self._batch_sizes[-1]
 
     @property
     def lanes(self) -> int:
-        """Calls that may run at one time, since `warm_up`; further ones wait."""
+        """Number of calls that may run concurrently since `warm_up`; further ones wait."""
         return self._lanes.count
 
     @property
@@ -220,7 +221,7 @@ class Segmenter:
 
         `output_size` is `input`, `network` or `WxH`. Pixels whose probability is below
         `min_confidence` (0..1) become unlabeled. `stream` names the camera of which this is the
-        next frame: several scales then reuse its unchanged tiles. Empty is a still image.
+        next frame: with several scales, unchanged tiles are reused. Empty is a still image.
 
         Raises:
             InputError: the image is not (H, W, 3) uint8 of at least 16 pixels a side.
@@ -244,12 +245,13 @@ class Segmenter:
         min_confidence: float = 0.0,
         streams: Sequence[str] | None = None,
     ) -> list[Segmentation]:
-        """Label several images, of any sizes, in as few passes as `warm_up` made batches for.
+        """Label several images of any sizes, in batches of the sizes compiled by `warm_up`.
 
-        All in one lane: images for lanes come in calls of their own, from several threads.
+        All batches run one after the other in one lane. To use several lanes, call this from
+        several threads.
 
-        Arguments and errors as for `segment`; one bad image refuses them all. No `streams` are
-        still images.
+        Arguments and errors as in `segment`; one bad image fails the whole call. Without
+        `streams` all are still images.
         """
         if not 0 <= min_confidence <= 1:
             raise ConfigError.from_parts(
@@ -274,14 +276,14 @@ class Segmenter:
         return [found[i] for i in range(len(plans))]
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
-        """Compile for images of this size and run once, so that the first frame is no slower.
+        """Compile for images of this size and run once, so that the first frame is not slower.
 
-        From then on, where the network has one size, up to `batch` images go through it at the
-        same time: together in one pass, or as `lanes` calls, whichever the backend does better.
+        If the network has a fixed size, up to `batch` images then run at the same time: as one
+        batch or as concurrent calls in `lanes`, whichever is faster with the backend.
 
         Raises:
-            InputError: no image may have this size.
-            BackendError: it can't, as where memory lacks; warm up for fewer, then.
+            InputError: images of this size are not allowed.
+            BackendError: it failed, for example for lack of memory; try a smaller `batch`.
         """
         started_s = time.monotonic()
         image_HWC = check_image(np.zeros((*size_hw, 3), np.uint8))
@@ -293,7 +295,7 @@ class Segmenter:
             self._lanes.open(1, (1,))
             for count in self._batch_sizes:
                 self._find_runner((plan,) * count, ALONE)([image_HWC] * count, 0.0, StageClock())
-            # The threads are known once a network runs.
+            # Only now: the backend knows its threads once a network has been compiled.
             lanes = max(1, min(batch, backend.shares[-1], backend.threads))
             self._lanes.open(lanes, backend.shares)
             kept = self._lanes.list_all()
@@ -333,12 +335,13 @@ class Segmenter:
             network_hw=network_hw,
             output_hw=output_hw,
             with_confidence=with_confidence,
-            # Plain runners know no streams: those of all cameras are one.
+            # Without tile reuse the stream does not matter; one name for all cameras lets them
+            # share a runner.
             stream=stream if self.pruning.is_video else "",
         )
 
     def _split_into_batches(self, plans: Sequence[FramePlan]) -> Iterator[list[int]]:
-        """Yield indices of images that share the network's size, in static batch sizes."""
+        """Yield batches as lists of indices: equal network size, and a compiled batch size."""
         groups: dict[SizeHW, list[int]] = {}
         for index, plan in enumerate(plans):
             groups.setdefault(plan.network_hw, []).append(index)

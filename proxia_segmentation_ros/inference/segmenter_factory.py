@@ -1,4 +1,4 @@
-"""What the node asks of a segmenter, how it gets one, and how it changes to a better one."""
+"""The segmenter interface of the node, and how the node's settings are turned into one."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class FrameSegmenter(Protocol):
-    """The part of `inference.Segmenter` that the node uses."""
+    """Protocol of the part of `Segmenter` that the node uses."""
 
     @property
     def label_set(self) -> LabelSet: ...
@@ -64,7 +64,7 @@ class FrameSegmenter(Protocol):
         """Label several RGB images, each the next frame of its stream."""
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
-        """Get the first frame's slow work done, for up to `batch` cameras at once."""
+        """Compile and run once, for up to `batch` images at a time."""
 
     def close(self) -> None:
         """Free the model."""
@@ -75,9 +75,10 @@ SegmenterFactory = Callable[[NodeSettings], FrameSegmenter]
 
 @dataclass(frozen=True)
 class EngineBuildPlan:
-    """Engines that are missing: `command` builds them; `first` serves until then, `then` after.
+    """How to get missing engines: `command` builds them.
 
-    `then` names its backend: whatever replaces it quietly must not pass for it.
+    The node uses `interim_settings` (CPU) until then and `final_settings` afterwards. The latter
+    name the backend instead of `auto`, so that a silent fallback is not mistaken for success.
     """
 
     interim_settings: NodeSettings
@@ -89,13 +90,13 @@ EngineFinder = Callable[[NodeSettings], EngineBuildPlan | None]
 
 
 def load_segmenter(settings: NodeSettings) -> FrameSegmenter:
-    """Load the weights that the settings name; what takes minutes to build must be there.
+    """Open a segmenter for the settings; TensorRT engines must be in the cache.
 
     Raises:
-        WeightsError: they are missing, corrupt or do not fit their network.
+        WeightsError: the weights are missing, corrupt or do not fit their network.
         BackendError: the backend is missing, can't compile them or lacks an engine.
     """
-    # Imported here so that a node without a model is there at once.
+    # Imported here, so that the node appears in the ROS graph before torch is imported.
     from proxia_segmentation_ros.inference.segmenter import Segmenter
 
     return Segmenter.from_weights(
@@ -109,13 +110,13 @@ def load_segmenter(settings: NodeSettings) -> FrameSegmenter:
         tile_budget=settings.inference.tile_budget,
         tile_max_age=settings.inference.tile_max_age,
         latency_budget_ms=settings.inference.latency_budget_ms,
-        # A process of its own does that.
+        # `EngineUpgrade` builds engines in another process, while the node serves.
         may_build=False,
     )
 
 
 def find_missing_engines(settings: NodeSettings) -> EngineBuildPlan | None:
-    """Return what must be built, for minutes, before the settings' backend can serve; or None.
+    """Return how to build the TensorRT engines that the settings need; None if none are missing.
 
     Raises:
         BackendError: the backend can't run here, or not with these settings.
@@ -128,7 +129,7 @@ def find_missing_engines(settings: NodeSettings) -> EngineBuildPlan | None:
     )
 
     wanted = settings.inference
-    if choose_backend(wanted.backend) != "tensorrt" or _is_refused(wanted):
+    if choose_backend(wanted.backend) != "tensorrt" or _is_unsupported(wanted):
         return None
     request = EngineBuildRequest(
         weights=settings.model.weights,
@@ -152,6 +153,6 @@ def find_missing_engines(settings: NodeSettings) -> EngineBuildPlan | None:
     return EngineBuildPlan(change_to_cpu(settings), command, final_settings)
 
 
-def _is_refused(wanted: InferenceSettings) -> bool:
-    """Tell whether loading will refuse TensorRT, which has one size and runs all scales at once."""
+def _is_unsupported(wanted: InferenceSettings) -> bool:
+    """Tell whether loading will fail: TensorRT has a fixed size and runs all scales at once."""
     return wanted.size == "input" or wanted.latency_budget_ms > 0

@@ -1,4 +1,9 @@
-"""A segmenter that can be changed for a better one while no frame is under way."""
+"""A segmenter that can be replaced by another one between two frames.
+
+While TensorRT engines are built, the node serves with a CPU model; this wrapper then swaps the
+models. It keeps the newest image and the kinds of recent frames, because the new model is warmed up
+for the same kinds, and must agree with the old one on that image before it is used.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -17,16 +22,16 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.inference.segmenter import Segmentation
     from proxia_segmentation_ros.model.card import ModelCard
 
-# Another arithmetic moves borders by a pixel; what is wrong with an engine moves more.
+# Another precision shifts class borders by a pixel; a faulty engine changes far more.
 LEAST_AGREEMENT = 0.9
-# In the dark a network guesses, and another arithmetic guesses otherwise.
+# Pixels below this are not compared: in dark images both networks merely guess.
 SURE_CONFIDENCE = 180  # of 255
 KEPT_USES = 8
 
 
 @dataclass(frozen=True)
 class FrameUse:
-    """How a frame was labelled, as far as a segmenter prepares for it."""
+    """Properties of a segmented frame for which a segmenter can be warmed up."""
 
     size_hw: SizeHW
     with_confidence: bool
@@ -34,7 +39,7 @@ class FrameUse:
 
 
 class _Facts(NamedTuple):
-    """What other threads ask, who may come while the model before is closed."""
+    """Values that other threads read; copied, so that they are valid while a model is closed."""
 
     backend: str
     precision: str
@@ -42,7 +47,7 @@ class _Facts(NamedTuple):
 
 
 class SwappableSegmenter:
-    """Hands every call on; swaps while no other call runs."""
+    """Forwards calls to the current segmenter; `swap` must not run concurrently with calls."""
 
     def __init__(self, first: FrameSegmenter) -> None:
         self._lock = threading.Lock()
@@ -53,42 +58,42 @@ class SwappableSegmenter:
 
     @property
     def label_set(self) -> LabelSet:
-        """What the ids mean."""
+        """Classes of the labels."""
         return self._current.label_set
 
     @property
     def card(self) -> "ModelCard":
-        """The network's card."""
+        """Model card of the network."""
         return self._current.card
 
     @property
     def backend(self) -> str:
-        """Name of the backend that serves now."""
+        """Name of the current backend."""
         return self._facts.backend
 
     @property
     def precision(self) -> str:
-        """Its arithmetic."""
+        """Precision of the current backend."""
         return self._facts.precision
 
     @property
     def threads(self) -> int:
-        """Its CPU threads."""
+        """CPU threads of the current backend."""
         return self._facts.threads
 
     @property
     def largest_batch(self) -> int:
-        """Images that may share one of its passes."""
+        """Largest batch of the current segmenter."""
         return self._current.largest_batch
 
     @property
     def lanes(self) -> int:
-        """Its calls that may run at one time."""
+        """Concurrent calls of the current segmenter."""
         return self._current.lanes
 
     @property
     def uses(self) -> tuple[FrameUse, ...]:
-        """What it was used for of late, the newest last."""
+        """Kinds of recent frames, the newest last."""
         return self._uses
 
     def segment(
@@ -126,19 +131,19 @@ class SwappableSegmenter:
         )
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
-        """Get the first frame's slow work done."""
+        """Warm up the current segmenter."""
         self._current.warm_up(size_hw, batch)
 
     def close(self) -> None:
-        """Free the model that serves now."""
+        """Close the current segmenter."""
         self._current.close()
 
     def swap(self, better: FrameSegmenter) -> None:
-        """Serve with `better` from now on, and free what served before.
+        """Replace the current segmenter by `better` and close it.
 
         Raises:
-            BackendError: the two label the newest frame or a drawn picture differently; all stays
-                as it was.
+            BackendError: the two label the newest frame or a synthetic test image differently; the
+                current segmenter stays in use.
         """
         for name, image_HWC in self._find_pictures().items():
             agreement = self._compare(better, image_HWC)
@@ -154,14 +159,14 @@ class SwappableSegmenter:
         before.close()
 
     def _find_pictures(self) -> dict[str, np.ndarray]:
-        """Return what to compare on: a frame may be dark or even, and then shows no fault."""
+        """Return the test images: a dark or uniform frame alone would not reveal a fault."""
         if self._newest_HWC is None:
             return {"a drawn picture": _draw_ramps(self.card.size_hw)}
         height, width = self._newest_HWC.shape[:2]
         return {"a frame": self._newest_HWC, "a drawn picture": _draw_ramps((height, width))}
 
     def _compare(self, better: FrameSegmenter, image_HWC: np.ndarray) -> float:
-        """Return the share of equal labels among the pixels that the old one is surest of."""
+        """Return the share of equal labels among the most confident pixels of the old model."""
         output_size = self._uses[-1].output_size if self._uses else "input"
         old, new = (
             segmenter.segment(image_HWC, True, output_size=output_size)
@@ -169,7 +174,7 @@ class SwappableSegmenter:
         )
         if old.confidence is None or old.labels.shape != new.labels.shape:
             return 0.0
-        # Half of them at least, however unsure it is.
+        # At least half of the pixels, even if all confidences are low.
         is_sure = old.confidence >= min(SURE_CONFIDENCE, np.median(old.confidence))
         return float((old.labels == new.labels)[is_sure].mean())
 
@@ -180,7 +185,7 @@ class SwappableSegmenter:
             self._newest_HWC = image_HWC
             if self._uses[-1:] != (use,):
                 earlier = tuple(kept for kept in self._uses if kept != use)
-                # Another thread reads it: made anew, never changed.
+                # The upgrade thread reads the tuple without the lock: replace it, never mutate it.
                 self._uses = (*earlier, use)[-KEPT_USES:]
 
 
@@ -189,7 +194,7 @@ def _read_facts(segmenter: FrameSegmenter) -> _Facts:
 
 
 def _draw_ramps(size_hw: SizeHW) -> np.ndarray:
-    """Return a picture with every brightness in it."""
+    """Return an RGB image with gradients over the full range of brightness."""
     height, width = size_hw
     rows = np.linspace(0, 255, height)[:, None]
     columns = np.linspace(0, 255, width)[None, :]

@@ -1,4 +1,4 @@
-"""Warm up for as many images together as memory lets."""
+"""Warm-up that falls back to smaller batches if memory does not suffice."""
 
 import logging
 from typing import Protocol
@@ -10,25 +10,25 @@ logger = logging.getLogger(__name__)
 
 
 class SupportsWarmUp(Protocol):
-    """The part of a segmenter that this is about."""
+    """Protocol of the part of a segmenter that is used here."""
 
     @property
     def largest_batch(self) -> int:
-        """Images that may share a pass, since the last `warm_up`, failed or not."""
+        """Largest batch of the last `warm_up`, even if that failed."""
 
     @property
     def lanes(self) -> int:
-        """Calls that may run at one time, since then."""
+        """Concurrent calls of the last `warm_up`, even if that failed."""
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
-        """Compile for up to `batch` images of this size together."""
+        """Compile and run once for up to `batch` images of this size."""
 
 
 def warm_up_with_fallback(segmenter: SupportsWarmUp, size_hw: SizeHW, max_batch: int) -> int:
-    """Warm up for `max_batch` images together or, loudly, for fewer; return for how many.
+    """Warm up for `max_batch` images or, with a warning, for fewer; return the number.
 
     Raises:
-        BackendError: not even one image works.
+        BackendError: even a single image fails.
     """
     batch = max_batch
     while batch > 1:

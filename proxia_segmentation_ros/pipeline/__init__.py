@@ -1,1 +1,1 @@
-"""The way of a frame: decode, segment, summarise, hand to a sink; nothing here knows of ROS."""
+"""The frame pipeline: decode, segment, summarise, publish to a sink. Independent of ROS."""

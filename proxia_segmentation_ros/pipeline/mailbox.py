@@ -1,4 +1,4 @@
-"""One slot per camera: the newest frame replaces the one that waits."""
+"""One slot per camera: a new frame replaces the one that is still waiting."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class PendingFrame:
-    """A frame that waits for a worker; `received_s` is of a monotonic clock."""
+    """A frame that waits for a worker; `received_s` is in seconds of a monotonic clock."""
 
     camera: str
     payload: Any
@@ -25,16 +25,17 @@ class _Slot:
     def empty(self, now_s: float, period_s: float) -> list[PendingFrame]:
         frames = [] if self.frame is None else [self.frame]
         self.frame = None
-        # A slot that fell behind starts a new beat instead of catching up in a burst.
-        on_beat_s = self.due_s + period_s
-        self.due_s = on_beat_s if on_beat_s > now_s else now_s + period_s
+        # A slot that is late restarts its period from now. Adding periods to the old due time
+        # would release several frames in a burst.
+        next_due_s = self.due_s + period_s
+        self.due_s = next_due_s if next_due_s > now_s else now_s + period_s
         return frames
 
 
 class Mailbox:
-    """Hold at most one frame for each camera and hand them out in turn.
+    """Hold at most one frame per camera and hand them out round-robin.
 
-    Not locked: the pipeline guards it with its own lock.
+    Not thread-safe: `FrameWorkers` calls it with its own lock held.
     """
 
     def __init__(self, cameras: Iterable[str]) -> None:
@@ -42,7 +43,7 @@ class Mailbox:
         self._turns = list(self._slots)
 
     def put(self, frame: PendingFrame) -> PendingFrame | None:
-        """Store a frame and return the one that it replaced."""
+        """Store a frame and return the one that it replaced, if any."""
         slot = self._slots[frame.camera]
         replaced, slot.frame = slot.frame, frame
         return replaced
@@ -50,10 +51,11 @@ class Mailbox:
     def take_due(
         self, now_s: float, period_s: float, most: int = 1, busy: Collection[str] = ()
     ) -> list[PendingFrame]:
-        """Return up to `most` frames that are due, one for each camera whose turn it is.
+        """Return up to `most` frames that are due, at most one per camera.
 
-        They come in the cameras' order, whoever's turn was first. The same camera's next frame
-        waits `period_s`, and as long as it is `busy`.
+        The cameras that were served longest ago are chosen; their frames are returned in the
+        order of the cameras. The next frame of a camera waits at least `period_s`. Cameras in
+        `busy` are skipped.
         """
         waiting = [
             name for name in self._turns if name not in busy and self._slots[name].is_due(now_s)
@@ -68,11 +70,11 @@ class Mailbox:
         ]
 
     def is_held(self, camera: str, now_s: float) -> bool:
-        """Tell whether the camera's frame waits for its period and not for a worker."""
+        """Tell whether the rate limit, not a missing worker, makes the camera's frame wait."""
         return self._slots[camera].due_s > now_s
 
     def next_due_s(self, busy: Collection[str] = ()) -> float | None:
-        """Return when a waiting frame of another camera becomes due, None when none waits."""
+        """Return when the next frame of a camera not in `busy` is due; None if none waits."""
         waiting = [
             slot.due_s
             for name, slot in self._slots.items()
@@ -81,12 +83,12 @@ class Mailbox:
         return min(waiting, default=None)
 
     def release(self) -> None:
-        """Forget the periods, as when the rate limit changes."""
+        """Make all slots due at once; called when the rate limit changes."""
         for slot in self._slots.values():
             slot.due_s = float("-inf")
 
     def clear(self) -> list[PendingFrame]:
-        """Empty every slot and return what was in them."""
+        """Empty every slot and return the frames."""
         frames = [slot.frame for slot in self._slots.values() if slot.frame is not None]
         for slot in self._slots.values():
             slot.frame = None

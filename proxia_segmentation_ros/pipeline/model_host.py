@@ -1,4 +1,4 @@
-"""The model and the workers that run it, from configure to cleanup."""
+"""The model and its worker threads, from *configure* to *cleanup* of the node."""
 
 import time
 from collections.abc import Callable
@@ -37,14 +37,14 @@ CLOSE_TIMEOUT_S = 1.0
 
 
 class LoadingStopped(ProxiaError):  # noqa: N818 - not a fault
-    """The process was asked to stop while the model loaded."""
+    """The node was asked to stop while the model was loading."""
 
 
 class ModelHost:
-    """Load, lend and free one model; its workers run everything that touches it.
+    """Load, warm up and free one model; only its worker threads touch it.
 
-    `keep_waiting` is called while a task runs there; it may raise to give up. Where
-    `find_engines` finds some missing, another model serves until they are built and loaded.
+    `keep_waiting` is called regularly while the model loads; it may raise to cancel. If
+    `find_engines` reports missing TensorRT engines, a CPU model serves until they are built.
     """
 
     def __init__(
@@ -65,29 +65,29 @@ class ModelHost:
         except BaseException:
             self.workers.close(0.0)
             raise
-        # Where no engine can come, nothing stands between the frames and the segmenter.
+        # The wrapper keeps the newest image of every call, so it is used only if a swap can come.
         self._swappable = None if self._plan is None else SwappableSegmenter(first)
         self.segmenter: FrameSegmenter = self._swappable or first
         self.load_time_s = time.monotonic() - started_s
 
     @property
     def upgrade_status(self) -> UpgradeStatus | None:
-        """How far the engines are; None where none were missing."""
+        """Progress of the engine build; None if no engine was missing."""
         return None if self._upgrade is None else self._upgrade.status
 
-    def start_upgrade(self, tell: Callable[[UpgradeStatus], None]) -> None:
-        """Start to build what was missing; `tell` hears of it from another thread."""
+    def start_upgrade(self, on_status: Callable[[UpgradeStatus], None]) -> None:
+        """Start to build the missing engines; `on_status` is called from another thread."""
         if self._plan is None or self._swappable is None:
             return
         self._upgrade = EngineUpgrade(
             self._plan.command,
             partial(self._load_better, self._swappable, self._plan.final_settings),
             partial(self._hand_over, self._swappable),
-            tell,
+            on_status,
         )
 
     def close(self) -> bool:
-        """Free the model; False when a thread is still busy and was left to itself."""
+        """Free the model; return False if a thread is still busy and was abandoned."""
         closing = self.workers.run(self.segmenter.close)
         has_stopped = self._upgrade is None or self._upgrade.close()
         wait([closing], CLOSE_TIMEOUT_S)
@@ -99,7 +99,8 @@ class ModelHost:
         try:
             return plan, self._open(self._settings if plan is None else plan.interim_settings)
         except BackendError:
-            # An engine that the GPU refused is out of the cache now: it is built like any other.
+            # The backend has removed an engine that the GPU refused from the cache, so a second
+            # look finds it missing and it is built again.
             plan = find_engines(self._settings) if plan is None else None
             if plan is None:
                 raise
@@ -119,7 +120,7 @@ class ModelHost:
         return segmenter
 
     def _load_better(self, swappable: SwappableSegmenter, settings: NodeSettings) -> FrameSegmenter:
-        """Run in the upgrade's thread: frames go on meanwhile."""
+        """Load and warm up the final model; runs in the upgrade thread while frames go on."""
         better = self._factory(settings)
         try:
             self._warm_up(better)
@@ -134,12 +135,12 @@ class ModelHost:
         warm_up_with_fallback(segmenter, segmenter.card.size_hw, len(self._settings.camera_names))
 
     def _guess_use(self, segmenter: FrameSegmenter) -> FrameUse:
-        """Return what a first frame may be like."""
+        """Return the size and outputs that the first frame is expected to have."""
         output = self._settings.output
         return FrameUse(segmenter.card.size_hw, output.min_confidence > 0, output.size)
 
     def _hand_over(self, swappable: SwappableSegmenter, better: FrameSegmenter) -> None:
-        """Swap by a worker, while no frame is under way."""
+        """Swap the models in a worker task, so that no frame is being segmented."""
         try:
             self.workers.run(lambda: swappable.swap(better)).result()
         except CancelledError:
@@ -156,7 +157,7 @@ class ModelHost:
 
 
 def _warm_for(segmenter: FrameSegmenter, use: FrameUse) -> None:
-    """Label such frames, one and several together."""
+    """Segment black images of this kind, in every batch size."""
     black_HWC = np.zeros((*use.size_hw, 3), np.uint8)
     for count in range(1, segmenter.largest_batch + 1):
         segmenter.segment_many(
@@ -165,7 +166,7 @@ def _warm_for(segmenter: FrameSegmenter, use: FrameUse) -> None:
 
 
 def describe_model(segmenter: FrameSegmenter, settings: NodeSettings) -> dict[str, Any]:
-    """Return what runs, for the log and the diagnostics."""
+    """Return the model, backend and sizes in use, for the log and the diagnostics."""
     height, width = segmenter.card.size_hw
     return {
         "weights": settings.model.weights,

@@ -1,4 +1,4 @@
-"""What a frame is on its way, and where its results go.
+"""Data types of a frame in the pipeline, and the sink protocol that receives its results.
 
 Shape legend: H rows, W columns, C colour channels (RGB).
 """
@@ -21,13 +21,13 @@ CameraMatrix = tuple[float, float, float, float]
 
 @dataclass
 class SharedSettings:
-    """The settings in force; replaced by a task of the workers, while no frame is under way."""
+    """The current settings; only a worker task replaces them, so they never change mid-frame."""
 
     value: NodeSettings
 
 
 class Demand(NamedTuple):
-    """What is wanted of one frame besides its labels."""
+    """Which outputs a frame needs besides its labels."""
 
     confidence: bool = False
     summary: bool = False
@@ -37,9 +37,9 @@ class Demand(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedImage:
-    """Pixels (uint8 RGB) with the stamp (seconds, nanoseconds) and frame that results carry.
+    """Pixels (uint8 RGB) with the stamp (seconds, nanoseconds) and frame_id for all results.
 
-    `attachment` is what the decoder wants its sink to find in the frame.
+    `attachment` is opaque data that the decoder passes to its sink.
     """
 
     image_HWC: np.ndarray
@@ -50,17 +50,17 @@ class DecodedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame(DecodedImage):
-    """A decoded image of one camera, and what is wanted of it."""
+    """A decoded image of one camera, and the outputs that it needs."""
 
     camera: str
     demand: Demand
 
 
 class Geometry(NamedTuple):
-    """What is known of the camera at a frame's moment.
+    """Depth and calibration that belong to one frame.
 
-    `depth_m_HW` is NaN where unknown, `camera_matrix` (fx, fy, cx, cy) that of the label image,
-    `calibration` what the sink may want to send on.
+    `depth_m_HW` is in metres, NaN where unknown. `camera_matrix` is (fx, fy, cx, cy) of the label
+    image. `calibration` is the message that the sink may publish.
     """
 
     depth_m_HW: np.ndarray | None = None
@@ -69,18 +69,18 @@ class Geometry(NamedTuple):
 
 
 class Sink(Protocol):
-    """Where one camera's results go; called by one worker at a time, in this order."""
+    """Receives the results of one camera; called by one worker at a time, in this order."""
 
     def read_demand(self) -> Demand:
-        """Return what is wanted of the next frame; asked once for each, before it is segmented."""
+        """Return the outputs that the next frame needs; called once per frame, when decoded."""
 
     def send_labels(self, frame: Frame, segmentation: "Segmentation") -> None:
-        """Send the labels; what follows can wait until the labels of all cameras are out."""
+        """Publish the labels; the calls below follow once the labels of all cameras are out."""
 
     def send_summary(self, frame: Frame, scene: Scene) -> None:
-        """Send the object summary; called where the demand has it."""
+        """Publish the object summary; called only if the demand asks for it."""
 
     def send_views(
         self, frame: Frame, segmentation: "Segmentation", scene: Scene | None, geometry: Geometry
     ) -> None:
-        """Send what else the demand has: confidence, calibration, pictures."""
+        """Publish the other outputs in the demand: confidence, calibration, pictures."""

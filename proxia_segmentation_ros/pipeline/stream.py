@@ -1,8 +1,8 @@
-"""The way of a frame: decode, segment, summarise, hand to the sink.
+"""The steps of a frame: decode, segment, publish labels, summarise, publish the rest.
 
-The node, `proxia benchmark pipeline` and `proxia segment` all take their frames through
-`process_frames`. Where frames come from (a decoder) and where results go (a `Sink`) is given by
-whoever opens a `CameraStream`; nothing here knows of ROS.
+The node and `proxia benchmark pipeline` process their frames with `process_frames`,
+`proxia segment` with `process_frame`. The creator of a `CameraStream` passes in the source of
+frames (a decoder) and the destination of results (a `Sink`), so nothing here depends on ROS.
 
 Shape legend: H rows, W columns, C colour channels (RGB).
 """
@@ -35,25 +35,25 @@ from proxia_segmentation_ros.wire.encodings import ImageFallback, decode_image
 from proxia_segmentation_ros.wire.limits import RefusedImage
 
 if TYPE_CHECKING:
-    # A stream is made without a model: importing the segmenter takes time.
+    # For the type alone: importing the segmenter takes time.
     from proxia_segmentation_ros.inference.segmenter import Segmentation
 
 logger = logging.getLogger(__name__)
 
 
 class ModelRun(NamedTuple):
-    """How much of the network ran for one frame; `tiles` are those run and all there are."""
+    """How much of the network ran for one frame; `tiles` is (number run, number in total)."""
 
     tiles: tuple[int, int] = (0, 0)
     scales: tuple[float, ...] = ()
 
 
 class CameraStream:
-    """One camera's frames: its steps, called for one frame at a time, and its bookkeeping.
+    """The processing steps and counters of one camera; called for one frame at a time.
 
-    `decode` turns a payload into pixels and may raise InputError. `report` takes a sentence about
-    a frame that went wrong. `find_geometry(frame, label_size_hw)` finds depth and calibration.
-    `now_ns` is the clock of the stamps, None where time says nothing.
+    `decode` turns a payload into pixels and may raise InputError. `report` is called with a
+    sentence about a failed frame. `find_geometry(frame, label_size_hw)` returns depth and
+    calibration. `now_ns` reads the clock of the image stamps; without it a frame has no age.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class CameraStream:
         self.camera = camera
         self.ledger = FrameLedger()
         self.meter = StreamMeter()
-        # Of the newest published frame: its pixels are not kept alive.
+        # Facts about the newest published frame, copied so that its pixels can be freed.
         self.newest_stamp: Stamp = (0, 0)
         self.newest_frame_id = ""
         self.newest_run = ModelRun()
@@ -102,7 +102,7 @@ class CameraStream:
         )
 
     def publish(self, frame: Frame, segmentation: "Segmentation") -> None:
-        """Hand the labels to the sink."""
+        """Publish the labels through the sink."""
         self._sink.send_labels(frame, segmentation)
         self.newest_stamp, self.newest_frame_id = frame.stamp, frame.frame_id
         self.newest_run = ModelRun(
@@ -110,7 +110,7 @@ class CameraStream:
         )
 
     def follow_up(self, frame: Frame, segmentation: "Segmentation", stages: StageClock) -> None:
-        """Summarise and hand the sink all but the labels."""
+        """Summarise, then publish everything but the labels through the sink."""
         geometry, scene = Geometry(), None
         stages.skip()
         if self._find_geometry is not None:
@@ -124,7 +124,7 @@ class CameraStream:
         self._sink.send_views(frame, segmentation, scene, geometry)
 
     def reject(self, error: BaseException) -> Outcome:
-        """Report a frame that can't be segmented and say how it counts."""
+        """Report a frame that can't be segmented and return the counter that it belongs to."""
         if isinstance(error, ProxiaError):
             self._report(str(error))
         else:
@@ -134,14 +134,14 @@ class CameraStream:
         return "dropped_refused"
 
     def age_ms(self, frame: Frame) -> float:
-        """Return the time from the image's stamp until now; NaN without a clock."""
+        """Return the milliseconds since the image's stamp; NaN without a clock."""
         if self._now_ns is None:
             return float("nan")
         seconds, nanoseconds = frame.stamp
         return float(self._now_ns() - nanoseconds - seconds * 10**9) / 1e6
 
     def stages_ms(self, segmentation: "Segmentation") -> Mapping[str, float]:
-        """Return what segmenting took, stage by stage."""
+        """Return the duration of each stage of the segmenter, in milliseconds."""
         return segmentation.stages_ms
 
     def _report_time_jump(self, stamp: Stamp) -> None:
@@ -172,7 +172,7 @@ def decode_message(
     is_compressed: bool,
     fallback: ImageFallback | None = None,
 ) -> DecodedImage:
-    """Read a serialised sensor_msgs/Image or CompressedImage; `fallback` as for `decode_image`.
+    """Decode a serialised sensor_msgs/Image or CompressedImage; `fallback` as in `decode_image`.
 
     Raises:
         InputError: the message or its image is broken, unknown or too large.
@@ -190,7 +190,7 @@ def decode_message(
 
 
 class Capacity(NamedTuple):
-    """Frames that are worth one call of the segmenter, and calls that may run at one time."""
+    """Frames per call of the segmenter, and number of calls that may run concurrently."""
 
     together: int = 1
     at_once: int = 1
@@ -215,18 +215,18 @@ class _Segmenter(Protocol):
 
 
 class SegmentFrames:
-    """The step that all cameras share: their frames segmented, in one call or several at a time."""
+    """Segments frames of all cameras, batched or in concurrent calls, with the current settings."""
 
     def __init__(self, segmenter: _Segmenter, settings: SharedSettings) -> None:
         self._segmenter = segmenter
         self._settings = settings
 
     def find_capacity(self) -> Capacity:
-        """Return how many frames are worth one call, and how many calls run at a time."""
+        """Return how many frames to batch, and how many calls may run concurrently."""
         return Capacity(self._segmenter.largest_batch, self._segmenter.lanes)
 
     def __call__(self, frames: Sequence[Frame]) -> "list[Segmentation]":
-        """Run the network with the settings in force; images may differ in size."""
+        """Segment the frames; images may differ in size."""
         output = self._settings.value.output
         return self._segmenter.segment_many(
             [frame.image_HWC for frame in frames],
@@ -238,9 +238,9 @@ class SegmentFrames:
 
 
 class Steps(Protocol):
-    """What `process_frames` asks of a camera's stream: `CameraStream` and the fakes of tests.
+    """What `process_frames` needs from a stream; `CameraStream` and test fakes implement it.
 
-    A step that raises ends the frame; `reject` reports the error and says how the frame counts.
+    An exception in a step ends the frame; `reject` reports it and returns the frame's outcome.
     """
 
     ledger: FrameLedger
@@ -263,12 +263,12 @@ class Steps(Protocol):
 
 
 Segment = Callable[[Sequence[Any]], Sequence[Any]]
-"""Segments the frames of several streams in one call; results in the same order."""
+"""Segments frames of several streams in one call; returns results in the same order."""
 
 
 @dataclass(eq=False)
 class _InFlightFrame:
-    """One frame on its way; `segmentation` and `inference_ms` come with the steps."""
+    """One frame in the pipeline; `_segment_all` sets `segmentation` and `inference_ms`."""
 
     stream: Steps
     received_s: float
@@ -281,10 +281,10 @@ class _InFlightFrame:
 def process_frames(
     taken: Iterable[tuple[Steps, PendingFrame]], segment: Segment, clock: Callable[[], float]
 ) -> None:
-    """Take frames of different cameras through their steps; none ends that of another camera.
+    """Process one frame each of several cameras; a failing frame does not affect the others.
 
-    All are decoded and segmented together; their labels are published before the first summary
-    is made, so that no camera's labels wait for another's objects.
+    All frames are decoded, then segmented together. The labels of all cameras are published
+    before the first summary is computed, so that no camera waits for the objects of another.
     """
     decoded = [item for stream, pending in taken for item in _decode(stream, pending, clock)]
     segmented = _segment_all(decoded, segment, clock)
@@ -293,9 +293,9 @@ def process_frames(
 
 
 def process_frame(stream: Steps, payload: Any, segment: Segment) -> None:
-    """Take one frame through the same steps, in this thread; an error ends it and is raised.
+    """Process one frame with the same steps in this thread; exceptions are passed on.
 
-    For callers without a camera, who decide themselves what a bad frame costs.
+    For callers such as `proxia segment`, which handle bad images themselves.
     """
     frame = stream.decode(payload)
     (segmentation,) = segment([frame])
@@ -310,7 +310,7 @@ def _decode(
     stages.add("receive", 1e3 * (clock() - pending.received_s))
     try:
         frame = stream.decode(pending.payload)
-    except BaseException as error:  # noqa: BLE001 - whatever a frame holds, the worker lives on
+    except BaseException as error:  # noqa: BLE001 - no input may end the worker
         stream.ledger.finish(_reject(stream, error))
         return []
     stages.mark("decode")
@@ -320,7 +320,7 @@ def _decode(
 def _segment_all(
     items: list[_InFlightFrame], segment: Segment, clock: Callable[[], float]
 ) -> list[_InFlightFrame]:
-    """Segment in one call; where that raises, one by one, to find the frame that is to blame."""
+    """Segment in one call; if that fails, one by one, so that only the bad frame is lost."""
     if not items:
         return []
     started_s = clock()
@@ -371,7 +371,7 @@ def _follow_up(item: _InFlightFrame, clock: Callable[[], float]) -> None:
 
 
 def _reject(stream: Steps, error: BaseException) -> Outcome:
-    """Report a frame's error; a report that fails itself must not end the worker."""
+    """Report a frame's error; a failing report must not end the worker."""
     try:
         return stream.reject(error)
     except BaseException:

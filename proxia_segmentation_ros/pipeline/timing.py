@@ -1,4 +1,4 @@
-"""What became of every frame, and how long it took."""
+"""Counters for the outcome of every frame, and rolling statistics of its latency."""
 
 import threading
 import time
@@ -18,8 +18,8 @@ Outcome = Literal[
     "dropped_paused",
 ]
 Percentiles = tuple[float, float, float]
-# What a frame goes through, in this order: waiting for a worker, bytes to pixels, the model's
-# three, the labels' way out, and the summary, which is made after that.
+# Stages of a frame, in this order: waiting for a worker, decoding, the three of the segmenter
+# (pre-processing, inference, post-processing), publishing the labels, finding objects.
 STAGES = ("receive", "decode", "pre", "infer", "post", "publish", "objects")
 
 NO_PERCENTILES: Percentiles = (float("nan"), float("nan"), float("nan"))
@@ -27,7 +27,7 @@ NO_PERCENTILES: Percentiles = (float("nan"), float("nan"), float("nan"))
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerCounts:
-    """Frames of one camera since its stream began; each ends in exactly one outcome."""
+    """Frame counts of one camera since activation; each frame ends in exactly one outcome."""
 
     received: int = 0
     labelled: int = 0
@@ -39,7 +39,7 @@ class LedgerCounts:
 
     @property
     def dropped(self) -> int:
-        """Frames that were not labelled, whatever the reason."""
+        """Frames that were dropped for any reason."""
         return self.finished - self.labelled
 
     @property
@@ -56,12 +56,12 @@ class LedgerCounts:
 
     @property
     def under_way(self) -> int:
-        """Frames without an outcome yet: one may wait, one may be in the model."""
+        """Frames without an outcome yet: at most one waiting and one in the model."""
         return self.received - self.finished
 
 
 class FrameLedger:
-    """Count one camera's frames; safe to use from several threads."""
+    """Counters of one camera's frames; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -74,15 +74,15 @@ class FrameLedger:
         self._add("received")
 
     def silence_s(self) -> float:
-        """Return the seconds since a frame came in, or since the ledger was made."""
+        """Return the seconds since the last frame was received, or since construction."""
         return time.monotonic() - self._received_s
 
     def finish(self, outcome: Outcome) -> None:
-        """Count what became of a frame that was received before."""
+        """Count the outcome of a frame that was received before."""
         self._add(outcome)
 
     def counts(self) -> LedgerCounts:
-        """Return all counters as of one moment."""
+        """Return a consistent snapshot of all counters."""
         with self._lock:
             return LedgerCounts(**self._counts)
 
@@ -92,20 +92,20 @@ class FrameLedger:
 
 
 class RollingTimes:
-    """Times of the last `window_s` seconds; the newest 4096 at most."""
+    """Durations from the last `window_s` seconds; at most the newest 4096 of them."""
 
     def __init__(self, window_s: float = 1.0) -> None:
         self._window_s = window_s
         self._entries: deque[tuple[float, float]] = deque(maxlen=4096)
 
     def add(self, value_ms: float, now_s: float) -> None:
-        """Remember one time, measured at `now_s` of a monotonic clock."""
-        # Here too: nobody may ever ask, and memory is to stay flat.
-        self._forget(now_s)
+        """Record one duration, measured at `now_s` of a monotonic clock."""
+        # Expire here as well: memory must stay bounded even if nobody reads the statistics.
+        self._expire(now_s)
         self._entries.append((now_s, value_ms))
 
     def percentiles(self, now_s: float) -> Percentiles:
-        """Return p50, p95 and p99; NaN when nothing was measured in the window."""
+        """Return p50, p95 and p99; NaN if the window is empty."""
         values = self._recent(now_s)
         if not values:
             return NO_PERCENTILES
@@ -113,21 +113,21 @@ class RollingTimes:
         return p50, p95, p99
 
     def rate_hz(self, now_s: float) -> float:
-        """Return entries a second over the window."""
+        """Return the number of entries per second over the window."""
         return len(self._recent(now_s)) / self._window_s
 
     def _recent(self, now_s: float) -> list[float]:
-        self._forget(now_s)
+        self._expire(now_s)
         return [value_ms for _, value_ms in self._entries]
 
-    def _forget(self, now_s: float) -> None:
+    def _expire(self, now_s: float) -> None:
         while self._entries and self._entries[0][0] <= now_s - self._window_s:
             self._entries.popleft()
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamTimes:
-    """One camera's last second; `stages_ms` are medians, NaN for a stage that nothing took."""
+    """Statistics of the last second; `stages_ms` are medians, NaN for a stage that did not run."""
 
     rate_hz: float
     latency_ms: Percentiles
@@ -137,7 +137,7 @@ class StreamTimes:
 
 
 class StreamMeter:
-    """Measure one camera's labelled frames; safe to use from several threads."""
+    """Latency statistics of one camera's labelled frames; thread-safe."""
 
     def __init__(self, window_s: float = 1.0) -> None:
         self._lock = threading.Lock()
@@ -147,14 +147,14 @@ class StreamMeter:
         self._stages = {stage: RollingTimes(window_s) for stage in STAGES}
 
     def add(self, *, latency_ms: float, age_ms: float, inference_ms: float, now_s: float) -> None:
-        """Remember one labelled frame: received to published, stamp to published, model alone."""
+        """Record a labelled frame: time since received, since its stamp, and in the model."""
         with self._lock:
             self._latency.add(latency_ms, now_s)
             self._age.add(age_ms, now_s)
             self._inference.add(inference_ms, now_s)
 
     def add_stages(self, stages_ms: Mapping[str, float], now_s: float) -> None:
-        """Remember what one labelled frame took stage by stage; only `STAGES` are kept."""
+        """Record the stage durations of a labelled frame; only `STAGES` are kept."""
         with self._lock:
             for stage, times in self._stages.items():
                 if stage in stages_ms:

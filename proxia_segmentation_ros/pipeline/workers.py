@@ -1,4 +1,13 @@
-"""The workers that run the model: they take the newest frame of each camera in turn."""
+"""Worker threads that run the model on the newest frame of each camera in turn.
+
+All state is guarded by one condition variable. A worker holds it only to choose its next job, never
+while it runs one, so that `put` returns at once. Two rules decide what a free worker may start:
+
+- A task (load, swap or free a model, change settings) runs alone, so that no frame sees half a
+  change. Once a task is queued no new frame starts: busy cameras can't delay it forever.
+- Frames of different cameras may run concurrently, two frames of one camera never: results keep the
+  order of the images.
+"""
 
 import threading
 import time
@@ -17,16 +26,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What a worker does next; a task has no cameras and runs while nothing else does."""
+    """What a worker does next. A job without cameras is a task, which runs alone."""
 
     run: Callable[[], None]
     cameras: tuple[str, ...] = ()
 
 
 class FrameWorkers:
-    """Run tasks and frames: the frames of a camera one after the other, those of others beside it.
+    """Run tasks one at a time, and frames of different cameras concurrently.
 
-    The first worker runs every task, and every frame where one call runs at a time.
+    The first worker runs all tasks, and all frames if the segmenter takes one call at a time.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +53,7 @@ class FrameWorkers:
         self._add_workers(1)
 
     def run(self, task: Callable[[], Result]) -> "Future[Result]":
-        """Run a task in the first worker, before the next frame and beside none."""
+        """Run a task in the first worker, before the next frame and while no frame runs."""
         future: Future[Result] = Future()
         with self._changed:
             if self._is_closing:
@@ -60,10 +69,10 @@ class FrameWorkers:
         segment: Segment,
         find_capacity: Callable[[], Capacity] = Capacity,
     ) -> None:
-        """Start to take frames for these streams.
+        """Start to process frames for these streams.
 
-        `segment` gets the frames that are ready at one time, never two of one camera. The workers
-        ask `find_capacity` before each call; no more of them are started than it says now.
+        `segment` is called with the frames that are ready, at most one per camera. The workers
+        call `find_capacity` before each job; the number of threads is fixed by its value now.
         """
         with self._changed:
             self._streams = {stream.camera: stream for stream in streams}
@@ -73,7 +82,7 @@ class FrameWorkers:
             self._add_workers(min(len(self._streams), find_capacity().at_once))
 
     def put(self, camera: str, payload: Any) -> None:
-        """Swap the newest frame into the camera's slot; never blocks on the model."""
+        """Put a frame into the camera's slot, replacing a waiting one; does not block."""
         now_s = self._clock()
         with self._changed:
             stream = self._streams.get(camera)
@@ -87,17 +96,17 @@ class FrameWorkers:
             self._changed.notify_all()
 
     def limit_rate(self, max_rate_hz: float) -> None:
-        """Take at most this many frames a second from each camera; 0 takes all."""
+        """Process at most this many frames per second of each camera; 0 is no limit."""
         with self._changed:
             self._period_s = 1.0 / max_rate_hz if max_rate_hz > 0 else 0.0
             self._mailbox.release()
             self._changed.notify_all()
 
     def pause(self, timeout_s: float) -> bool:
-        """Drop what waits, take no more, and wait for the frames in the model.
+        """Drop the waiting frames, accept no more, and wait for the frames in the model.
 
         Returns:
-            False when one was still in the model after `timeout_s`.
+            False if a frame was still in the model after `timeout_s`.
         """
         with self._changed:
             for pending in self._mailbox.clear():
@@ -107,7 +116,7 @@ class FrameWorkers:
             return self._changed.wait_for(lambda: not self._jobs, timeout_s)
 
     def close(self, timeout_s: float) -> bool:
-        """Stop the workers after what they do now; False when one is still busy with that."""
+        """Stop the workers after their current job; return False if one is still busy."""
         with self._changed:
             self._is_closing = True
             for future, _ in self._tasks:
@@ -138,7 +147,7 @@ class FrameWorkers:
             with self._changed:
                 self._jobs.remove(job)
                 self._changed.notify_all()
-            # A frame kept alive by this name would hold its memory until the next one comes.
+            # Otherwise this variable would keep the frame's pixels alive until the next job.
             del job
 
     def _wait_for_job(self, index: int) -> _Job | None:
@@ -155,7 +164,7 @@ class FrameWorkers:
         return None
 
     def _take_frames(self, index: int) -> tuple[_Job | None, float | None]:
-        """Return the frames whose turn it is, else how long to wait at most."""
+        """Return a job with the frames that are due, or the longest time to wait for one."""
         together, at_once = self._find_capacity()
         if index >= at_once:
             return None, None
@@ -176,7 +185,7 @@ def _fulfil(future: "Future[Any]", task: Callable[[], Any]) -> None:
         return
     try:
         result = task()
-    except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the result
+    except BaseException as error:  # noqa: BLE001 - passed to the caller through the future
         future.set_exception(error)
     else:
         future.set_result(result)

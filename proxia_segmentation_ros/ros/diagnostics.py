@@ -1,4 +1,4 @@
-"""What `/diagnostics` says about the node and each camera."""
+"""Publishes the state of the model and of each camera on `/diagnostics`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from rclpy.qos import HistoryPolicy, QoSProfile
 OK = DiagnosticStatus.OK
 WARN = DiagnosticStatus.WARN
 ERROR = DiagnosticStatus.ERROR
-# More than the states of one moment: a change must not push out what it follows.
+# Deeper than 1, so that a change does not replace the previous state before it is read.
 DIAGNOSTICS_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the diagnostics: `part` is the model or a camera."""
+    """One diagnostic status: `part` is `model` or a camera."""
 
     part: str
     level: bytes
@@ -26,7 +26,7 @@ class Finding:
 
 
 class DiagnosticsBoard:
-    """Publish findings, at once when a level or message is another than last time."""
+    """Publishes findings, periodically and whenever a level or message has changed."""
 
     def __init__(self, node: Node) -> None:
         self._node_name = node.get_fully_qualified_name().lstrip("/")
@@ -42,7 +42,7 @@ class DiagnosticsBoard:
         self._publisher.publish(message)
 
     def publish_if_changed(self, findings: list[Finding], stamp: Time) -> None:
-        """Send all findings when one of them says something new."""
+        """Send all findings if a level or message differs from those sent last."""
         if {finding.part: (finding.level, finding.message) for finding in findings} != self._shown:
             self.publish(findings, stamp)
 

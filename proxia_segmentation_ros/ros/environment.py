@@ -1,4 +1,4 @@
-"""Environment of a process that exchanges camera images; call before rclpy.init."""
+"""Sets the Fast DDS profile for processes that exchange images; call before rclpy.init."""
 
 import os
 from collections.abc import MutableMapping
@@ -15,9 +15,9 @@ PROFILE_NAME = Path("config", "fastdds_profile.xml")
 
 
 def prepare_environment(environ: MutableMapping[str, str] | None = None) -> None:
-    """Point Fast DDS at the packaged profile with a large shared-memory segment.
+    """Point Fast DDS to the packaged profile, which has a large shared-memory segment.
 
-    A profile that the user chose, and any other middleware, is left alone.
+    A profile that the user has set, and any other middleware, is left alone.
     """
     target = os.environ if environ is None else environ
     if PROFILE_VARIABLE in target or LEGACY_PROFILE_VARIABLE in target:
@@ -35,7 +35,7 @@ def prepare_environment(environ: MutableMapping[str, str] | None = None) -> None
 def find_profile() -> Path | None:
     """Return the installed profile, else the checkout's, else None."""
     roots = [Path(__file__).resolve().parents[2]]
-    # Not installed by colcon: the checkout is all there is.
+    # Not installed by colcon: only the checkout remains.
     with suppress(PackageNotFoundError):
         roots.insert(0, Path(get_package_share_directory("proxia_segmentation_ros")))
     return next((root / PROFILE_NAME for root in roots if (root / PROFILE_NAME).is_file()), None)

@@ -1,4 +1,4 @@
-"""Quality of service: what each topic asks for, and mismatches in words."""
+"""QoS profiles of the topics, and readable reports of QoS mismatches."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ Report = Callable[[str], None]
 
 
 def make_qos(*, is_reliable: bool = True, is_latched: bool = False) -> QoSProfile:
-    """Return a profile of depth 1; always a new one, since rclpy writes overrides into it."""
+    """Return a new profile of depth 1; never shared, since rclpy writes overrides into it."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=1,
@@ -41,12 +41,12 @@ def make_qos(*, is_reliable: bool = True, is_latched: bool = False) -> QoSProfil
 
 
 def allow_overrides() -> QoSOverridingOptions:
-    """Let users set history, depth and reliability by `qos_overrides.<topic>.*`."""
+    """Allow users to set history, depth and reliability by `qos_overrides.<topic>.*`."""
     return QoSOverridingOptions.with_default_policies()
 
 
 def watch_subscription(node: Node, topic: str, report: Report) -> SubscriptionEventCallbacks:
-    """Report a publisher whose offer this subscription can't accept."""
+    """Return callbacks that report a publisher whose offered QoS is incompatible."""
 
     def explain(event: Any) -> None:
         policy = _name_policy(event)
@@ -66,7 +66,7 @@ def watch_subscription(node: Node, topic: str, report: Report) -> SubscriptionEv
 
 
 def watch_publisher(node: Node, topic: str, report: Report) -> PublisherEventCallbacks:
-    """Report a subscriber whose request this publisher can't meet."""
+    """Return callbacks that report a subscriber whose requested QoS is incompatible."""
 
     def explain(event: Any) -> None:
         policy = _name_policy(event)
@@ -99,9 +99,9 @@ def _override_name(topic: str, entity: str, policy: str) -> str:
 
 
 def create_watched(create: Callable[[Any], Entity], events: Any) -> Entity:
-    """Create a publisher or subscription with event callbacks, without where they are unknown."""
+    """Create a publisher or subscription, with event callbacks if the middleware has them."""
     try:
         return create(events)
     except UnsupportedEventTypeError:
-        # Not every middleware reports incompatible offers; the topic works all the same.
+        # The topic works without them; mismatches are just not reported.
         return create(None)

@@ -1,4 +1,4 @@
-"""Image messages as bytes and bytes as images: CDR, pixel encodings, JPEG and PNG; no ROS."""
+"""Decodes and encodes ROS image messages (CDR, pixel encodings, JPEG, PNG) without ROS."""
 
 from importlib import import_module
 from typing import Any

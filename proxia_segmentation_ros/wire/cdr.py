@@ -1,8 +1,11 @@
-"""CDR bytes of sensor_msgs Image and CompressedImage, read without a copy and written in one join.
+"""Reads and writes the CDR bytes of sensor_msgs Image and CompressedImage without copying pixels.
 
-Layout (plain CDR, OMG RTPS 10.2): 4 bytes of encapsulation, then the fields in order, each number
-aligned to its size counted from behind the encapsulation; a string is its length with the closing
-NUL, then its bytes; a sequence its length, then its elements.
+Why no library: rclpy needs ROS and copies the pixels, once per frame. This reader returns a view of
+the buffer, needs only numpy, and checks every length, since the bytes come from the network.
+
+Layout (plain CDR, OMG RTPS 10.2): 4 bytes of encapsulation header, then the fields in order. Each
+number is aligned to its size, relative to the end of that header. A string is its length including
+the terminating NUL, then its bytes; a sequence is its length, then its elements.
 """
 
 import struct
@@ -15,7 +18,7 @@ import numpy as np
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.wire.limits import quote
 
-_BODY = 4  # bytes of encapsulation
+_BODY = 4  # offset of the fields, after the encapsulation header
 _LITTLE_ENDIAN = b"\x00\x01\x00\x00"
 _ENDIAN_BY_ENCAPSULATION = {b"\x00\x00": ">", b"\x00\x01": "<"}
 _BYTES_PER_PIXEL = {"mono8": 1, "mono16": 2, "rgb8": 3, "bgr8": 3, "16UC1": 2, "32FC1": 4}
@@ -25,13 +28,13 @@ Buffer = bytes | bytearray | memoryview | np.ndarray
 
 
 def view_bytes(data: Buffer) -> np.ndarray:
-    """View a contiguous buffer as a flat uint8 array, without a copy."""
+    """Return a flat uint8 view of a contiguous buffer."""
     return np.frombuffer(data, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
 class ImageMessage:
-    """Fields of a sensor_msgs/Image; `data` is a flat view of bytes, read-only when read."""
+    """Fields of a sensor_msgs/Image; `data` is a flat view, read-only if its buffer is."""
 
     stamp_sec: int
     stamp_nanosec: int
@@ -56,10 +59,10 @@ class CompressedImageMessage:
 
 
 def read_image(buffer: Buffer) -> ImageMessage:
-    """Read a serialized sensor_msgs/Image of either endianness; `data` views the buffer.
+    """Read a serialized sensor_msgs/Image of either endianness; `data` is a view of the buffer.
 
     Raises:
-        InputError: the bytes are no such message or stop before its end.
+        InputError: the bytes are not such a message, or are truncated.
     """
     cursor = _Cursor(buffer, "sensor_msgs/Image")
     return ImageMessage(
@@ -79,7 +82,7 @@ def read_compressed_image(buffer: Buffer) -> CompressedImageMessage:
     """Read a serialized sensor_msgs/CompressedImage of either endianness.
 
     Raises:
-        InputError: the bytes are no such message or stop before its end.
+        InputError: the bytes are not such a message, or are truncated.
     """
     cursor = _Cursor(buffer, "sensor_msgs/CompressedImage")
     return CompressedImageMessage(
@@ -118,9 +121,10 @@ def write_compressed_image(message: CompressedImageMessage) -> bytes:
 
 
 class ImageWriter:
-    """Serializer of equal Images that differ in stamp and pixels only; `publish` takes its bytes.
+    """Serializes Images that differ in stamp and pixels only; `publish` accepts the bytes.
 
-    Rows are written without padding. `encoding`: mono8, mono16, rgb8, bgr8, 16UC1 or 32FC1.
+    All other fields are packed once. Rows are written without padding. `encoding` is mono8, mono16,
+    rgb8, bgr8, 16UC1 or 32FC1.
     """
 
     def __init__(self, frame_id: str, height: int, width: int, encoding: str) -> None:
@@ -132,16 +136,16 @@ class ImageWriter:
             )
         step = width * _BYTES_PER_PIXEL[encoding]
         self.num_bytes = height * step
-        # Numbers are little-endian throughout: arrays of wider types have to be so as well.
+        # The message says little-endian, so pixels of more than one byte must be little-endian too.
         self._tail = _pack_image_fields(
             frame_id, height, width, encoding, False, step, self.num_bytes
         )
 
     def write(self, stamp_sec: int, stamp_nanosec: int, pixels: np.ndarray) -> bytes:
-        """Serialize one image; `pixels` is copied once, when it is C-contiguous.
+        """Serialize one image; `pixels` is copied once if it is C-contiguous.
 
         Raises:
-            InputError: `pixels` does not hold exactly the image's bytes.
+            InputError: the size of `pixels` in bytes is not that of the image.
         """
         if pixels.nbytes != self.num_bytes:
             raise InputError.from_parts(
@@ -162,7 +166,7 @@ def _pack_image_fields(
     step: int,
     num_bytes: int,
 ) -> bytes:
-    """Pack all between stamp and pixels; 8 bytes of stamp keep the alignment as counted here."""
+    """Pack the fields between stamp and pixels; the 8 bytes of stamp do not change alignment."""
     body = _pack_string(frame_id)
     body += _pad(body, 4) + struct.pack("<II", height, width)
     body += _pack_string(encoding) + struct.pack("<B", is_bigendian)
@@ -179,7 +183,7 @@ def _pad(body: bytes, alignment: int) -> bytes:
 
 
 class _Cursor:
-    """A place in CDR bytes that never moves past their end."""
+    """A read position in CDR bytes, with bounds checks."""
 
     def __init__(self, buffer: Buffer, type_name: str) -> None:
         self._bytes = view_bytes(buffer)
@@ -213,8 +217,8 @@ class _Cursor:
     def read_string(self, field: str) -> str:
         raw = self.read_bytes(field).tobytes()
         if not raw:
-            return ""  # some writers leave out the NUL of an empty string
-        # Neither Python nor C could hand on such a string as it came.
+            return ""  # some writers omit the NUL of an empty string
+        # A string with a NUL inside would be cut by C code, for example when published again.
         if raw.find(b"\x00") != len(raw) - 1:
             raise self._make_error(
                 f"holds a {field} without its one closing NUL: {quote(raw)}", "a CDR string"

@@ -1,4 +1,4 @@
-"""Compressed images: JPEG and PNG files to RGB."""
+"""Decodes JPEG and PNG images to RGB."""
 
 import cv2
 import numpy as np
@@ -14,21 +14,21 @@ def read_encoded_size(data: Buffer) -> tuple[int, int]:
     """Return (height, width) from the header of a JPEG or PNG file, without decoding it.
 
     Raises:
-        InputError: the data is neither, or ends before its size.
+        InputError: the data is neither format, or is truncated before the size.
     """
     header = read_header(bytes(data))
     return header.height, header.width
 
 
 def decode_compressed(message: CompressedImageMessage, *, max_pixels: int) -> np.ndarray:
-    """Decode a JPEG or PNG to RGB, uint8 (H, W, 3), C-contiguous and as stored.
+    """Decode a JPEG or PNG to RGB, uint8 (H, W, 3), C-contiguous.
 
-    An orientation in EXIF does not rotate it: CameraInfo and depth know nothing of it. The format
-    is read from the data; `message.format` only decides what image_transport leaves open: payloads
-    whose channels were swapped before encoding, and raw Bayer mosaics.
+    The EXIF orientation is ignored, since CameraInfo and depth do not follow it. The file format is
+    read from the data. `message.format` is only used for what the file can't show: channels that
+    image_transport swapped before encoding, and raw Bayer mosaics.
 
     Raises:
-        RefusedImage: the header's size breaks the limits; nothing was decoded.
+        RefusedImage: the size in the header is out of limits; nothing was decoded.
         InputError: not JPEG or PNG, truncated or corrupt.
     """
     data = bytes(view_bytes(message.data))

@@ -1,4 +1,4 @@
-"""Image messages to arrays: pixels to RGB, depth to metres; limits first, allocation after.
+"""Decodes image messages to arrays: pixels to RGB, depth to metres; limits are checked first.
 
 Suffixes: H rows, W columns, C channels, S bytes as sent.
 """
@@ -43,7 +43,7 @@ LAYOUTS: dict[str, PixelLayout] = {
     "rgba8": PixelLayout(4, cv2.COLOR_RGBA2RGB),
     "bgra8": PixelLayout(4, cv2.COLOR_BGRA2RGB),
     "mono8": PixelLayout(1, cv2.COLOR_GRAY2RGB),
-    # The encoding names no order; RViz and cv_bridge's users take it for BGR.
+    # The encoding does not define an order; RViz and users of cv_bridge assume BGR.
     "8UC3": PixelLayout(3, cv2.COLOR_BGR2RGB),
     "yuv422": PixelLayout(2, cv2.COLOR_YUV2RGB_UYVY, needs_even_width=True),
     "uyvy": PixelLayout(2, cv2.COLOR_YUV2RGB_UYVY, needs_even_width=True),
@@ -57,7 +57,7 @@ SUPPORTED_ENCODINGS = tuple(LAYOUTS)
 SUPPORTED_DEPTH_ENCODINGS = ("16UC1", "32FC1")
 
 ImageFallback = Callable[[ImageMessage], np.ndarray]
-"""Decodes an image of an encoding that is not ours to rgb_HWC uint8, or raises InputError."""
+"""Decodes an image of another encoding to rgb_HWC uint8, or raises InputError."""
 
 
 def decode_image(
@@ -65,13 +65,13 @@ def decode_image(
 ) -> np.ndarray:
     """Convert an image to RGB, uint8 (H, W, 3), C-contiguous.
 
-    Tight rgb8 comes back as a view of the message's data without a copy: read-only where that
-    is, and alive as long as the result. `fallback` decodes encodings beyond SUPPORTED_ENCODINGS;
-    it is only called for images that keep the limits.
+    Unpadded rgb8 is returned as a view of the message's data: read-only if that is, and keeping
+    it alive. `fallback` decodes encodings not in SUPPORTED_ENCODINGS; it is only called for images
+    within the limits.
 
     Raises:
         RefusedImage: sides under 16 px, more than `max_pixels`, rows or data too short.
-        InputError: an unknown encoding, or pixels that don't decode.
+        InputError: an unknown encoding, or pixels that can't be decoded.
     """
     check_size(message.width, message.height, max_pixels=max_pixels)
     layout = LAYOUTS.get(message.encoding)
@@ -144,7 +144,7 @@ def decode_depth(message: ImageMessage, *, max_pixels: int) -> np.ndarray:
 def _convert_packed(
     data_S: np.ndarray, layout: PixelLayout, *, size_hw: tuple[int, int], step: int
 ) -> np.ndarray:
-    """Convert rows of `step` bytes to rgb_HWC; tight RGB comes back as a view of `data_S`."""
+    """Convert rows of `step` bytes to rgb_HWC; unpadded RGB is returned as a view of `data_S`."""
     height, width = size_hw
     channels = layout.num_bytes
     image_HWC: np.ndarray = np.ndarray(

@@ -1,4 +1,4 @@
-"""What a camera player publishes: one image as a message holds it, without its header."""
+"""One image for the camera player to publish: a message without its header."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,8 @@ from proxia_segmentation_ros.wire.cdr import CompressedImageMessage, ImageMessag
 class PlayedFrame:
     """One frame; the player overwrites the payload's stamp and frame_id.
 
-    `stamp_ns` is the source's own time and spaces the frames; None plays at a constant rate.
+    `stamp_ns` is the time in the source, from which intervals are computed; None is for a constant
+    rate.
     """
 
     payload: ImageMessage | CompressedImageMessage

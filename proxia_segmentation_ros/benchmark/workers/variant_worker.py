@@ -81,7 +81,7 @@ def open_variant(
     """Return a function that measures runs, and what it runs on; the stack closes it."""
     if variant.kind == "eager":
         return _open_eager(variant, images)
-    from proxia_segmentation_ros.benchmark.pipeline import PipelineRunner, note_segmentation
+    from proxia_segmentation_ros.benchmark.pipeline import PipelineRunner, read_metrics
     from proxia_segmentation_ros.inference import Segmenter
 
     segmenter = Segmenter.from_weights(variant.weights, **variant.loading)
@@ -98,7 +98,7 @@ def open_variant(
         return pipeline.run, description
 
     def label(image_HWC: np.ndarray) -> FrameMetrics:
-        return note_segmentation(segmenter.segment(image_HWC, **variant.calling))
+        return read_metrics(segmenter.segment(image_HWC, **variant.calling))
 
     return lambda run: run_calls(label, images, run), description
 

@@ -1,1 +1,1 @@
-"""Those who talk to a node: player, listener, session, probe and the processes around them."""
+"""ROS clients of the node: player, listener, lifecycle probe, and processes they start."""

@@ -1,4 +1,4 @@
-"""Say when waiting has lasted long enough to try another way."""
+"""Exponential backoff: when to retry, with intervals that double."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ LONGEST_S = 60.0
 
 
 class Backoff:
-    """Backoff for `first_s`, then for twice as long after each time it was over."""
+    """Intervals of `first_s` seconds, doubled after each one up to `LONGEST_S`."""
 
     def __init__(self, first_s: float, monotonic: Callable[[], float]) -> None:
         self._first_s = first_s
@@ -14,12 +14,12 @@ class Backoff:
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew: what was waited for came."""
+        """Start again with the first interval, because an answer arrived."""
         self._length_s = self._first_s
         self._began_at_s = self._monotonic()
 
     def has_elapsed(self) -> bool:
-        """Return True once for each wait that ended; the next, longer one begins then."""
+        """Return True once per elapsed interval; this starts the next, longer one."""
         now_s = self._monotonic()
         if now_s - self._began_at_s < self._length_s:
             return False

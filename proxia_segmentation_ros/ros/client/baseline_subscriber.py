@@ -1,4 +1,4 @@
-"""A process that takes images and does nothing with them: the yardstick of benchmarks."""
+"""A process that receives images and discards them: the baseline of benchmarks over DDS."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ def main() -> None:
     topic = sys.argv[1]
     qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     with RosSession("proxia_baseline_subscriber") as session:
-        # As the node takes its images, or the yardstick would be too short.
+        # Receive as the node does, or the baseline would do less work than the node has to.
         subscription = session.node.create_subscription(
             Image, topic, _drop, qos, callback_group=ReceiverCallbackGroup(), raw=True
         )

@@ -1,4 +1,4 @@
-"""What a benchmark hears of nodes: when labels came in, their stages, what ran and how much."""
+"""Records what benchmarked nodes publish: arrival of labels, stage times, backend, tiles run."""
 
 import math
 import threading
@@ -19,18 +19,18 @@ from proxia_segmentation_ros.wire.cdr import read_image
 MATCH_POLL_S = 0.02
 SERVING = ("backend", "precision")
 STAGE_PREFIX, STAGE_SUFFIX = "stage_", "_ms"
-# Deep enough that a busy listener loses nothing that the node sent.
+# Deep enough that a busy listener loses none of the messages.
 LABELS_QOS = QoSProfile(depth=50)
 
 
 class BenchmarkListener:
-    """Note the arrivals of several label topics by header stamp; pixels are not kept.
+    """Record the arrival times of several label topics by header stamp; pixels are dropped.
 
-    The summaries beside the labels are taken too, so that the node has to make them.
+    It also subscribes to the object summaries, so that the node has to compute them.
     """
 
     def __init__(self, session: RosSession, topics: Mapping[str, str]) -> None:
-        """`topics` holds label topics by a name of the caller's."""
+        """`topics` maps a name that the caller chooses to a label topic."""
         self._changed = threading.Condition()
         self._arrived_s: dict[str, dict[int, float]] = {name: {} for name in topics}
         self._stages_ms: dict[str, dict[str, list[float]]] = {}
@@ -40,9 +40,9 @@ class BenchmarkListener:
         self._topics = tuple(topics.values())
         group = ReceiverCallbackGroup()
         node.create_subscription(
-            DiagnosticArray, "/diagnostics", self._hear_diagnostics, DIAGNOSTICS_QOS
+            DiagnosticArray, "/diagnostics", self._on_diagnostics, DIAGNOSTICS_QOS
         )
-        wanted = [(Image, topic, self._bind(name)) for name, topic in topics.items()]
+        wanted = [(Image, topic, self._make_callback(name)) for name, topic in topics.items()]
         wanted += [(SceneSummary, name_objects_topic(topic), _drop) for topic in topics.values()]
         self._receiver = Receiver(
             session.context,
@@ -59,14 +59,14 @@ class BenchmarkListener:
         )
 
     def close(self) -> None:
-        """Stop to listen; before the session closes."""
+        """Stop receiving; call this before the session closes."""
         self._receiver.close()
 
     def wait_until_matched(self, timeout_s: float) -> None:
-        """Wait until somebody publishes each topic.
+        """Wait until every topic has a publisher.
 
         Raises:
-            ProxiaError: nobody did within that time.
+            ProxiaError: one had none within that time.
         """
         deadline_s = time.monotonic() + timeout_s
         for topic in self._topics:
@@ -80,7 +80,7 @@ class BenchmarkListener:
                 time.sleep(MATCH_POLL_S)
 
     def clear(self) -> None:
-        """Forget all labels, times and gauges that came in before."""
+        """Drop all arrivals, stage times and gauges recorded so far."""
         with self._changed:
             for arrived_s in self._arrived_s.values():
                 arrived_s.clear()
@@ -88,20 +88,20 @@ class BenchmarkListener:
             self._gauges.clear()
 
     def arrivals(self, name: str) -> dict[int, float]:
-        """Return arrivals by stamp in nanoseconds, by the clock of `time.monotonic`."""
+        """Return arrival times (seconds of `time.monotonic`) by stamp in nanoseconds."""
         with self._changed:
             return dict(self._arrived_s[name])
 
     def stages_ms(self, node_name: str) -> dict[str, list[float]]:
-        """Return what a node's diagnostics told of each stage; empty for a node without them."""
+        """Return the stage times in a node's diagnostics; empty for a node without them."""
         return self._copy(self._stages_ms, node_name)
 
     def gauges(self, node_name: str) -> dict[str, list[float]]:
-        """Return what a node's diagnostics told of tiles and scales; empty without them."""
+        """Return the tile and scale counts in a node's diagnostics; empty without them."""
         return self._copy(self._gauges, node_name)
 
     def wait_for_serving(self, node_name: str, timeout_s: float) -> dict[str, str]:
-        """Return the newest backend and precision that a node's diagnostics told; {} if none."""
+        """Return the newest backend and precision in a node's diagnostics; {} if none came."""
         name = node_name.strip("/")
         with self._changed:
             self._changed.wait_for(lambda: name in self._serving, timeout_s)
@@ -116,17 +116,17 @@ class BenchmarkListener:
             }
 
     def wait_for_frame(self, name: str, stamp_ns: int, timeout_s: float) -> bool:
-        """Wait until the labels of that frame are in; False when they still were not."""
+        """Wait until the labels of that frame have arrived; False after `timeout_s`."""
         with self._changed:
             return self._changed.wait_for(lambda: stamp_ns in self._arrived_s[name], timeout_s)
 
     def wait_for_count(self, name: str, count: int, timeout_s: float) -> bool:
-        """Wait until so many labels are in; False when they still were not."""
+        """Wait until `count` label images have arrived; False after `timeout_s`."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._arrived_s[name]) >= count, timeout_s)
 
     def wait_for_stages(self, node_name: str, count: int, timeout_s: float) -> bool:
-        """Wait until a node has told so many times of some stage; False when it had not."""
+        """Wait until a node has reported some stage `count` times; False after `timeout_s`."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: any(
@@ -136,8 +136,8 @@ class BenchmarkListener:
                 timeout_s,
             )
 
-    def _bind(self, name: str) -> Callable[[bytes], None]:
-        def hear(buffer: bytes) -> None:
+    def _make_callback(self, name: str) -> Callable[[bytes], None]:
+        def on_labels(buffer: bytes) -> None:
             arrived_s = time.monotonic()
             message = read_image(buffer)
             stamp_ns = message.stamp_sec * 1_000_000_000 + message.stamp_nanosec
@@ -145,9 +145,9 @@ class BenchmarkListener:
                 self._arrived_s[name][stamp_ns] = arrived_s
                 self._changed.notify_all()
 
-        return hear
+        return on_labels
 
-    def _hear_diagnostics(self, message: DiagnosticArray) -> None:
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             node_name = status.name.partition(":")[0].strip("/")
             with self._changed:
@@ -163,7 +163,7 @@ class BenchmarkListener:
 
 
 def name_objects_topic(labels_topic: str) -> str:
-    """Return where the node publishes the summaries that belong to these labels."""
+    """Return the topic of the object summaries that belong to these labels."""
     return labels_topic.rpartition("/")[0] + "/objects"
 
 
@@ -184,7 +184,7 @@ def read_stages(values: Iterable[KeyValue]) -> dict[str, float]:
 
 
 def read_gauges(values: Iterable[KeyValue]) -> dict[str, float]:
-    """Return how much ran from the values `tiles` (run/all) and `scales` (a list); {} without."""
+    """Return counts from the values `tiles` (run/total) and `scales` (a list); {} without them."""
     texts = {value.key: value.value for value in values}
     gauges: dict[str, float] = {}
     run, slash, total = texts.get("tiles", "").partition("/")
@@ -196,6 +196,6 @@ def read_gauges(values: Iterable[KeyValue]) -> dict[str, float]:
 
 
 def read_serving(values: Iterable[KeyValue]) -> dict[str, str]:
-    """Return backend and precision where a diagnostic status tells of a model; {} without."""
+    """Return backend and precision from a diagnostic status about a model; else {}."""
     found = {value.key: value.value for value in values if value.key in SERVING}
     return found if len(found) == len(SERVING) else {}

@@ -1,4 +1,4 @@
-"""A ROS domain of one's own on this machine, for demos and benchmarks."""
+"""An isolated ROS domain on this machine, for demos and benchmarks."""
 
 import os
 import random
@@ -9,14 +9,14 @@ from collections.abc import Mapping
 DOMAINS = range(1, 102)
 DISCOVERY_PORT_BASE = 7400
 PORTS_PER_DOMAIN = 250
-# Where the first participant listens; without multicast there is no other sign of it.
+# Port of the first participant; without multicast nothing else shows that it exists.
 FIRST_PARTICIPANT_OFFSET = 10
 
 
 def isolate_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment with a free domain that does not leave this machine.
+    """Return the environment with an unused domain and discovery limited to this machine.
 
-    A domain that the user has set stays.
+    A ROS_DOMAIN_ID that the user has set is kept.
     """
     isolated = dict(os.environ if env is None else env)
     if not isolated.get("ROS_DOMAIN_ID"):
@@ -29,7 +29,7 @@ def isolate_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def pick_free_domain() -> int:
-    """Return a random domain in which nobody on this machine listens."""
+    """Return a random domain without participants on this machine."""
     candidates = random.sample(DOMAINS, len(DOMAINS))
     return next((domain for domain in candidates if is_free(domain)), candidates[0])
 

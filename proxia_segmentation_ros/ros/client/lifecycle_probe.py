@@ -1,4 +1,4 @@
-"""Ask a managed node from outside which state it is in."""
+"""Follow the state of a lifecycle node from another process."""
 
 import threading
 import time
@@ -19,18 +19,19 @@ from proxia_segmentation_ros.ros.client.session import RosSession
 ASK_AGAIN_AFTER_S = 1.0
 RENEW_AFTER_S = 5.0
 ACTIVE = "active"
-# In these a node runs a callback, and one with a single thread answers nobody.
+# A transition callback is running: a single-threaded node answers no service meanwhile.
 BUSY_STATES = frozenset(
     ("configuring", "cleaningup", "activating", "deactivating", "shuttingdown", "errorprocessing")
 )
 
 
 class LifecycleProbe:
-    """Follow the state of `node_name` without blocking: asked anew, and told of transitions.
+    """Follow the state of `node_name` without blocking, by polling and by transition events.
 
-    DDS may lose the announcement of an endpoint for good, and a service with it. So while no
-    answer comes, the probe asks with a new client, then with new ones of a participant of their
-    own. A node that is known to be busy, or says that it loads, may take its time to answer.
+    DDS discovery can lose the announcement of an endpoint for good; the service is then never
+    found. So while no answer comes, the probe first creates a new client, then (with exponential
+    backoff) new participants. A node that is in a transition or reports that it is loading its
+    model can't answer; the backoff restarts meanwhile.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class LifecycleProbe:
         self._lock = threading.Lock()
         self._state: str | None = None
         self._has_failed = False
-        self._news = 0
+        self._num_changes = 0
         self._session = session
         self._node_name = node_name
         self._model_name = f"{node_name.lstrip('/')}: model"
@@ -58,12 +59,12 @@ class LifecycleProbe:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the last *configure* ended in `unconfigured` again."""
+        """Whether the last *configure* went back to `unconfigured`."""
         with self._lock:
             return self._has_failed
 
     def poll_state(self) -> str | None:
-        """Return the newest known state's label, None while the node did not answer."""
+        """Return the label of the newest known state; None until the node answers."""
         with self._lock:
             is_unanswered = self._state not in BUSY_STATES and self._backoff.has_elapsed()
         if is_unanswered:
@@ -72,9 +73,9 @@ class LifecycleProbe:
         if now_s - self._asked_at_s >= ASK_AGAIN_AFTER_S and self._client.service_is_ready():
             self._asked_at_s = now_s
             with self._lock:
-                news = self._news
+                changes_before = self._num_changes
             future: Any = self._client.call_async(GetState.Request())
-            future.add_done_callback(partial(self._on_answer, news))
+            future.add_done_callback(partial(self._on_answer, changes_before))
         with self._lock:
             return self._state
 
@@ -90,9 +91,9 @@ class LifecycleProbe:
             self._heard_node = node
 
     def _renew(self) -> None:
-        """Ask with a new client, from the second time on of a new participant."""
+        """Replace the client: first in the same participant, after that in new ones."""
         if self._is_client_renewed:
-            client = self._rediscovery.renew(self._settle)
+            client = self._rediscovery.renew(self._make_client_and_listen)
             if client is None:
                 return
         else:
@@ -102,22 +103,22 @@ class LifecycleProbe:
         self._client = client
         self._asked_at_s = float("-inf")
 
-    def _settle(self, node: Node) -> Any:
+    def _make_client_and_listen(self, node: Node) -> Any:
         client = self._make_client(node)
         self._listen(node)
         return client
 
-    def _on_answer(self, news: int, future: Any) -> None:
+    def _on_answer(self, changes_before: int, future: Any) -> None:
         if future.exception() is not None or future.result() is None:
             return
         with self._lock:
             self._backoff.restart()
-            # What became known since the question was asked may be newer than its answer.
-            if news == self._news:
+            # A transition event that arrived after the request may be newer than the answer.
+            if changes_before == self._num_changes:
                 self._note(future.result().current_state.label)
 
     def _on_event(self, node: Node, event: TransitionEvent) -> None:
-        """Note news of the newest participant; an older one's may be copies that come late."""
+        """Note a transition; events of replaced participants may be late copies."""
         with self._lock:
             if node is not self._heard_node:
                 return
@@ -127,7 +128,7 @@ class LifecycleProbe:
             self._note(event.goal_state.label)
 
     def _on_diagnostics(self, report: DiagnosticArray) -> None:
-        """Be patient with our node while its model loads: a long *configure* answers nobody."""
+        """Restart the backoff while the node loads its model: it can't answer meanwhile."""
         if any(
             status.name == self._model_name and status.message.startswith("loading")
             for status in report.status
@@ -136,7 +137,7 @@ class LifecycleProbe:
                 self._backoff.restart()
 
     def _note(self, state: str) -> None:
-        self._news += 1
+        self._num_changes += 1
         if state == "unconfigured" and self._state == "configuring":
             self._has_failed = True
         elif state == "configuring":

@@ -1,4 +1,4 @@
-"""Subscribe to what the segmentation node publishes, as a user's node would."""
+"""Subscribes to the outputs of the segmentation node, as a user's node would."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ DROP_REASONS = ("replaced", "stale", "undecodable", "refused", "paused")
 
 @dataclass(frozen=True, eq=False)
 class ReceivedLabels:
-    """One label image (H, W) and when it came in, by the clock of `time.monotonic`."""
+    """One label image (H, W) and its arrival time in seconds of `time.monotonic`."""
 
     stamp_ns: int
     arrived_at_s: float
@@ -39,7 +39,7 @@ class ReceivedScene:
 
 @dataclass(frozen=True)
 class ReceivedStats:
-    """The node's ledger since activation and what runs its network."""
+    """The node's frame counters since activation, and its backend."""
 
     arrived_at_s: float
     received: int
@@ -56,7 +56,7 @@ class ReceivedStats:
 
 
 @dataclass
-class _Heard:
+class _Received:
     labels: dict[int, ReceivedLabels] = field(default_factory=dict)
     scenes: dict[int, ReceivedScene] = field(default_factory=dict)
     stats: ReceivedStats | None = None
@@ -64,7 +64,7 @@ class _Heard:
 
 
 class StreamListener:
-    """Keep everything that one camera's stream of `node_name` publishes, by header stamp."""
+    """Store everything that `node_name` publishes for its one camera, by header stamp."""
 
     def __init__(
         self,
@@ -72,54 +72,50 @@ class StreamListener:
         node_name: str = "proxia",
         on_labels: Callable[[ReceivedLabels], None] | None = None,
     ) -> None:
-        self._heard = _Heard()
+        self._received = _Received()
         self._changed = threading.Condition()
         self._on_labels = on_labels
         node = session.node
         qos = QoSProfile(depth=10)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = [
-            # Raw: one copy of the pixels instead of three.
-            node.create_subscription(
-                Image, f"{node_name}/labels", self._hear_labels, qos, raw=True
-            ),
-            node.create_subscription(SceneSummary, f"{node_name}/objects", self._hear_scene, qos),
-            node.create_subscription(StreamStats, f"{node_name}/stats", self._hear_stats, qos),
-            node.create_subscription(
-                LabelInfo, f"{node_name}/label_info", self._hear_info, latched
-            ),
+            # Raw messages: the pixels are copied once instead of three times.
+            node.create_subscription(Image, f"{node_name}/labels", self._on_labels, qos, raw=True),
+            node.create_subscription(SceneSummary, f"{node_name}/objects", self._on_scene, qos),
+            node.create_subscription(StreamStats, f"{node_name}/stats", self._on_stats, qos),
+            node.create_subscription(LabelInfo, f"{node_name}/label_info", self._on_info, latched),
         ]
 
     @property
     def labels(self) -> dict[int, ReceivedLabels]:
         """Label images by header stamp."""
         with self._changed:
-            return dict(self._heard.labels)
+            return dict(self._received.labels)
 
     @property
     def scenes(self) -> dict[int, ReceivedScene]:
         """Object summaries by header stamp."""
         with self._changed:
-            return dict(self._heard.scenes)
+            return dict(self._received.scenes)
 
     @property
     def stats(self) -> ReceivedStats | None:
         """The newest statistics."""
         with self._changed:
-            return self._heard.stats
+            return self._received.stats
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes in the order of their ids; empty before label_info came in."""
+        """Names of the classes in the order of their ids; empty before label_info arrives."""
         with self._changed:
-            return self._heard.class_names
+            return self._received.class_names
 
     def wait_for(self, is_enough: Callable[["StreamListener"], bool], timeout_s: float) -> bool:
-        """Wait until `is_enough(self)` holds; False when it still did not after `timeout_s`."""
+        """Wait until `is_enough(self)` is true; return False after `timeout_s`."""
         with self._changed:
             return self._changed.wait_for(lambda: is_enough(self), timeout_s)
 
-    def _hear_labels(self, buffer: bytes) -> None:
+    def _on_labels(self, buffer: bytes) -> None:
         arrived_at_s = time.monotonic()
         message = read_image(buffer)
         dtype = np.uint16 if message.encoding == "mono16" else np.uint8
@@ -128,12 +124,12 @@ class StreamListener:
         stamp_ns = message.stamp_sec * 1_000_000_000 + message.stamp_nanosec
         received = ReceivedLabels(stamp_ns, arrived_at_s, labels_HW)
         with self._changed:
-            self._heard.labels[stamp_ns] = received
+            self._received.labels[stamp_ns] = received
             self._changed.notify_all()
         if self._on_labels is not None:
             self._on_labels(received)
 
-    def _hear_scene(self, message: SceneSummary) -> None:
+    def _on_scene(self, message: SceneSummary) -> None:
         stamp_ns = to_nanoseconds(message.header.stamp)
         boxes = tuple(
             (item.box.x_offset, item.box.y_offset, item.box.width, item.box.height, found.class_id)
@@ -143,13 +139,13 @@ class StreamListener:
         counts = {found.class_name: len(found.objects) for found in message.classes}
         with self._changed:
             scene = ReceivedScene(stamp_ns, message.label_set, boxes, counts)
-            self._heard.scenes[stamp_ns] = scene
+            self._received.scenes[stamp_ns] = scene
             self._changed.notify_all()
 
-    def _hear_stats(self, message: StreamStats) -> None:
+    def _on_stats(self, message: StreamStats) -> None:
         dropped = {name: int(getattr(message, f"dropped_{name}")) for name in DROP_REASONS}
         with self._changed:
-            self._heard.stats = ReceivedStats(
+            self._received.stats = ReceivedStats(
                 arrived_at_s=time.monotonic(),
                 received=int(message.received),
                 labelled=int(message.labelled),
@@ -160,8 +156,8 @@ class StreamListener:
             )
             self._changed.notify_all()
 
-    def _hear_info(self, message: LabelInfo) -> None:
+    def _on_info(self, message: LabelInfo) -> None:
         pairs = sorted((entry.class_id, entry.class_name) for entry in message.class_map)
         with self._changed:
-            self._heard.class_names = tuple(name for _, name in pairs)
+            self._received.class_names = tuple(name for _, name in pairs)
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Turn settings into the ROS arguments of the segmentation node, checked before it starts."""
+"""Builds the ROS arguments of the segmentation node and validates its parameters."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from proxia_segmentation_ros.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class NodeLaunch:
-    """What a node is started with; an empty text leaves the default."""
+    """Arguments of a node; an empty string leaves the default."""
 
     params_file: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +76,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: a name is unknown or a value is out of its range.
     """
     camera_names = parameters.get("camera_names", NodeSettings().camera_names)
-    # A file may name cameras that this cannot see; their settings are known under any name.
+    # A parameter file may name further cameras, so settings of any camera name are accepted.
     named = {name.split(".")[1] for name in parameters if name.count(".") == 2}
     if isinstance(camera_names, list):
         named |= {str(name) for name in camera_names}

@@ -1,4 +1,4 @@
-"""The segmentation node as its own process, with its last log lines at hand."""
+"""Runs the segmentation node as a subprocess and keeps its last log lines."""
 
 import collections
 import signal
@@ -21,7 +21,7 @@ STOP_TIMEOUT_S = 5.0
 class NodeProcess:
     """Start `python -m module arguments` and read what it logs.
 
-    The process has its own session: Ctrl-C in the terminal reaches it through `stop` alone.
+    The process has its own session, so Ctrl-C in the terminal does not reach it: `stop` ends it.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class NodeProcess:
         )
 
     def stop(self) -> int:
-        """End the process, politely first; returns its exit code."""
+        """Stop the process by SIGINT, then SIGTERM, then SIGKILL; return its exit code."""
         for number in (signal.SIGINT, signal.SIGTERM):
             if self._process.poll() is None:
                 self._process.send_signal(number)

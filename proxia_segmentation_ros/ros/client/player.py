@@ -1,4 +1,4 @@
-"""Publish frames as a camera would: image and CameraInfo, on time, stamped now."""
+"""Plays frames as a ROS camera: publishes Image and CameraInfo at the frame rate."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ FOCAL_LENGTH_IN_WIDTHS = 0.8  # about 64 degrees across, a usual street camera
 
 @dataclass(frozen=True)
 class PublishedFrame:
-    """One published frame: its place, its header stamp and when it was handed to DDS."""
+    """One published frame: its index, header stamp and publishing time (`time.monotonic`)."""
 
     index: int
     stamp_ns: int
@@ -40,19 +40,19 @@ class PublishedFrame:
 
 @dataclass(frozen=True)
 class PlayReport:
-    """What playing came to; `late` frames missed their time by more than a frame."""
+    """Result of `play`; `late` counts frames that were late by more than one period."""
 
     published: int
     late: int
 
 
 class CameraPlayer:
-    """Play frames to the topic of a camera.
+    """Publish frames to the topics of a camera.
 
-    `rate_hz` spaces frames without a stamp of their own; 0 publishes each as soon as it is there.
-    It and `frames` may be others at the next `play`.
-    While an active node seems not to subscribe, DDS may have lost its announcement: the topics
-    then move to a participant of their own, like the questions of `LifecycleProbe`.
+    `rate_hz` is used for frames without a stamp of their own; 0 publishes each at once. It and
+    `frames` may be changed before the next `play`.
+    If an active node does not appear to subscribe, DDS discovery may have lost its announcement.
+    The publishers are then created again in a new participant, as in `LifecycleProbe`.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class CameraPlayer:
         self._backoff = Backoff(RENEW_AFTER_S, monotonic)
 
     def stop(self) -> None:
-        """End `play` and `wait_until_ready`; may be called from any thread."""
+        """End `play` and `wait_until_ready`; callable from any thread."""
         self._stopped.set()
 
     def wait_until_ready(
         self, timeout_s: float | None = None, check: Callable[[], None] | None = None
     ) -> bool:
-        """Wait until the node is active and subscribed; False after `stop`.
+        """Wait until the node is active and subscribed; return False after `stop`.
 
         `check` is called every 50 ms and may raise.
 
@@ -120,11 +120,11 @@ class CameraPlayer:
                 raise self._explain_timeout(timeout_s)
             if self._stopped.wait(READY_POLL_S):
                 return False
-        # Discovery has two ends: the subscriber may learn of us a little after we learn of it.
+        # Discovery is not symmetric: the subscriber may discover this publisher a little later.
         return not self._stopped.wait(SETTLE_S)
 
     def play(self, on_published: Callable[[PublishedFrame], None] | None = None) -> PlayReport:
-        """Publish every frame at its time; returns at the end of the frames or after `stop`."""
+        """Publish every frame at its time; return at the end of the frames or after `stop`."""
         published = late = 0
         due_s, stamp_ns = self._monotonic(), None
         for frame in self.frames:
@@ -138,6 +138,7 @@ class CameraPlayer:
                 break
             if now_s - due_s > gap_s:
                 late += self.rate_hz > 0 and published > 0
+                # Restart the schedule: catching up would publish a burst, as no camera does.
                 due_s = now_s
             record = self._publish(frame, published)
             published += 1
@@ -146,13 +147,13 @@ class CameraPlayer:
         return PlayReport(published=published, late=late)
 
     def _find_gap(self, before_ns: int | None, stamp_ns: int | None) -> float:
-        """Return the seconds between two frames; a source that starts anew has no own gap."""
+        """Return the seconds between two frames; one period if stamps jump back, as in a loop."""
         if before_ns is not None and stamp_ns is not None and stamp_ns > before_ns:
             return (stamp_ns - before_ns) / 1e9
         return 1.0 / self.rate_hz if self.rate_hz > 0 else 0.0
 
     def _publish(self, frame: PlayedFrame, index: int) -> PublishedFrame:
-        self._check_kind(frame)
+        self._check_transport(frame)
         now = self._clock.now().to_msg()
         header = Header(stamp=now, frame_id=self._frame_id)
         message, width, height = _make_message(frame, header)
@@ -162,7 +163,7 @@ class CameraPlayer:
         self._infos.publish(info)
         return PublishedFrame(index, to_nanoseconds(now), sent_at_s)
 
-    def _check_kind(self, frame: PlayedFrame) -> None:
+    def _check_transport(self, frame: PlayedFrame) -> None:
         if frame.is_compressed != self._is_compressed:
             kind = "compressed" if frame.is_compressed else "raw"
             raise InputError.from_parts(
@@ -191,7 +192,7 @@ class CameraPlayer:
             return False
         if self._images.get_subscription_count() > 0:
             return True
-        # Without a node to wait for, nobody needs to subscribe soon.
+        # Without a node to wait for, a missing subscriber is no sign of lost discovery.
         if self._probe is not None and self._backoff.has_elapsed():
             self._renew_publishers()
         return False
@@ -260,6 +261,6 @@ def _make_message(frame: PlayedFrame, header: Header) -> tuple[Image | Compresse
             is_bigendian=int(payload.is_bigendian),
             step=payload.step,
         )
-    # On a fresh message this is one memcpy; assigning an ndarray would iterate its elements.
+    # One memcpy into the empty array; rclpy would convert an assigned ndarray element by element.
     message.data.frombytes(np.ascontiguousarray(payload.data))
     return message, width, height

@@ -1,4 +1,4 @@
-"""Meet the graph anew through a participant of one's own."""
+"""A second DDS participant, opened to run discovery again when an endpoint was not found."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,10 +14,10 @@ Made = TypeVar("Made")
 
 
 class RediscoverySession:
-    """At most one session beside `session`, which ends with it.
+    """Holds at most one extra session, which is closed together with `session`.
 
-    DDS may lose the announcement of an endpoint for good; to a new participant all that is
-    there is announced again.
+    DDS discovery can lose the announcement of an endpoint for good. All existing endpoints are
+    announced again to a new participant, so opening one is the remedy.
     """
 
     def __init__(
@@ -31,16 +31,17 @@ class RediscoverySession:
         self._open_session = open_session
         self._current: RosSession | None = None
         self._tries = 0
-        # A bound method would be held weakly, and this object outlive both its owner and the session.
+        # rclpy holds bound methods weakly; a partial keeps this object alive until the shutdown, so
+        # that its session is closed even if its owner is gone.
         session.context.on_shutdown(partial(RediscoverySession.close, self))
 
     def renew(self, make: Callable[[Node], Made]) -> Made | None:
-        """Return what `make` creates on a new participant.
+        """Return what `make` creates on the node of a new participant.
 
-        Where that fails, the one before stays as it is, a warning is logged and None returned.
+        If that fails, log a warning, keep the previous participant and return None.
         """
         self._tries += 1
-        # The one before is still there: two nodes must not have one name.
+        # The previous session is still open, and node names must be unique.
         name = f"{self._session.node.get_name()}_{self._purpose}{self._tries}"
         fresh: RosSession | None = None
         try:
@@ -59,7 +60,7 @@ class RediscoverySession:
         return made
 
     def close(self) -> None:
-        """Leave the graph."""
+        """Close the extra session, if there is one."""
         if self._current is not None:
             self._current.close()
             self._current = None

@@ -1,4 +1,4 @@
-"""A ROS node with its own context, spun by its own thread: for players and listeners."""
+"""A ROS node with its own context and executor thread, for clients such as the player."""
 
 import threading
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 
 class RosSession:
-    """Open a node beside whatever else the process does; signals stay with the process."""
+    """Open a node in a process that does other things; signal handlers are left alone."""
 
     def __init__(
         self, node_name: str, *, domain_id: int | None = None, use_sim_time: bool = False
@@ -38,7 +38,7 @@ class RosSession:
             return
 
     def close(self) -> None:
-        """Stop spinning and leave the graph."""
+        """Stop the executor and destroy the node."""
         if not self.context.ok():
             return
         self._executor.shutdown(timeout_sec=2.0)

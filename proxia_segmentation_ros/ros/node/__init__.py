@@ -1,1 +1,1 @@
-"""The lifecycle node: messages into bytes, results into messages."""
+"""The lifecycle node: subscriptions, publishers, parameters and diagnostics."""

@@ -1,4 +1,4 @@
-"""One camera of the node: its publishers from configure on, its subscriptions while active."""
+"""One camera of the node: publishers from *configure* on, subscriptions while active."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ SILENCE_S = 2.0
 
 
 class Camera:
-    """Tie one camera's topics to the pipeline and say how it fares."""
+    """Connects one camera's topics to the worker threads and reports its state."""
 
     def __init__(
         self,
@@ -50,20 +50,20 @@ class Camera:
 
     @property
     def stream(self) -> CameraStream | None:
-        """The newest activation's stream."""
+        """The stream of the current or last activation."""
         return self._stream
 
     def publish_label_info(self) -> None:
-        """Tell what the label ids mean."""
+        """Publish the meaning of the label ids."""
         header = Header(stamp=self._node.get_clock().now().to_msg())
         threshold = self._settings.value.output.min_confidence
         info = make_label_info(header, self._segmenter.label_set, threshold)
         self._output.label_info.publish(info)
 
     def subscribe(self, workers: FrameWorkers) -> CameraStream:
-        """Listen to the camera; frames wait in the pipeline until its streams are open."""
+        """Subscribe to the camera; its frames are ignored until the workers have its stream."""
         transport = self._settings.value.camera(self.name).transport
-        # No method of the camera stands in the way of a frame.
+        # The subscription calls the workers directly, to keep the path of a frame short.
         self._input = CameraInput(
             self._node,
             self.name,
@@ -93,7 +93,7 @@ class Camera:
         return int(self._node.get_clock().now().nanoseconds)
 
     def unsubscribe(self) -> None:
-        """Stop to listen."""
+        """Destroy the subscriptions."""
         if self._input is not None:
             self._input.destroy()
         self._input = None
@@ -104,14 +104,14 @@ class Camera:
         self._output.destroy()
 
     def publish_heartbeat(self) -> None:
-        """Send the header of the newest labelled frame; stamp 0 before the first."""
+        """Publish the header of the newest labelled frame; stamp 0 before the first."""
         if self._stream is not None:
             stream = self._stream
             header = make_header(stream.newest_stamp, stream.newest_frame_id)
             self._output.heartbeat.publish(header)
 
     def publish_stats(self, stamp: Time) -> None:
-        """Send the counters since activation and the last second's times."""
+        """Publish the counters since activation and the statistics of the last second."""
         if self._stream is None:
             return
         stream = self._stream
@@ -128,8 +128,8 @@ class Camera:
             )
         )
 
-    def find(self) -> Finding:
-        """Say how the camera fares."""
+    def find_status(self) -> Finding:
+        """Return the camera's diagnostic status."""
         part = f"camera {self.name}"
         source, stream = self._input, self._stream
         if source is None or stream is None:

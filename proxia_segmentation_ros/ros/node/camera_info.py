@@ -1,4 +1,4 @@
-"""Fit a camera's calibration to the label image."""
+"""Scales a CameraInfo to the size of the label image."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ def scale_camera_info(info: CameraInfo, header: Header, size_hw: tuple[int, int]
     """Return the calibration of an image that was stretched to `size_hw`.
 
     K, P and roi are scaled as image_proc's resize node does, about the corner of the image.
-    A region of interest and binning stay in force: the label image is what they leave.
+    The region of interest and binning are kept: the label image shows what they leave.
     """
     scale = _find_scale(info, size_hw)
     scaled = CameraInfo(
@@ -44,9 +44,9 @@ def scale_camera_info(info: CameraInfo, header: Header, size_hw: tuple[int, int]
 
 
 def read_camera_matrix(scaled: CameraInfo) -> CameraMatrix | None:
-    """Return fx, fy, cx, cy of the label image itself; None for an uncalibrated camera.
+    """Return fx, fy, cx, cy of the label image in pixels; None for an uncalibrated camera.
 
-    `scaled` speaks of the full sensor, so a region of interest and binning are taken off.
+    K in `scaled` refers to the full sensor, so region of interest and binning are applied here.
     """
     bin_x, bin_y = max(1, scaled.binning_x), max(1, scaled.binning_y)
     fx, fy = scaled.k[0] / bin_x, scaled.k[4] / bin_y
@@ -66,7 +66,7 @@ def _find_scale(info: CameraInfo, size_hw: tuple[int, int]) -> _Scale:
 
 
 def _scale_rows(matrix: list[float], columns: int, scale: _Scale) -> list[float]:
-    # The last row keeps homogeneous coordinates as they are.
+    # Only the first two rows: the third is (0, 0, 1), for homogeneous coordinates.
     for column in range(columns):
         matrix[column] *= scale.x
         matrix[columns + column] *= scale.y

@@ -1,4 +1,4 @@
-"""One camera's subscriptions."""
+"""Subscriptions of one camera: image, CameraInfo and depth."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,12 +34,12 @@ COMPRESSED_SUFFIX = "/compressed"
 
 
 def find_image_topic(node: Node, camera: str, settings: CameraSettings) -> str:
-    """Return the full name of the image topic, remappings done.
+    """Return the full name of the image topic, after remapping.
 
-    As in image_transport the base name is remapped first, then the suffix is appended.
+    As in image_transport the base name is remapped, then the suffix is appended.
 
     Raises:
-        ConfigError: it is no topic name.
+        ConfigError: the setting is not a valid topic name.
     """
     topic = _resolve(node, f"cameras.{camera}.image_topic", settings.image_topic)
     if settings.transport == "raw" or topic.endswith(COMPRESSED_SUFFIX):
@@ -48,10 +48,10 @@ def find_image_topic(node: Node, camera: str, settings: CameraSettings) -> str:
 
 
 def check_topics(node: Node, camera: str, settings: CameraSettings) -> None:
-    """Refuse names that no topic can have.
+    """Validate the topic names of a camera.
 
     Raises:
-        ConfigError: the first such name.
+        ConfigError: a name is not a valid topic name; the first one is reported.
     """
     find_image_topic(node, camera, settings)
     for leaf in ("camera_info_topic", "depth_topic"):
@@ -73,9 +73,9 @@ def _resolve(node: Node, parameter: str, name: str) -> str:
 
 
 class CameraInput:
-    """Subscribe to one camera; the callbacks store the newest message and nothing else.
+    """Subscribes to one camera; the callbacks only store the newest messages.
 
-    They run in a thread of the camera's own, so that no other work of the node delays them.
+    They run in the camera's own `Receiver` thread, so that no other work delays them.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class CameraInput:
         report: Callable[[str], None],
         report_frame: Callable[[str], None],
     ) -> None:
-        """`report` hears of the links, `report_frame` of what belongs to a frame."""
+        """`report` is called for problems of a connection, `report_frame` for those of a frame."""
         settings = shared.value.camera(camera)
         self._node = node
         self._settings = shared
@@ -102,7 +102,7 @@ class CameraInput:
         self.image_type = CompressedImage if settings.transport == "compressed" else Image
         self.image_topic = find_image_topic(node, camera, settings)
         try:
-            # What belongs to an image is subscribed first, so that it is there when needed.
+            # Calibration and depth first, so that they are there when the first image arrives.
             if settings.camera_info_topic:
                 self._subscribe(CameraInfo, settings.camera_info_topic, self._store_info)
             if settings.depth_topic:
@@ -114,7 +114,7 @@ class CameraInput:
             raise
 
     def destroy(self) -> None:
-        """Stop to listen."""
+        """Stop the receiver and destroy the subscriptions."""
         if self._receiver is not None and not self._receiver.close():
             self._report(f"{self.image_topic} is still being read; its last message may be late")
         while self._subscriptions:
@@ -122,7 +122,7 @@ class CameraInput:
             self._node.destroy_subscription(subscription)
 
     def find_geometry(self, frame: Frame, size_hw: SizeHW) -> Geometry:
-        """Return depth and calibration of a frame, the latter scaled to the label image."""
+        """Return the depth of a frame, and its calibration scaled to the label image."""
         info = self._find_info(frame, size_hw)
         return Geometry(
             depth_m_HW=self._find_depth(frame),
@@ -131,7 +131,7 @@ class CameraInput:
         )
 
     def _find_info(self, frame: Frame, size_hw: SizeHW) -> CameraInfo | None:
-        """Take the image's own calibration, else the newest one of the same frame."""
+        """Return the calibration with the image's stamp, else the newest with its frame_id."""
         info = self.infos.find(frame.stamp)
         if info is None:
             info = self.infos.newest()
@@ -142,7 +142,7 @@ class CameraInput:
         try:
             return scale_camera_info(info, header, size_hw)
         except (ArithmeticError, AssertionError, ValueError) as error:
-            # Labels and objects do not depend on the calibration: they go out without it.
+            # Labels and objects do not need the calibration and are published without it.
             self._report_frame(f"camera info: {error or type(error).__name__}")
             return None
 
@@ -154,7 +154,7 @@ class CameraInput:
         try:
             return decode_depth(message, max_pixels=settings.inference.max_input_pixels)
         except InputError as error:
-            # Labels do not depend on depth: the objects go out without it.
+            # The objects are published without depth.
             self._report_frame(f"depth: {error}")
             return None
 

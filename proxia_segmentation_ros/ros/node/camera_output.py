@@ -1,6 +1,6 @@
-"""One camera's publishers: the sink of its stream, where results become ROS messages.
+"""Publishers of one camera: the sink that turns results into ROS messages.
 
-Every message carries the header of its frame, bit for bit.
+Every message has the stamp and frame_id of its image, unchanged.
 
 Legend: H, W height and width of the label image, C colour channels.
 """
@@ -37,9 +37,10 @@ ENCODINGS = {(2, "uint8"): "mono8", (2, "uint16"): "mono16", (3, "uint8"): "rgb8
 
 
 class CameraOutput:
-    """The topics under `~/`, or under `~/<camera>/` when there are several cameras.
+    """Publishers under `~/`, or under `~/<camera>/` if there are several cameras.
 
-    It is the `Sink` of the camera's stream; all but labels is made only for who subscribes.
+    Implements the `Sink` of the camera's stream. All outputs but the labels are computed only if
+    their topic has a subscriber.
     """
 
     def __init__(
@@ -73,12 +74,12 @@ class CameraOutput:
             raise
 
     def destroy(self) -> None:
-        """Remove the topics."""
+        """Destroy the publishers."""
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.pop())
 
     def read_demand(self) -> Demand:
-        """Return what somebody subscribes to now."""
+        """Return the outputs that have subscribers now."""
         has_summary = _is_wanted(self.objects)
         with_confidence = has_summary and self._settings.value.objects.with_confidence
         return Demand(
@@ -155,7 +156,7 @@ def _is_wanted(publisher: Any) -> bool:
 
 
 def make_header(stamp: Stamp, frame_id: str) -> Header:
-    """Return the header that all results of a frame carry."""
+    """Return the header for all results of a frame."""
     return Header(stamp=Time(sec=stamp[0], nanosec=stamp[1]), frame_id=frame_id)
 
 
@@ -170,13 +171,13 @@ def make_image(header: Header, pixels: np.ndarray) -> Image:
         is_bigendian=sys.byteorder == "big",
         step=pixels.strides[0],
     )
-    # Assigning an array goes element by element; appending its bytes to the fresh one does not.
+    # One memcpy into the empty array; rclpy would convert an assigned array element by element.
     message.data.frombytes(pixels.data.cast("B"))
     return message
 
 
 def make_summary(header: Header, camera: str, label_set: LabelSet, scene: Scene) -> SceneSummary:
-    """Describe the classes and objects of one label image."""
+    """Return the message for the classes and objects of one label image."""
     return SceneSummary(
         header=header,
         camera=camera,

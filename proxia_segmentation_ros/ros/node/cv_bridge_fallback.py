@@ -1,4 +1,4 @@
-"""Encodings beyond our own code, where a working cv_bridge is installed."""
+"""Decodes encodings that `wire.encodings` does not know, if a working cv_bridge is installed."""
 
 from collections.abc import Callable
 from functools import cache
@@ -34,8 +34,8 @@ def _load_cv_bridge() -> tuple[Callable[[Image], np.ndarray] | None, str]:
         from cv_bridge import CvBridge
 
         bridge: Any = CvBridge()
-    except Exception as error:  # noqa: BLE001 - the reason goes into the frame's complaint
-        # A cv_bridge that was built for numpy 1 fails in many ways under numpy 2.
+    except Exception as error:  # noqa: BLE001 - the reason becomes part of the frame's error
+        # A cv_bridge built for numpy 1 fails with various exceptions under numpy 2.
         return None, f"{type(error).__name__}: {error}"
     return lambda image: np.asarray(bridge.imgmsg_to_cv2(image, "rgb8")), ""
 

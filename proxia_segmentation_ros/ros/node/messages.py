@@ -1,4 +1,4 @@
-"""Messages about a stream rather than a frame: what its ids mean, and its counters."""
+"""Builds the messages about a stream: LabelInfo and StreamStats."""
 
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo, VisionClass
@@ -9,7 +9,7 @@ from proxia_segmentation_ros.pipeline.timing import LedgerCounts, StreamTimes
 
 
 def make_label_info(header: Header, label_set: LabelSet, min_confidence: float) -> LabelInfo:
-    """Name the ids of the label image."""
+    """Return the class names of the ids in the label image."""
     class_map = [
         VisionClass(class_id=entry.id, class_name=entry.name) for entry in label_set.classes
     ]
@@ -25,7 +25,7 @@ def make_stats(
     precision: str,
     tiles: tuple[int, int],
 ) -> StreamStats:
-    """Report one camera's counters and last second; `tiles` are those run and all there are."""
+    """Return one camera's counters and recent statistics; `tiles` is (run, total)."""
     return StreamStats(
         header=header,
         camera=camera,

@@ -1,4 +1,4 @@
-"""The node's ROS parameters: declared from the settings, checked as one set."""
+"""ROS parameters of the node: declared from `config.NodeSettings`, validated as one set."""
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,16 +17,16 @@ CHANGE_RULES = {
     "configure": "read at configure",
     "start": "read at start",
 }
-# Parameters that rclpy itself reads; everything else that a file sets must be ours.
+# Parameters of rclpy itself; any other unknown name in a parameter file is an error.
 FOREIGN_NAMES = frozenset({"use_sim_time", "start_type_description_service"})
 QOS_PREFIX = "qos_overrides."
 
 
 class NodeParameters:
-    """Hold the declared parameters of a node and judge every change to them.
+    """Declares the parameters of a node and validates every change to them.
 
-    A value from a parameter file or the command line that breaks a rule does not stop the node
-    from starting: it is kept aside, and `settings` refuses until it was set to something better.
+    An invalid value from a parameter file or the command line does not prevent the node from
+    starting: its error is stored, and `settings` raises it until the parameter is set again.
     """
 
     def __init__(self, node: Node) -> None:
@@ -53,15 +53,15 @@ class NodeParameters:
     def check_change(
         self, changes: "Sequence[Parameter[Any]]", *, is_configured: bool
     ) -> "list[Parameter[Any]]":
-        """Return the changes as rclpy may store them, numbers promoted to the declared type.
+        """Return the changes for rclpy to store, with numbers converted to the declared type.
 
         Raises:
-            ConfigError: the whole set is refused.
+            ConfigError: a change is invalid; none of the set may be applied.
         """
-        ours = [change for change in changes if not self._is_foreign(change.name)]
-        if not ours:
+        own_changes = [change for change in changes if not self._is_foreign(change.name)]
+        if not own_changes:
             return list(changes)
-        for change in ours:
+        for change in own_changes:
             if change.value is None and change.name in self._rows:
                 raise ConfigError.from_parts(
                     f"parameter {change.name!r} was asked to go",
@@ -69,21 +69,23 @@ class NodeParameters:
                     f"set it to its default, {self._rows[change.name].default!r}",
                 )
         values = {
-            change.name: _to_plain(change.value) for change in ours if change.value is not None
+            change.name: _to_plain(change.value)
+            for change in own_changes
+            if change.value is not None
         }
         for name in values:
-            self._check_moment(name, values[name], is_configured)
+            self._check_timing(name, values[name], is_configured)
         NodeSettings.from_flat({**self._values(), **values})
         return [
             self._make_parameter(change.name, values[change.name])
             if change.name in values
             else change
             for change in changes
-            if not self._is_forgotten(change)
+            if not self._is_removal_of_refused(change)
         ]
 
     def accept_change(self, changes: "Iterable[Parameter[Any]]") -> None:
-        """Take note of changes that rclpy stored."""
+        """Update the internal state after rclpy has stored the changes."""
         for change in changes:
             self._refused.pop(change.name, None)
             if change.name == "camera_names":
@@ -91,7 +93,7 @@ class NodeParameters:
                 self._refuse_unknown_overrides()
 
     def unused_qos_overrides(self) -> list[str]:
-        """Return overrides of topics that this node does not have, as of now."""
+        """Return QoS overrides for topics that this node does not have (yet)."""
         return sorted(
             name
             for name in self._overrides
@@ -109,7 +111,7 @@ class NodeParameters:
     def _choose_start_value(self, row: ParameterRow) -> Any:
         value = self._overrides.get(row.name)
         if value is None:
-            # Not set, or an empty list, which comes out of a parameter file without a type.
+            # Not set, or an empty list: in a parameter file it has no type, and rclpy reads None.
             return row.default
         try:
             NodeSettings.from_flat({row.name: value})
@@ -127,7 +129,7 @@ class NodeParameters:
             elif not self._is_foreign(name):
                 self._refused[name] = _explain_unknown(name, value, names)
 
-    def _check_moment(self, name: str, value: Any, is_configured: bool) -> None:
+    def _check_timing(self, name: str, value: Any, is_configured: bool) -> None:
         row = self._rows.get(name)
         if row is None:
             raise _explain_unknown(name, value, self._read("camera_names"))
@@ -151,8 +153,8 @@ class NodeParameters:
             name in FOREIGN_NAMES or name.startswith(QOS_PREFIX) or self._node.has_parameter(name)
         )
 
-    def _is_forgotten(self, change: "Parameter[Any]") -> bool:
-        # Deleting a name that only a file set is how a user takes it back without a restart.
+    def _is_removal_of_refused(self, change: "Parameter[Any]") -> bool:
+        # Deleting an unknown parameter of a file lets users correct the mistake without a restart.
         return change.value is None and change.name in self._refused
 
     def _values(self) -> dict[str, Any]:
@@ -172,7 +174,7 @@ class NodeParameters:
 
 
 class _UnknownParameter(ConfigError):  # noqa: N818 - named for what it is about
-    """Nobody reads a parameter of this name."""
+    """The node has no parameter of this name."""
 
 
 def _explain_unknown(name: str, value: Any, camera_names: list[str]) -> ConfigError:
@@ -212,7 +214,7 @@ def _describe(row: ParameterRow) -> ParameterDescriptor:
         read_only=row.change == "start",
         additional_constraints=CHANGE_RULES[row.change]
         + (f"; one of {', '.join(row.choices)}" if row.choices else ""),
-        # An empty list has no type of its own in ROS.
+        # An empty list has no element type in ROS, so its type must stay open.
         dynamic_typing=row.default == [],
     )
     if row.minimum is None or row.maximum is None:
@@ -229,7 +231,7 @@ def _describe(row: ParameterRow) -> ParameterDescriptor:
 
 
 def _read_overrides(node: Node) -> dict[str, Any]:
-    # rclpy offers no other way to see overrides of names that nobody declared.
+    # rclpy has no public access to overrides of undeclared parameters.
     overrides: Mapping[str, Parameter[Any]] = node._parameter_overrides
     return {name: _to_plain(override.value) for name, override in overrides.items()}
 

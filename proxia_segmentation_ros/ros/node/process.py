@@ -1,7 +1,7 @@
-"""The process around the node: it stops within two seconds whatever the model does.
+"""Runs the node in this process and stops it within two seconds, even if the model is busy.
 
-The main thread only waits, since Python runs signal handlers there and nowhere else; a thread of
-its own spins the executor.
+Python runs signal handlers in the main thread only, so that thread just waits for a signal, and
+another one spins the executor.
 """
 
 import os
@@ -29,22 +29,22 @@ FAILED = 1
 
 
 class StoppableNode(Protocol):
-    """A node that can be told to give up what it does."""
+    """A node whose current work can be cancelled."""
 
     def request_stop(self) -> None:
-        """End whatever is under way; called from another thread."""
+        """Cancel the current transition; called from another thread."""
 
     def close(self) -> bool:
-        """Free everything; False when a thread is still busy."""
+        """Free all resources; return False if a thread is still busy."""
 
     def destroy_node(self) -> None:
-        """Leave the ROS graph."""
+        """Destroy the node."""
 
 
 def run_node(make_node: Callable[[], StoppableNode], args: Sequence[str] | None) -> int:
     """Spin a node until SIGINT or SIGTERM; return the exit code.
 
-    A model that is busy in native code can't be interrupted; the process then ends around it.
+    A model that runs native code can't be interrupted; the process then exits without it.
     """
     stopping = threading.Event()
     watch_signals(stopping.set)
@@ -62,7 +62,7 @@ def run_node(make_node: Callable[[], StoppableNode], args: Sequence[str] | None)
 
 
 def spin_until_stopped(node: StoppableNode, stopping: threading.Event) -> int:
-    """Spin `node` in a thread until `stopping`; end everything and return the exit code."""
+    """Spin `node` in a thread until `stopping` is set; shut down and return the exit code."""
     failures: list[BaseException] = []
     executor = SingleThreadedExecutor()
     executor.add_node(cast(Node, node))
@@ -72,9 +72,9 @@ def spin_until_stopped(node: StoppableNode, stopping: threading.Event) -> int:
             while not stopping.is_set():
                 executor.spin_once()
         except (ExternalShutdownException, InvalidHandle):
-            # Somebody else shut ROS down: an orderly end too.
+            # ROS was shut down from elsewhere, which is a normal end.
             pass
-        except BaseException as error:  # noqa: BLE001 - logged below, and it ends the process
+        except BaseException as error:  # noqa: BLE001 - logged below; the process ends
             failures.append(error)
         stopping.set()
 
@@ -97,7 +97,7 @@ def spin_until_stopped(node: StoppableNode, stopping: threading.Event) -> int:
 
 
 def watch_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` at SIGINT and SIGTERM; Python runs this in the main thread."""
+    """Call `stop` on SIGINT and SIGTERM, in the main thread."""
 
     def note(_number: int, _frame: FrameType | None) -> None:
         stop()
@@ -107,19 +107,19 @@ def watch_signals(stop: Callable[[], None]) -> None:
 
 
 def arm_last_resort(exit_code: int) -> None:
-    """End the process soon, should the orderly way hang."""
+    """Start a timer that ends the process if the normal shutdown hangs."""
     timer = threading.Timer(LAST_RESORT_S, leave, (exit_code,))
     timer.daemon = True
     timer.start()
 
 
 def is_model_busy() -> bool:
-    """Tell whether a model's worker was left to itself, as one that loads is."""
+    """Tell whether a worker thread of a model is still alive, for example while loading."""
     return any(thread.name.startswith("model") for thread in threading.enumerate())
 
 
 def leave(exit_code: int) -> None:
-    """End the process now; native threads would crash in an orderly interpreter shutdown."""
+    """Exit at once: busy native threads would crash during interpreter finalisation."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code)

@@ -1,4 +1,4 @@
-"""The managed segmentation node: camera images in, labels and object summaries out."""
+"""The lifecycle node: subscribes to camera images, publishes labels and object summaries."""
 
 import time
 import traceback
@@ -36,10 +36,10 @@ PAUSE_TIMEOUT_S = 5.0
 
 
 class SegmentationNode(LifecycleNode):
-    """Label the images of one or several cameras.
+    """Segments the images of one or several cameras.
 
-    Callbacks run in the executor's thread and are short, the transitions apart; the pipeline's
-    workers do everything that a frame needs.
+    Callbacks run in the executor thread and are short, except for transitions. All work on frames
+    is done by the threads of `FrameWorkers`.
     """
 
     def __init__(
@@ -60,46 +60,46 @@ class SegmentationNode(LifecycleNode):
         self._settings: SharedSettings | None = None
         self.cameras: list[Camera] = []
         self._reported_at_s = 0.0
-        self._terms_told: set[str] = set()
+        self._logged_terms: set[str] = set()
         self._board = DiagnosticsBoard(self)
         self._declared = NodeParameters(self)
-        # Simulated time may stand still or jump; reports go out by the wall.
+        # Simulated time may stand still or jump, so reports use the steady clock.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._news = self.create_guard_condition(self._publish_news)
+        self._status_changed = self.create_guard_condition(self._publish_if_changed)
         self.create_timer(REPORT_PERIOD_S, self._publish_report, clock=self._steady)
         self._heartbeat = self.create_timer(
             HEARTBEAT_PERIOD_S, self._publish_heartbeats, clock=self._steady
         )
-        self._autostart = self.create_timer(0.0, self._start_by_itself, clock=self._steady)
+        self._autostart = self.create_timer(0.0, self._start_automatically, clock=self._steady)
 
     # Transitions
 
     def on_configure(self, _state: LifecycleState) -> TransitionCallbackReturn:
-        """Load and warm the model, create the publishers."""
+        """Load and warm up the model, create the publishers."""
         return self._attempt("configure", self._configure, self._release)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Enable the publishers, send the label info, subscribe."""
+        """Enable the publishers, publish the label info, subscribe."""
         return self._attempt(
             "activate", lambda: self._activate(state), lambda: self._deactivate(state)
         )
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop the cameras; the model stays."""
+        """Unsubscribe from the cameras; the model stays loaded."""
         return self._attempt("deactivate", lambda: self._deactivate(state), lambda: None)
 
     def on_cleanup(self, _state: LifecycleState) -> TransitionCallbackReturn:
-        """Free the model and remove the topics."""
+        """Free the model and destroy the publishers."""
         return self._attempt("clean up", self._release, lambda: None)
 
     def on_shutdown(self, _state: LifecycleState) -> TransitionCallbackReturn:
-        """Free everything."""
+        """Free all resources."""
         result = self._attempt("shut down", self._release, lambda: None)
         self._phase = "finalized"
         return result
 
     def on_error(self, _state: LifecycleState) -> TransitionCallbackReturn:
-        """Free everything, so that the node can be configured again."""
+        """Free all resources, so that the node can be configured again."""
         return self._attempt("recover", self._release, lambda: None)
 
     # Parameters
@@ -107,7 +107,7 @@ class SegmentationNode(LifecycleNode):
     def set_parameters_atomically(
         self, parameter_list: "list[Parameter[Any]]"
     ) -> SetParametersResult:
-        """Judge a set of changes as one; live ones take effect while no frame is under way."""
+        """Validate a set of changes as one; live changes take effect between two frames."""
         try:
             changes = self._declared.check_change(
                 parameter_list, is_configured=self._settings is not None
@@ -121,12 +121,12 @@ class SegmentationNode(LifecycleNode):
         return result
 
     def set_parameters(self, parameter_list: "list[Parameter[Any]]") -> list[SetParametersResult]:
-        """Judge changes one by one."""
+        """Validate changes one by one."""
         return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
 
     @property
     def settings(self) -> NodeSettings | None:
-        """The settings in force; None while unconfigured."""
+        """The current settings; None while unconfigured."""
         return None if self._settings is None else self._settings.value
 
     def _apply_settings(self) -> None:
@@ -137,7 +137,7 @@ class SegmentationNode(LifecycleNode):
         host.workers.run(lambda: self._swap_settings(settings))
 
     def _swap_settings(self, settings: NodeSettings) -> None:
-        """Run by a worker, while no frame is under way."""
+        """Replace the settings; runs as a worker task, so between two frames."""
         shared, host = self._settings, self._host
         if shared is None or host is None:
             return
@@ -153,16 +153,16 @@ class SegmentationNode(LifecycleNode):
     # The process around the node
 
     def request_stop(self) -> None:
-        """End whatever transition is under way; safe to call from any thread."""
+        """Cancel the current transition; thread-safe."""
         self._stopping.set()
 
     def close(self) -> bool:
-        """Free everything within about two seconds; False when the model is still busy."""
+        """Free all resources within about two seconds; return False if the model is still busy."""
         self._stopping.set()
         return self._release()
 
     def destroy_node(self) -> None:
-        """Leave the ROS graph; the cameras' threads end first."""
+        """Destroy the node, after ending the receiver threads of its cameras."""
         for camera in self.cameras:
             camera.unsubscribe()
         super().destroy_node()
@@ -172,13 +172,13 @@ class SegmentationNode(LifecycleNode):
     def _attempt(
         self, verb: str, do: Callable[[], object], undo: Callable[[], object]
     ) -> TransitionCallbackReturn:
-        # rclpy drops exceptions of transition callbacks without a word.
+        # rclpy silently swallows exceptions of transition callbacks.
         try:
             do()
         except LoadingStopped:
             undo()
             return TransitionCallbackReturn.FAILURE
-        except Exception as error:  # noqa: BLE001 - logged, undone and answered with FAILURE
+        except Exception as error:  # noqa: BLE001 - logged, rolled back and returned as FAILURE
             expected = isinstance(error, ProxiaError)
             sentence = str(error) if expected else f"{type(error).__name__}: {error}"
             self._failure = f"can't {verb}: {sentence}"
@@ -206,11 +206,18 @@ class SegmentationNode(LifecycleNode):
         for name in settings.camera_names:
             prefix = "~/" if len(settings.camera_names) == 1 else f"~/{name}/"
             self.cameras.append(
-                Camera(self, name, prefix, self._settings, self._host.segmenter, self._news.trigger)
+                Camera(
+                    self,
+                    name,
+                    prefix,
+                    self._settings,
+                    self._host.segmenter,
+                    self._status_changed.trigger,
+                )
             )
         self._phase = "inactive"
-        self._tell_model(self._host, settings)
-        self._host.start_upgrade(self._tell_engine)
+        self._log_model(self._host, settings)
+        self._host.start_upgrade(self._on_engine_status)
 
     def _activate(self, state: LifecycleState) -> None:
         host, settings = self._host, self._settings
@@ -230,7 +237,7 @@ class SegmentationNode(LifecycleNode):
 
     def _deactivate(self, state: LifecycleState) -> None:
         self._stop_cameras()
-        # The last counters of this activation: they hold what was dropped by stopping.
+        # The last statistics of this activation count the frames that stopping dropped.
         self._publish_stats(self.get_clock().now().to_msg())
         super().on_deactivate(state)
 
@@ -264,30 +271,30 @@ class SegmentationNode(LifecycleNode):
         if time.monotonic() - self._reported_at_s > REPORT_PERIOD_S:
             self._publish_report()
 
-    def _start_by_itself(self) -> None:
+    def _start_automatically(self) -> None:
         self._autostart.cancel()
         if not self.get_parameter("autostart").value or self._phase != "unconfigured":
             return
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
-    def _tell_model(self, host: ModelHost, settings: NodeSettings) -> None:
+    def _log_model(self, host: ModelHost, settings: NodeSettings) -> None:
         facts = describe_model(host.segmenter, settings)
         text = ", ".join(f"{key} {value}" for key, value in facts.items())
         self.get_logger().info(f"model is ready after {host.load_time_s:.1f} s: {text}")
         terms = host.segmenter.card.terms
-        if terms and terms not in self._terms_told:
-            self._terms_told.add(terms)
+        if terms and terms not in self._logged_terms:
+            self._logged_terms.add(terms)
             self.get_logger().info(f"terms of the weights {host.segmenter.card.name}: {terms}")
 
-    def _tell_engine(self, status: UpgradeStatus) -> None:
-        """Run in the thread that has the engine built."""
+    def _on_engine_status(self, status: UpgradeStatus) -> None:
+        """Log the progress of the engine build; called from the thread that runs it."""
         text = f"engine {status.state} after {status.elapsed_s:.1f} s: {status.step}"
         if status.state == "failed":
             self.get_logger().error(f"{text}; serving on without it")
         else:
             self.get_logger().info(text)
-        self._news.trigger()
+        self._status_changed.trigger()
 
     # Reports
 
@@ -301,16 +308,16 @@ class SegmentationNode(LifecycleNode):
         stamp = self.get_clock().now().to_msg()
         if self._phase == "active":
             self._publish_stats(stamp)
-        self._board.publish(self._find(), stamp)
+        self._board.publish(self._collect_status(), stamp)
 
     def _publish_stats(self, stamp: Time) -> None:
         for camera in self.cameras:
             camera.publish_stats(stamp)
 
-    def _publish_news(self) -> None:
-        self._board.publish_if_changed(self._find(), self.get_clock().now().to_msg())
+    def _publish_if_changed(self) -> None:
+        self._board.publish_if_changed(self._collect_status(), self.get_clock().now().to_msg())
 
-    def _find(self) -> list[Finding]:
+    def _collect_status(self) -> list[Finding]:
         values: dict[str, object] = {"state": self._phase}
         if self._host is not None and self._settings is not None:
             values.update(describe_model(self._host.segmenter, self._settings.value))
@@ -323,7 +330,7 @@ class SegmentationNode(LifecycleNode):
             elif status.state in ("building", "loading"):
                 message = f"{message}; {status.state} an engine"
         model = Finding(part="model", level=level, message=message, values=values)
-        return [model, *(camera.find() for camera in self.cameras)]
+        return [model, *(camera.find_status() for camera in self.cameras)]
 
 
 def main(args: Sequence[str] | None = None) -> int:

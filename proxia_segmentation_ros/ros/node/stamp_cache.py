@@ -1,4 +1,4 @@
-"""Find the message that belongs to an image, by stamp."""
+"""A cache of recent messages by stamp, to find the ones that belong to an image."""
 
 import threading
 from collections import OrderedDict
@@ -11,7 +11,7 @@ CAPACITY = 16
 
 
 class StampCache(Generic[Item]):
-    """The newest items by their stamp (seconds, nanoseconds); safe to use from several threads."""
+    """The newest `capacity` items by stamp (seconds, nanoseconds); thread-safe."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -19,9 +19,10 @@ class StampCache(Generic[Item]):
         self._items: OrderedDict[Stamp, Item] = OrderedDict()
 
     def put(self, stamp: Stamp, item: Item) -> None:
-        """Keep an item, drop the one that came in first when full."""
+        """Add an item; the oldest one is evicted when the cache is full."""
         with self._lock:
-            # Time jumped back, as when a bag starts over: older items would pair with new images.
+            # Time jumped back, for example because a bag was restarted. Old items would be matched
+            # with new images.
             if self._items and stamp < next(reversed(self._items)):
                 self._items.clear()
             self._items[stamp] = item
@@ -29,11 +30,11 @@ class StampCache(Generic[Item]):
                 self._items.popitem(last=False)
 
     def find(self, stamp: Stamp) -> Item | None:
-        """Return the item with exactly this stamp."""
+        """Return the item with exactly this stamp, or None."""
         with self._lock:
             return self._items.get(stamp)
 
     def newest(self) -> Item | None:
-        """Return the item that came in last."""
+        """Return the item that was added last, or None."""
         with self._lock:
             return next(reversed(self._items.values())) if self._items else None

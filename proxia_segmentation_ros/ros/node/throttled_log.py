@@ -1,4 +1,4 @@
-"""ThrottledLog about frames: one log line per kind and period, the newest kept for diagnostics."""
+"""Throttled logging of problems: one line per kind and period, the newest for diagnostics."""
 
 import re
 import threading
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 LOG_PERIOD_S = 5.0
 MAX_KINDS = 8
-# A sentence may quote what a message holds, and a message may hold anything.
+# A sentence may quote strings of a message, which can be of any length.
 MAX_LENGTH = 500
 
 
@@ -19,10 +19,10 @@ class _Kind:
 
 
 class ThrottledLog:
-    """Collect what is wrong with one camera; safe to use from several threads.
+    """Logs the problems of one camera, at most once per kind and period; thread-safe.
 
-    Sentences that differ in their numbers alone are one kind. Beyond `MAX_KINDS` kinds in a
-    period everything is one kind, so that no sender can flood the log.
+    Sentences that differ only in their numbers are of one kind. After `MAX_KINDS` kinds within a
+    period, further ones are counted as an existing kind, so that no publisher can flood the log.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ThrottledLog:
         self._count = 0
 
     def add(self, sentence: str) -> bool:
-        """Count a complaint, log it unless its kind was just logged; True when it was logged."""
+        """Count a problem and log it if its kind is due; return True if it was logged."""
         now_s = self._clock()
         sentence = " ".join(sentence.split())[:MAX_LENGTH]
         with self._lock:
@@ -50,13 +50,13 @@ class ThrottledLog:
 
     @property
     def count(self) -> int:
-        """ThrottledLog so far."""
+        """Number of problems so far, logged or not."""
         with self._lock:
             return self._count
 
     @property
     def recent(self) -> str | None:
-        """The newest complaint while it is younger than the period."""
+        """The newest problem if it is younger than the period."""
         with self._lock:
             if self._newest is None or self._clock() - self._newest[0] > LOG_PERIOD_S:
                 return None
@@ -64,11 +64,12 @@ class ThrottledLog:
 
     @property
     def last(self) -> str | None:
-        """The newest complaint, however old."""
+        """The newest problem, however old."""
         with self._lock:
             return None if self._newest is None else self._newest[1]
 
     def _count_kind(self, key: str, now_s: float) -> int | None:
+        """Count one sentence; return how many were not logged before it, None if not due."""
         kind = self._kinds.get(key)
         if kind is None:
             self._kinds = {
