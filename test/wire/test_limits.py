@@ -1,5 +1,7 @@
 """What an image may measure, before anything is allocated for it."""
 
+from typing import Any
+
 import pytest
 
 from proxia_segmentation_ros.errors import InputError
