@@ -1,1 +1,1 @@
-"""Whole tasks that join rooms: play, demo, segment files, benchmark."""
+"""The tasks of the `proxia` commands: play, demo, segment, evaluate, weights, engines."""

@@ -1,4 +1,4 @@
-"""Compiled networks on disk: list them, delete what is of no use."""
+"""Compiled networks on disk: list them, and delete those that are not needed."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -26,12 +26,15 @@ ALL_ASKED = "all were asked for"
 
 @dataclass(frozen=True, kw_only=True)
 class EngineRow:
-    """One entry; `problems` say why this machine can't use it. `weights` is a name or a hash."""
+    """A cache entry; `problems` are the reasons why this machine can't use it.
+
+    `weights` is a name, or the start of a hash for unknown weights.
+    """
 
     entry: CacheEntry
     weights: str
     problems: tuple[str, ...]
-    # The backend itself is missing: another environment, which shares the cache, may have it.
+    # The backend is not installed here; another environment that shares the cache may have it.
     is_elsewhere: bool = False
 
     @property
@@ -41,16 +44,16 @@ class EngineRow:
 
     @property
     def shapes(self) -> str:
-        """Batch and size of a network, the output's size of a label rule."""
+        """Batch and input size of a network, or the output size of an argmax network."""
         made_of = self.entry.made_of
         if not made_of:
             return UNKNOWN
         height, width = made_of.get("network_hw") or made_of.get("output_hw") or (0, 0)
-        # Images at one time: in one pass, or in a stream each.
+        # The number of images in one batch, or in parallel streams.
         return f"{made_of.get('batch', made_of.get('streams', 1))} x {width}x{height}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything, ready for JSON."""
+        """Return all fields for JSON."""
         return {
             "what": self.what,
             "backend": self.entry.backend,
@@ -67,7 +70,7 @@ class EngineRow:
 
 
 def list_engines(folders: Sequence[Path] | None = None) -> list[EngineRow]:
-    """Return the entries of the caches, newest first."""
+    """Return the entries of the cache folders, newest first."""
     environments = describe_environments()
     names = _name_weights()
     rows = []
@@ -86,9 +89,10 @@ def list_engines(folders: Sequence[Path] | None = None) -> list[EngineRow]:
 
 @dataclass(frozen=True, kw_only=True)
 class PruneSettings:
-    """What to delete besides what became of no use: entries this old, or all.
+    """What to delete besides unusable entries: entries of this age, or all.
 
-    Entries of a backend that is missing here are kept: their environment may be another.
+    Entries of a backend that is not installed here are not counted as unusable: another
+    environment may need them.
     """
 
     older_than_days: float | None = None
@@ -98,7 +102,7 @@ class PruneSettings:
 
 @dataclass(frozen=True)
 class PrunedFile:
-    """A file or entry that went, or would: why, and how much room it gives."""
+    """A deleted file or entry, or one that would be deleted, and the reason."""
 
     path: Path
     reason: str
@@ -107,42 +111,42 @@ class PrunedFile:
 
 def prune_engines(
     wanted: PruneSettings,
-    tell: Callable[[PrunedFile], None],
+    report: Callable[[PrunedFile], None],
     folders: Sequence[Path] | None = None,
 ) -> list[PrunedFile]:
-    """Delete entries, each told as it goes; files that are not ours stay whatever is asked.
+    """Delete entries and call `report` for each; files of other programs are never deleted.
 
     Raises:
-        InputError: a file can't be removed; those told before it are gone.
+        InputError: a file can't be deleted; those reported before it are deleted.
     """
-    gone: list[PrunedFile] = []
-    for one, remove in _list_unwanted(wanted, find_folders() if folders is None else folders):
+    deleted: list[PrunedFile] = []
+    for file, remove in _list_unwanted(wanted, find_folders() if folders is None else folders):
         if not wanted.is_dry_run:
             try:
                 remove()
             except OSError as error:
-                freed_mib = sum(before.size_bytes for before in gone) / MIB
+                freed_mib = sum(before.size_bytes for before in deleted) / MIB
                 raise InputError.from_parts(
-                    f"{error.filename or one.path} can't be deleted ({error.strerror or error}), "
-                    f"after {len(gone)} were, {freed_mib:.1f} MiB",
+                    f"{error.filename or file.path} can't be deleted ({error.strerror or error}), "
+                    f"after {len(deleted)} were, {freed_mib:.1f} MiB",
                     "a cache folder that you may write",
                     "prune as the user it belongs to, or set PROXIA_CACHE_DIR to your own",
                 ) from error
-        gone.append(one)
-        tell(one)
-    return gone
+        deleted.append(file)
+        report(file)
+    return deleted
 
 
 def _list_unwanted(
     wanted: PruneSettings, folders: Sequence[Path]
 ) -> Iterator[tuple[PrunedFile, Callable[[], None]]]:
-    """Yield what is to go, and what removes it."""
+    """Yield what to delete, each with the function that deletes it."""
     for row in list_engines(folders):
         reason = _find_reason(row, wanted)
         if reason is not None:
             entry = row.entry
             yield PrunedFile(entry.blob_path, reason, entry.size_bytes), entry.remove
-    files = [(path, "was left by a writer that died") for path in list_leftovers(folders)]
+    files = [(path, "was left by a process that died") for path in list_leftovers(folders)]
     if wanted.everything:
         files += [(path, ALL_ASKED) for path in list_measurements(folders)]
     for path, reason in files:
@@ -160,7 +164,7 @@ def _find_reason(row: EngineRow, wanted: PruneSettings) -> str | None:
 
 
 def _name_weights() -> dict[str, str]:
-    """Return the names of weights that are on this machine, by the hash that entries hold."""
+    """Return the names of weights on this machine, by the hash that cache entries hold."""
     names = {}
     for row in list_weights():
         if row.path is not None:

@@ -1,4 +1,4 @@
-"""Find ranges for int8, try them against float, and keep them where little is lost."""
+"""Post-training quantisation: find int8 ranges, compare with float, keep them if accurate."""
 
 import tempfile
 import time
@@ -31,10 +31,10 @@ POINTS = 100.0
 
 @dataclass(frozen=True, kw_only=True)
 class QuantiseSettings:
-    """`images` are for the ranges, `truth` with its masks for the trial.
+    """`images` are for calibration, `truth` is for the evaluation.
 
-    At most `count` images, evenly spaced, are looked at. More than `gate_points` of mIoU x 100
-    must not be lost.
+    At most `count` calibration images are used, evenly spaced. int8 may lose at most `gate_points`
+    of mIoU x 100.
     """
 
     weights: str
@@ -46,7 +46,7 @@ class QuantiseSettings:
 
 
 def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisation:
-    """Write a copy of the weights that can run in int8 and return what the trial found.
+    """Write a copy of the weights that can run in int8; return the results of the evaluation.
 
     Raises:
         ConfigError: count or gate is out of its range.
@@ -58,17 +58,17 @@ def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisa
     _check_numbers(settings)
     source = WeightFile(settings.weights)
     check_copy(source.path, settings.out)
-    # Masks that are missing are told before the work.
+    # Opened now, so that missing masks are reported before the work.
     settings.truth.open(source.card.to_label_set())
-    pictures = _choose_pictures(settings.images, settings.count)
+    pictures = _choose_images(settings.images, settings.count)
     progress.begin("finding ranges", len(pictures))
     ranges = find_ranges(source, _read(pictures, progress))
     with tempfile.TemporaryDirectory(prefix="proxia_quantise_") as folder:
-        quantisation = _try(settings, ranges, len(pictures), Path(folder), progress)
+        quantisation = _measure_losses(settings, ranges, len(pictures), Path(folder), progress)
     if quantisation.lost_points > settings.gate_points:
         raise WeightsError.from_parts(
             f"int8 loses {quantisation.lost_points:.2f} points of mIoU "
-            f"({quantisation.miou:.4f} against {_undo(quantisation):.4f})",
+            f"({quantisation.miou:.4f} against {_get_float_miou(quantisation):.4f})",
             f"at most {settings.gate_points:g}",
             "take other or more images, or a larger --gate; nothing was written",
         )
@@ -89,21 +89,21 @@ def _check_numbers(settings: QuantiseSettings) -> None:
         )
 
 
-def _undo(quantisation: Quantisation) -> float:
+def _get_float_miou(quantisation: Quantisation) -> float:
     return quantisation.miou + quantisation.lost_points / POINTS
 
 
-def _choose_pictures(folder: Path, count: int) -> list[Path]:
-    """Return pictures from the first to the last, evenly spaced."""
-    pictures = [one.path for one in list_inputs(folder) if not one.skip_reason]
+def _choose_images(folder: Path, count: int) -> list[Path]:
+    """Return evenly spaced images from the first to the last."""
+    pictures = [file.path for file in list_inputs(folder) if not file.skip_reason]
     if not pictures:
         raise InputError.from_parts(
             f"folder {str(folder)!r} holds no images",
             "pictures like those that the camera will send",
             "choose the folder of the training images",
         )
-    places = np.linspace(0, len(pictures) - 1, min(count, len(pictures)))
-    return [pictures[place] for place in places.round().astype(int)]
+    indices = np.linspace(0, len(pictures) - 1, min(count, len(pictures)))
+    return [pictures[index] for index in indices.round().astype(int)]
 
 
 def _read(pictures: Sequence[Path], progress: Progress) -> Iterator[np.ndarray]:
@@ -112,17 +112,17 @@ def _read(pictures: Sequence[Path], progress: Progress) -> Iterator[np.ndarray]:
         progress.advance()
 
 
-def _try(
+def _measure_losses(
     settings: QuantiseSettings,
     ranges: dict[str, Range],
     images: int,
     folder: Path,
     progress: Progress,
 ) -> Quantisation:
-    """Evaluation float and int8 and compare their labels and times; all files go to `folder`."""
+    """Evaluate float and int8, compare their labels and times; files go to `folder`."""
     trial = folder / "int8.safetensors"
     float_name = choose_precision("auto", "openvino", read_cpu_flags())
-    float_miou = _score(settings, settings.weights, float_name, folder, progress)
+    float_miou = _evaluate(settings, settings.weights, float_name, folder, progress)
     unknown = Quantisation(
         ranges=ranges,
         images=images,
@@ -135,7 +135,7 @@ def _try(
         cpu=describe_cpu(),
     )
     copy_with_quantisation(settings.weights, trial, unknown)
-    miou = _score(settings, str(trial), "int8", folder, progress)
+    miou = _evaluate(settings, str(trial), "int8", folder, progress)
     agreement, speedup = _compare(settings, trial, float_name, progress)
     return unknown.model_copy(
         update={
@@ -147,7 +147,7 @@ def _try(
     )
 
 
-def _score(
+def _evaluate(
     settings: QuantiseSettings, weights: str, precision: str, cache_dir: Path, progress: Progress
 ) -> float:
     run = EvaluationSettings(
@@ -165,8 +165,8 @@ def _score(
 def _compare(
     settings: QuantiseSettings, trial: Path, float_name: str, progress: Progress
 ) -> tuple[float, float]:
-    """Return the share of equal labels and how many times faster int8 is, image by image."""
-    pictures = _choose_pictures(Path(settings.truth.images), TIMED_IMAGES)
+    """Return the mean share of equal labels and the median speed-up of int8 over the images."""
+    pictures = _choose_images(Path(settings.truth.images), TIMED_IMAGES)
     floating, integer = (
         Segmenter.from_weights(
             weights, backend="openvino", precision=precision, cache_dir=trial.parent
@@ -176,15 +176,15 @@ def _compare(
     progress.begin("comparing", len(pictures))
     equal, ratios = [], []
     for image_HWC in _read(pictures, progress):
-        # The first call for a size compiles.
-        for one in (floating, integer):
-            one.segment(image_HWC)
+        # The first call for an image size compiles, so it is not timed.
+        for segmenter in (floating, integer):
+            segmenter.segment(image_HWC)
         float_HW, float_s = _time(floating, image_HWC)
         integer_HW, integer_s = _time(integer, image_HWC)
         equal.append(float(np.mean(float_HW == integer_HW)))
         ratios.append(float_s / integer_s)
-    for one in (floating, integer):
-        one.close()
+    for segmenter in (floating, integer):
+        segmenter.close()
     return float(np.mean(equal)), float(np.median(ratios))
 
 

@@ -1,4 +1,4 @@
-"""A sheet of training pairs as the network gets them, each with its labels over it."""
+"""A contact sheet of augmented training pairs with their labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ LABELS_ALPHA = 0.6
 
 
 def write_preview(recipe: "Recipe", path: Path) -> int:
-    """Draw the run's first pairs into a PNG file; return how many.
+    """Draw the first pairs of a run to a PNG file; return their number.
 
     Raises:
         ConfigError: the recipe does not fit its data.
@@ -36,7 +36,7 @@ def write_preview(recipe: "Recipe", path: Path) -> int:
     label_set = load_label_set(recipe.data.label_set)
     data = recipe.data
     if data.class_uniform is not None:
-        # Centroids of a few images do: those of a whole data set take minutes.
+        # Finding the centroids of a whole data set would take minutes.
         data = data.model_copy(update={"train_limit": data.train_limit or IMAGES_SEARCHED})
     pairs = PairMixture(
         make_sources(data, label_set, seed=recipe.seed),
@@ -51,9 +51,9 @@ def write_preview(recipe: "Recipe", path: Path) -> int:
 
 
 def draw_sheet(pairs: Sequence[Pair], label_set: LabelSet) -> np.ndarray:
-    """Return rgb_HWC: each crop above itself under its labels' colours, then their names.
+    """Return rgb_HWC: each crop above its overlay of class colours, and a legend below.
 
-    What has no class shows the image alone.
+    Pixels without a class show only the image.
     """
     cells = [_draw_cell(image_HWC, labels_HW, label_set) for image_HWC, labels_HW in pairs]
     blank_HWC = np.full_like(cells[0], PAPER_RGB)

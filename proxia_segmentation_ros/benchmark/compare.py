@@ -1,4 +1,4 @@
-"""Compare two benchmark reports: which figures became worse by more than is allowed."""
+"""Compare two benchmark reports: which figures regressed by more than is allowed."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from proxia_segmentation_ros.errors import ConfigError, InputError
 
 SENT, MISSED = f"{BASIC}NUM_FRAMES_SENT", f"{BASIC}NUM_MISSED_FRAMES"
 RATE = f"{BASIC}MEAN_FRAME_RATE"
-# What may fail a comparison. Extremes, jitter and single stages scatter too much for that.
+# Figures that may fail a comparison. Extremes, jitter and single stages are too noisy for that.
 JUDGED = (
     RATE,
     MISSED,
@@ -40,7 +40,7 @@ RATIO = ", ratio"
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One figure in both reports; only judged ones can be a regression."""
+    """One figure in both reports; only a judged figure can be a regression."""
 
     phase: str
     metric: str
@@ -51,7 +51,7 @@ class Change:
 
     @property
     def ratio(self) -> float:
-        """Return new by old; infinite from nothing to something."""
+        """New divided by old; infinite where only old is zero."""
         if self.old:
             return self.new / self.old
         return float("inf") if self.new else 1.0
@@ -59,15 +59,15 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All figures that both reports have, and why they may not compare."""
+    """All figures that both reports have, and reasons why they may not be comparable."""
 
     changes: tuple[Change, ...]
     warnings: tuple[str, ...]
 
     @property
     def regressions(self) -> tuple[Change, ...]:
-        """What became worse by more than the allowance."""
-        return tuple(one for one in self.changes if one.is_regression)
+        """Changes for the worse by more than the allowance."""
+        return tuple(change for change in self.changes if change.is_regression)
 
 
 def compare_reports(old_path: Path, new_path: Path, allowed: float) -> Comparison:
@@ -124,31 +124,33 @@ def read_allowance(text: str) -> float:
 def list_changes(
     old: Mapping[str, Any], new: Mapping[str, Any], allowed: float
 ) -> Iterator[Change]:
-    """Yield every figure that both have, phase by phase."""
+    """Yield every figure that both reports have, phase by phase."""
     old_phases, new_phases = split_phases(old), split_phases(new)
-    if name_yardstick(old) != name_yardstick(new):
-        old_phases = {name: one for name, one in old_phases.items() if not name.endswith(RATIO)}
+    if name_baseline(old) != name_baseline(new):
+        old_phases = {
+            name: figures for name, figures in old_phases.items() if not name.endswith(RATIO)
+        }
     for phase in old_phases:
         if phase in new_phases:
             yield from _compare_phase(phase, old_phases[phase], new_phases[phase], allowed)
 
 
 def split_phases(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the figures at peak and at each rate, and the ratios to a yardstick."""
-    numbers = {name: one for name, one in report.items() if isinstance(one, int | float)}
+    """Return the figures at peak and at each rate, and the ratios to the baseline."""
+    numbers = {name: value for name, value in report.items() if isinstance(value, int | float)}
     phases = {PEAK: numbers} if numbers else {}
-    phases |= {name: one for name, one in report.items() if name.endswith("fps")}
+    phases |= {name: figures for name, figures in report.items() if name.endswith("fps")}
     custom = report.get("custom", {})
     for phase, ratios in custom.get("ratios", {}).items():
-        medians = {name: one["median"] for name, one in ratios.items()}
+        medians = {name: ratio["median"] for name, ratio in ratios.items()}
         phases[f"{phase}{RATIO}"] = medians
     if "memory" in custom:
         phases["memory"] = {GROWTH: custom["memory"][GROWTH]}
     return phases
 
 
-def name_yardstick(report: Mapping[str, Any]) -> str:
-    """Return what a report's subject was measured by; empty without one."""
+def name_baseline(report: Mapping[str, Any]) -> str:
+    """Return the name of a report's baseline; empty without one."""
     against = report.get("custom", {}).get("against", {})
     return str(against.get("subject", {}).get("name", ""))
 
@@ -159,7 +161,7 @@ def _compare_phase(
     for metric in old:
         if metric not in new or not metric.startswith(SHOWN):
             continue
-        # At peak the camera is faster than the model on purpose.
+        # At peak the camera is faster than the model, so frames are always missed.
         is_judged = metric in JUDGED and not (metric == MISSED and phase == PEAK)
         yield Change(
             phase=phase,
@@ -186,28 +188,28 @@ def list_warnings(old: Mapping[str, Any], new: Mapping[str, Any], allowed: float
     """Yield what makes the two reports hard to compare."""
     old_custom, new_custom = old.get("custom", {}), new.get("custom", {})
     for group, name in CONDITIONS:
-        before, after = (one.get(group, {}).get(name) for one in (old_custom, new_custom))
+        before, after = (custom.get(group, {}).get(name) for custom in (old_custom, new_custom))
         if before != after:
             yield f"{group} {name}: {_show(before)} before, {_show(after)} now"
     for when, custom in (("before", old_custom), ("now", new_custom)):
         machine = custom.get("machine", {})
         if was_busy(machine):
             yield f"others kept {machine['busy_cores']:g} cores of the machine busy {when}"
-    yield from _warn_of_yardstick(old, new, allowed)
+    yield from _warn_of_baseline(old, new, allowed)
 
 
-def _warn_of_yardstick(
+def _warn_of_baseline(
     old: Mapping[str, Any], new: Mapping[str, Any], allowed: float
 ) -> Iterator[str]:
-    """Tell when what both were measured by changed: then it was the machine."""
-    names = name_yardstick(old), name_yardstick(new)
+    """Yield a warning where the baseline changed: then the machine did, not the subject."""
+    names = name_baseline(old), name_baseline(new)
     if names[0] != names[1]:
         yield f"measured by {names[0] or 'nothing'} before, {names[1] or 'nothing'} now: no ratios"
     if names[0] != names[1] or not names[0]:
         return
-    before, after = (split_phases(one["custom"]["against"]) for one in (old, new))
+    before, after = (split_phases(report["custom"]["against"]) for report in (old, new))
     for phase in before:
-        rates = [one.get(phase, {}).get(RATE, 0.0) for one in (before, after)]
+        rates = [phases.get(phase, {}).get(RATE, 0.0) for phases in (before, after)]
         if all(rates) and abs(rates[1] / rates[0] - 1) > allowed:
             yield (
                 f"{names[0]} at {phase} runs "
@@ -217,5 +219,5 @@ def _warn_of_yardstick(
 
 def _show(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return " ".join(str(one) for one in value) or "none"
+        return " ".join(map(str, value)) or "none"
     return "unknown" if value is None else str(value)

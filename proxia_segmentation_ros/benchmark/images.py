@@ -9,7 +9,8 @@ from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.sources.frame_sources import open_source
 from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
-from proxia_segmentation_ros.wire.encodings import decode_compressed, decode_image
+from proxia_segmentation_ros.wire.compressed import decode_compressed
+from proxia_segmentation_ros.wire.encodings import decode_image
 
 MAX_PIXELS = 1 << 26
 
@@ -21,8 +22,8 @@ def load_images(source: str, size_hw: SizeHW, count: int) -> list[np.ndarray]:
         InputError: the source is missing, unreadable or empty.
     """
     images = []
-    for one in itertools.islice(open_source(source, size_hw=size_hw), count):
-        payload = one.frame.payload
+    for source_frame in itertools.islice(open_source(source, size_hw=size_hw), count):
+        payload = source_frame.frame.payload
         if isinstance(payload, CompressedImageMessage):
             image_HWC = decode_compressed(payload, max_pixels=MAX_PIXELS)
         else:

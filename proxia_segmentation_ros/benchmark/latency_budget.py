@@ -1,4 +1,4 @@
-"""Whether a latency budget holds while another process takes a core away and gives it back."""
+"""Whether a latency budget holds while another process occupies a core for a while."""
 
 import itertools
 import os
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 PHASES = ("before", "during", "after")
 STREAM = "trial"
 MOST_IMAGES = 120
-# Frames without a budget, from which one is chosen where none is given.
-FREE_FRAMES = 30
-SHARE_OF_FREE = 0.75
-# It ends once its parent is another: the trial that would end it was killed itself.
+# A default budget is this share of the median time of so many frames without a budget.
+UNBOUNDED_FRAMES = 30
+BUDGET_SHARE = 0.75
+# Ends when it gets another parent: the trial that should have ended it was killed.
 BUSY_CODE = """
 import os, sys
 core, parent = map(int, sys.argv[1:])
@@ -40,7 +40,7 @@ while os.getppid() == parent:
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetTrial:
-    """`budget_ms` 0 takes three quarters of what frames take without one."""
+    """`budget_ms` 0 is three quarters of the median time of a frame without a budget."""
 
     images: str
     weights: str = "attention"
@@ -61,24 +61,24 @@ class TrialFrame:
 
 
 def run_budget_trial(trial: BudgetTrial, progress: Progress) -> dict[str, Any]:
-    """Label a clip over and over; in the middle third a busy loop is pinned to one core.
+    """Label a clip repeatedly; during the middle third a busy loop is pinned to one core.
 
     Raises:
         InputError: there are no images.
         ConfigError: the network has one scale only, or the budget is out of range.
     """
     images = [read_rgb(path) for path in list_images(Path(trial.images))[:MOST_IMAGES]]
-    budget_ms = trial.budget_ms or SHARE_OF_FREE * _measure_free(trial, images)
+    budget_ms = trial.budget_ms or BUDGET_SHARE * _measure_unbounded_ms(trial, images)
     segmenter = _open(trial, budget_ms)
     segmenter.warm_up(_get_size(images[0]))
     progress.begin("labelling", len(PHASES))
     frames: dict[str, list[TrialFrame]] = {}
     clip = _repeat(images)
     for phase in PHASES:
-        with take_core(phase == "during"):
+        with occupy_core(phase == "during"):
             frames[phase] = list(_label_for(segmenter, clip, trial.seconds / len(PHASES)))
         progress.advance()
-    found = {
+    report = {
         "weights": trial.weights,
         "backend": segmenter.backend,
         "precision": segmenter.precision,
@@ -88,32 +88,32 @@ def run_budget_trial(trial: BudgetTrial, progress: Progress) -> dict[str, Any]:
         "phases": {phase: describe_phase(frames[phase], budget_ms) for phase in PHASES},
     }
     segmenter.close()
-    return found
+    return report
 
 
 def describe_phase(frames: Sequence[TrialFrame], budget_ms: float) -> dict[str, Any]:
-    """Return times, how many kept the budget, and what ran; the first frames count too."""
-    times_ms = np.array([one.elapsed_ms for one in frames])
+    """Return frame times, the share within the budget, and the scales and tiles that ran."""
+    times_ms = np.array([frame.elapsed_ms for frame in frames])
     p50, p95, p99 = np.percentile(times_ms, (50, 95, 99)).round(1).tolist()
-    kinds = [(one.scales, one.tiles_run) for one in frames]
-    scales = Counter(" ".join(f"{scale:g}" for scale in one.scales) for one in frames)
+    settings = [(frame.scales, frame.tiles_run) for frame in frames]
+    scales = Counter(" ".join(f"{scale:g}" for scale in frame.scales) for frame in frames)
     return {
         "frames": len(frames),
         "p50_ms": p50,
         "p95_ms": p95,
         "p99_ms": p99,
         "within_budget": round(float(np.mean(times_ms <= budget_ms)), 4),
-        "mean_tiles_run": round(float(np.mean([one.tiles_run for one in frames])), 2),
+        "mean_tiles_run": round(float(np.mean([frame.tiles_run for frame in frames])), 2),
         "frames_by_scales": dict(scales),
-        "changes_of_what_ran": sum(a != b for a, b in itertools.pairwise(kinds)),
+        "changes_of_what_ran": sum(a != b for a, b in itertools.pairwise(settings)),
     }
 
 
-def _measure_free(trial: BudgetTrial, images: Sequence[np.ndarray]) -> float:
+def _measure_unbounded_ms(trial: BudgetTrial, images: Sequence[np.ndarray]) -> float:
     segmenter = _open(trial, 0.0)
     segmenter.warm_up(_get_size(images[0]))
     clip = _repeat(images)
-    times_ms = [_label(segmenter, next(clip)).elapsed_ms for _ in range(FREE_FRAMES)]
+    times_ms = [_label(segmenter, next(clip)).elapsed_ms for _ in range(UNBOUNDED_FRAMES)]
     segmenter.close()
     return float(np.median(times_ms))
 
@@ -140,8 +140,9 @@ def _label_for(
 
 def _label(segmenter: "Segmenter", image_HWC: np.ndarray) -> TrialFrame:
     began_s = time.perf_counter()
-    found = segmenter.segment(image_HWC, stream=STREAM)
-    return TrialFrame(1e3 * (time.perf_counter() - began_s), found.scales, found.tiles_run)
+    segmentation = segmenter.segment(image_HWC, stream=STREAM)
+    elapsed_ms = 1e3 * (time.perf_counter() - began_s)
+    return TrialFrame(elapsed_ms, segmentation.scales, segmentation.tiles_run)
 
 
 def _repeat(images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
@@ -154,9 +155,9 @@ def _get_size(image_HWC: np.ndarray) -> tuple[int, int]:
 
 
 @contextmanager
-def take_core(is_taken: bool) -> Iterator[None]:
-    """Keep the first of this process's cores busy meanwhile."""
-    if not is_taken:
+def occupy_core(is_occupied: bool) -> Iterator[None]:
+    """Keep the first of this process's cores busy during the block, if asked to."""
+    if not is_occupied:
         yield
         return
     core = min(os.sched_getaffinity(0))

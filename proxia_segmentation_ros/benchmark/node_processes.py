@@ -1,12 +1,12 @@
-"""The processes of a benchmark over DDS: nodes, cameras, a null subscriber and who listens."""
+"""The processes and topics of a benchmark over DDS, and the traces and texts that nodes give."""
 
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from proxia_segmentation_ros.benchmark.side import Side, list_options
 from proxia_segmentation_ros.benchmark.trace import Trace
+from proxia_segmentation_ros.benchmark.variant import Variant, list_options
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import ProxiaError
 from proxia_segmentation_ros.ros.client.domain import isolate_environment
@@ -20,16 +20,16 @@ from proxia_segmentation_ros.ros.client.node_process import NODE_MODULE, NodePro
 if TYPE_CHECKING:
     from proxia_segmentation_ros.ros.client.benchmark_listener import BenchmarkListener
 
-NULL_TOPIC = "/benchmark/null/image"
-NULL_MODULE = "proxia_segmentation_ros.ros.client.null_subscriber"
+BASELINE_TOPIC = "/benchmark/baseline/image"
+BASELINE_MODULE = "proxia_segmentation_ros.ros.client.null_subscriber"
 LAST_LABELS_TIMEOUT_S = 3.0
 MATCH_TIMEOUT_S = 20.0
-# Diagnostics come every second.
+# A node publishes diagnostics every second.
 SERVING_TIMEOUT_S = 3.0
 
 
 def prepare_domain() -> None:
-    """Give this process and its children a ROS domain of their own, unless the user chose one."""
+    """Isolate this process and its children in a ROS domain, unless the user chose one."""
     from proxia_segmentation_ros.ros.environment import prepare_environment
 
     os.environ.update(isolate_environment())
@@ -37,12 +37,12 @@ def prepare_domain() -> None:
 
 
 def name_camera_topic(node_name: str, camera: str) -> str:
-    """Return where a camera of a benchmarked node publishes."""
+    """Return the image topic of a camera of a benchmarked node."""
     return f"/{node_name}/{camera}/image"
 
 
 def name_labels_topic(node_name: str, camera: str, cameras: int) -> str:
-    """Return where the node publishes a camera's labels: below its name when it has several."""
+    """Return the label topic of a camera: a node with several inserts the camera's name."""
     return f"/{node_name}/labels" if cameras == 1 else f"/{node_name}/{camera}/labels"
 
 
@@ -74,7 +74,7 @@ def start_node(
     return stack.enter_context(NodeProcess(arguments, env=os.environ, module=module))
 
 
-def make_bare_side(parameters: Mapping[str, Any]) -> Side:
+def make_bare_variant(parameters: Mapping[str, Any]) -> Variant:
     """Return the bare model as the node with these parameters calls it.
 
     Raises:
@@ -89,7 +89,7 @@ def make_bare_side(parameters: Mapping[str, Any]) -> Side:
         "min_confidence": settings.output.min_confidence,
         "stream": settings.camera_names[0],
     }
-    return Side(
+    return Variant(
         name="bare model",
         kind="model",
         weights=settings.model.weights,
@@ -101,7 +101,7 @@ def make_bare_side(parameters: Mapping[str, Any]) -> Side:
 def collect_trace(
     listener: "BenchmarkListener", name: str, node_name: str, sent_s: Mapping[int, float]
 ) -> Trace:
-    """Wait for the labels of the last frame, and pair what was sent with what came in."""
+    """Wait for the labels of the last frame, and return the trace of the frames that were sent."""
     if sent_s:
         listener.wait_for_frame(name, max(sent_s), LAST_LABELS_TIMEOUT_S)
     arrived_s = listener.arrivals(name)
@@ -114,14 +114,17 @@ def collect_trace(
 
 
 def describe_serving(listener: "BenchmarkListener", node_names: Sequence[str]) -> dict[str, str]:
-    """Return what nodes say of their backend and precision; `f32, int8` where they differ."""
-    told = [listener.wait_for_serving(name, SERVING_TIMEOUT_S) for name in node_names]
-    keys = dict.fromkeys(key for one in told for key in one)
-    return {key: ", ".join(dict.fromkeys(one[key] for one in told if key in one)) for key in keys}
+    """Return the backend and precision that nodes report; `f32, int8` where they differ."""
+    reports = [listener.wait_for_serving(name, SERVING_TIMEOUT_S) for name in node_names]
+    values: dict[str, list[str]] = {}
+    for report in reports:
+        for key, value in report.items():
+            values.setdefault(key, []).append(value)
+    return {key: ", ".join(dict.fromkeys(found)) for key, found in values.items()}
 
 
 def count_labels(trace: Trace) -> int:
-    """Return the labelled frames.
+    """Return the number of labelled frames.
 
     Raises:
         ProxiaError: there were none.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from proxia_segmentation_ros.benchmark.run import FrameNotes, Stretch, TraceKeeper
+from proxia_segmentation_ros.benchmark.run import FrameMetrics, Run, TraceRecorder
 from proxia_segmentation_ros.benchmark.trace import Trace
 from proxia_segmentation_ros.config import NodeSettings, OutputSettings
 from proxia_segmentation_ros.errors import BackendError
@@ -66,7 +66,7 @@ class PipelineRunner:
         self._buffers = [_write_frame(image_HWC) for image_HWC in images]
         self._writers: dict[tuple[int, ...], ImageWriter] = {}
         self._changed = threading.Condition()
-        self.keeper = TraceKeeper()
+        self.keeper = TraceRecorder()
         self._taken = self._finished = -1
         self._error: str | None = None
         self._segment = SegmentFrames(segmenter, self._settings)
@@ -82,13 +82,13 @@ class PipelineRunner:
         self._pipeline = Pipeline(clock)
         self._pipeline.open([stream], self._segment_and_note)
 
-    def run(self, stretch: Stretch) -> Trace:
+    def run(self, stretch: Run) -> Trace:
         """Put frames at the stretch's rate; without one the next waits while one is segmented.
 
         Raises:
             BackendError: a frame failed or never came out.
         """
-        self.keeper = TraceKeeper()
+        self.keeper = TraceRecorder()
         self._taken = self._finished = -1
         frames = self._put_on_time(stretch) if stretch.rate_hz > 0 else self._put_freely(stretch)
         self._wait(lambda: self._finished >= frames - 1)
@@ -130,19 +130,19 @@ class PipelineRunner:
 
     def finish_frame(self, stages_ms: Mapping[str, float]) -> None:
         """Note the stages of the frame that went through last."""
-        self.keeper.add(FrameNotes(stages_ms=stages_ms))
+        self.keeper.add(FrameMetrics(stages_ms=stages_ms))
         with self._changed:
             self._finished = self._newest
             self._changed.notify_all()
 
-    def _put_on_time(self, stretch: Stretch) -> int:
+    def _put_on_time(self, stretch: Run) -> int:
         began_s = self._clock()
         for key in range(stretch.frames_due):
             time.sleep(max(0.0, began_s + key / stretch.rate_hz - self._clock()))
             self._put(key)
         return stretch.frames_due
 
-    def _put_freely(self, stretch: Stretch) -> int:
+    def _put_freely(self, stretch: Run) -> int:
         began_s, key = self._clock(), 0
         while not stretch.is_over(key, self._clock() - began_s):
             self._put(key)
@@ -180,7 +180,7 @@ class PipelineRunner:
     def _segment_and_note(self, frames: Sequence[Frame]) -> "list[Segmentation]":
         segmentations = self._segment(frames)
         for segmentation in segmentations:
-            self.keeper.add(FrameNotes(gauges=note_segmentation(segmentation).gauges))
+            self.keeper.add(FrameMetrics(gauges=note_segmentation(segmentation).gauges))
         return segmentations
 
     def _report(self, sentence: str) -> None:
@@ -201,9 +201,9 @@ class _StageNotes(StreamMeter):
         self._runner.finish_frame(stages_ms)
 
 
-def note_segmentation(segmentation: "Segmentation") -> FrameNotes:
+def note_segmentation(segmentation: "Segmentation") -> FrameMetrics:
     """Return what the segmenter tells of a frame: its stages, and how much of the image ran."""
-    return FrameNotes(
+    return FrameMetrics(
         stages_ms=segmentation.stages_ms,
         gauges={
             "tiles_run": segmentation.tiles_run,

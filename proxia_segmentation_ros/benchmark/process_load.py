@@ -1,68 +1,57 @@
-"""Processor time and memory of processes and of the whole machine, read from Linux's /proc."""
+"""Processor time and memory of processes and of the whole machine, by psutil."""
 
-import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import Self
 
-PROC = Path("/proc")
+from proxia_segmentation_ros.benchmark.extra import import_extra
+
+if TYPE_CHECKING:
+    import psutil
+
 SAMPLE_PERIOD_S = 0.1
-LOOK_S = 0.5
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+IDLE_CHECK_S = 0.5
 MIB = 1 << 20
 RESOURCE = "ResourceMetrics."
 OURS = "ProxiaMetrics."
 
 
-def read_cpu_s(pid: int, proc: Path = PROC) -> float:
-    """Return the processor seconds that a process has used, its own and the kernel's for it."""
-    text = (proc / str(pid) / "stat").read_text()
-    # The name in parentheses may hold anything, blanks and parentheses included.
-    fields = text.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+def read_memory_mib(pid: int) -> float:
+    """Return the resident memory of a process in MiB.
+
+    Raises:
+        ConfigError: psutil is not installed.
+    """
+    return _get_memory_mib(import_extra("psutil").Process(pid))
 
 
-def read_memory_mib(pid: int, proc: Path = PROC) -> float:
-    """Return the resident memory of a process in MiB."""
-    pages = int((proc / str(pid) / "statm").read_text().split()[1])
-    return pages * PAGE_BYTES / MIB
+def measure_busy_cores(seconds: float = IDLE_CHECK_S) -> float:
+    """Return how many cores all processes together keep busy during the next `seconds`.
 
-
-def read_machine_ticks(proc: Path = PROC) -> tuple[int, int]:
-    """Return busy and all ticks of all processors since the machine started."""
-    line = (proc / "stat").read_text().splitlines()[0]
-    # Guests are counted in user time already.
-    user, nice, system, idle, iowait, *rest = (int(one) for one in line.split()[1:9])
-    busy = user + nice + system + sum(rest)
-    return busy, busy + idle + iowait
-
-
-def measure_busy_cores(seconds: float = LOOK_S, proc: Path = PROC) -> float:
-    """Return how many cores all processes together keep busy within that time from now."""
-    (busy, _), began_s = read_machine_ticks(proc), time.monotonic()
-    time.sleep(seconds)
-    (busy_now, _), ended_s = read_machine_ticks(proc), time.monotonic()
-    return (busy_now - busy) / TICKS_PER_S / (ended_s - began_s)
-
-
-def read_memory_percent(proc: Path = PROC) -> float:
-    """Return how much of the machine's memory is in use, in percent."""
-    lines = (proc / "meminfo").read_text().splitlines()
-    sizes = {name: int(rest.split()[0]) for name, _, rest in (one.partition(":") for one in lines)}
-    return 100 * (1 - sizes["MemAvailable"] / sizes["MemTotal"])
+    Raises:
+        ConfigError: psutil is not installed.
+    """
+    psutil = import_extra("psutil")
+    return float(psutil.cpu_percent(seconds)) / 100 * int(psutil.cpu_count())
 
 
 class LoadWatch:
     """Sample the load of some processes and of the machine while the block runs."""
 
     def __init__(self, pids: Sequence[int], period_s: float = SAMPLE_PERIOD_S) -> None:
-        self._pids = list(pids)
+        """Look the processes up; one that has ended counts as idle.
+
+        Raises:
+            ConfigError: psutil is not installed.
+        """
+        self._psutil = import_extra("psutil")
+        self._processes = list(self._find_processes(pids))
         self._period_s = period_s
         self._machine_percent: list[float] = []
         self._memory_percent: list[float] = []
@@ -70,11 +59,12 @@ class LoadWatch:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._sample_until_stopped, daemon=True)
         self._began_s = self._ended_s = 0.0
+        self._cpu_began_s: dict[psutil.Process, float] = {}
         self._cpu_s = 0.0
 
     def __enter__(self) -> Self:
         self._began_s = time.monotonic()
-        self._cpu_s = -self._sum_cpu_s()
+        self._cpu_began_s = self._read_all(_get_cpu_s)
         self._thread.start()
         return self
 
@@ -87,11 +77,15 @@ class LoadWatch:
         self._stopped.set()
         self._thread.join()
         self._ended_s = time.monotonic()
-        self._cpu_s += self._sum_cpu_s()
+        # A process that ended meanwhile is left out: its time is unknown.
+        cpu_ended_s = self._read_all(_get_cpu_s)
+        self._cpu_s = sum(
+            ended_s - self._cpu_began_s[process] for process, ended_s in cpu_ended_s.items()
+        )
 
     @property
     def samples(self) -> int:
-        """How often the machine was looked at."""
+        """Number of samples so far."""
         return len(self._memory_mib)
 
     def describe(self) -> dict[str, float]:
@@ -115,22 +109,32 @@ class LoadWatch:
         return figures
 
     def _sample_until_stopped(self) -> None:
-        busy, total = read_machine_ticks()
+        # cpu_percent() covers the time since its last call in the same thread.
+        self._psutil.cpu_percent()
         while not self._stopped.wait(self._period_s):
-            busy_now, total_now = read_machine_ticks()
-            if total_now > total:
-                self._machine_percent.append(100 * (busy_now - busy) / (total_now - total))
-            busy, total = busy_now, total_now
-            self._memory_percent.append(read_memory_percent())
-            self._memory_mib.append(sum(_read_or_zero(read_memory_mib, pid) for pid in self._pids))
+            self._machine_percent.append(float(self._psutil.cpu_percent()))
+            self._memory_percent.append(float(self._psutil.virtual_memory().percent))
+            self._memory_mib.append(sum(self._read_all(_get_memory_mib).values()))
 
-    def _sum_cpu_s(self) -> float:
-        return sum(_read_or_zero(read_cpu_s, pid) for pid in self._pids)
+    def _find_processes(self, pids: Sequence[int]) -> "Iterator[psutil.Process]":
+        for pid in pids:
+            with suppress(self._psutil.NoSuchProcess):
+                yield self._psutil.Process(pid)
+
+    def _read_all(self, read: "Callable[[psutil.Process], float]") -> "dict[psutil.Process, float]":
+        """Return a figure of each process that is still there."""
+        figures = {}
+        for process in self._processes:
+            with suppress(self._psutil.NoSuchProcess):
+                figures[process] = read(process)
+        return figures
 
 
-def _read_or_zero(read: Callable[[int], float], pid: int) -> float:
-    """Read one process; one that has ended uses nothing any more."""
-    try:
-        return read(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
+def _get_cpu_s(process: "psutil.Process") -> float:
+    """Return the processor seconds in user and kernel mode."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _get_memory_mib(process: "psutil.Process") -> float:
+    return float(process.memory_info().rss) / MIB

@@ -1,9 +1,9 @@
 """The report of a benchmark, in the shape of NVIDIA-ISAAC-ROS/ros2_benchmark's JSON.
 
-On top stand the figures at peak throughput, below `10.0fps` and the like those at fixed rates,
-below `metadata` where and when. What that tool has no place for stands below `custom`: what ran,
-the figures of what it was compared with (`against`, of the same shape) and the ratios; `alone`, of
-that shape and with ratios too, is one of two cameras.
+The top level has the figures at peak throughput, keys like `10.0fps` those at fixed rates, and
+`metadata` where and when. `custom` has what that format lacks: the subject, the figures of its
+baseline (`against`, of the same shape), and the ratios of the two. `alone`, of that shape and with
+ratios of its own, is one of two cameras.
 """
 
 import os
@@ -17,15 +17,15 @@ import numpy as np
 
 from proxia_segmentation_ros.backends.precision import describe_cpu, read_cpu_flags
 from proxia_segmentation_ros.benchmark.process_load import measure_busy_cores
-from proxia_segmentation_ros.benchmark.rounds import PEAK_HZ, Measured
+from proxia_segmentation_ros.benchmark.rounds import PEAK_HZ, Measurement
 from proxia_segmentation_ros.benchmark.trace import BASIC, OURS, Trace, measure_performance
 
 METADATA = "BenchmarkMetadata."
 PEAK = "peak"
 DIGITS = 4
-TOTALLED = (f"{BASIC}NUM_FRAMES_SENT", f"{BASIC}NUM_MISSED_FRAMES")
+SUMMED = (f"{BASIC}NUM_FRAMES_SENT", f"{BASIC}NUM_MISSED_FRAMES")
 PERCENTILES = {f"{OURS}P50_LATENCY": 50, f"{OURS}P95_LATENCY": 95, f"{OURS}P99_LATENCY": 99}
-# Figures whose ratio between two sides means something, and those with a difference of their own.
+# Figures whose ratio of two variants is reported, and those whose difference is reported as well.
 COMPARED = (
     f"{BASIC}MEAN_FRAME_RATE",
     f"{OURS}P50_LATENCY",
@@ -34,33 +34,33 @@ COMPARED = (
 )
 COMPARED_AT_PEAK = (COMPARED[0], COMPARED[-1])
 SUBTRACTED = (f"{OURS}P50_LATENCY",)
-# One other process takes a whole core, an idle system a few hundredths of one.
+# One other busy process takes a whole core, an idle system a few hundredths of one.
 QUIET_CORES = 0.25
-# What a report may hold below `custom` beside its subject, each with a subject of its own.
-OTHER_SIDES = ("against", "alone")
+# Keys below `custom` of variants beside the subject.
+OTHER_VARIANTS = ("against", "alone")
 TELLING_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
-def conclude(traces: Sequence[Trace]) -> dict[str, float]:
-    """Return one figure for all rounds: frames in total, extremes, percentiles of all frames.
+def aggregate(traces: Sequence[Trace]) -> dict[str, float]:
+    """Return the figures of all rounds: sums of frames, extremes, percentiles over all frames.
 
-    Everything else is the median of the rounds.
+    All others are medians of the rounds.
     """
     rounds = [measure_performance(trace) for trace in traces]
     names = dict.fromkeys(name for figures in rounds for name in figures)
-    concluded = {
-        name: _conclude_one(name, [figures[name] for figures in rounds if name in figures])
+    aggregated = {
+        name: _aggregate_metric(name, [figures[name] for figures in rounds if name in figures])
         for name in names
     }
     latencies_ms = [time_ms for trace in traces for time_ms in trace.list_latencies_ms()]
     if latencies_ms:
         for name, percent in PERCENTILES.items():
-            concluded[name] = float(np.percentile(latencies_ms, percent))
-    return {name: round(value, DIGITS) for name, value in concluded.items()}
+            aggregated[name] = float(np.percentile(latencies_ms, percent))
+    return {name: round(value, DIGITS) for name, value in aggregated.items()}
 
 
-def _conclude_one(name: str, values: Sequence[float]) -> float:
-    if name in TOTALLED:
+def _aggregate_metric(name: str, values: Sequence[float]) -> float:
+    if name in SUMMED:
         return sum(values)
     _, _, metric = name.partition(".")
     if metric.startswith("MAX_"):
@@ -70,29 +70,31 @@ def _conclude_one(name: str, values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def describe_measured(measured: Measured) -> dict[str, Any]:
-    """Return the figures of one side: those at peak on top, those of rates below their names."""
-    report: dict[str, Any] = dict(conclude(measured.traces.get(PEAK_HZ, ())))
-    for rate_hz, traces in sorted(measured.traces.items()):
+def describe_measurement(measurement: Measurement) -> dict[str, Any]:
+    """Return the figures of one variant: at peak on the top level, others below the rate's name."""
+    report: dict[str, Any] = dict(aggregate(measurement.traces.get(PEAK_HZ, ())))
+    for rate_hz, traces in sorted(measurement.traces.items()):
         if rate_hz != PEAK_HZ:
-            report[name_rate(rate_hz)] = conclude(traces)
+            report[name_rate(rate_hz)] = aggregate(traces)
     return report
 
 
-def compare_rounds(main: Measured, against: Measured) -> dict[str, Any]:
-    """Return by rate what the figures of `main` are in those of `against`, round by round."""
+def compare_rounds(subject: Measurement, baseline: Measurement) -> dict[str, Any]:
+    """Return by rate the ratios of the subject's figures to the baseline's, round by round."""
     ratios: dict[str, Any] = {}
-    for rate_hz in sorted(set(main.traces) & set(against.traces)):
+    for rate_hz in sorted(set(subject.traces) & set(baseline.traces)):
         pairs = [
-            (measure_performance(one), measure_performance(other))
-            for one, other in zip(main.traces[rate_hz], against.traces[rate_hz], strict=True)
+            (measure_performance(measured), measure_performance(reference))
+            for measured, reference in zip(
+                subject.traces[rate_hz], baseline.traces[rate_hz], strict=True
+            )
         ]
-        # At peak a frame waits for the model on purpose: its latency says less than the rate.
+        # At peak a frame always waits for the model, which makes its latency meaningless.
         is_peak = rate_hz == PEAK_HZ
         found = {name: _divide(pairs, name) for name in (COMPARED_AT_PEAK if is_peak else COMPARED)}
         if not is_peak:
             found |= {f"added {name}": _subtract(pairs, name) for name in SUBTRACTED}
-        ratios[name_rate(rate_hz)] = {name: one for name, one in found.items() if one}
+        ratios[name_rate(rate_hz)] = {name: ratio for name, ratio in found.items() if ratio}
     return ratios
 
 
@@ -100,14 +102,24 @@ def _divide(
     pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]], name: str
 ) -> dict[str, Any]:
     return _summarize(
-        [one[name] / two[name] for one, two in pairs if one.get(name) and two.get(name)]
+        [
+            measured[name] / reference[name]
+            for measured, reference in pairs
+            if measured.get(name) and reference.get(name)
+        ]
     )
 
 
 def _subtract(
     pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]], name: str
 ) -> dict[str, Any]:
-    return _summarize([one[name] - two[name] for one, two in pairs if name in one and name in two])
+    return _summarize(
+        [
+            measured[name] - reference[name]
+            for measured, reference in pairs
+            if name in measured and name in reference
+        ]
+    )
 
 
 def _summarize(values: Sequence[float]) -> dict[str, Any]:
@@ -121,32 +133,38 @@ def _summarize(values: Sequence[float]) -> dict[str, Any]:
 
 def make_report(
     title: str,
-    main: Measured,
-    against: Measured | None,
+    subject: Measurement,
+    baseline: Measurement | None,
     settings: Mapping[str, Any],
     machine: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the whole report; `settings` are the benchmark's, `machine` as before its start."""
+    """Return the whole report; `machine` is from before the benchmark started."""
     custom: dict[str, Any] = {
-        "subject": {"name": main.name, **main.description},
+        "subject": {"name": subject.name, **subject.description},
         "settings": dict(settings),
         "machine": dict(machine),
     }
-    if against is not None:
-        custom["against"] = describe_side(main, against)
+    if baseline is not None:
+        custom["against"] = describe_variant(subject, baseline)
         custom["ratios"] = custom["against"].pop("ratios")
-    return {**describe_measured(main), "custom": custom, "metadata": describe_run(title, settings)}
+    return {
+        **describe_measurement(subject),
+        "custom": custom,
+        "metadata": describe_metadata(title, settings),
+    }
 
 
-def describe_side(main: Measured, other: Measured) -> dict[str, Any]:
-    """Return what the other one is, its figures, and what those of `main` are in its `ratios`."""
-    subject = {"name": other.name, **other.description}
-    ratios = compare_rounds(main, other)
-    return {"subject": subject, **describe_measured(other), "ratios": ratios}
+def describe_variant(subject: Measurement, variant: Measurement) -> dict[str, Any]:
+    """Return what the variant is, its figures, and the `ratios` of the subject to it."""
+    return {
+        "subject": {"name": variant.name, **variant.description},
+        **describe_measurement(variant),
+        "ratios": compare_rounds(subject, variant),
+    }
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return what figures depend on beside the program; call it before the benchmark's own work."""
+    """Return what figures depend on beside the program; call it before the benchmark makes load."""
     flags = read_cpu_flags()
     return {
         "cpu": describe_cpu(),
@@ -157,11 +175,11 @@ def describe_machine() -> dict[str, Any]:
 
 
 def was_busy(machine: Mapping[str, Any]) -> bool:
-    """Whether others worked on the machine just before a benchmark began."""
+    """Whether other processes kept the machine busy just before the benchmark."""
     return bool(machine.get("busy_cores", 0.0) > QUIET_CORES)
 
 
-def describe_run(title: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def describe_metadata(title: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata under ros2_benchmark's names."""
     system = platform.uname()
     return {

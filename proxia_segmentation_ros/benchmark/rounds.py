@@ -1,4 +1,4 @@
-"""Rounds that alternate between what is compared, so that a slower minute slows all of it."""
+"""Interleaved rounds: each runs every variant, so that a slow minute slows all of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,37 +13,37 @@ RunAtRate = Callable[[float], Trace]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """One thing that was measured: traces of all rounds by rate, `PEAK_HZ` for peak throughput."""
+class Measurement:
+    """Traces of one variant over all rounds, by rate; `PEAK_HZ` is peak throughput."""
 
     name: str
     description: Mapping[str, Any] = field(default_factory=dict)
     traces: Mapping[float, Sequence[Trace]] = field(default_factory=dict)
 
 
-def is_saturated(*sides: Measured) -> bool:
-    """Whether every stretch at peak was offered more frames than it labelled.
+def is_saturated(*variants: Measurement) -> bool:
+    """Whether every run at peak received more frames than it labelled.
 
-    Only a node that misses frames had one waiting all the time.
+    A node that missed none was idle at times: its camera was too slow to measure its peak.
     """
-    return all(trace.missed > 0 for one in sides for trace in one.traces[PEAK_HZ])
+    return all(trace.missed > 0 for variant in variants for trace in variant.traces[PEAK_HZ])
 
 
 def run_rounds(
-    sides: Mapping[str, RunAtRate], rates_hz: Sequence[float], rounds: int, progress: Progress
+    variants: Mapping[str, RunAtRate], rates_hz: Sequence[float], rounds: int, progress: Progress
 ) -> dict[str, dict[float, list[Trace]]]:
-    """Run every side at every rate, round by round; returns traces by side and rate.
+    """Run every variant at every rate, round by round; return traces by variant and rate.
 
-    Every other round takes the sides in reverse, so that none always follows another.
+    Every second round runs the variants in reverse order, so that none always follows another.
     """
     traces: dict[str, dict[float, list[Trace]]] = {
-        name: {rate_hz: [] for rate_hz in rates_hz} for name in sides
+        name: {rate_hz: [] for rate_hz in rates_hz} for name in variants
     }
-    progress.begin("measuring", rounds * len(rates_hz) * len(sides))
+    progress.begin("measuring", rounds * len(rates_hz) * len(variants))
     for number in range(rounds):
         for rate_hz in rates_hz:
-            names = list(sides) if number % 2 == 0 else list(reversed(list(sides)))
+            names = list(variants) if number % 2 == 0 else list(reversed(list(variants)))
             for name in names:
-                traces[name][rate_hz].append(sides[name](rate_hz))
+                traces[name][rate_hz].append(variants[name](rate_hz))
                 progress.advance()
     return traces

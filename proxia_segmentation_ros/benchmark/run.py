@@ -1,4 +1,4 @@
-"""Call a model at a camera's rate, or as fast as it goes, and note when what happened."""
+"""Call a model at a camera's rate or as fast as it goes, and record a trace."""
 
 import math
 import time
@@ -9,13 +9,13 @@ import numpy as np
 
 from proxia_segmentation_ros.benchmark.trace import Trace
 
-# A stretch of fewer frames has no rate.
+# A frame rate needs one gap.
 LEAST_FRAMES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """How long and how fast; `rate_hz` 0 is as fast as it goes, `frames` 0 what `seconds` holds."""
+class Run:
+    """Rate and length of a run; `rate_hz` 0 is no pause, `frames` 0 as many as fit in `seconds`."""
 
     rate_hz: float = 0.0
     seconds: float = 2.0
@@ -23,26 +23,26 @@ class Stretch:
 
     @property
     def frames_due(self) -> int:
-        """Frames of a camera at that rate."""
+        """Number of frames that a camera sends at that rate."""
         return self.frames or max(LEAST_FRAMES, round(self.seconds * self.rate_hz))
 
     def is_over(self, frames: int, elapsed_s: float) -> bool:
-        """Whether a stretch without a rate has had enough frames."""
+        """Whether a run without a rate has had all its frames or seconds."""
         if self.frames:
             return frames >= self.frames
         return frames >= LEAST_FRAMES and elapsed_s >= self.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameNotes:
-    """What is known of one labelled frame beside its labels."""
+class FrameMetrics:
+    """Stage times and other figures of one labelled frame."""
 
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     gauges: Mapping[str, float] = field(default_factory=dict)
 
 
-class TraceKeeper:
-    """Collect one stretch's moments and notes."""
+class TraceRecorder:
+    """Collects the trace of one run, frame by frame."""
 
     def __init__(self) -> None:
         self.sent_s: dict[int, float] = {}
@@ -50,15 +50,15 @@ class TraceKeeper:
         self._stages_ms: dict[str, list[float]] = {}
         self._gauges: dict[str, list[float]] = {}
 
-    def add(self, notes: FrameNotes) -> None:
-        """Keep the notes of one frame."""
-        for name, time_ms in notes.stages_ms.items():
+    def add(self, metrics: FrameMetrics) -> None:
+        """Append the metrics of one frame."""
+        for name, time_ms in metrics.stages_ms.items():
             self._stages_ms.setdefault(name, []).append(time_ms)
-        for name, value in notes.gauges.items():
+        for name, value in metrics.gauges.items():
             self._gauges.setdefault(name, []).append(value)
 
     def finish(self) -> Trace:
-        """Return everything as a trace."""
+        """Return the trace."""
         return Trace(
             sent_s=self.sent_s,
             received_s=self.received_s,
@@ -68,46 +68,46 @@ class TraceKeeper:
 
 
 def run_calls(
-    label: Callable[[np.ndarray], FrameNotes],
+    label: Callable[[np.ndarray], FrameMetrics],
     images: Sequence[np.ndarray],
-    stretch: Stretch,
+    run: Run,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Trace:
-    """Label images one after the other.
+    """Label images in sequence.
 
-    At a rate, a frame that comes while the model is busy waits; a newer one takes its place, as
-    in the node's mailbox, and it is missed.
+    At a rate, a frame that is due while the model is busy waits. A newer frame replaces it, as in
+    the node's mailbox, and it counts as missed.
     """
-    keeper = TraceKeeper()
-    if stretch.rate_hz <= 0:
-        _run_without_pause(label, images, stretch, keeper, clock)
-        return keeper.finish()
-    period_s, began_s, due = 1 / stretch.rate_hz, clock(), 0
-    keeper.sent_s = {key: began_s + key * period_s for key in range(stretch.frames_due)}
-    while due < stretch.frames_due:
-        wait_s = keeper.sent_s[due] - clock()
+    recorder = TraceRecorder()
+    if run.rate_hz <= 0:
+        _run_without_pause(label, images, run, recorder, clock)
+        return recorder.finish()
+    period_s, began_s, due = 1 / run.rate_hz, clock(), 0
+    recorder.sent_s = {key: began_s + key * period_s for key in range(run.frames_due)}
+    while due < run.frames_due:
+        wait_s = recorder.sent_s[due] - clock()
         if wait_s > 0:
             sleep(wait_s)
         newest = math.floor((clock() - began_s) / period_s)
-        key = min(max(due, newest), stretch.frames_due - 1)
-        keeper.add(label(images[key % len(images)]))
-        keeper.received_s[key] = clock()
+        key = min(max(due, newest), run.frames_due - 1)
+        recorder.add(label(images[key % len(images)]))
+        recorder.received_s[key] = clock()
         due = key + 1
-    return keeper.finish()
+    return recorder.finish()
 
 
 def _run_without_pause(
-    label: Callable[[np.ndarray], FrameNotes],
+    label: Callable[[np.ndarray], FrameMetrics],
     images: Sequence[np.ndarray],
-    stretch: Stretch,
-    keeper: TraceKeeper,
+    run: Run,
+    recorder: TraceRecorder,
     clock: Callable[[], float],
 ) -> None:
     began_s, key = clock(), 0
-    while not stretch.is_over(key, clock() - began_s):
-        keeper.sent_s[key] = clock()
-        keeper.add(label(images[key % len(images)]))
-        keeper.received_s[key] = clock()
+    while not run.is_over(key, clock() - began_s):
+        recorder.sent_s[key] = clock()
+        recorder.add(label(images[key % len(images)]))
+        recorder.received_s[key] = clock()
         key += 1

@@ -1,4 +1,4 @@
-"""Many frames through the core pipeline, the model or the node: does memory stay flat?"""
+"""Memory over many frames through the core pipeline, the model or the node."""
 
 import os
 import statistics
@@ -19,27 +19,27 @@ from proxia_segmentation_ros.benchmark.node_processes import (
 )
 from proxia_segmentation_ros.benchmark.process_load import read_memory_mib
 from proxia_segmentation_ros.benchmark.report import describe_machine, make_report
-from proxia_segmentation_ros.benchmark.rounds import PEAK_HZ, Measured
-from proxia_segmentation_ros.benchmark.run import Stretch
-from proxia_segmentation_ros.benchmark.side import Side
+from proxia_segmentation_ros.benchmark.rounds import PEAK_HZ, Measurement
+from proxia_segmentation_ros.benchmark.run import Run
 from proxia_segmentation_ros.benchmark.trace import Trace
+from proxia_segmentation_ros.benchmark.variant import Variant
 from proxia_segmentation_ros.benchmark.workers.camera import BenchmarkCamera
-from proxia_segmentation_ros.benchmark.workers.side_worker import BenchmarkImages, BenchmarkWorker
+from proxia_segmentation_ros.benchmark.workers.variant_worker import BenchmarkImages, VariantWorker
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.progress import Progress
 from proxia_segmentation_ros.ros.client.node_process import NODE_MODULE
 
-# Memory at the end: the median of this share of the curve.
+# Memory at the end is the median of this share of the curve.
 END_SHARE = 0.1
 DIGITS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoakSettings:
-    """`warm_up` frames pass before memory is first read, which is then read every `every` frames.
+    """Memory is read after `warm_up` frames, and then every `every` frames.
 
-    `rate_hz` is the camera's where a node is soaked.
+    `rate_hz` is the camera's, for a node.
     """
 
     frames: int = 20_000
@@ -50,7 +50,7 @@ class SoakSettings:
     node_module: str = NODE_MODULE
 
     def describe(self) -> dict[str, Any]:
-        """Return what a report says of it."""
+        """Return the settings as a report holds them."""
         height, width = self.images.size_hw
         return {
             "size": f"{width}x{height}",
@@ -63,14 +63,14 @@ class SoakSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryReading:
-    """Resident memory of a process after so many frames since the warm-up."""
+    """Resident memory of a process, and the frames since the warm-up."""
 
     frames: int
     memory_mib: float
 
 
-def soak_side(side: Side, settings: SoakSettings, progress: Progress) -> dict[str, Any]:
-    """Return the report of one side that labelled all frames in a process of its own.
+def soak_variant(variant: Variant, settings: SoakSettings, progress: Progress) -> dict[str, Any]:
+    """Return the report of one variant that labelled all frames in a separate process.
 
     Raises:
         ConfigError: fewer frames than two readings need.
@@ -78,21 +78,21 @@ def soak_side(side: Side, settings: SoakSettings, progress: Progress) -> dict[st
         BackendError: the process has ended.
     """
     _check_frames(settings)
-    read_card(side.weights)
+    read_card(variant.weights)
     machine = describe_machine()
     progress.begin("loading")
-    with BenchmarkWorker(side, settings.images, os.environ) as worker:
-        worker.run(Stretch(frames=settings.warm_up))
+    with VariantWorker(variant, settings.images, os.environ) as worker:
+        worker.run(Run(frames=settings.warm_up))
         readings = [MemoryReading(frames=0, memory_mib=read_memory_mib(worker.pid))]
         traces: list[Trace] = []
         progress.begin("labelling", settings.frames // settings.every)
         while readings[-1].frames < settings.frames:
-            traces.append(worker.run(Stretch(frames=settings.every)))
+            traces.append(worker.run(Run(frames=settings.every)))
             done = readings[-1].frames + settings.every
             readings.append(MemoryReading(frames=done, memory_mib=read_memory_mib(worker.pid)))
             progress.advance()
-        described = {"weights": side.weights, **worker.description}
-    return _report(side.name, described, traces, readings, settings, machine)
+        description = {"weights": variant.weights, **worker.description}
+    return _report(variant.name, description, traces, readings, settings, machine)
 
 
 def soak_node(
@@ -117,19 +117,19 @@ def soak_node(
         camera.wait_until_ready(node)
         listener.wait_until_matched(MATCH_TIMEOUT_S)
 
-        def label_some(frames: int) -> int:
+        def label_frames(frames: int) -> int:
             listener.clear()
-            sent_s = camera.send(TO_NODE, Stretch(rate_hz=settings.rate_hz, frames=frames))
+            sent_s = camera.send(TO_NODE, Run(rate_hz=settings.rate_hz, frames=frames))
             node.check_alive()
             traces.append(collect_trace(listener, CAMERA, NODE_NAME, sent_s))
             return count_labels(traces[-1])
 
-        label_some(settings.warm_up)
+        label_frames(settings.warm_up)
         traces.clear()
         readings = [MemoryReading(frames=0, memory_mib=read_memory_mib(node.pid))]
         progress.begin("labelling")
         while readings[-1].frames < settings.frames:
-            done = readings[-1].frames + label_some(settings.every)
+            done = readings[-1].frames + label_frames(settings.every)
             readings.append(MemoryReading(frames=done, memory_mib=read_memory_mib(node.pid)))
             progress.advance()
     return _report("node", {"parameters": dict(parameters)}, traces, readings, settings, machine)
@@ -139,27 +139,27 @@ def describe_growth(readings: Sequence[MemoryReading]) -> dict[str, Any]:
     """Return memory after the warm-up and at the end, how much it grew, and the whole curve."""
     start_mib = readings[0].memory_mib
     last = max(1, round(END_SHARE * (len(readings) - 1)))
-    end_mib = statistics.median(one.memory_mib for one in readings[-last:])
-    highest_mib = max(one.memory_mib for one in readings)
+    end_mib = statistics.median(reading.memory_mib for reading in readings[-last:])
+    highest_mib = max(reading.memory_mib for reading in readings)
     return {
         "start_mib": round(start_mib, DIGITS),
         "end_mib": round(end_mib, DIGITS),
         "highest_mib": round(highest_mib, DIGITS),
         "growth_percent": round(100 * (end_mib / start_mib - 1), DIGITS),
-        "curve": [[one.frames, round(one.memory_mib, DIGITS)] for one in readings],
+        "curve": [[reading.frames, round(reading.memory_mib, DIGITS)] for reading in readings],
     }
 
 
 def _report(
     name: str,
-    described: Mapping[str, Any],
+    description: Mapping[str, Any],
     traces: Sequence[Trace],
     readings: Sequence[MemoryReading],
     settings: SoakSettings,
     machine: Mapping[str, Any],
 ) -> dict[str, Any]:
-    measured = Measured(name=name, description=described, traces={PEAK_HZ: traces})
-    report = make_report("soak", measured, None, settings.describe(), machine)
+    measurement = Measurement(name=name, description=description, traces={PEAK_HZ: traces})
+    report = make_report("soak", measurement, None, settings.describe(), machine)
     report["custom"]["memory"] = describe_growth(readings)
     return report
 

@@ -1,4 +1,4 @@
-"""When frames went in and results came out in one stretch of a benchmark, and what that tells."""
+"""When frames went in and results came out during one run, and the figures computed from it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,10 +16,10 @@ MS = 1e3
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """Moments of one clock in seconds by frame: when it was due at the model, when its result came.
+    """Seconds of one clock by frame: when it was due at the model, and when its result came.
 
-    `stages_ms` holds times of single frames by stage, `gauges` what else was told of single
-    frames, `load` figures of the machine under their report names.
+    `stages_ms` holds times of single frames by stage, `gauges` other figures of single frames by
+    name, `load` figures of the machine under their report names.
     """
 
     sent_s: Mapping[int, float]
@@ -39,7 +39,7 @@ class Trace:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return all but the load, which whoever watches the process adds."""
+        """Return all but the load, which the process that watches this one adds."""
         return {
             "sent_s": dict(self.sent_s),
             "received_s": dict(self.received_s),
@@ -48,11 +48,11 @@ class Trace:
         }
 
     def with_load(self, load: Mapping[str, float]) -> "Trace":
-        """Return the same trace with figures of the machine."""
+        """Return a copy with figures of the machine."""
         return replace(self, load=load)
 
     def list_latencies_ms(self) -> list[float]:
-        """Return milliseconds from due to done, for the frames that came back."""
+        """Return milliseconds from due to result, for the frames that have one."""
         return [
             MS * (self.received_s[key] - sent_s)
             for key, sent_s in self.sent_s.items()
@@ -61,28 +61,28 @@ class Trace:
 
     @property
     def missed(self) -> int:
-        """Frames that were due and never came back."""
+        """Number of frames that were due and have no result."""
         return sum(key not in self.received_s for key in self.sent_s)
 
 
 def merge_traces(traces: Sequence[Trace]) -> Trace:
-    """Return what several cameras did at the same time as one trace."""
+    """Return the traces of cameras that published at the same time as one."""
     sent_s: dict[int, float] = {}
     received_s: dict[int, float] = {}
     stages_ms: dict[str, list[float]] = {}
     gauges: dict[str, list[float]] = {}
     for place, trace in enumerate(traces):
-        # Two cameras may stamp alike.
+        # Stamps of two cameras may be equal: make the keys distinct.
         sent_s |= {len(traces) * key + place: at for key, at in trace.sent_s.items()}
         received_s |= {len(traces) * key + place: at for key, at in trace.received_s.items()}
-        for told, kept in ((trace.stages_ms, stages_ms), (trace.gauges, gauges)):
-            for name, values in told.items():
-                kept.setdefault(name, []).extend(values)
+        for source, merged in ((trace.stages_ms, stages_ms), (trace.gauges, gauges)):
+            for name, values in source.items():
+                merged.setdefault(name, []).extend(values)
     return Trace(sent_s=sent_s, received_s=received_s, stages_ms=stages_ms, gauges=gauges)
 
 
 def measure_performance(trace: Trace) -> dict[str, float]:
-    """Return the figures of one stretch by their report names; what can't be told is left out."""
+    """Return the figures of one run by their report names, without those that it can't give."""
     sent = np.sort(np.fromiter(trace.sent_s.values(), float))
     received = np.sort(np.fromiter(trace.received_s.values(), float))
     figures: dict[str, float] = {
@@ -138,7 +138,7 @@ def _measure_latency(trace: Trace) -> dict[str, float]:
 
 
 def _measure_jitter(received_s: np.ndarray) -> dict[str, float]:
-    """Return how much neighbouring gaps differ, and how gaps scatter."""
+    """Return how much gaps between results change from one to the next, and their spread."""
     if len(received_s) < 3:
         return {}
     gaps_ms = MS * np.diff(received_s)

@@ -1,7 +1,6 @@
-"""What our training step saves: against plain PyTorch training of the same network.
+"""Our training step against plain PyTorch training of the same network, in interleaved rounds.
 
-Rounds alternate, so that a slower minute of the machine slows both. Plain training has a process
-of its own: how ours keeps freed memory holds for a whole process.
+Plain training has a process of its own: our allocator setting (`training.memory`) is process-wide.
 """
 
 import os
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.training.recipe import Recipe
     from proxia_segmentation_ros.training.trainer import Trainer
 
-# Few enough to be painted before the first round that counts.
+# Few enough to be rendered during the warm-up round.
 SYNTHETIC_FRAMES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingBenchmarkSettings:
-    """One more round than `rounds` is run: the first one warms both up."""
+    """One round runs before the `rounds` that count, to warm both up."""
 
     recipe: str = "synthetic"
     overrides: tuple[str, ...] = ()
@@ -38,7 +37,7 @@ class TrainingBenchmarkSettings:
 def run_training_benchmark(
     settings: TrainingBenchmarkSettings, progress: Progress
 ) -> dict[str, Any]:
-    """Return the median seconds a step of both and how many times faster ours is.
+    """Return the median seconds of a step of both, and how many times faster ours is.
 
     Raises:
         ConfigError: the recipe is wrong.
@@ -63,24 +62,24 @@ def run_training_benchmark(
 
 
 def make_timed_recipe(settings: TrainingBenchmarkSettings) -> "Recipe":
-    """Return the recipe on the CPU, without what is no training step: validation and saving."""
+    """Return the recipe on the CPU, without validation and saving."""
     from proxia_segmentation_ros.training.recipe import load_recipe
 
     never = settings.steps * (settings.rounds + 1) + 1
-    quiet = [
+    steps_only = [
         f"steps={never}",
         f"validate_every={never}",
         f"save_every={never}",
         f"data.synthetic_frames={SYNTHETIC_FRAMES}",
         "device=cpu",
     ]
-    return load_recipe(settings.recipe, [*settings.overrides, *quiet])
+    return load_recipe(settings.recipe, [*settings.overrides, *steps_only])
 
 
 def summarize_training_rounds(
     recipe: "Recipe", ours_s: Sequence[float], plain_s: Sequence[float]
 ) -> dict[str, Any]:
-    """Return the figures; the ratio is the median of the rounds' ratios."""
+    """Return the report; the ratio is the median of the rounds' ratios."""
     ratios = [plain / ours for ours, plain in zip(ours_s, plain_s, strict=True)]
     height, width = recipe.augmentation.crop_hw
     return {

@@ -1,15 +1,19 @@
 """`proxia quantise`: make weights run in int8 on a CPU if the accuracy allows it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from proxia_segmentation_ros.apps.defaults import CALIBRATION_IMAGES, MAX_LOST_POINTS
 from proxia_segmentation_ros.cli.options import show_examples
 
+if TYPE_CHECKING:
+    from proxia_segmentation_ros.apps.quantise import QuantiseSettings
+    from proxia_segmentation_ros.model.quantisation import Quantisation
+
 EXAMPLES = show_examples(
-    "proxia quantise default --images train --val val --truth masks -o fast.safetensors",
+    "proxia quantise default --images cal --val val --truth ids -o a.safetensors",
 )
 
 
@@ -40,7 +44,6 @@ def quantise(
     """
     from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData
     from proxia_segmentation_ros.apps.quantise import QuantiseSettings, quantise_weights
-    from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
     from proxia_segmentation_ros.cli.progress import show_progress
 
     settings = QuantiseSettings(
@@ -53,11 +56,20 @@ def quantise(
     )
     with show_progress() as progress:
         found = quantise_weights(settings, progress)
-    print(f"{out}: {weights} with the ranges of {len(found.ranges)} layers")
-    print(f"ranges of {found.images} images of {images}")
+    _report(settings, found)
+
+
+def _report(settings: "QuantiseSettings", found: "Quantisation") -> None:
+    from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
+
+    print(f"{settings.out}: {settings.weights} with the ranges of {len(found.ranges)} layers")
+    print(f"ranges of {found.images} images of {settings.images}")
     change = "lost" if found.lost_points >= 0 else "gained"
     points = abs(found.lost_points)
-    print(f"mIoU {found.miou:.4f}, {points:.2f} points {change}, a loss of {gate:g} allowed")
+    print(
+        f"mIoU {found.miou:.4f}, {points:.2f} points {change}, "
+        f"a loss of {settings.gate_points:g} allowed"
+    )
     print(f"pixels labelled as in {found.compared_with}: {100 * found.agreement:.2f} %")
     print(f"{found.speedup:.2f} times the speed of {found.compared_with} on {found.cpu}")
     if choose_precision("auto", "openvino", read_cpu_flags(), found) != "int8":

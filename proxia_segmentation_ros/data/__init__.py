@@ -1,4 +1,4 @@
-"""Data: data sets and folders of images and masks, sampling, augmentation."""
+"""Data sets of images and masks, sampling of training pairs, augmentation."""
 
 from importlib import import_module
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every data set offers: pairs of image and labels by index, and what its labels depend on."""
+"""The interface of data sets: pairs of image and labels by index."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ PathPair: TypeAlias = tuple[Path, Path]
 
 
 class FocusedPair(NamedTuple):
-    """A pair and, where one is given, the point (x, y) in pixels that its crop shall show."""
+    """A pair and, optionally, the point (x, y) in pixels that its crop must contain."""
 
     image_HWC: np.ndarray
     labels_HW: np.ndarray
@@ -21,7 +21,7 @@ class FocusedPair(NamedTuple):
 
 
 class Dataset(Protocol):
-    """Pairs in a fixed order; `paths` holds (image, mask) of each."""
+    """Pairs of image and labels in a fixed order."""
 
     @property
     def name(self) -> str:
@@ -33,15 +33,15 @@ class Dataset(Protocol):
 
     @property
     def label_set(self) -> LabelSet:
-        """Return the classes that the labels are ids of."""
+        """Return the classes of the label ids."""
 
     @property
     def is_coarse(self) -> bool:
-        """Tell whether the labels are rough outlines or made by a network."""
+        """Whether the labels are coarse outlines or predictions of a network."""
 
     @property
     def label_rules(self) -> Mapping[str, object]:
-        """Return the settings that change the labels of the same files."""
+        """Return the settings besides the files that the labels depend on."""
 
     def __len__(self) -> int:
         """Return the number of pairs."""

@@ -1,4 +1,4 @@
-"""What the masks of a data set hold, looked at before hours are spent on them."""
+"""Statistics of the class ids in masks, to find problems before a long training."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +15,13 @@ MAX_IDS_LISTED = 8
 
 
 def list_label_problems(pairs: Dataset, most: int = MAX_MASKS) -> list[str]:
-    """Return a sentence for each thing that looks wrong in up to `most` masks, evenly spread.
+    """Return a sentence for each problem found in up to `most` masks, evenly spread.
 
-    Ids that the label set neither names nor lists in `source_ignore` have no class, and are
-    ignored; classes without a pixel are never learned.
+    Problems are ids that are in neither `source_ids` nor `source_ignore` of the label set, which
+    are ignored in training, and classes without any pixel, which can't be learned.
 
     Raises:
-        InputError: a mask can't be read, or none of them has a pixel with a class.
+        InputError: a mask can't be read, or no mask has a pixel with a class.
     """
     indices = range(0, len(pairs), -(-len(pairs) // most))
     with ThreadPoolExecutor() as pool:
@@ -29,28 +29,28 @@ def list_label_problems(pairs: Dataset, most: int = MAX_MASKS) -> list[str]:
             pool.map(lambda index: _count_ids(pairs, index), indices), np.zeros(SOURCE_IDS, int)
         )
     label_set = pairs.label_set
-    seen = f"{len(indices)} of {len(pairs)} masks" if len(indices) < len(pairs) else "the masks"
-    sentences = _name_unknown(counts, label_set, seen) if _is_plain(pairs) else []
+    checked = f"{len(indices)} of {len(pairs)} masks" if len(indices) < len(pairs) else "the masks"
+    problems = _name_unknown(counts, label_set, checked) if _is_plain(pairs) else []
     by_class = _count_classes(counts, pairs)
     if not by_class.any():
         raise InputError.from_parts(
-            f"no pixel of {seen} of {pairs.name} has a class" + _add(sentences),
+            f"no pixel of {checked} of {pairs.name} has a class" + _add(problems),
             f"ids of the label set {label_set.name}",
             "check the masks and the label set's source_ids",
         )
-    absent = [one.name for one in label_set.classes if not by_class[one.id]]
+    absent = [entry.name for entry in label_set.classes if not by_class[entry.id]]
     if absent:
-        sentences.append(f"{seen} of {pairs.name} hold no pixel of {', '.join(absent)}")
-    return sentences
+        problems.append(f"{checked} of {pairs.name} hold no pixel of {', '.join(absent)}")
+    return problems
 
 
 def _is_plain(pairs: Dataset) -> bool:
-    """Tell whether labels are the ids of one mask file, mapped by the label set."""
+    """Whether labels are the ids of one mask file, mapped by the label set."""
     return isinstance(pairs, PairFiles) and type(pairs).read_labels is PairFiles.read_labels
 
 
 def _count_ids(pairs: Dataset, index: int) -> np.ndarray:
-    """Return pixels by source id, or by class id where a data set makes its labels itself."""
+    """Return pixels by source id, or by class id where a data set computes its labels."""
     is_plain = _is_plain(pairs)
     ids_HW = read_ids(pairs.paths[index][1]) if is_plain else pairs.read_labels(index)
     return np.bincount(ids_HW.ravel(), minlength=SOURCE_IDS)
@@ -64,7 +64,7 @@ def _count_classes(counts: np.ndarray, pairs: Dataset) -> np.ndarray:
     return np.bincount(ids, counts, len(pairs.label_set.palette))[:classes]
 
 
-def _name_unknown(counts: np.ndarray, label_set: LabelSet, seen: str) -> list[str]:
+def _name_unknown(counts: np.ndarray, label_set: LabelSet, checked: str) -> list[str]:
     table = label_set.source_table.copy()
     is_known = table != label_set.unlabeled_id
     is_known[[*label_set.source_ignore, label_set.unlabeled_id]] = True
@@ -73,7 +73,7 @@ def _name_unknown(counts: np.ndarray, label_set: LabelSet, seen: str) -> list[st
         return []
     share = 100 * counts[unknown].sum() / counts.sum()
     return [
-        f"{_list_ids(unknown)} in {seen} {'is' if len(unknown) == 1 else 'are'} of no class and "
+        f"{_list_ids(unknown)} in {checked} {'is' if len(unknown) == 1 else 'are'} of no class and "
         f"ignored, {share:.1f} % of all pixels; source_ids of the label set {label_set.name} say "
         "which ids mean a class, source_ignore which shall be ignored"
     ]
@@ -84,5 +84,5 @@ def _list_ids(ids: np.ndarray) -> str:
     return f"{'id' if len(ids) == 1 else 'ids'} {', '.join(map(str, ids[:MAX_IDS_LISTED]))}{more}"
 
 
-def _add(sentences: Sequence[str]) -> str:
-    return "".join(f" ({sentence})" for sentence in sentences)
+def _add(problems: Sequence[str]) -> str:
+    return "".join(f" ({problem})" for problem in problems)

@@ -16,9 +16,9 @@ MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 
 
 def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Return the files that end so, in the order of their names.
+    """Return the files with one of the suffixes, sorted by name.
 
-    Hidden ones are left out: archives made on macOS hold a `._NAME` beside each file.
+    Hidden files are left out: archives made on macOS hold a `._NAME` beside each file.
     """
     return sorted(
         path
@@ -28,15 +28,14 @@ def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image file as image_HWC uint8 RGB, in the layout that it is stored in.
+    """Read an image file as image_HWC uint8 RGB, ignoring its EXIF orientation.
 
-    Masks are laid over the stored pixels: an image that its EXIF orientation turned would not fit
-    its mask any more.
+    Masks belong to the pixels as they are stored, so a rotated image would not match its mask.
 
     Raises:
         InputError: the file is missing or no image.
     """
-    # By its bytes: OpenCV ends the process over a name that is no UTF-8.
+    # Decoded from bytes, because OpenCV aborts the process on a file name that is not UTF-8.
     content = path.read_bytes() if path.is_file() else b""
     mode = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image_bgr = cv2.imdecode(np.frombuffer(content, np.uint8), mode) if content else None
@@ -48,7 +47,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_ids(path: Path) -> np.ndarray:
-    """Read a mask file's pixel values; of a palette PNG its indices.
+    """Read the pixel values of a mask file, the palette indices of a palette PNG.
 
     Raises:
         InputError: the file is missing, no image, or has colours or transparent pixels.
@@ -61,7 +60,7 @@ def read_ids(path: Path) -> np.ndarray:
     if mask.ndim == 3 and mask.shape[2] == 4:
         mask = _drop_alpha(mask, path)
     if mask.ndim == 3 and (mask[..., :1] == mask).all():
-        # Grey values saved as colours say the same ids.
+        # Three equal channels are grey values that were saved as colours.
         mask = np.ascontiguousarray(mask[..., 0])
     if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
         raise InputError.from_parts(
@@ -73,7 +72,7 @@ def read_ids(path: Path) -> np.ndarray:
 
 
 def _drop_alpha(mask_HWC: np.ndarray, path: Path) -> np.ndarray:
-    """Return the other channels; what a transparent pixel is the file does not say."""
+    """Return the colour channels; refuse transparent pixels, whose id is not defined."""
     transparent = int((mask_HWC[..., 3] != np.iinfo(mask_HWC.dtype).max).sum())
     if transparent:
         raise InputError.from_parts(
@@ -85,7 +84,7 @@ def _drop_alpha(mask_HWC: np.ndarray, path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path, label_set: LabelSet) -> np.ndarray:
-    """Read a mask file and map its source ids; returns labels_HW.
+    """Read a mask file and map its source ids to class ids; return labels_HW.
 
     Raises:
         InputError: the file is missing, no image, or has colour channels.
@@ -96,7 +95,7 @@ def read_mask(path: Path, label_set: LabelSet) -> np.ndarray:
 class PairFiles:
     """A data set of image files and mask files whose pixel values are source ids.
 
-    Decoded pairs stay in memory (`keep_decoded`), which suits small data sets.
+    With `keep_decoded` decoded pairs stay in memory, which suits small data sets.
     """
 
     def __init__(
@@ -117,7 +116,7 @@ class PairFiles:
 
     @property
     def label_rules(self) -> Mapping[str, object]:
-        """Return the settings that change the labels of the same files: none."""
+        """Return the settings besides the files that the labels depend on: none."""
         return {}
 
     def __len__(self) -> int:
@@ -138,7 +137,7 @@ class PairFiles:
             raise InputError.from_parts(
                 f"mask {str(mask_path)!r} is {labels_HW.shape} and its image "
                 f"{image_HWC.shape[:2]} (rows, columns)",
-                "the same size, in the layout that is stored: EXIF orientation turns none of them",
+                "the same size as they are stored, without EXIF orientation",
                 "correct one of them",
             )
         if self._keep_decoded:

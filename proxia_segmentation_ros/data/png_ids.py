@@ -1,8 +1,8 @@
-"""Mask files decoded as their ids: a PNG's palette indices and grey values as they are stored.
+"""Decode mask files to class ids: the stored palette indices or grey values of a PNG.
 
-OpenCV turns a palette PNG into the colours that a viewer shows. One whose header says greyscale in
-place of palette holds the same bytes as grey values, so changing the header gives the ids at full
-speed. And it spreads grey values of 1, 2 and 4 bits over 0..255.
+OpenCV converts a palette PNG to colours. With the colour type in the header changed from palette to
+greyscale, it decodes the same bytes as grey values, which are the palette indices. It also
+stretches grey values of 1, 2 and 4 bits to 0..255, which is undone here.
 """
 
 import struct
@@ -12,15 +12,16 @@ import cv2
 import numpy as np
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Signature, then length, name and content of IHDR: width, height, depth, colour type.
+# Offsets in the file, which starts with the signature, then length, name and content of IHDR:
+# width, height, bit depth, colour type.
 DEPTH_OFFSET, COLOUR_OFFSET, HEADER_END = 24, 25, 33
 GREYSCALE, PALETTE = 0, 3
 
 
 def decode_mask(content: bytes) -> np.ndarray | None:
-    """Decode an image file, a PNG as its palette indices or grey values as they are stored.
+    """Decode an image file; return the stored palette indices or grey values of a PNG.
 
-    Colours and alpha come as OpenCV orders them. None when it is no image.
+    Colours and alpha are in OpenCV's order (BGRA). Returns None if it is no image.
     """
     if len(content) <= HEADER_END or not content.startswith(SIGNATURE):
         return _decode(content)
@@ -41,7 +42,7 @@ def _decode(content: bytes) -> np.ndarray | None:
 
 
 def _as_greyscale(content: bytes) -> bytes:
-    """Return the file as a greyscale one, without the chunks that could change its values."""
+    """Return the PNG with colour type greyscale, without chunks that could change its values."""
     header = bytearray(content[12 : HEADER_END - 4])
     header[COLOUR_OFFSET - 12] = GREYSCALE
     parts = [content[:12], bytes(header), struct.pack(">I", zlib.crc32(header))]

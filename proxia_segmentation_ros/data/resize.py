@@ -6,7 +6,7 @@ from proxia_segmentation_ros.data.dataset import FocusedPair
 
 
 def resize_pair(pair: FocusedPair, long_side: int) -> FocusedPair:
-    """Return the pair with its longer side made `long_side` long; 0 leaves it."""
+    """Resize the pair to a longer side of `long_side` pixels; 0 leaves it unchanged."""
     image_HWC, labels_HW, focus_xy = pair
     height, width = labels_HW.shape
     if long_side in (0, max(height, width)):

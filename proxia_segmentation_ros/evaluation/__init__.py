@@ -1,4 +1,4 @@
-"""Scores of predicted labels against true ones."""
+"""Evaluation of predicted labels against ground truth: scores, calibration, HTML page."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,7 @@
-"""Logits averaged over mirrored and resized copies of an image, as the reference scores them.
+"""Test-time augmentation: logits averaged over the mirrored and resized copies of an image.
+
+The average is that of NVIDIA/semantic-segmentation (https://github.com/NVIDIA/semantic-segmentation,
+2020; options `--do_flip` and `--multi_scale_inference`): of logits, before the softmax.
 
 Shape legend: N images, K classes, H rows, W columns.
 """
@@ -12,16 +15,16 @@ from torch import Tensor
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 
-# A network halves its input five times: smaller copies hold nothing.
+# A network halves its input five times, so smaller copies would be a few pixels wide.
 MIN_SCALE, MAX_SCALE = 0.1, 8.0
 Network = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Averaging:
-    """Which copies of an image are labelled: every scale, and its mirror image with `flip`.
+    """The copies of an image: one for each scale, and with `flip` the mirror image of each.
 
-    In-model scales of a multi-scale network are another matter, and go with it.
+    A multi-scale network applies its own in-model scales to each copy.
     """
 
     flip: bool = False
@@ -42,7 +45,7 @@ class Averaging:
             parts = (self._compute_part(network, image_NCHW, *copy) for copy in copies)
             total = next(parts)
             if len(copies) > 1:
-                # Added up in place, in memory of our own: the network may keep what it gave.
+                # Summed in place, so a copy: the network may still hold the tensor it returned.
                 total = total.clone()
                 for part in parts:
                     total += part
@@ -57,7 +60,7 @@ class Averaging:
     def _compute_part(network: Network, image_NCHW: Tensor, flip: bool, scale: float) -> Tensor:
         height, width = image_NCHW.shape[-2:]
         image = image_NCHW.flip(-1) if flip else image_NCHW
-        # Rounded half to even, as Python does: the reference's sizes.
+        # Python rounds half to even, and so do the sizes of NVIDIA/semantic-segmentation.
         size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
         scaled = resize_bilinear(image, size_hw)
         logits = resize_bilinear(network(scaled), (height, width))

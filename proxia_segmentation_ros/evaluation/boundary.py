@@ -1,4 +1,8 @@
-"""How well outlines are drawn: boundary precision, recall and F-score of every class."""
+"""Boundary quality: boundary precision, recall and F-score of every class.
+
+The F-score is that of Csurka et al. 2013 ("What is a good evaluation measure for semantic
+segmentation?", BMVC), with pixel counts added over all images.
+"""
 
 import math
 from collections.abc import Sequence
@@ -16,9 +20,9 @@ MAX_TOLERANCE_PX = 1000
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Half the width of the band in which an outline counts as found.
+    """The largest distance at which a boundary pixel counts as found.
 
-    Pixels from 1 on; below 1 a share of the image's diagonal, rounded up to whole pixels.
+    In pixels from 1 on; below 1 a share of the image's diagonal, rounded up to whole pixels.
     """
 
     value: float
@@ -37,12 +41,12 @@ class Tolerance:
 
 
 class BoundaryScore:
-    """Outline pixels by class, and how many of them have the other side's outline nearby.
+    """Counts of boundary pixels by class, and of those that match the other side's boundary.
 
-    A pixel is on the outline of its class where one of its four neighbours has another class.
-    Neither the image's edge nor pixels without a true class make an outline. `table` holds
-    for each class: predicted outline pixels, those of them near a true one, true outline
-    pixels, those of them near a predicted one. They are added over images, as int64.
+    A pixel is on the boundary of its class if one of its four neighbours has another class. The
+    edge of the image and pixels without a true class make no boundary. The int64 columns of
+    `table` are, summed over images: predicted boundary pixels, those near a true one, true boundary
+    pixels, those near a predicted one.
     """
 
     needs_confidence = False
@@ -52,9 +56,9 @@ class BoundaryScore:
         self.tolerance = tolerance
         self.table = np.zeros((num_classes, 4), np.int64)
 
-    def add(self, seen: EvaluatedImage) -> None:
-        """Count the outlines of one image."""
-        self.count(seen.truth_HW, seen.labels_HW)
+    def add(self, image: EvaluatedImage) -> None:
+        """Count the boundaries of an image."""
+        self.count(image.truth_HW, image.labels_HW)
 
     def export(self) -> np.ndarray:
         """Return the table."""
@@ -65,44 +69,44 @@ class BoundaryScore:
         self.table += exported
 
     def count(self, truth_HW: np.ndarray, predicted_HW: np.ndarray) -> None:
-        """Count the outlines of one pair of labels.
+        """Count the boundaries of true and predicted labels.
 
         Raises:
             InputError: the two differ in shape.
         """
         if truth_HW.shape != predicted_HW.shape:
             raise InputError.from_parts(
-                f"true labels are {truth_HW.shape} and predicted ones {predicted_HW.shape}",
+                f"true labels are {truth_HW.shape} and predicted labels {predicted_HW.shape}",
                 "the same height and width",
                 "predict at the size of the true labels",
             )
         classes = len(self.table)
-        reach = self.tolerance.to_pixels(*truth_HW.shape)
+        distance = self.tolerance.to_pixels(*truth_HW.shape)
         has_truth_HW = (truth_HW >= 0) & (truth_HW < classes)
-        true_HW = _find_outlines(truth_HW, has_truth_HW)
-        found_HW = _find_outlines(predicted_HW, has_truth_HW)
+        true_HW = _find_boundaries(truth_HW, has_truth_HW)
+        found_HW = _find_boundaries(predicted_HW, has_truth_HW)
         for index in np.union1d(truth_HW[true_HW], predicted_HW[found_HW]):
             if 0 <= index < classes:
                 predicted = found_HW & (predicted_HW == index)
                 true = true_HW & (truth_HW == index)
                 self.table[index] += (
-                    predicted.sum(), _count_near(predicted, true, reach),
-                    true.sum(), _count_near(true, predicted, reach),
+                    predicted.sum(), _count_near(predicted, true, distance),
+                    true.sum(), _count_near(true, predicted, distance),
                 )  # fmt: skip
 
     @property
     def precision(self) -> np.ndarray:
-        """Share of predicted outline near a true one, float64 (K,); NaN without any."""
+        """Share of predicted boundary pixels near a true one, float64 (K,); NaN without any."""
         return _divide(self.table[:, 1], self.table[:, 0])
 
     @property
     def recall(self) -> np.ndarray:
-        """Share of true outline near a predicted one, float64 (K,); NaN without any."""
+        """Share of true boundary pixels near a predicted one, float64 (K,); NaN without any."""
         return _divide(self.table[:, 3], self.table[:, 2])
 
     @property
     def f_score(self) -> np.ndarray:
-        """Harmonic mean of both, float64 (K,): 0 where one side has none, NaN where both."""
+        """Harmonic mean of both, float64 (K,): 0 if one side has no boundary, NaN if neither."""
         precision, recall = np.nan_to_num(self.precision), np.nan_to_num(self.recall)
         score = np.nan_to_num(_divide(2 * precision * recall, precision + recall))
         is_seen = (self.table[:, 0] + self.table[:, 2]) > 0
@@ -110,13 +114,13 @@ class BoundaryScore:
         return f_score
 
     def mean_f_score(self) -> float:
-        """Mean over the classes that have an outline on either side; NaN without any."""
+        """Mean over the classes with a boundary on either side; NaN without any."""
         f_score = self.f_score
         is_seen = ~np.isnan(f_score)
         return float(f_score[is_seen].mean()) if is_seen.any() else float("nan")
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """Return what goes into JSON; NaN becomes None."""
+        """Return the scores for JSON; NaN becomes None."""
         scores = zip(class_names, self.f_score.tolist(), strict=True)
         return {
             "boundary_tolerance": self.tolerance.value,
@@ -125,7 +129,7 @@ class BoundaryScore:
         }
 
     def to_text(self) -> str:
-        """Return the line that a person reads."""
+        """Return the scores as a line of text."""
         return f"mean boundary F-score  {self.mean_f_score():.3f}"
 
 
@@ -133,28 +137,28 @@ def _nan_to_none(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _find_outlines(labels_HW: np.ndarray, has_truth_HW: np.ndarray) -> np.ndarray:
-    """Return where a pixel with a truth has a neighbour with a truth and another class."""
-    outlines_HW = np.zeros(labels_HW.shape, bool)
+def _find_boundaries(labels_HW: np.ndarray, has_truth_HW: np.ndarray) -> np.ndarray:
+    """Return where a pixel and its neighbour have a true class but different labels."""
+    boundaries_HW = np.zeros(labels_HW.shape, bool)
     for here, there in (
         (np.s_[1:, :], np.s_[:-1, :]),
         (np.s_[:, 1:], np.s_[:, :-1]),
     ):
         differ = labels_HW[here] != labels_HW[there]
         differ &= has_truth_HW[here] & has_truth_HW[there]
-        outlines_HW[here] |= differ
-        outlines_HW[there] |= differ
-    return outlines_HW
+        boundaries_HW[here] |= differ
+        boundaries_HW[there] |= differ
+    return boundaries_HW
 
 
-def _count_near(some_HW: np.ndarray, others_HW: np.ndarray, reach: float) -> int:
-    """Return how many of some pixels have one of the others within reach."""
-    if not some_HW.any() or not others_HW.any():
+def _count_near(pixels_HW: np.ndarray, targets_HW: np.ndarray, max_distance: float) -> int:
+    """Return how many of the pixels have a target pixel within the distance."""
+    if not pixels_HW.any() or not targets_HW.any():
         return 0
     distance_HW = cv2.distanceTransform(
-        (~others_HW).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+        (~targets_HW).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
     )
-    return int((distance_HW[some_HW] <= reach + 1e-3).sum())
+    return int((distance_HW[pixels_HW] <= max_distance + 1e-3).sum())
 
 
 def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

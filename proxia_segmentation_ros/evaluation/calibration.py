@@ -1,4 +1,7 @@
-"""How far a confidence can be believed: expected calibration error and reliability diagram."""
+"""Calibration of confidences: expected calibration error (ECE) and reliability diagram.
+
+Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +14,14 @@ from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 
 BINS = 15
-# Confidences are summed as whole numbers, so that sums are the same in any order.
+# Confidences are summed as integers, so that sums do not depend on the order of images.
 STEPS = 65535
 STEPS_OF_8_BITS = STEPS // 255
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Pixels whose confidence lies in one bin."""
+    """The pixels whose confidence is in one bin, with their mean confidence and accuracy."""
 
     low: float
     high: float
@@ -28,11 +31,10 @@ class ReliabilityBin:
 
 
 class Calibration:
-    """Pixel counts by confidence in 15 bins of the same width, over pixels that have a truth.
+    """Pixel counts by confidence, in 15 bins of equal width, over pixels with a true class.
 
-    A pixel that was predicted as none has no class to be sure of, and counts nowhere. `table`
-    holds a row for each bin: pixels, right pixels and the sum of their confidences in steps of
-    1/65535, all of them int64.
+    Pixels predicted as unlabeled are not counted. The int64 columns of `table`, a row for each bin,
+    are: pixels, correct pixels, and the sum of confidences in steps of 1/65535.
     """
 
     needs_confidence = True
@@ -42,19 +44,19 @@ class Calibration:
         self._num_classes = num_classes
         self.table = np.zeros((BINS, 3), np.int64)
 
-    def add(self, seen: EvaluatedImage) -> None:
-        """Count the pixels of one image.
+    def add(self, image: EvaluatedImage) -> None:
+        """Count the pixels of an image.
 
         Raises:
-            InputError: the segmenter gave no confidence.
+            InputError: the segmenter returned no confidence.
         """
-        if seen.confidence_HW is None:
+        if image.confidence_HW is None:
             raise InputError.from_parts(
-                f"{seen.name!r} was labelled without confidence",
+                f"{image.name!r} was labelled without confidence",
                 "a confidence for each pixel",
-                "evaluate with a segmenter that gives it",
+                "evaluate with a segmenter that computes it",
             )
-        self.count(seen.truth_HW, seen.labels_HW, seen.confidence_HW)
+        self.count(image.truth_HW, image.labels_HW, image.confidence_HW)
 
     def export(self) -> np.ndarray:
         """Return the table."""
@@ -67,10 +69,10 @@ class Calibration:
     def count(
         self, truth_HW: np.ndarray, predicted_HW: np.ndarray, confidence_HW: np.ndarray
     ) -> None:
-        """Count some pixels; confidence is 0..1, or 0..255 where it is uint8.
+        """Count pixels; confidence is 0..1, or 0..255 if it is uint8.
 
         Raises:
-            InputError: the three differ in shape, or a confidence is none.
+            InputError: the three differ in shape, or a confidence is out of its range.
         """
         if not truth_HW.shape == predicted_HW.shape == confidence_HW.shape:
             raise InputError.from_parts(
@@ -82,21 +84,21 @@ class Calibration:
         is_counted = self._has_class(truth_HW) & self._has_class(predicted_HW)
         truth, predicted = truth_HW[is_counted], predicted_HW[is_counted]
         steps = _to_steps(confidence_HW[is_counted])
-        # The upper edge belongs to a bin: a confidence of 1 lies in the last one.
+        # A bin includes its upper edge, so a confidence of 1 is in the last bin.
         bins = np.clip(-(-steps * BINS // STEPS) - 1, 0, BINS - 1)
         is_right = (truth == predicted).astype(np.int64)
-        # Weights are float64 in there: whole numbers up to 2**53 are exact.
+        # bincount sums weights in float64, which is exact for integers up to 2**53.
         for column, weights in enumerate((None, is_right, steps)):
             self.table[:, column] += np.bincount(bins, weights, BINS).astype(np.int64)
 
     @property
     def pixels(self) -> int:
-        """Pixels counted."""
+        """Number of pixels counted."""
         return int(self.table[:, 0].sum())
 
     @property
     def bins(self) -> list[ReliabilityBin]:
-        """Bins that hold pixels, from the least confident on."""
+        """The bins that contain pixels, by increasing confidence."""
         rows = enumerate(self.table.tolist())
         return [
             ReliabilityBin(
@@ -111,22 +113,22 @@ class Calibration:
         ]
 
     def expected_error(self) -> float:
-        """Mean distance of confidence from accuracy, weighted by pixels (ECE); NaN without any."""
+        """Mean of |confidence - accuracy| over bins, weighted by pixels (ECE); NaN without any."""
         if not self.pixels:
             return float("nan")
-        gaps = (abs(one.confidence - one.accuracy) * one.pixels for one in self.bins)
+        gaps = (abs(part.confidence - part.accuracy) * part.pixels for part in self.bins)
         return sum(gaps) / self.pixels
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
-        """Return what goes into JSON; NaN becomes None."""
+        """Return the results for JSON; NaN becomes None."""
         error = self.expected_error()
         return {
             "expected_calibration_error": None if math.isnan(error) else error,
-            "reliability_bins": [asdict(one) for one in self.bins],
+            "reliability_bins": [asdict(part) for part in self.bins],
         }
 
     def to_text(self) -> str:
-        """Return the line that a person reads."""
+        """Return the result as a line of text."""
         return f"expected calibration error  {self.expected_error():.4f}"
 
     def _has_class(self, labels_HW: np.ndarray) -> np.ndarray:
@@ -137,7 +139,7 @@ class Calibration:
 def _to_steps(confidence: np.ndarray) -> np.ndarray:
     if confidence.dtype == np.uint8:
         return confidence.astype(np.int64) * STEPS_OF_8_BITS
-    # Written so that NaN is refused too.
+    # Negated, so that NaN is refused too.
     if not ((confidence >= 0) & (confidence <= 1)).all():
         raise InputError.from_parts(
             f"confidences lie from {confidence.min()} to {confidence.max()}",

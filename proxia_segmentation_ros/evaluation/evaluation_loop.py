@@ -1,4 +1,4 @@
-"""Score a segmenter on images with true labels, through the backend that robots run."""
+"""Evaluate a segmenter on images with ground truth, through the backend that a robot runs."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from proxia_segmentation_ros.evaluation.observer import AnnotatedImage, Evaluate
 from proxia_segmentation_ros.evaluation.report import EvaluationReport
 from proxia_segmentation_ros.labels import LabelSet
 
-# Sends what this process exported and returns what the others did.
+# Sends this process's results to the other processes and returns theirs.
 GatherOthers: TypeAlias = Callable[[Any], Sequence[Any]]
 
 
@@ -25,13 +25,13 @@ class _Labelled(Protocol):
     def confidence(self) -> np.ndarray | None: ...
 
 
-class _Explained(_Labelled, Protocol):
+class _LabelledWithLogits(_Labelled, Protocol):
     @property
     def logits_KHW(self) -> np.ndarray | None: ...
 
 
 class ImageSegmenter(Protocol):
-    """The part of `inference.Segmenter` that is scored."""
+    """The part of `inference.Segmenter` that an evaluation needs."""
 
     @property
     def label_set(self) -> LabelSet: ...
@@ -44,18 +44,18 @@ class ImageSegmenter(Protocol):
 
 @runtime_checkable
 class LogitsSegmenter(ImageSegmenter, Protocol):
-    """A segmenter that shows its logits too."""
+    """A segmenter that can also return its logits."""
 
     def segment_with_logits(
         self, image_HWC: np.ndarray, with_confidence: bool = False, *, output_size: str = "input"
-    ) -> _Explained:
+    ) -> _LabelledWithLogits:
         """Label one RGB image; logits_KHW is float32 at the output size."""
 
 
 def read_annotated_images(
     pairs: Dataset, indices: Iterable[int] | None = None
 ) -> Iterator[AnnotatedImage]:
-    """Read the pairs of a data set, or those of some indices, one after the other."""
+    """Read the pairs of a data set, all of them or those with the given indices."""
     for index in range(len(pairs)) if indices is None else indices:
         yield AnnotatedImage(index, pairs.paths[index][0].name, *pairs[index])
 
@@ -75,15 +75,15 @@ def evaluate(
     observers with the parts of the others.
 
     Raises:
-        InputError: there are no images, or the true labels' classes are not the segmenter's.
-        ConfigError: an observer needs logits and the segmenter has none to show.
+        InputError: there are no images, or their classes differ from the segmenter's.
+        ConfigError: an observer needs logits and the segmenter does not return them.
     """
     wanted = label_set or segmenter.label_set
     if wanted.names != segmenter.label_set.names:
         raise InputError.from_parts(
             f"the true labels are of {wanted.name!r} ({len(wanted)} classes)",
             f"the classes of the weights: {', '.join(segmenter.label_set.names)}",
-            "take a data set, or weights, with the other's classes",
+            "take a data set and weights with the same classes",
         )
     totals = _Totals(ConfusionMatrix(len(wanted)), observers)
     segment_image = _make_segment_function(segmenter, observers)
@@ -103,20 +103,20 @@ def evaluate(
 
 @dataclass
 class _Totals:
-    """What is counted of every image, whoever watches, and the observers."""
+    """The counts over all images, and the observers."""
 
     matrix: ConfusionMatrix
     observers: Sequence[Observer]
     images: int = 0
 
-    def add(self, seen: EvaluatedImage) -> None:
-        self.matrix.add(seen.truth_HW, seen.labels_HW)
+    def add(self, image: EvaluatedImage) -> None:
+        self.matrix.add(image.truth_HW, image.labels_HW)
         for observer in self.observers:
-            observer.add(seen)
+            observer.add(image)
         self.images += 1
 
     def export(self) -> tuple[int, np.ndarray, list[Any]]:
-        return self.images, self.matrix.cells, [one.export() for one in self.observers]
+        return self.images, self.matrix.cells, [observer.export() for observer in self.observers]
 
     def merge(self, exported: tuple[int, np.ndarray, list[Any]]) -> None:
         images, cells, parts = exported
@@ -129,12 +129,12 @@ class _Totals:
 def _make_segment_function(
     segmenter: ImageSegmenter, observers: Sequence[Observer]
 ) -> Callable[[AnnotatedImage], EvaluatedImage]:
-    """Return what labels an image and finds what the observers need, and no more."""
+    """Return a function that segments an image and computes the maps that the observers need."""
     with_confidence = any(observer.needs_confidence for observer in observers)
     with_logits = any(observer.needs_logits for observer in observers)
     if with_logits and not isinstance(segmenter, LogitsSegmenter):
         raise ConfigError.from_parts(
-            f"logits are asked of {type(segmenter).__name__}, which shows none",
+            f"logits are needed and {type(segmenter).__name__} does not return them",
             "the exact segmenter",
             "evaluate with ExactSegmenter",
         )

@@ -1,7 +1,7 @@
-"""A segmenter that takes its time and shows its reasons: probabilities, logits, attention.
+"""A segmenter for evaluation that also returns probabilities, logits and attention.
 
-In PyTorch and float32, on the first GPU if torch finds one. It averages copies of the image on
-request, and holds full-size maps of all classes only where they are asked for.
+It runs in PyTorch and float32, on the first GPU if torch finds one, and can average over copies of
+the image. It holds full-size maps of all classes only if they are requested.
 Shape legend: N images, K classes, H rows, W columns, C colour channels.
 """
 
@@ -33,12 +33,12 @@ from proxia_segmentation_ros.model.checkpoint import load_weights
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcrMultiScale
 
-# Rows whose probabilities are computed at a time.
+# The softmax is computed for this many rows at a time, to save memory.
 BAND_ROWS = 64
 
 
 class RequestedMaps(NamedTuple):
-    """What is to be found of an image beside its class ids."""
+    """Which maps to compute besides the class ids."""
 
     confidence: bool = False
     probabilities: bool = False
@@ -48,10 +48,10 @@ class RequestedMaps(NamedTuple):
 
 @dataclass(frozen=True)
 class ExactSegmentation:
-    """Class ids of one image, and of the rest what was asked for, all at the output size.
+    """Class ids of one image and the requested maps, all at the output size.
 
-    `confidence` is uint8 as that of `inference.Segmentation`; `logits_KHW` is before the card's
-    temperature; `attention_HW` is by scale, of the image as it is.
+    `confidence` is uint8 like that of `inference.Segmentation`. `logits_KHW` is before division by
+    the card's temperature. `attention_HW`, by scale, is of the image itself, not of its copies.
     """
 
     labels: np.ndarray
@@ -62,7 +62,7 @@ class ExactSegmentation:
 
 
 class ExactSegmenter:
-    """Labels images for scores and a closer look, not for robots."""
+    """Segments images for evaluation and inspection; slower than what a robot runs."""
 
     backend = "torch"
     precision = "f32"
@@ -79,17 +79,17 @@ class ExactSegmenter:
     ) -> None:
         """Load weights; `size` and `scales` are those of `inference.Segmenter`.
 
-        With `windows` the network sees each copy of the image part by part.
+        With `windows` each copy of the image is segmented window by window.
 
         Raises:
             WeightsError: the weights are missing or broken.
-            ConfigError: `size` is out of its range, or the card's with windows.
+            ConfigError: `size` is out of its range, or `card` together with windows.
         """
         _check_size("size", size, ("card", "input"))
         if windows is not None and size == "card":
             raise ConfigError.from_parts(
                 "size is 'card' with windows",
-                "the input's size or one of your own: windows are cut from what is not shrunk",
+                "input or WxH: windows need an image that is not resized to the card's size",
                 "write --size input",
             )
         model, self.card = load_weights(weights)
@@ -108,7 +108,7 @@ class ExactSegmenter:
     def segment(
         self, image_HWC: np.ndarray, with_confidence: bool = False, *, output_size: str = "input"
     ) -> ExactSegmentation:
-        """Label one RGB image (uint8) as `inference.Segmenter` does; errors as `compute_maps`."""
+        """Segment an RGB image (uint8) as `inference.Segmenter` does; raises as `compute_maps`."""
         return self.compute_maps(
             image_HWC, RequestedMaps(confidence=with_confidence), output_size=output_size
         )
@@ -116,18 +116,18 @@ class ExactSegmenter:
     def segment_with_logits(
         self, image_HWC: np.ndarray, with_confidence: bool = False, *, output_size: str = "input"
     ) -> ExactSegmentation:
-        """Label one RGB image (uint8) and keep its logits; errors as `compute_maps`."""
-        wanted = RequestedMaps(confidence=with_confidence, logits=True)
-        return self.compute_maps(image_HWC, wanted, output_size=output_size)
+        """Segment an RGB image (uint8) and return its logits too; raises as `compute_maps`."""
+        requested = RequestedMaps(confidence=with_confidence, logits=True)
+        return self.compute_maps(image_HWC, requested, output_size=output_size)
 
     def compute_maps(
-        self, image_HWC: np.ndarray, wanted: RequestedMaps, *, output_size: str = "input"
+        self, image_HWC: np.ndarray, requested: RequestedMaps, *, output_size: str = "input"
     ) -> ExactSegmentation:
-        """Label one RGB image (uint8) and find what is wanted; `output_size` is `input` or `WxH`.
+        """Segment an RGB image (uint8) and compute maps; `output_size` is `input` or `WxH`.
 
         Raises:
             InputError: the image is not (H, W, 3) uint8 of at least 16 pixels a side.
-            ConfigError: the output size can't be, or the scales don't fit the network.
+            ConfigError: the output size is out of its range, or the network lacks a scale.
         """
         image_HWC = check_image(image_HWC)
         input_hw = (image_HWC.shape[0], image_HWC.shape[1])
@@ -135,15 +135,15 @@ class ExactSegmenter:
         output_hw = parse_size(output_size) or input_hw
         with torch.inference_mode(), _disable_tf32():
             image_NCHW = self._normalise(resize_image(image_HWC, self._choose_size(input_hw)))
-            logits, attention = self._run(image_NCHW, with_attention=wanted.attention)
+            logits, attention = self._run(image_NCHW, with_attention=requested.attention)
             attention_HW = {
-                scale: resize_bilinear(one, output_hw)[0, 0].cpu().numpy()
-                for scale, one in attention.items()
+                scale: resize_bilinear(weights, output_hw)[0, 0].cpu().numpy()
+                for scale, weights in attention.items()
             }
-            return self._extract_maps(logits, output_hw, wanted, attention_HW)
+            return self._extract_maps(logits, output_hw, requested, attention_HW)
 
     def close(self) -> None:
-        """Nothing outlives the object itself."""
+        """Do nothing: all resources end with the object."""
 
     def _choose_size(self, input_hw: SizeHW) -> SizeHW:
         if self._size == "card":
@@ -159,7 +159,7 @@ class ExactSegmenter:
     def _run(
         self, image_NCHW: Tensor, *, with_attention: bool
     ) -> tuple[Tensor, dict[float, Tensor]]:
-        """Return logits at the network's size, or a quarter of it as robots enlarge them."""
+        """Return logits at the network's size, or at a quarter of it as the backends do."""
         logits: Tensor | None = None
         attention: dict[float, Tensor] = {}
         if with_attention:
@@ -171,7 +171,7 @@ class ExactSegmenter:
         return logits, attention
 
     def _compute_logits(self, image_NCHW: Tensor) -> Tensor:
-        """Return logits of the image's size, whole or through windows."""
+        """Return logits at the image's size, of the whole image or window by window."""
         if self._windows is not None:
             return self._windows.compute_maps(self._run_network, image_NCHW)
         return self._run_network(image_NCHW)
@@ -191,7 +191,7 @@ class ExactSegmenter:
         return self._windows is None or self._windows.fits_in_one(size_hw)
 
     def _compute_attention(self, image_NCHW: Tensor) -> tuple[Tensor, dict[float, Tensor]]:
-        """Return logits and attention by scale; through windows all at the image's size."""
+        """Return logits and attention by scale; with windows all at the image's size."""
         network = self._graph.network
         if self._windows is None or self._fits_one_window(image_NCHW):
             logits, _, _, attention = network.outputs(image_NCHW, self._scales)
@@ -201,7 +201,7 @@ class ExactSegmenter:
         def stack(part_NCHW: Tensor) -> Tensor:
             found = network.outputs(part_NCHW, scales)
             size_hw = (part_NCHW.shape[-2], part_NCHW.shape[-1])
-            maps = [resize_bilinear(found.attention_by_scale[one], size_hw) for one in scales]
+            maps = [resize_bilinear(found.attention_by_scale[scale], size_hw) for scale in scales]
             return torch.cat([found.logits, *maps], 1)
 
         stacked = self._windows.compute_maps(stack, image_NCHW)
@@ -212,30 +212,30 @@ class ExactSegmenter:
         self,
         logits: Tensor,
         output_hw: SizeHW,
-        wanted: RequestedMaps,
+        requested: RequestedMaps,
         attention_HW: dict[float, np.ndarray],
     ) -> ExactSegmentation:
-        """Read off logits what is wanted; they are overwritten unless they are wanted too."""
-        if wanted.logits or wanted.probabilities:
+        """Compute the requested maps; overwrites the logits unless they are requested too."""
+        if requested.logits or requested.probabilities:
             logits = resize_bilinear(logits, output_hw)
-        temperature = self.card.temperature if wanted.confidence else None
+        temperature = self.card.temperature if requested.confidence else None
         labels_HW, confidence_HW = _argmax_by_class(logits, output_hw, temperature)
         probabilities = None
-        if wanted.probabilities:
-            probabilities = logits.clone() if wanted.logits else logits
+        if requested.probabilities:
+            probabilities = logits.clone() if requested.logits else logits
             _softmax_in_place(probabilities, self.card.temperature)
         return ExactSegmentation(
             labels_HW.astype(self.label_set.label_dtype),
             confidence_HW,
             None if probabilities is None else probabilities[0].cpu().numpy(),
-            logits[0].cpu().numpy() if wanted.logits else None,
+            logits[0].cpu().numpy() if requested.logits else None,
             attention_HW,
         )
 
 
 @contextmanager
 def _disable_tf32() -> Iterator[None]:
-    """Keep cuDNN from rounding to TF32, of 10 bits, which torch lets it do by default."""
+    """Keep cuDNN from rounding to TF32 (10 bits of mantissa), which torch allows by default."""
     cudnn = torch.backends.cudnn
     before = cudnn.allow_tf32
     cudnn.allow_tf32 = False
@@ -248,32 +248,32 @@ def _disable_tf32() -> Iterator[None]:
 def _argmax_by_class(
     logits: Tensor, output_hw: SizeHW, temperature: float | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return labels_HW, and confidence_HW where a temperature is given.
+    """Return labels_HW, and confidence_HW if a temperature is given.
 
-    One class is enlarged at a time, to the same values as all at once.
+    Upsamples one class at a time to save memory, with the same results as all at once.
     """
 
-    def enlarge(index: int) -> Tensor:
+    def upsample(index: int) -> Tensor:
         return resize_bilinear(logits[:, index : index + 1], output_hw)[0, 0]
 
-    best_HW = enlarge(0).clone()
+    best_HW = upsample(0).clone()
     ids_HW = torch.zeros(output_hw, dtype=torch.int32, device=logits.device)
     for index in range(1, logits.shape[1]):
-        one_HW = enlarge(index)
-        # The first of equals is the label, as everywhere.
-        ids_HW.masked_fill_(one_HW > best_HW, index)
-        torch.maximum(best_HW, one_HW, out=best_HW)
+        class_HW = upsample(index)
+        # Of equal logits the first class wins, as in all backends.
+        ids_HW.masked_fill_(class_HW > best_HW, index)
+        torch.maximum(best_HW, class_HW, out=best_HW)
     if temperature is None:
         return ids_HW.cpu().numpy(), None
     total_HW = torch.zeros_like(best_HW)
     for index in range(logits.shape[1]):
-        total_HW += ((enlarge(index) - best_HW) / temperature).exp_()
+        total_HW += ((upsample(index) - best_HW) / temperature).exp_()
     confidence_HW = (PIXEL_MAX / total_HW).round_().to(torch.uint8)
     return ids_HW.cpu().numpy(), confidence_HW.cpu().numpy()
 
 
 def _softmax_in_place(logits: Tensor, temperature: float) -> None:
-    """Turn logits into probabilities where they are."""
+    """Replace logits by probabilities, in place."""
     for band in logits.split(BAND_ROWS, dim=2):
         band.copy_((band / temperature).softmax(1))
 

@@ -1,4 +1,4 @@
-"""What watches an evaluation: it sees every labelled image, and adds up over processes."""
+"""The interface of observers: they see every evaluated image and merge over processes."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,9 +8,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """An image with true labels, before it is labelled.
+    """An image with its ground truth, before it is segmented.
 
-    `index` is its place in the data set and `name` what people call it.
+    `index` is its index in the data set, `name` its file name.
     """
 
     index: int
@@ -21,11 +21,11 @@ class AnnotatedImage:
 
 @dataclass(frozen=True)
 class EvaluatedImage:
-    """One image as labelled; all maps have the size of its true labels.
+    """An image with its ground truth and prediction; all maps have the size of the ground truth.
 
-    `image_HWC` is RGB as it was read, of whatever size. `confidence_HW` is uint8, 255 times the
-    probability of the label, and `logits_KHW` float32 before any temperature; both are there
-    only where an observer needs them.
+    `image_HWC` is RGB at its own size. `confidence_HW` is uint8, 255 times the probability of the
+    label. `logits_KHW` is float32 before division by a temperature. Both are computed only if an
+    observer needs them.
     """
 
     index: int
@@ -38,26 +38,26 @@ class EvaluatedImage:
 
 
 class Observer(Protocol):
-    """Counts or keeps something of every image.
+    """Collects results of every image.
 
-    With several processes each has an observer of its own, which sees a part of the images, in
-    the order of their indices. In the end every one merges what the others exported, so that all
-    hold the same, as if one had seen everything: add whole numbers, sort lists by index.
+    Each of several processes has its own observer, which sees a part of the images in the order of
+    their indices. At the end each observer merges what the others exported, and all must then hold
+    the same as if one had seen all images: sum integers, sort lists by index.
     """
 
     @property
     def needs_confidence(self) -> bool:
-        """Whether `confidence_HW` has to be there."""
+        """Whether `confidence_HW` is needed."""
 
     @property
     def needs_logits(self) -> bool:
-        """Whether `logits_KHW` has to be there: labels then come from the exact segmenter."""
+        """Whether `logits_KHW` is needed, which only the exact segmenter returns."""
 
-    def add(self, seen: EvaluatedImage) -> None:
-        """See one image."""
+    def add(self, image: EvaluatedImage) -> None:
+        """Add the results of an image."""
 
     def export(self) -> Any:
-        """Return everything seen as plain data that can be pickled."""
+        """Return all results as plain data that can be pickled."""
 
     def merge(self, exported: Any) -> None:
-        """Add what the observer of another process exported."""
+        """Add the exported results of another process."""

@@ -1,4 +1,4 @@
-"""A score as one HTML file: no network, no scripts, every name in it escaped."""
+"""The results of an evaluation as one HTML file, without scripts or external resources."""
 
 import base64
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ TEMPLATE = "page.html.jinja"
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What is shown; parts that are None or empty are left out.
+    """The content of the page; parts that are None or empty are left out.
 
-    `run` tells by name what was run on what. Nothing in it may differ between equal runs.
+    `run` lists the settings of the evaluation. It must be the same for equal runs.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Page:
     worst: Sequence[WorstImage] = ()
 
     def to_html(self) -> str:
-        """Return the file's text."""
+        """Return the HTML text."""
         has_diagram = self.calibration is not None and self.calibration.pixels
         return _load_template().render(
             page=self,
@@ -57,7 +57,7 @@ class Page:
         )
 
     def _list_figures(self) -> list[tuple[str, str]]:
-        """Return the headline: name and value, the mean IoU first."""
+        """Return the main scores as name and value, the mean IoU first."""
         figures = [(name, show_score(value)) for name, value in self.report.means.items()]
         if self.boundary is not None:
             figures.append(("boundary F-score", show_score(self.boundary.mean_f_score())))

@@ -1,10 +1,10 @@
-"""Where the parts of a reliability diagram lie, in units of its SVG."""
+"""The layout of a reliability diagram, in the units of its SVG."""
 
 from dataclasses import dataclass
 
 from proxia_segmentation_ros.evaluation.calibration import BINS, STEPS, Calibration
 
-# The plot is square, so that the line of perfect calibration rises at 45 degrees.
+# The plot is square, so that perfect calibration is the diagonal.
 SIDE = 300
 STRIP = 56
 GAP = 1.5
@@ -12,7 +12,7 @@ GAP = 1.5
 
 @dataclass(frozen=True)
 class Rectangle:
-    """One bar, from its upper left corner on."""
+    """A bar, by its upper left corner and its size."""
 
     x: str
     y: str
@@ -22,18 +22,18 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class DiagramBin:
-    """Accuracy from below, its distance from confidence, and in a strip the share of pixels."""
+    """Bars of a bin: accuracy, its difference from the confidence, and the share of pixels."""
 
     accuracy: Rectangle
     error: Rectangle
     share: Rectangle
-    is_too_sure: bool
+    is_overconfident: bool
     title: str
 
 
 @dataclass(frozen=True)
 class ReliabilityDiagram:
-    """Bins with pixels, and the means over all pixels."""
+    """The bins with pixels, and the means over all pixels."""
 
     bins: tuple[DiagramBin, ...]
     error: str
@@ -43,27 +43,27 @@ class ReliabilityDiagram:
 
     @classmethod
     def from_calibration(cls, calibration: Calibration) -> "ReliabilityDiagram":
-        """Lay out what was counted."""
+        """Lay out the diagram of a calibration."""
         pixels, right, steps = (int(total) for total in calibration.table.sum(axis=0))
         confidence, accuracy = steps / STEPS / max(pixels, 1), right / max(pixels, 1)
         largest = int(calibration.table[:, 0].max())
         return cls(
             bins=tuple(
                 DiagramBin(
-                    accuracy=_make_bar(one.low, 0.0, one.accuracy, SIDE),
+                    accuracy=_make_bar(part.low, 0.0, part.accuracy, SIDE),
                     error=_make_bar(
-                        one.low,
-                        min(one.accuracy, one.confidence),
-                        max(one.accuracy, one.confidence),
+                        part.low,
+                        min(part.accuracy, part.confidence),
+                        max(part.accuracy, part.confidence),
                         SIDE,
                     ),
-                    share=_make_bar(one.low, 0.0, one.pixels / largest, STRIP),
-                    is_too_sure=one.confidence > one.accuracy,
-                    title=f"confidence {one.low:.2f} to {one.high:.2f}: {one.pixels:,} pixels "
-                    f"({one.pixels / pixels:.1%}), mean confidence {one.confidence:.3f}, "
-                    f"accuracy {one.accuracy:.3f}",
+                    share=_make_bar(part.low, 0.0, part.pixels / largest, STRIP),
+                    is_overconfident=part.confidence > part.accuracy,
+                    title=f"confidence {part.low:.2f} to {part.high:.2f}: {part.pixels:,} pixels "
+                    f"({part.pixels / pixels:.1%}), mean confidence {part.confidence:.3f}, "
+                    f"accuracy {part.accuracy:.3f}",
                 )
-                for one in calibration.bins
+                for part in calibration.bins
             ),
             error=f"{calibration.expected_error():.4f}",
             confidence=f"{confidence:.3f}",
@@ -83,5 +83,5 @@ def _make_bar(low: float, bottom: float, top: float, scale: int) -> Rectangle:
 
 def _describe(surplus: float) -> str:
     if abs(surplus) < 0.005:
-        return "as sure as it is right"
-    return "surer than it is right" if surplus > 0 else "less sure than it is right"
+        return "well calibrated"
+    return "overconfident" if surplus > 0 else "underconfident"

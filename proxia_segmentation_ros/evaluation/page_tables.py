@@ -1,4 +1,4 @@
-"""What the tables of a score's page hold, as text and shares."""
+"""The rows of the tables on the evaluation page, as text."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from proxia_segmentation_ros.labels import LabelSet
 
 NO_CLASS = "none"
 MAX_CONFUSIONS = 5
-# From here on white reads better than black.
+# In darker cells white text is easier to read than black.
 DARK_CELL = 0.85
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: `rgb` as CSS takes it, `bar` is its IoU in percent of the bar's length."""
+    """A class: `rgb` is a CSS colour, `bar` the IoU in percent of the bar's length."""
 
     name: str
     rgb: str
@@ -32,7 +32,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Cell:
-    """One pair of classes: `percent` of the true class's pixels, and how dark that looks."""
+    """A cell of the matrix: `percent` of the true class's pixels, and `depth`, 0 to 1."""
 
     percent: str
     depth: str
@@ -43,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class MatrixRow:
-    """What the pixels of a true class were taken for."""
+    """The predicted classes of the pixels of a true class."""
 
     name: str
     rgb: str
@@ -52,7 +52,7 @@ class MatrixRow:
 
 @dataclass(frozen=True)
 class Confusion:
-    """A class that was taken for another: its share of that class's pixels and of all errors."""
+    """A class predicted as another one: the share of the class's pixels and of all errors."""
 
     truth: str
     predicted: str
@@ -63,13 +63,13 @@ class Confusion:
 def list_class_rows(
     report: EvaluationReport, label_set: LabelSet, boundary: BoundaryScore | None
 ) -> list[ClassRow]:
-    """Return a row for each class, in the order of their ids."""
+    """Return a row for each class, by id."""
     outlines = boundary.f_score.tolist() if boundary is not None else [math.nan] * len(label_set)
     columns = (report.iou, report.precision, report.recall, report.shares, outlines)
     return [
         ClassRow(
-            name=one.name,
-            rgb=_to_css(one.rgb),
+            name=entry.name,
+            rgb=_to_css(entry.rgb),
             bar=f"{0 if math.isnan(iou) else 100 * iou:.1f}",
             iou=show_score(iou),
             precision=show_score(precision),
@@ -77,42 +77,42 @@ def list_class_rows(
             share="-" if math.isnan(share) else f"{share:.2%}",
             boundary=show_score(outline),
         )
-        for one, iou, precision, recall, share, outline in zip(
+        for entry, iou, precision, recall, share, outline in zip(
             label_set.classes, *columns, strict=True
         )
     ]
 
 
 def list_predicted_names(report: EvaluationReport) -> list[str]:
-    """Return the matrix's columns: the classes, and `none` where pixels were left without."""
+    """Return the columns of the matrix: the classes, and `none` if pixels were left unlabeled."""
     return [*report.class_names, *([NO_CLASS] if report.cells[:, -1].any() else [])]
 
 
 def list_matrix_rows(report: EvaluationReport, label_set: LabelSet) -> list[MatrixRow]:
-    """Return a row for each true class, as long as `list_predicted_names`."""
+    """Return a row for each true class, with a cell for each of `list_predicted_names`."""
     columns = list_predicted_names(report)
     totals = report.cells.sum(axis=1)
     return [
         MatrixRow(
-            one.name,
-            _to_css(one.rgb),
+            entry.name,
+            _to_css(entry.rgb),
             tuple(
-                _make_cell(one.name, name, int(count), int(total), one.id == column)
+                _make_cell(entry.name, name, int(count), int(total), entry.id == column)
                 for column, (name, count) in enumerate(zip(columns, counts, strict=False))
             ),
         )
-        for one, counts, total in zip(label_set.classes, report.cells, totals, strict=True)
+        for entry, counts, total in zip(label_set.classes, report.cells, totals, strict=True)
     ]
 
 
 def list_confusions(report: EvaluationReport) -> list[Confusion]:
-    """Return the pairs of classes that cost the most pixels, the worst first."""
+    """Return the most frequent confusions of two classes, largest first."""
     wrong = report.cells.copy()
     np.fill_diagonal(wrong, 0)
     names = [*report.class_names, NO_CLASS]
-    # A stable order: of equal counts the earlier pair.
+    # A stable sort, so that equal counts are always in the same order.
     worst = np.argsort(-wrong.reshape(-1), kind="stable")[:MAX_CONFUSIONS]
-    pairs = [divmod(int(place), wrong.shape[1]) for place in worst]
+    pairs = [divmod(int(index), wrong.shape[1]) for index in worst]
     totals = report.cells.sum(axis=1)
     return [
         Confusion(
@@ -128,7 +128,7 @@ def list_confusions(report: EvaluationReport) -> list[Confusion]:
 
 def _make_cell(truth: str, predicted: str, count: int, total: int, is_right: bool) -> Cell:
     share = count / total if total else 0.0
-    # The root makes a few percent visible.
+    # The square root makes shares of a few percent visible.
     depth = math.sqrt(share)
     return Cell(
         percent=_show_percent(share, count),

@@ -1,4 +1,4 @@
-"""Scores of a whole data set, as a table and as JSON."""
+"""The scores of a data set, as a table and as JSON."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ COLUMNS = ("IoU", "precision", "recall", "share")
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationReport:
-    """Scores over all images; NaN stands where a class gives no score.
+    """Scores over all images; NaN where a score is undefined.
 
-    `precision` is the share of a class's predicted pixels that are right, `recall` that of its
-    true pixels that are found. `cells` are those of the confusion matrix.
+    `precision` is the share of a class's predicted pixels that are right, `recall` the share of
+    its true pixels that are found. `cells` are those of the confusion matrix.
     """
 
     label_set: str
@@ -39,7 +39,7 @@ class EvaluationReport:
     def from_matrix(
         cls, matrix: ConfusionMatrix, label_set: LabelSet, images: int
     ) -> "EvaluationReport":
-        """Read the scores off a matrix."""
+        """Compute the scores of a confusion matrix."""
         return cls(
             label_set=label_set.name,
             class_names=label_set.names,
@@ -58,12 +58,12 @@ class EvaluationReport:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Share of all counted pixels that each class truly has."""
+        """Share of each class in all counted pixels, by ground truth."""
         return tuple(count / self.pixels if self.pixels else math.nan for count in self.true_pixels)
 
     @property
     def means(self) -> dict[str, float]:
-        """The scores over all classes, by the name that a table gives them."""
+        """The scores over all classes, by their names in the table."""
         return {
             "mean IoU": self.mean_iou,
             "pixel accuracy": self.pixel_accuracy,
@@ -72,7 +72,7 @@ class EvaluationReport:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what goes into JSON; NaN becomes None."""
+        """Return the scores for JSON; NaN becomes None."""
         return {
             "label_set": self.label_set,
             "images": self.images,

@@ -1,4 +1,6 @@
-"""The temperature at which a network's probabilities are the most likely true ones.
+"""Temperature scaling: find the temperature with the lowest negative log-likelihood.
+
+Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599.
 
 Shape legend: P pixels, K classes, H rows, W columns.
 """
@@ -14,7 +16,7 @@ from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.evaluation.calibration import Calibration
 from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 
-# 128 KiB of each image: thousands of images with 150 classes still fit into memory.
+# 128 KiB per image, so that thousands of images with 150 classes fit into memory.
 MAX_FLOATS_PER_IMAGE = 1 << 15
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 PRECISION = 1e-5
@@ -26,7 +28,7 @@ Parts: TypeAlias = dict[int, tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class TemperatureLoss:
-    """How well a temperature does: mean negative log-likelihood of the truth, and ECE."""
+    """The results of a temperature: mean negative log-likelihood (`loss`), and ECE."""
 
     temperature: float
     loss: float
@@ -35,7 +37,7 @@ class TemperatureLoss:
 
 @dataclass(frozen=True)
 class TemperatureFit:
-    """What the card's temperature and the fitted one do on the same pixels."""
+    """The results of the card's and of the fitted temperature on the same pixels."""
 
     pixels: int
     before: TemperatureLoss
@@ -43,16 +45,16 @@ class TemperatureFit:
 
     @property
     def temperature(self) -> float:
-        """The fitted one."""
+        """The fitted temperature."""
         return self.after.temperature
 
     @property
     def is_at_limit(self) -> bool:
-        """Whether the loss still falls at 0.05 or 20, as where every pixel is right."""
+        """Whether the loss is lowest at a limit, 0.05 or 20, as when every pixel is right."""
         return not MIN_TEMPERATURE * 1.001 < self.temperature < MAX_TEMPERATURE / 1.001
 
     def to_text(self) -> str:
-        """Return lines for people."""
+        """Return the results as lines of text."""
         before, after = self.before, self.after
         lines = [
             f"temperature  {before.temperature:.4f} of the weights, {after.temperature:.4f} fitted",
@@ -61,14 +63,14 @@ class TemperatureFit:
             f"{after.calibration_error:.4f}",
         ]
         if self.is_at_limit:
-            lines.append("the loss still falls at the end of the range: this fit means nothing")
+            lines.append("the loss is lowest at a limit of the range: this fit means nothing")
         return "\n".join(lines)
 
 
 class LogitSample:
-    """Logits of some pixels of every image, drawn with the image's number for a seed.
+    """Logits of a sample of pixels of every image.
 
-    So the same pixels are drawn whichever process labels an image.
+    The image's index seeds the sample, so that it does not depend on the process that draws it.
     """
 
     needs_confidence = False
@@ -79,39 +81,39 @@ class LogitSample:
         self.parts: Parts = {}
         self._fit: TemperatureFit | None = None
 
-    def add(self, seen: EvaluatedImage) -> None:
-        """Keep some of one image's pixels that have a truth.
+    def add(self, image: EvaluatedImage) -> None:
+        """Sample the pixels of an image that have a true class.
 
         Raises:
-            InputError: the segmenter gave no logits.
+            InputError: the segmenter returned no logits.
         """
-        if seen.logits_KHW is None:
+        if image.logits_KHW is None:
             raise InputError.from_parts(
-                f"{seen.name!r} was labelled without logits",
+                f"{image.name!r} was labelled without logits",
                 "logits of each pixel",
                 "evaluate with the exact segmenter",
             )
-        self.keep(seen.index, seen.truth_HW, seen.logits_KHW)
+        self.keep(image.index, image.truth_HW, image.logits_KHW)
 
     def export(self) -> Parts:
-        """Return what was kept, by the number of the image."""
+        """Return the samples by the index of the image."""
         return self.parts
 
     def merge(self, exported: Parts) -> None:
-        """Add what another process kept."""
+        """Add the samples of another process."""
         self.parts = self.parts | exported
         self._fit = None
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
-        """Return what goes into JSON; errors as `fit`."""
+        """Return the results for JSON; raises as `fit`."""
         return {"temperature_fit": asdict(self.fit()) | {"is_at_limit": self.fit().is_at_limit}}
 
     def to_text(self) -> str:
-        """Return lines for people; errors as `fit`."""
+        """Return the results as lines of text; raises as `fit`."""
         return self.fit().to_text()
 
     def keep(self, index: int, truth_HW: np.ndarray, logits_KHW: np.ndarray) -> None:
-        """Keep some of one image's pixels that have a truth."""
+        """Sample pixels of an image that have a true class."""
         classes = len(logits_KHW)
         truth = truth_HW.reshape(-1)
         logits_KP = logits_KHW.reshape(classes, -1)
@@ -125,7 +127,7 @@ class LogitSample:
         self._fit = None
 
     def fit(self) -> TemperatureFit:
-        """Find the temperature for the kept pixels.
+        """Fit the temperature to the sampled pixels.
 
         Raises:
             InputError: no pixel has a true class, or logits are not finite.
@@ -156,9 +158,9 @@ class LogitSample:
 
 
 def fit_temperature(logits_PK: np.ndarray, truth: np.ndarray) -> float:
-    """Return the temperature with the least loss, of 0.05 to 20.
+    """Return the temperature from 0.05 to 20 with the lowest loss.
 
-    The loss is convex in 1 / temperature, so that it has one valley on a logarithmic scale too.
+    The loss is convex in 1 / temperature, so it has a single minimum on a logarithmic scale too.
     """
     best = _minimise_by_golden_section(
         lambda power: measure_loss(logits_PK, truth, math.exp(power)),
@@ -182,7 +184,7 @@ def measure_loss(logits_PK: np.ndarray, truth: np.ndarray, temperature: float) -
 def measure_temperature(
     logits_PK: np.ndarray, truth: np.ndarray, temperature: float
 ) -> TemperatureLoss:
-    """Return loss and calibration error of a temperature."""
+    """Return the loss and calibration error of a temperature."""
     calibration = Calibration(logits_PK.shape[1])
     for start in range(0, len(truth), CHUNK):
         chunk = logits_PK[start : start + CHUNK].astype(np.float64)
@@ -196,7 +198,7 @@ def measure_temperature(
 def _minimise_by_golden_section(
     measure: Callable[[float], float], low: float, high: float
 ) -> float:
-    """Return the bottom of a valley between two places, by golden sections."""
+    """Return the minimum of a unimodal function by golden-section search."""
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     at_left, at_right = measure(left), measure(right)
     while high - low > PRECISION:

@@ -1,4 +1,4 @@
-"""Images larger than what a network has memory for, seen through windows that overlap.
+"""Sliding windows: segment images that do not fit into memory window by window.
 
 Shape legend: N images, C channels or classes, H rows, W columns.
 """
@@ -29,8 +29,8 @@ Network: TypeAlias = Callable[[Tensor], Tensor]
 class Windows:
     """Windows of one size in rows and columns; neighbours share at least `overlap` of a side.
 
-    Where an image ends, the last window is shifted inward, so that none is smaller than the
-    others and none sees padding.
+    The last window of a row or column is shifted inward, so that all windows have the same size
+    and none needs padding.
     """
 
     size_hw: SizeHW
@@ -52,35 +52,35 @@ class Windows:
             )
 
     def fits_in_one(self, size_hw: SizeHW) -> bool:
-        """Whether one window sees an image of this size whole."""
+        """Whether an image of this size fits into one window."""
         return all(side <= most for side, most in zip(size_hw, self.size_hw, strict=True))
 
     def place(self, size_hw: SizeHW) -> list[tuple[slice, slice]]:
-        """Return rows and columns of every window on an image, row by row."""
+        """Return the rows and columns of every window on an image, row by row."""
         rows, columns = (
             self._place_along(side, most) for side, most in zip(size_hw, self.size_hw, strict=True)
         )
         return [(row, column) for row in rows for column in columns]
 
     def compute_maps(self, network: Network, image_NCHW: Tensor) -> Tensor:
-        """Return the network's maps of the whole image: means where windows overlap.
+        """Return the network's maps of the whole image, averaged where windows overlap.
 
-        An image that fits into one window goes to the network as it is.
+        An image that fits into one window is passed to the network unchanged.
         """
         size_hw = (image_NCHW.shape[-2], image_NCHW.shape[-1])
         if self.fits_in_one(size_hw):
             return network(image_NCHW)
         total: Tensor | None = None
-        times_HW = torch.zeros(size_hw, device=image_NCHW.device)
+        count_HW = torch.zeros(size_hw, device=image_NCHW.device)
         for rows, columns in self.place(size_hw):
             part = network(image_NCHW[..., rows, columns])
             if total is None:
                 total = part.new_zeros(*part.shape[:2], *size_hw)
             total[..., rows, columns] += part
-            times_HW[rows, columns] += 1
+            count_HW[rows, columns] += 1
         if total is None:
             raise ValueError(f"no window on an image of {size_hw}")
-        return total.div_(times_HW)
+        return total.div_(count_HW)
 
     def _place_along(self, side: int, window: int) -> list[slice]:
         if side <= window:
@@ -92,10 +92,10 @@ class Windows:
 
 
 def parse_windows(text: str, overlap: float) -> Windows | None:
-    """Read `WxH`; of nothing there are no windows.
+    """Parse `WxH`; return None for an empty text.
 
     Raises:
-        ConfigError: it is no size or out of its range.
+        ConfigError: the text is no size or out of its range.
     """
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""The images that went worst, as small pictures beside their truth.
+"""The images with the lowest mean IoU, as thumbnails with ground truth and prediction.
 
 Shape legend: H rows, W columns, C colour channels (RGB).
 """
@@ -15,10 +15,10 @@ from proxia_segmentation_ros.evaluation.observer import EvaluatedImage
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.render import colorize, draw_errors
 
-# Pictures fit into a square of this side, so that a page of them stays small.
+# Thumbnails fit into a square of this side, to keep the page small.
 SIDE = 480
 JPEG = (".jpg", (cv2.IMWRITE_JPEG_QUALITY, 80))
-# Red on grey smears where colours are stored at half the resolution.
+# Without chroma subsampling, which blurs red on grey.
 SHARP_JPEG = (
     ".jpg",
     (
@@ -31,10 +31,10 @@ PNG = (".png", (cv2.IMWRITE_PNG_COMPRESSION, 9))
 
 @dataclass(frozen=True, order=True)
 class WorstImage:
-    """One image with its scores; pictures are JPEG, and PNG where colours stand for classes.
+    """An image with its scores and thumbnails: JPEG, and PNG for class colours.
 
-    `mean_iou` is over the classes of its truth: a few stray pixels of another class would
-    count there as much as a whole class that was missed.
+    `mean_iou` is over the classes in the ground truth: otherwise a few stray pixels of another
+    class would count as much as a whole class that was missed.
     """
 
     mean_iou: float
@@ -48,10 +48,10 @@ class WorstImage:
 
 
 class WorstImages:
-    """Keeps the pictures of some images with the lowest mean IoU of their own.
+    """Keeps the thumbnails of the images with the lowest mean IoU.
 
-    The earlier image goes first where two are equal, so that the choice does not depend on who
-    labelled them in which order.
+    Of equal images the one with the smaller index comes first, so that the choice does not depend
+    on the number of processes.
     """
 
     needs_confidence = False
@@ -64,48 +64,50 @@ class WorstImages:
 
     @property
     def kept(self) -> tuple[WorstImage, ...]:
-        """The worst first."""
+        """The kept images, worst first."""
         return tuple(self._kept)
 
-    def add(self, seen: EvaluatedImage) -> None:
-        """Keep an image if it is among the worst so far; one without any truth never is.
+    def add(self, image: EvaluatedImage) -> None:
+        """Keep an image if it is among the worst so far and has ground truth.
 
         Raises:
             InputError: truth and labels differ in shape.
         """
         matrix = ConfusionMatrix(len(self._label_set))
-        matrix.add(seen.truth_HW, seen.labels_HW)
+        matrix.add(image.truth_HW, image.labels_HW)
         mean_iou = matrix.mean_iou(only_true_classes=True)
-        # Drawn only if kept; false for NaN too.
-        if self._most and mean_iou >= 0 and self._is_among_worst(mean_iou, seen.index):
-            pictures = draw_pictures(seen.image_HWC, seen.truth_HW, seen.labels_HW, self._label_set)
+        # Comparing with 0 is false for NaN, an image without ground truth.
+        if self._most and mean_iou >= 0 and self._is_among_worst(mean_iou, image.index):
+            pictures = draw_pictures(
+                image.image_HWC, image.truth_HW, image.labels_HW, self._label_set
+            )
             accuracy = matrix.pixel_accuracy()
-            self.merge([WorstImage(mean_iou, seen.index, seen.name, accuracy, *pictures)])
+            self.merge([WorstImage(mean_iou, image.index, image.name, accuracy, *pictures)])
 
     def export(self) -> tuple[WorstImage, ...]:
-        """Return what is kept."""
+        """Return the kept images."""
         return self.kept
 
     def merge(self, exported: Iterable[WorstImage]) -> None:
-        """Choose among these and what is kept."""
+        """Keep the worst of these images and those kept so far."""
         self._kept = sorted([*self._kept, *exported])[: self._most]
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
-        """Return what goes into JSON: no pictures."""
+        """Return names and scores for JSON, without pictures."""
         return {
             "worst_images": [
                 {
-                    "index": one.index,
-                    "name": one.name,
-                    "mean_iou": one.mean_iou,
-                    "pixel_accuracy": one.pixel_accuracy,
+                    "index": image.index,
+                    "name": image.name,
+                    "mean_iou": image.mean_iou,
+                    "pixel_accuracy": image.pixel_accuracy,
                 }
-                for one in self._kept
+                for image in self._kept
             ]
         }
 
     def to_text(self) -> str:
-        """Return nothing: these are to be looked at."""
+        """Return an empty text: the images are only shown on the page."""
         return ""
 
     def _is_among_worst(self, mean_iou: float, index: int) -> bool:
@@ -118,7 +120,7 @@ class WorstImages:
 def draw_pictures(
     image_HWC: np.ndarray, truth_HW: np.ndarray, labels_HW: np.ndarray, label_set: LabelSet
 ) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return image, truth, prediction and errors as files, all of one size."""
+    """Return image, ground truth, prediction and errors as encoded files of the same size."""
     size_wh = _choose_size(truth_HW)
     small_HWC = cv2.resize(image_HWC, size_wh, interpolation=cv2.INTER_AREA)
     truth_HW = _shrink(truth_HW, size_wh, label_set)
@@ -140,7 +142,7 @@ def _choose_size(truth_HW: np.ndarray) -> tuple[int, int]:
 
 
 def _shrink(labels_HW: np.ndarray, size_wh: tuple[int, int], label_set: LabelSet) -> np.ndarray:
-    """Return the ids at a picture's size and of the label set's type."""
+    """Return the ids at the thumbnail's size, in the dtype of the label set."""
     is_class_HW = (labels_HW >= 0) & (labels_HW < len(label_set))
     ids_HW = np.where(is_class_HW, labels_HW, label_set.unlabeled_id).astype(label_set.label_dtype)
     return cv2.resize(ids_HW, size_wh, interpolation=cv2.INTER_NEAREST)

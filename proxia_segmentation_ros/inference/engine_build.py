@@ -99,7 +99,7 @@ def build_engines(order: BuildOrder, tell: Callable[[str], None]) -> Built:
     started_s = time.monotonic()
     if backend_choice.choose_backend(order.backend) == "tensorrt":
         CompiledCache(find_cache_folder("tensorrt")).check_writable()
-    room = logging.getLogger("proxia_segmentation_ros.inference")
+    room = logging.getLogger("proxia_segmentation_ros")
     teller = _Teller(tell)
     before = room.level
     room.addHandler(teller)

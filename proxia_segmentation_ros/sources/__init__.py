@@ -1,1 +1,1 @@
-"""Where frames come from: video, folder, bag or the synthetic street."""
+"""Sources of images: video, folder, bag, camera or the synthetic street."""

@@ -1,4 +1,4 @@
-"""Where played frames come from: the synthetic street, a video, images, a bag, a camera."""
+"""Sources of frames: the synthetic street, a video, images, a bag or a camera."""
 
 import re
 from collections.abc import Iterator
@@ -23,24 +23,24 @@ BAG_SUFFIXES = frozenset({".mcap", ".db3"})
 PASSED_ON_SUFFIXES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
 DEFAULT_RATE_HZ = 15.0
 DEFAULT_SIZE_HW = (360, 480)
-# A street by daylight; recipes train on seeds below 900 000, so no weights have seen it.
+# A daylight scene; recipes train on seeds below 900 000, so that no weights were trained on it.
 DEFAULT_SEED = 1_000_010
 KNOWN_KINDS = "synthetic[:SEED], a video file, an image or a folder of images, a bag or /dev/videoN"
 
 
 @dataclass(frozen=True, eq=False)
 class SourceFrame:
-    """One frame and, where it is known, the class id of each of its pixels."""
+    """A frame and, if known, its ground truth: the class id of each pixel."""
 
     frame: "PlayedFrame"
     truth_HW: np.ndarray | None = None
 
 
 class Source(Protocol):
-    """Frames with their own rate; each iteration begins anew.
+    """Frames with a rate; each iteration starts at the first frame.
 
-    `rate_hz` 0 means live: frames come when the camera has them. `label_set_name` names the
-    classes of the truth that the source itself knows, empty without one.
+    `rate_hz` 0 means live: frames come at the camera's rate. `label_set_name` is the label set of
+    the ground truth that the source provides, empty without one.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Source(Protocol):
 
 
 class SyntheticSource:
-    """The virtual eye: a drawn street with the truth for every pixel."""
+    """The synthetic street, with ground truth for every pixel."""
 
     is_endless = True
 
@@ -72,7 +72,7 @@ class SyntheticSource:
 
 
 class VideoSource:
-    """A video file, or a camera of this machine where `path` is /dev/videoN."""
+    """A video file, or a camera of this machine if `path` is /dev/videoN."""
 
     label_set_name = ""
 
@@ -113,7 +113,7 @@ class VideoSource:
 
 
 class FolderSource:
-    """The images of a folder in natural order, or one image; JPEG and PNG stay encoded."""
+    """The images of a folder in natural order, or one image; JPEG and PNG are not decoded."""
 
     is_endless = False
     label_set_name = ""
@@ -129,7 +129,7 @@ class FolderSource:
 
 
 class BagSource:
-    """One image topic of a ROS 1 or ROS 2 bag, spaced as it was recorded."""
+    """An image topic of a ROS 1 or ROS 2 bag, with the recorded stamps."""
 
     is_endless = False
     label_set_name = ""
@@ -147,7 +147,7 @@ class BagSource:
                 "a topic of Image or CompressedImage with messages",
                 "pick another bag",
             )
-        rates_hz = {one.name: one.rate_hz for one in bag_info(path).image_topics}
+        rates_hz = {info.name: info.rate_hz for info in bag_info(path).image_topics}
         self.rate_hz = rates_hz[first.topic] or DEFAULT_RATE_HZ
 
     def __iter__(self) -> Iterator[SourceFrame]:
@@ -161,10 +161,10 @@ class BagSource:
 def open_source(
     source: str, *, size_hw: SizeHW = DEFAULT_SIZE_HW, bag_topic: str | None = None
 ) -> Source:
-    """Open what the text names; `size_hw` is the size of the synthetic street.
+    """Open a source by its name or path; `size_hw` is the size of the synthetic street.
 
     Raises:
-        InputError: missing, unreadable, empty or of no known kind.
+        InputError: the source is missing, unreadable, empty or of an unknown kind.
     """
     synthetic = SYNTHETIC.fullmatch(source)
     if synthetic:
@@ -185,23 +185,23 @@ def open_source(
 
 
 def list_images(path: Path) -> list[Path]:
-    """Return an image itself, or a folder's images in natural order (2 before 10).
+    """Return the path of an image, or a folder's images in natural order (2 before 10).
 
     Raises:
-        InputError: there is no such path, or no image in it.
+        InputError: the path does not exist, or the folder has no image.
     """
     if not path.exists():
         raise _missing(str(path))
     if path.is_file():
         return [path]
-    paths = [one for one in path.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES]
+    paths = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
     if not paths:
         raise InputError.from_parts(
             f"folder {str(path)!r} holds no images",
             f"files that end in {', '.join(sorted(IMAGE_SUFFIXES))}",
             "check the path",
         )
-    return sorted(paths, key=lambda one: sort_naturally(one.name))
+    return sorted(paths, key=lambda file: sort_naturally(file.name))
 
 
 def sort_naturally(name: str) -> list[tuple[int, int, str]]:

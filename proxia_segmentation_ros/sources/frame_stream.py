@@ -1,4 +1,4 @@
-"""From a source to what a player takes: length, size, transport and truth settled."""
+"""Frames of a source as a player publishes them: length, size, transport and ground truth."""
 
 import itertools
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class StreamSettings:
 
 
 class FrameStream:
-    """Frames of a source in the form that was asked for."""
+    """The frames of a source, converted as the settings say."""
 
     def __init__(
         self, source: Source, settings: StreamSettings, truth: "TruthFolder | None" = None
@@ -70,16 +70,16 @@ class FrameStream:
     def _iterate(self) -> Iterator[SourceFrame]:
         while True:
             is_empty = True
-            for index, one in enumerate(self._source):
+            for index, source_frame in enumerate(self._source):
                 is_empty = False
-                truth_HW = self._truth.read(index) if self._truth else one.truth_HW
-                yield self._shape(SourceFrame(one.frame, truth_HW))
+                truth_HW = self._truth.read(index) if self._truth else source_frame.truth_HW
+                yield self._convert(SourceFrame(source_frame.frame, truth_HW))
             if is_empty or not self._settings.loop:
                 return
 
-    def _shape(self, one: SourceFrame) -> SourceFrame:
+    def _convert(self, source_frame: SourceFrame) -> SourceFrame:
         settings = self._settings
-        frame, truth_HW = one.frame, one.truth_HW
+        frame, truth_HW = source_frame.frame, source_frame.truth_HW
         if settings.rate_hz is not None:
             frame = replace(frame, stamp_ns=None)
         wants_compressed = self.transport == "compressed"
@@ -95,7 +95,7 @@ class FrameStream:
 
 
 class TruthFolder:
-    """Masks that belong to a source: by name to images, in natural order to anything else."""
+    """Ground-truth masks of a source, matched by name to images, else in natural order."""
 
     def __init__(self, folder: Path, source: Source, label_set_name: str = "camvid") -> None:
         self.label_set: LabelSet = load_label_set(label_set_name)
@@ -119,17 +119,19 @@ class TruthFolder:
         return read_mask(self._paths[index], self.label_set)
 
 
-def count_bytes(one: SourceFrame) -> int:
-    """Return the memory that a frame and its truth take."""
-    truth_bytes = 0 if one.truth_HW is None else one.truth_HW.nbytes
-    return len(one.frame.payload.data) + truth_bytes
+def count_bytes(source_frame: SourceFrame) -> int:
+    """Return the memory of a frame and its ground truth in bytes."""
+    truth_HW = source_frame.truth_HW
+    truth_bytes = 0 if truth_HW is None else truth_HW.nbytes
+    return len(source_frame.frame.payload.data) + truth_bytes
 
 
 def decode_rgb(frame: "PlayedFrame") -> np.ndarray:
     """Return a played frame's image as uint8 RGB (H, W, 3)."""
     from proxia_segmentation_ros.config import InferenceSettings
     from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
-    from proxia_segmentation_ros.wire.encodings import decode_compressed, decode_image
+    from proxia_segmentation_ros.wire.compressed import decode_compressed
+    from proxia_segmentation_ros.wire.encodings import decode_image
 
     max_pixels = InferenceSettings().max_input_pixels
     if isinstance(frame.payload, CompressedImageMessage):
@@ -138,10 +140,10 @@ def decode_rgb(frame: "PlayedFrame") -> np.ndarray:
 
 
 def parse_transport(text: str) -> Transport | None:
-    """Return the transport that the text names, None for the source's own.
+    """Return the named transport, None for an empty text.
 
     Raises:
-        ConfigError: the text names no transport.
+        ConfigError: the transport is unknown.
     """
     if text == "raw":
         return "raw"
@@ -153,7 +155,7 @@ def parse_transport(text: str) -> Transport | None:
 
 
 def encode_jpeg(image_HWC: np.ndarray, stamp_ns: int | None = None) -> "PlayedFrame":
-    """Wrap a uint8 RGB image as a JPEG file."""
+    """Encode a uint8 RGB image as a JPEG frame."""
     from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 
     image_bgr_HWC = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR)

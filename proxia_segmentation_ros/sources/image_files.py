@@ -1,4 +1,4 @@
-"""The files under a path: which are images, and why the others are not."""
+"""Find the image files under a path, and say why other files are not images."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.sources.frame_sources import IMAGE_SUFFIXES, sort_naturally
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8\xff", 0xDA, b"\xff\xd9"
-NO_IMAGE = "no image: OpenCV knows no format that begins like it"
+NO_IMAGE = "no image: not a format that OpenCV can read"
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ class InputFile:
 
     @property
     def display_name(self) -> str:
-        """The name that a person knows it by."""
+        """The name for messages."""
         return os.fsencode((self.folder / self.path.name).as_posix()).decode(errors="replace")
 
 
 def list_inputs(
     path: Path, *, recursive: bool = False, without: Path | None = None
 ) -> list[InputFile]:
-    """Return the file itself, or the files of a folder in natural order, hidden ones left out.
+    """Return the file itself, or the files of a folder in natural order, without hidden files.
 
-    With `recursive` the files of its folders come too, but none of the folder `without`.
+    `recursive` includes the files of subfolders, except those of the folder `without`.
 
     Raises:
-        InputError: nothing is there.
+        InputError: the path does not exist, or the folder is empty.
     """
     if path.is_file():
         return [_inspect(path, Path())]
@@ -60,12 +60,12 @@ def list_inputs(
 
 
 def read_image_file(path: Path, *, as_stored: bool = False) -> np.ndarray:
-    """Read an image file as uint8 RGB (H, W, 3), its first picture if it holds several.
+    """Read an image file as uint8 RGB (H, W, 3), the first image if there are several.
 
-    Its EXIF orientation turns it upright unless `as_stored`, which is how masks lie over it.
+    The EXIF orientation is applied unless `as_stored`; masks belong to the stored pixels.
 
     Raises:
-        InputError: it can't be read or decoded, or is cut short.
+        InputError: the file can't be read or decoded, or is truncated.
     """
     try:
         content = path.read_bytes()
@@ -89,7 +89,7 @@ def read_image_file(path: Path, *, as_stored: bool = False) -> np.ndarray:
 
 @contextmanager
 def silence_opencv() -> Iterator[None]:
-    """Keep OpenCV's own words on broken files from the terminal until the block ends."""
+    """Suppress OpenCV's log messages about broken files until the block ends."""
     logging = cv2.utils.logging
     before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
@@ -99,9 +99,9 @@ def silence_opencv() -> Iterator[None]:
 
 
 def _walk(root: Path, folder: Path, recursive: bool, seen: set[Path]) -> Iterator[InputFile]:
-    """Yield the files of `root / folder` and, if asked, of folders below.
+    """Yield the files of `root / folder` and, if `recursive`, of its subfolders.
 
-    A folder that links lead to twice comes once, so that none loops.
+    A folder that can be reached twice through links is visited once, so that loops end.
     """
     place = root / folder
     resolved = place.resolve()
@@ -109,21 +109,21 @@ def _walk(root: Path, folder: Path, recursive: bool, seen: set[Path]) -> Iterato
         return
     seen.add(resolved)
     try:
-        entries = [one for one in place.iterdir() if not one.name.startswith(".")]
+        entries = [entry for entry in place.iterdir() if not entry.name.startswith(".")]
     except OSError as error:
         yield InputFile(place, folder.parent, str(_unreadable(error)))
         return
-    entries.sort(key=lambda one: sort_naturally(one.name))
-    folders = [one for one in entries if one.is_dir()]
-    for one in entries:
-        if one not in folders:
-            yield _inspect(one, folder)
-    for one in folders if recursive else []:
-        yield from _walk(root, folder / one.name, True, seen)
+    entries.sort(key=lambda entry: sort_naturally(entry.name))
+    folders = [entry for entry in entries if entry.is_dir()]
+    for entry in entries:
+        if entry not in folders:
+            yield _inspect(entry, folder)
+    for subfolder in folders if recursive else []:
+        yield from _walk(root, folder / subfolder.name, True, seen)
 
 
 def _inspect(path: Path, folder: Path) -> InputFile:
-    """Look at the first bytes: the name of a file proves nothing."""
+    """Check the content of a file, because its name may be wrong."""
     claims_image = path.suffix.lower() in IMAGE_SUFFIXES
     if not path.is_file():
         what = "a link to nothing" if path.is_symlink() else "no file"
@@ -140,21 +140,24 @@ def _inspect(path: Path, folder: Path) -> InputFile:
 
 
 def _has_reader(path: Path) -> bool:
-    """Ask OpenCV, which ends the process over a name that is no UTF-8: such a file may try."""
+    """Whether OpenCV can read the file; assumed if its name is not UTF-8.
+
+    OpenCV aborts the process on such names; the file is decoded from its bytes later.
+    """
     name = os.fspath(path)
     is_utf8 = name.encode(errors="replace") == os.fsencode(name)
     return not is_utf8 or cv2.haveImageReader(name)
 
 
 def _is_cut_jpeg(content: bytes) -> bool:
-    """Tell whether a JPEG lacks its end, which older OpenCV fills up with grey."""
+    """Whether a JPEG is truncated; older OpenCV fills the missing part with grey."""
     if not content.startswith(JPEG_START):
         return False
     place = 2
     while place + 4 <= len(content) and content[place] == 0xFF:
         if content[place + 1] == JPEG_SCAN:
             return content.find(JPEG_END, place) < 0
-        # Padding may stand before a marker; a segment tells its own length.
+        # Fill bytes may precede a marker; a segment starts with its length.
         is_padding = content[place + 1] == 0xFF
         length = 0 if is_padding else int.from_bytes(content[place + 2 : place + 4], "big")
         place += 1 if is_padding else 2 + length

@@ -1,4 +1,4 @@
-"""Make items ahead of their time, so that slow making never delays who takes them."""
+"""Produce items in a thread ahead of time, so that the consumer does not wait for them."""
 
 import queue
 import threading
@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 
 class _End:
-    """Last thing in the queue, with what ended the making."""
+    """The last entry of the queue, with the error that ended the thread, if any."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
@@ -18,8 +18,8 @@ class _End:
 class Prefetcher(Generic[Item]):
     """Iterate `items` in a thread, at most `max_bytes` (and at least two items) ahead.
 
-    Live items are not made before the first is asked for: they would be old by then.
-    An error of the making is raised where the item would have been taken.
+    Live items are not produced before the first one is requested, because they would be outdated.
+    An error in the thread is raised in the consumer, in place of the next item.
     """
 
     def __init__(
@@ -45,27 +45,27 @@ class Prefetcher(Generic[Item]):
 
     @property
     def queued(self) -> int:
-        """How many items wait to be taken."""
+        """Number of items in the queue."""
         with self._room:
             return self._held_items
 
     @property
     def is_producing(self) -> bool:
-        """Whether more items are to come than those that wait."""
+        """Whether more items will come than those in the queue."""
         return self._thread.is_alive() or self._thread.ident is None
 
     def wait_until_full(self, timeout_s: float) -> bool:
-        """Wait until there is no room for another item or none is left to make."""
+        """Wait until the queue is full or all items are produced."""
         return self._is_full.wait(timeout_s)
 
     def stop_producing(self) -> None:
-        """Make no more items; those that wait can still be taken."""
+        """Produce no more items; those in the queue can still be taken."""
         with self._room:
             self._closed = True
             self._room.notify_all()
 
     def close(self) -> None:
-        """Stop making items and wait for the thread's end."""
+        """Stop producing and wait for the thread to end."""
         self.stop_producing()
         if self._thread.ident is not None:
             self._thread.join(timeout=5.0)
@@ -91,7 +91,7 @@ class Prefetcher(Generic[Item]):
             for item in self._items:
                 if not self._put(item):
                     return
-        except Exception as caught:  # noqa: BLE001  handed over to the taker, who raises it
+        except Exception as caught:  # noqa: BLE001  raised in the consumer
             error = caught
         finally:
             self._is_full.set()

@@ -1,4 +1,4 @@
-"""A synthetic street: endless camera frames with the true class of every pixel."""
+"""A synthetic street: endless camera frames with ground truth for every pixel."""
 
 from proxia_segmentation_ros.synthetic.street import StreetScene
 

@@ -92,7 +92,7 @@ class Camera:
         return uv_N2
 
     def project_clipped(self, points_N3: np.ndarray) -> np.ndarray:
-        """Return pixels of a polygon cut off at the near plane; no rows when all is behind."""
+        """Return pixels of a polygon clipped at the near plane; no rows if all of it is nearer."""
         placed_N3 = self.place(points_N3)
         if placed_N3[:, 2].min() < self.near_m:
             placed_N3 = clip_polygon(placed_N3, self.near_m)
@@ -104,7 +104,7 @@ class Camera:
 
 
 def clip_polygon(placed_N3: np.ndarray, near_m: float) -> np.ndarray:
-    """Cut away what lies nearer than `near_m`."""
+    """Clip a polygon at the near plane, `near_m` ahead."""
     kept = []
     previous = placed_N3[-1]
     for point in placed_N3:

@@ -1,4 +1,4 @@
-"""Where things stand: the street is drawn block by block, each from its own seed."""
+"""The positions of things: the street is laid out block by block, each from its own seed."""
 
 from dataclasses import dataclass
 
@@ -67,10 +67,10 @@ class BlockBuilder:
         """Let a side road leave to the left (-1), the right (1) or both (2)."""
         plan, width = self._plan, float(self._rng.uniform(6, 8))
         self._start_gap = self._start + 1.0
-        for one in (-1, 1) if side == 2 else (side,):
-            self._gap_m[one] = width + 3.5
-            edge = plan.find_edge(one)
-            out = one * 45.0
+        for direction in (-1, 1) if side == 2 else (side,):
+            self._gap_m[direction] = width + 3.5
+            edge = plan.find_edge(direction)
+            out = direction * 45.0
             begin = self._start_gap + 1.5
             left, right = min(edge, out), max(edge, out)
             self._patches.append(
@@ -78,13 +78,13 @@ class BlockBuilder:
             )
             self._patches.append(Patch(left, right, begin, begin + width, plan.road_rgb, ROAD))
             for reach, cut in ((1.6, 0.8), (0.8, 1.6)):
-                a, b = min(edge, edge + one * reach), max(edge, edge + one * reach)
+                a, b = min(edge, edge + direction * reach), max(edge, edge + direction * reach)
                 self._patches.append(
                     Patch(a, b, begin - cut, begin + width + cut, plan.road_rgb, ROAD)
                 )
             for shift in (0.1, 0.45):
                 for k in range(int(width / 0.9)):
-                    x = edge + one * shift
+                    x = edge + direction * shift
                     y = begin + 0.9 * k
                     self._patches.append(Patch(x - 0.1, x + 0.1, y, y + 0.6, plan.marking_rgb))
 

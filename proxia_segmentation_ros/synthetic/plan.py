@@ -1,4 +1,4 @@
-"""What stays the same along a street: its cross-section, colours and districts."""
+"""The plan of a street, constant along it: cross-section, colours and districts."""
 
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ def draw_plan(rng: np.random.Generator, seed: int, shadow_side: int) -> StreetPl
     return StreetPlan(
         seed=seed,
         lane_m=float(rng.uniform(2.9, 3.6)),
-        # The camera's own side is free, so that nothing hides the pavement beside it.
+        # No parked cars on the camera's side, because they would hide the pavement.
         parking_m=(0.0, float(rng.choice((0.0, 2.0), p=(0.6, 0.4)))),
         pavement_m=(float(rng.uniform(2.2, 3.6)), float(rng.uniform(2.4, 3.8))),
         base_rgb=_as_colour(grass if is_green else paving * 0.95),

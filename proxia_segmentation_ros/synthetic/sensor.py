@@ -1,4 +1,4 @@
-"""What the camera makes of the light: softness, colour, noise."""
+"""The simulated image sensor: blur, colour resolution and noise."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +34,7 @@ def draw_sensor(rng: np.random.Generator, is_dark: bool) -> Sensor:
 
 
 def expose(image_HWC: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.ndarray:
-    """Return the picture that the camera takes of a perfectly sharp one."""
+    """Return the camera's picture of a perfectly sharp image."""
     unit = max(image_HWC.shape[1] / 480, 0.3)
     picture = cv2.GaussianBlur(image_HWC, (0, 0), sensor.blur_px * unit)
     if sensor.motion_px:

@@ -1,4 +1,4 @@
-"""Brings things on the canvas: one projection for all, then painting from far to near."""
+"""Draw things on the canvas: project all points at once, then paint from far to near."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from proxia_segmentation_ros.synthetic.tone import Colour
 from proxia_segmentation_ros.synthetic.weather import Weather
 
 VIEW_M = 95.0
-# Over these last metres of its sight a thing fades in.
+# A thing fades in over the last metres before the distance at which it becomes visible.
 FADE_M = 2.5
 _LABELLED_SHARE = 0.5
-# Smooth edges and rounding reach a little beyond what is computed.
+# Antialiased edges and rounding reach a little beyond the computed bounds.
 _EDGE_PX = 8
 
 
@@ -124,7 +124,7 @@ def draw_things(canvas: Canvas, weather: Weather, things: Sequence[Thing]) -> No
 
 
 def draw_faded(thing: Thing, view: View, share: float) -> None:
-    """Paint a thing with an opacity; it is labelled once more of it is seen than not."""
+    """Paint a thing with an opacity; its label appears when it is more opaque than not."""
     if share >= 1:
         thing.draw(view)
         return

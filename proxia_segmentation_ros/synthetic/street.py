@@ -1,4 +1,4 @@
-"""The endless drive: frames with the true class of every pixel."""
+"""The scene: an endless drive along a street, with ground truth for every pixel."""
 
 import math
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ class StreetScene:
 
     @classmethod
     def sample(cls, seed: int, size_hw: tuple[int, int]) -> Frame:
-        """Return one frame of the scene with this seed, at a moment drawn from the seed."""
+        """Return one frame of the scene with this seed, at a random time drawn from the seed."""
         moment = int(np.random.default_rng((abs(int(seed)), 83)).integers(1000))
         return cls(seed, size_hw).render(moment)
 

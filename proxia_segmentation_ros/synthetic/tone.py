@@ -1,4 +1,4 @@
-"""The tone curve of a scene: how bright a lit surface comes out in the picture.
+"""The tone curve of a scene: from the light of a surface to its brightness in the picture.
 
 Surfaces have values 0..255 = reflectance times light; more than 255 is brighter than white
 paper in the shade. Sky and lamps have picture values of their own, which no exposure changes.

@@ -1,4 +1,4 @@
-"""Everything that moves: where it is at a time follows from the seed, without history.
+"""Everything that moves: its position at a time follows from the seed, without a simulation.
 
 Each slot of a stream keeps its place in a window that travels with the camera; a slot that
 leaves the window at one end comes back at the other as somebody else, in the next round.
@@ -22,7 +22,7 @@ _RIDER_WINDOW_M = 40.0
 
 @dataclass(frozen=True)
 class Walker:
-    """Who fills a slot of the pavements: one person or two, some of whom cross the road."""
+    """The pedestrians in a slot: one or two people, some of whom cross the road."""
 
     looks: Looks
     companion: Looks | None
@@ -33,7 +33,7 @@ class Walker:
 
 @dataclass(frozen=True)
 class Rider:
-    """Who fills a slot of the cyclists."""
+    """The cyclist in a slot."""
 
     looks: Looks
     drift_m: float
@@ -41,7 +41,7 @@ class Rider:
 
 
 def _draw_stream(seed: int, stream: int, slot: int, number: int) -> np.random.Generator:
-    """Return the source of traits for who fills a slot in a round."""
+    """Return the random generator for the traits of a slot's occupant in a round."""
     return np.random.default_rng((seed, 71 + stream, slot, number % 2**32))
 
 
@@ -131,7 +131,7 @@ class Traffic:
             lateral += rider.drift_m + 0.08 * math.sin(time_s * 1.3 + slot)
             crossing = rider.crossing if slot else 0
             if crossing:
-                # From one edge, 25 m ahead, to the other, where the camera never hits it.
+                # From one edge of the road, 25 m ahead, to the other, out of the camera's way.
                 edge = plan.find_edge(crossing)
                 lateral = edge * (1 - 2 * min(max((ahead - 7) / 18, 0.0), 1.0))
             along = camera_along_m + ahead

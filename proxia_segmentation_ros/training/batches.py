@@ -1,7 +1,7 @@
-"""Batches of coming steps, drawn by threads while the network is busy.
+"""Load the batches of the next steps in threads while the network computes.
 
-A pair is a function of its place in the run, so threads change no batch. numpy, OpenCV and pillow
-leave the interpreter free while they work.
+A pair is a function of its index in the run, so the order in which threads run does not change a
+batch. Threads are enough, because numpy, OpenCV and pillow release the GIL while they work.
 """
 
 import os
@@ -29,14 +29,14 @@ Batch: TypeAlias = tuple[Tensor, Tensor]
 
 
 class Pairs(Protocol):
-    """Endless pairs by their place in the run."""
+    """Endless pairs by their index in the run."""
 
     def __getitem__(self, index: int) -> Pair:
-        """Return (image_HWC, labels_HW) of one size for all."""
+        """Return (image_HWC, labels_HW); all pairs have the same size."""
 
 
 class BatchLoader:
-    """Draws the batches of every step: among processes, each has every n-th part."""
+    """Loads the batches of every step; of n processes each loads every n-th batch."""
 
     def __init__(self, pairs: Pairs, batch_size: int, accumulate: int) -> None:
         self._pairs = pairs
@@ -44,9 +44,9 @@ class BatchLoader:
         self._accumulate = accumulate
 
     def iterate(self, first_step: int, stop_step: int) -> Iterator[list[Batch]]:
-        """Return the batches of step after step, up to two steps drawn ahead.
+        """Yield the batches of each step, loading up to two steps ahead.
 
-        Errors of a pair are raised at its step.
+        An error in a pair is raised at its step.
         """
         steps = iter(range(first_step, stop_step))
         with _limit_opencv_threads(), ThreadPoolExecutor(self._count_threads()) as pool:
@@ -55,8 +55,8 @@ class BatchLoader:
                 for step in steps:
                     waiting.append(
                         [
-                            pool.submit(self._pairs.__getitem__, place)
-                            for place in self.list_indices(step)
+                            pool.submit(self._pairs.__getitem__, index)
+                            for index in self.list_indices(step)
                         ]
                     )
                     if len(waiting) > STEPS_AHEAD:
@@ -67,9 +67,9 @@ class BatchLoader:
                 pool.shutdown(cancel_futures=True)
 
     def list_indices(self, step: int) -> list[int]:
-        """Return the places of this process's pairs of a step, batch after batch."""
-        times, parts = self._accumulate, get_world_size()
-        batches = [(step * times + time) * parts + get_rank() for time in range(times)]
+        """Return the indices of this process's pairs of a step, batch after batch."""
+        count, processes = self._accumulate, get_world_size()
+        batches = [(step * count + part) * processes + get_rank() for part in range(count)]
         size = self._batch_size
         return [batch * size + slot for batch in batches for slot in range(size)]
 
@@ -84,14 +84,14 @@ class BatchLoader:
 
 
 def collate_pairs(pairs: Sequence[Pair]) -> Batch:
-    """Return the pairs as one batch."""
+    """Stack the pairs to a batch."""
     images = torch.from_numpy(np.stack([image for image, _ in pairs]))
     return images, torch.from_numpy(np.stack([labels for _, labels in pairs])).long()
 
 
 @contextmanager
 def _limit_opencv_threads() -> Iterator[None]:
-    """Let OpenCV start no threads of its own: pairs are what is drawn side by side."""
+    """Keep OpenCV from starting threads of its own: pairs are already loaded in parallel."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

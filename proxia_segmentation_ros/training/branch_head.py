@@ -1,9 +1,10 @@
-"""A training pass that never joins the enlarged branches.
+"""A training pass that convolves the backbone's branches before they are upsampled.
 
-Four fifths of the channels that the OCR head convolves come from branches enlarged four and
-eight times. Mixing channels and interpolating commute, so those are convolved where they are
-small: the same outputs and gradients but for rounding, for three quarters of a step's work
-(docs/training.md). Inference does the same by its own graph (docs/decisions/001).
+Four fifths of the channels that the OCR head convolves come from branches that are upsampled four
+and eight times. A 1x1 convolution and an interpolation commute, so these branches are convolved at
+their own resolution. Outputs and gradients are the same up to rounding, and a training step takes
+three quarters of the time (docs/training.md). Inference does the same in its own graph
+(docs/decisions/001).
 
 Shape legend: N images, I, O channels in and out; H, W rows and columns at 1/4 resolution; h, w
 those of a branch.
@@ -30,12 +31,13 @@ from proxia_segmentation_ros.model.network.interpolation import make_shifted_res
 from proxia_segmentation_ros.model.network.ocr import OcrHead, OcrOutput, gather_context
 from proxia_segmentation_ros.model.network.scale_attention import ScalePass, scale_size
 
-# A branch enlarged less is convolved as it comes by a 3x3 kernel: nine maps cost what they save.
-LEAST_ENLARGEMENT = 3
+# Below this factor a branch is upsampled first: nine small maps, one for each tap of the 3x3
+# kernel, would cost as much as they save.
+MIN_UPSAMPLING = 3
 
 
 def compute_outputs(model: HRNetOcr | HRNetOcrMultiScale, image_NCHW: Tensor) -> Outputs:
-    """Return what `model.outputs` returns, for less work when gradients are wanted too."""
+    """Return the same as `model.outputs`, in less time if gradients are needed."""
     size_hw = _get_size(image_NCHW)
     if isinstance(model, HRNetOcrMultiScale):
         passes = {
@@ -45,23 +47,23 @@ def compute_outputs(model: HRNetOcr | HRNetOcrMultiScale, image_NCHW: Tensor) ->
         return join_passes(passes)
     head = _apply_head(model.ocr, model.backbone.forward_branches(image_NCHW))
     logits, aux_logits = head.logits_NKHW, head.aux_logits_NKHW
-    return Outputs(enlarge(logits, size_hw), enlarge(aux_logits, size_hw), {}, {})
+    return Outputs(upsample(logits, size_hw), upsample(aux_logits, size_hw), {}, {})
 
 
 def _pass_scale(model: HRNetOcrMultiScale, image_NCHW: Tensor) -> ScalePass:
     size_hw = _get_size(image_NCHW)
     head = _apply_head(model.ocr, model.backbone.forward_branches(image_NCHW))
     return ScalePass(
-        enlarge(head.logits_NKHW, size_hw),
-        enlarge(head.aux_logits_NKHW, size_hw),
-        enlarge(model.scale_attn(head.features_NCHW), size_hw),
+        upsample(head.logits_NKHW, size_hw),
+        upsample(head.aux_logits_NKHW, size_hw),
+        upsample(model.scale_attn(head.features_NCHW), size_hw),
     )
 
 
-def enlarge(maps_NIhw: Tensor, size_hw: SizeHW) -> Tensor:
-    """Resize few channels bilinearly without corner alignment, by two matrix products.
+def upsample(maps_NIhw: Tensor, size_hw: SizeHW) -> Tensor:
+    """Upsample bilinearly (`align_corners` false) by two matrix products.
 
-    A class map enlarged four times costs less so than by torch's own resizing.
+    For few channels and a factor of four this is faster than `F.interpolate`.
     """
     batch, channels, height, width = maps_NIhw.shape
     if (height, width) == size_hw:
@@ -73,17 +75,19 @@ def enlarge(maps_NIhw: Tensor, size_hw: SizeHW) -> Tensor:
     return torch.matmul(rows_Hh, wide).view(batch, channels, *size_hw)
 
 
-def convolve_enlarged(maps_NIhw: Tensor, kernel_OI33: Tensor, size_hw: SizeHW) -> Tensor:
-    """Return the padded 3x3 convolution of the maps enlarged to `size_hw`, channels last.
+def convolve_upsampled(maps_NIhw: Tensor, kernel_OI33: Tensor, size_hw: SizeHW) -> Tensor:
+    """Return the padded 3x3 convolution of the maps upsampled to `size_hw`, channels last.
 
-    Each tap is a 1x1 convolution of the small maps, then interpolation and a shift, which are
-    linear too: one matrix for rows, one for columns, the zero border included.
+    Each of the nine taps is a 1x1 convolution of the small maps, followed by an interpolation and
+    a shift. Both are linear and separable: one matrix for rows and one for columns do the
+    interpolation, the shifts and the zero padding of all taps.
     """
     batch, channels_in, height, width = maps_NIhw.shape
     channels = len(kernel_OI33)
     mix = kernel_OI33.permute(2, 3, 0, 1).reshape(9 * channels, channels_in, 1, 1)
     taps_NhwC = F.conv2d(maps_NIhw, mix).permute(0, 2, 3, 1)
-    # Taps become finer rows (h, 3) and finer columns (w, 3) of the map.
+    # The taps of the kernel's rows go beside the rows of the map (h, 3), those of its columns
+    # beside the columns (w, 3), so that each matrix product sums over both.
     lines = taps_NhwC.reshape(batch, height, width, 3, 3 * channels).transpose(2, 3)
     lines = lines.reshape(batch, height * 3, width * 3 * channels)
     high = torch.matmul(_get_matrix(height, size_hw[0], 3, maps_NIhw), lines)
@@ -100,7 +104,7 @@ def _get_matrix(length: int, size: int, taps: int, like: Tensor) -> Tensor:
 def _make_matrix(
     length: int, size: int, taps: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Return (size, length x taps): the resizing matrices of all taps, column by column."""
+    """Return the interpolation matrices of all taps, interleaved: (size, length x taps)."""
     shifts = range(-(taps // 2), taps // 2 + 1)
     matrices = [make_shifted_resize(length, size, shift) for shift in shifts]
     return torch.from_numpy(np.stack(matrices, 2).reshape(size, -1)).to(device, dtype)
@@ -130,14 +134,14 @@ def _convolve_branches(branches: Sequence[Tensor], layer: nn.Module) -> Tensor:
     """Apply a 3x3 convolution to the joined branches."""
     size_hw = _get_size(branches[0])
     kernels, bias = _split_kernel(layer, branches)
-    is_small = [branch.shape[-2] * LEAST_ENLARGEMENT <= size_hw[0] for branch in branches]
+    is_small = [branch.shape[-2] * MIN_UPSAMPLING <= size_hw[0] for branch in branches]
     large = [index for index, small in enumerate(is_small) if not small]
     joined = torch.cat([resize_bilinear(branches[index], size_hw) for index in large], 1)
     kernel = torch.cat([kernels[index] for index in large], 1)
     total = F.conv2d(joined, kernel, bias, padding=1)
     for branch, kernel, small in zip(branches, kernels, is_small, strict=True):
         if small:
-            total = total + convolve_enlarged(branch, kernel, size_hw)
+            total = total + convolve_upsampled(branch, kernel, size_hw)
     return total
 
 

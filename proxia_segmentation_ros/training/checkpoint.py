@@ -1,4 +1,4 @@
-"""Resumable checkpoints of a run, written atomically."""
+"""Checkpoints from which a run can be resumed, written atomically."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from proxia_segmentation_ros.errors import WeightsError
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` so that a crash leaves either the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One name for all attempts: what a kill leaves is overwritten by the next.
+    # Always the same name, so that the next save overwrites what a killed process left.
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("wb") as file:
         torch.save(state, file)
@@ -22,10 +22,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of tensors and plain values; nothing else is unpickled.
+    """Read a checkpoint; only tensors and plain values are unpickled.
 
     Raises:
-        WeightsError: the file is missing or is no checkpoint of ours.
+        WeightsError: the file is missing or not written by this trainer.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""Memory of a training process: freed arrays are kept for the next step."""
+"""Keep freed memory in the process instead of returning it to the system."""
 
 import ctypes
 
@@ -10,11 +10,11 @@ TOP_PAD_BYTES = 1 << 28
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library not to give freed memory back; return whether it took that.
+    """Tell glibc's malloc to keep freed memory; return whether that worked.
 
-    A training step allocates and frees a gigabyte in large arrays. By default each goes back
-    to the system and comes anew page by page: a fifth of a step on a small CPU
-    (docs/training.md). Holds for the whole process; only glibc knows these settings.
+    A training step allocates and frees a gigabyte in large arrays. By default malloc returns each
+    of them to the system, which then provides it again page by page: a fifth of a step's time on a
+    small CPU (docs/training.md). Applies to the whole process; other C libraries ignore it.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

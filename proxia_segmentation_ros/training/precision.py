@@ -1,4 +1,4 @@
-"""Arithmetic of training on this machine."""
+"""Choose the number format of training on this machine."""
 
 import platform
 from pathlib import Path
@@ -7,7 +7,7 @@ import torch
 
 
 def has_native_bf16() -> bool:
-    """Tell whether the CPU multiplies bfloat16 itself; emulation is slower than float32."""
+    """Whether the CPU multiplies bfloat16 in hardware; emulation is slower than float32."""
     if platform.machine() not in {"x86_64", "AMD64"}:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Ranges for int8: what each layer of a float network sees on sample images."""
+"""Calibration for int8: the value ranges of each layer's input on sample images."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ from proxia_segmentation_ros.model.quantisation import Range
 
 
 def find_ranges(source: NetworkSource, images_HWC: Iterable[np.ndarray]) -> dict[str, Range]:
-    """Return the range of each layer's input: the mean over images of the least and greatest.
+    """Return the range of each layer's input: the means over images of its minimum and maximum.
 
-    The mean and not the extreme, which a single odd pixel would set. Layers that run at several
-    scales get the widest of these. `images_HWC` are uint8 RGB of any size.
+    The mean is taken because a single outlier would set the overall extreme. Layers that run at
+    several scales get the widest range of these. `images_HWC` are uint8 RGB of any size.
 
     Raises:
-        InputError: there is no image, or one is none.
+        InputError: there is no image, or one has another shape or type.
         BackendError: the network can't be converted.
         WeightsError: the weights can't be loaded.
     """
@@ -53,5 +53,5 @@ def find_ranges(source: NetworkSource, images_HWC: Iterable[np.ndarray]) -> dict
 
 
 def _round(value: float) -> float:
-    """Keep six digits, a thousand times finer than the steps of int8."""
+    """Round to six digits, which is a thousand times finer than a step of int8."""
     return float(f"{value:.6g}")

@@ -1,6 +1,6 @@
-"""Recipes: every setting of a run, read from YAML and overridden on the command line.
+"""Recipes: the settings of a run, read from YAML and overridden on the command line.
 
-A recipe belongs to one command: `train`, unless its key `command` names another.
+A recipe belongs to one command: `train`, unless its key `command` names another one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from proxia_segmentation_ros.training.settings import flatten_settings
 
 COMMAND = "command"
 TRAIN = "train"
-# What is typed after each command to use a recipe of it.
+# How to use a recipe of each command, after `proxia`.
 USES = {TRAIN: "train", "evaluate": "evaluate --recipe", "segment": "segment --recipe"}
 Settings = TypeVar("Settings", bound=BaseModel)
 # A setting's dotted name, and its value.
@@ -31,7 +31,7 @@ Assignment: TypeAlias = tuple[str, Any]
 
 @dataclass(frozen=True)
 class SettingsLayer:
-    """Values that take the place of a recipe's, and what people call their origin."""
+    """Values that override a recipe's, and the name of their origin for messages."""
 
     origin: str
     assignments: Sequence[Assignment]
@@ -39,7 +39,7 @@ class SettingsLayer:
 
 @dataclass(frozen=True)
 class ResolvedSetting:
-    """One setting of a run and where its value comes from: default, recipe or a layer."""
+    """One setting of a run and the origin of its value: default, recipe or a layer."""
 
     name: str
     value: Any
@@ -47,7 +47,7 @@ class ResolvedSetting:
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a shipped training recipe by name or a YAML file, then apply `key.sub=value` overrides.
+    """Read a training recipe, a shipped name or a YAML file, and apply `key.sub=value` overrides.
 
     Raises:
         ConfigError: no such recipe, unknown key, or value out of range.
@@ -70,7 +70,7 @@ def explain_recipe(
 def list_recipes(command: str = TRAIN) -> list[str]:
     """Return the names of the shipped recipes of a command."""
     folder = resources.files("proxia_segmentation_ros") / "recipes"
-    names = sorted(one.name.removesuffix(".yaml") for one in folder.iterdir())
+    names = sorted(file.name.removesuffix(".yaml") for file in folder.iterdir())
     return [name for name in names if _read_raw(name).get(COMMAND, TRAIN) == command]
 
 
@@ -80,7 +80,7 @@ def load_settings(
     name_or_path: str | Path | None = None,
     layers: Sequence[SettingsLayer] = (),
 ) -> Settings:
-    """Return a command's settings: a recipe's, or none's, with layers over it, the last on top.
+    """Return a command's settings: defaults, then the recipe, then the layers, the last one wins.
 
     Raises:
         ConfigError: no such recipe or one of another command, unknown key, or value out of range.
@@ -108,12 +108,14 @@ def explain_settings(
     """
     settings = load_settings(model, command, name_or_path, layers)
     raw = _read_of_command(name_or_path, command)
-    origins = [(one.origin, [name for name, _ in one.assignments]) for one in reversed(layers)]
+    origins = [
+        (layer.origin, [name for name, _ in layer.assignments]) for layer in reversed(layers)
+    ]
     origins.append(("recipe", list(_list_names(raw))))
 
     def find_origin(name: str) -> str:
         for origin, names in origins:
-            if any(f"{name}.".startswith(f"{one}.") or one.startswith(f"{name}.") for one in names):
+            if any(_is_same_or_part(name, assigned) for assigned in names):
                 return origin
         return "default"
 
@@ -125,13 +127,18 @@ def read_overrides(overrides: Sequence[str], origin: str = "--set") -> SettingsL
     """Read `key.sub=value` texts, whose values are YAML.
 
     Raises:
-        ConfigError: one has no value, or one that is no YAML.
+        ConfigError: a text has no value, or its value is no YAML.
     """
-    return SettingsLayer(origin, [_read_override(one, origin) for one in overrides])
+    return SettingsLayer(origin, [_read_override(text, origin) for text in overrides])
+
+
+def _is_same_or_part(name: str, other: str) -> bool:
+    """Whether one of two dotted names is the other or a part of it."""
+    return f"{name}.".startswith(f"{other}.") or other.startswith(f"{name}.")
 
 
 def _read_of_command(name_or_path: str | Path | None, command: str) -> dict[str, Any]:
-    """Return what a recipe sets, without its command."""
+    """Return the settings of a recipe, without its key `command`."""
     if name_or_path is None:
         return {}
     name = str(name_or_path)
@@ -223,22 +230,22 @@ def _read_override(override: str, origin: str) -> Assignment:
     except yaml.YAMLError as error:
         raise ConfigError.from_parts(
             f"override {override!r} is no YAML ({error})".replace("\n", " "),
-            "key=value",
+            "name=value",
             "correct the value",
         ) from error
 
 
 def _assign(raw: dict[str, Any], name: str, value: Any) -> None:
-    place = raw
+    group = raw
     *parents, leaf = name.split(".")
     for parent in parents:
-        if place.get(parent) is None:
-            place[parent] = {}
-        place = place[parent]
-        if not isinstance(place, dict):
+        if group.get(parent) is None:
+            group[parent] = {}
+        group = group[parent]
+        if not isinstance(group, dict):
             raise ConfigError.from_parts(
-                f"override {f'{name}={value}'!r} sets a part of {parent}, which is {place!r}",
+                f"override {f'{name}={value}'!r} sets a part of {parent}, which is {group!r}",
                 "a group of settings there",
                 "correct the name before =",
             )
-    place[leaf] = value
+    group[leaf] = value

@@ -1,4 +1,4 @@
-"""What changed between the recipe of a checkpoint and the one that goes on with it."""
+"""Compare the recipe of a checkpoint with the recipe of the run that resumes it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,7 +6,7 @@ from typing import Any
 
 from proxia_segmentation_ros.errors import ConfigError
 
-# Another value of these is another network, or an optimiser whose state does not fit.
+# A change of these makes another network, or an optimiser that can't load the saved state.
 FIXED = (
     "model.architecture",
     "model.ocr_mid",
@@ -17,8 +17,8 @@ FIXED = (
     "optimiser.decay_all",
 )
 UNKNOWN_RECIPE = (
-    "this checkpoint is of an older trainer and names neither its recipe nor its random state: "
-    "the run goes on, but changed settings are not told and dropout draws anew"
+    "this checkpoint was written by an older version without its recipe and random state: "
+    "the run continues, but changed settings are not listed and dropout masks differ"
 )
 
 
@@ -29,10 +29,10 @@ def describe_changes(
 ) -> list[str]:
     """Return a sentence for each setting that changed; `before` is None for old checkpoints.
 
-    A setting that is younger than the checkpoint has changed where it is not at its default.
+    A setting that did not exist when the checkpoint was written counts with its default.
 
     Raises:
-        ConfigError: a changed setting makes another network or optimiser.
+        ConfigError: a changed setting needs another network or optimiser.
     """
     if before is None:
         return [UNKNOWN_RECIPE]

@@ -19,9 +19,10 @@ def compute_learning_rate(
     schedule: ScheduleName = "poly",
     poly2_from: float = POLY2_FROM,
 ) -> float:
-    """Return the rate of `step` (from 0): linear warm-up, then decay to 0 at `steps`.
+    """Return the learning rate of `step` (from 0): linear warm-up, then decay to 0 at `steps`.
 
-    `poly2` doubles its power from the share `poly2_from` of the run, as the reference does.
+    `poly2` doubles its power after the share `poly2_from` of the run, as the schedule of that
+    name in NVIDIA/semantic-segmentation (https://github.com/NVIDIA/semantic-segmentation, 2020).
     """
     warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
     done = min(1.0, step / steps)
@@ -33,7 +34,7 @@ def compute_learning_rate(
 
 
 def get_learning_rate(settings: OptimiserSettings, step: int, steps: int) -> float:
-    """Return the rate of `step` by a recipe's settings."""
+    """Return the learning rate of `step` by a recipe's settings."""
     return compute_learning_rate(
         step,
         peak=settings.learning_rate,

@@ -1,4 +1,4 @@
-"""A whole training run from a recipe: data, network, trainer and the final weight file."""
+"""A training run from a recipe: data, network, trainer and the final weight file."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -68,11 +68,11 @@ def build_network(recipe: Recipe, num_classes: int) -> HRNetOcr | HRNetOcrMultiS
 
 
 def load_initial_weights(network: nn.Module, recipe: Recipe) -> None:
-    """Fill the network with `model.initial_weights`, if the recipe names any.
+    """Load `model.initial_weights` into the network, if the recipe names any.
 
     Raises:
         ConfigError: those weights belong to another network.
-        WeightsError: they can't be read.
+        WeightsError: the weights can't be read.
     """
     source = recipe.model.initial_weights
     if not source:
@@ -88,7 +88,7 @@ def load_initial_weights(network: nn.Module, recipe: Recipe) -> None:
             f"model.initial_weights {source!r} hold a {card.architecture} of "
             f"{len(card.label_set.classes)} classes that differs from the recipe's",
             "the same architecture, OCR widths and number of classes",
-            "correct the recipe's model, or take what fits by model.initial_partial=true",
+            "correct the recipe's model, or set model.initial_partial=true to load what fits",
         ) from error
 
 
@@ -114,10 +114,13 @@ def _load_matching_tensors(network: nn.Module, known: dict[str, Tensor], source:
 def measure_miou(
     model: nn.Module, pairs: Iterable[Pair], size_hw: SizeHW, num_classes: int
 ) -> ConfusionMatrix:
-    """Score a network at `size_hw` against masks of any size, by the label rule."""
+    """Evaluate a network at input size `size_hw` against masks of any size.
+
+    Labels are the argmax of the logits resized to the mask, as in inference.
+    """
     matrix = ConfusionMatrix(num_classes)
     normalisation = Normalisation()
-    device = next((one.device for one in model.parameters()), torch.device("cpu"))
+    device = next((weights.device for weights in model.parameters()), torch.device("cpu"))
     with torch.no_grad():
         for image_HWC, labels_HW in pairs:
             image_NCHW = normalisation.apply(torch.from_numpy(image_HWC[None]).to(device))
@@ -130,9 +133,9 @@ def measure_miou(
 def measure_miou_distributed(
     model: nn.Module, pairs: Sequence[Pair] | StridedDataset, size_hw: SizeHW, num_classes: int
 ) -> ConfusionMatrix:
-    """Score a network as `measure_miou` does; each process takes every n-th pair."""
-    mine = (pairs[index] for index in range(get_rank(), len(pairs), get_world_size()))
-    part = measure_miou(model, mine, size_hw, num_classes)
+    """Evaluate a network as `measure_miou` does; each of n processes takes every n-th pair."""
+    own_pairs = (pairs[index] for index in range(get_rank(), len(pairs), get_world_size()))
+    part = measure_miou(model, own_pairs, size_hw, num_classes)
     if get_world_size() == 1:
         return part
     device = next(model.parameters()).device
@@ -142,7 +145,7 @@ def measure_miou_distributed(
 
 
 def make_validation(recipe: Recipe, label_set: LabelSet) -> Callable[[nn.Module], dict[str, Any]]:
-    """Return the function that scores a network on the recipe's validation data."""
+    """Return a function that evaluates a network on the recipe's validation data."""
     data = recipe.data
     limit = recipe.validate_limit
     sets: dict[str, list[Pair] | StridedDataset] = {}
@@ -174,7 +177,7 @@ def make_trainer(
     on_step: StepCallback = ignore_step,
     report_centroids: ReportProgress | None = None,
 ) -> Trainer:
-    """Put data, network and trainer together."""
+    """Build the data, network and trainer of a recipe."""
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     label_set = load_label_set(recipe.data.label_set)
@@ -200,11 +203,11 @@ def make_trainer(
 
 
 def report_label_problems(recipe: Recipe, report: Report) -> None:
-    """Report, in the first process, what looks wrong in the training masks."""
+    """Report the problems found in the training masks, in the first process only."""
     if get_rank() == 0:
         label_set = load_label_set(recipe.data.label_set)
-        for sentence in list_training_label_problems(recipe.data, label_set):
-            report({"note": sentence})
+        for problem in list_training_label_problems(recipe.data, label_set):
+            report({"note": problem})
 
 
 def make_card(recipe: Recipe, scores: dict[str, float]) -> ModelCard:
@@ -240,16 +243,17 @@ def train_from_recipe(
 ) -> Path:
     """Train by a recipe; return the weight file with the best validation score.
 
-    `report` is given a `note` of each thing that looks wrong in the masks, then every row of the
-    log: `step` with `loss`, with validation scores or with a `note`; `on_step(step, steps)` comes
-    after every step, `report_centroids(done, total)` for every image before them, where centroids
-    are found. Processes that torchrun started train together; `report` is called in the first one.
+    `report` is called with a `note` for each problem found in the masks, then with every row of
+    the log: `step` with `loss`, with validation scores or with a `note`. `on_step(step, steps)` is
+    called after every step, and before the first step `report_centroids(done, total)` for every
+    image whose centroids have to be found. Processes that torchrun started train together; only
+    the first one calls `report`.
 
     Raises:
-        ConfigError: the recipe is wrong, or `out` holds another run and `resume` is false.
+        ConfigError: the recipe is wrong, or `out` holds a run and `resume` is false.
         InputError: training data can't be read.
         WeightsError: `resume` finds no checkpoint in `out`.
-        StopRequest: `on_step` raised it; the step is saved.
+        StopRequest: raised by `on_step`; a checkpoint is saved.
     """
     recipe = load_recipe(name_or_path, overrides)
     if not resume and (out / LAST_NAME).exists():
@@ -272,12 +276,12 @@ def train_from_recipe(
 
 
 def get_weights_path(recipe: Recipe, out: Path) -> Path:
-    """Return where a run in `out` leaves its best weights."""
+    """Return the path of the best weights of a run in `out`."""
     return out / f"{recipe.model.name}.safetensors"
 
 
 def write_best_weights(recipe: Recipe, out: Path, best: dict[str, Any]) -> Path:
-    """Turn the best checkpoint of a run into a weight file with its card."""
+    """Write the best checkpoint of a run as a weight file with its card."""
     network = build_network(recipe, len(load_label_set(recipe.data.label_set)))
     network.load_state_dict(load_checkpoint(out / BEST_NAME)["model"])
     scores = {key: value for key, value in best.items() if isinstance(value, float)}

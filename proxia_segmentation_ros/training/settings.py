@@ -1,6 +1,6 @@
-"""Settings of a training run: their names, defaults and ranges, and which of them fit together.
+"""Settings of a training run: names, defaults, ranges, and which of them can be combined.
 
-Free of torch, so that a recipe can be read and explained at once.
+Does not import torch, so that a recipe can be read and explained at once.
 """
 
 from typing import Any, Literal, TypeAlias
@@ -14,7 +14,8 @@ from proxia_segmentation_ros.data.sampling.class_uniform import ClassUniformSett
 from proxia_segmentation_ros.errors import ConfigError
 
 FOLDER = "folder"
-# The reference doubles the power at epoch 110 of 180.
+# NVIDIA/semantic-segmentation (https://github.com/NVIDIA/semantic-segmentation, 2020) doubles the
+# power at epoch 110 of 180.
 POLY2_FROM = 110 / 180
 ScheduleName: TypeAlias = Literal["poly", "poly2", "cosine"]
 LossName: TypeAlias = Literal["cross_entropy", "image_weighted", "relaxed", "rmi"]
@@ -36,20 +37,21 @@ class ModelSettings(_Settings):
         default="", description="shipped name or path of weights to start from; empty is random"
     )
     initial_partial: bool = Field(
-        default=False, description="take those initial weights that fit, the rest at random"
+        default=False,
+        description="load the initial weights whose shapes match, start the rest at random",
     )
     size_hw: SizeHW = Field(default=(240, 320), description="input size written to the card")
-    training_data: str = Field(default="", description="what the weights have seen, for the card")
+    training_data: str = Field(default="", description="training data, for the card")
     terms: str = Field(default="", description="terms of use, for the card")
 
     @property
     def is_multi_scale(self) -> bool:
-        """Whether the network fuses scales by an attention of its own."""
+        """Whether the network fuses several scales by attention."""
         return self.architecture.endswith("_mscale")
 
 
 class DataSettings(_Settings):
-    """What is trained on; folders are relative to `root`."""
+    """The training and validation data; folders are relative to `root`."""
 
     root: str = Field(default=".", description="folder of the data set")
     dataset: str = Field(
@@ -57,14 +59,17 @@ class DataSettings(_Settings):
     )
     train_split: str = Field(default="train", description="split of a named data set")
     train_limit: int = Field(
-        default=0, ge=0, description="first training pairs, and as many coarse ones; 0 is all"
+        default=0,
+        ge=0,
+        description="use this many training pairs, and as many coarse pairs; 0 is all",
     )
     val_split: str = Field(default="val", description="split of a named data set")
     options: dict[str, Any] = Field(
         default_factory=dict, description="further options of a named data set"
     )
     class_uniform: ClassUniformSettings | None = Field(
-        default=None, description="draw rare classes as often as common ones; none is by image"
+        default=None,
+        description="class-uniform sampling: draw all classes equally often; none draws images",
     )
     coarse_dataset: str = Field(
         default="", description="data set of coarse labels for class_uniform; empty is none"
@@ -81,13 +86,13 @@ class DataSettings(_Settings):
     val_images: str = Field(default="val", description="validation images")
     val_masks: str = Field(default="valannot", description="validation masks")
     keep_decoded: bool = Field(
-        default=True, description="keep a folder's training pairs in memory once they are read"
+        default=True, description="keep decoded training pairs of a folder in memory"
     )
     folder_weight: float = Field(default=1.0, ge=0, description="share of pairs from the folder")
     synthetic_weight: float = Field(default=0.0, ge=0, description="share of synthetic pairs")
     synthetic_size_hw: SizeHW = Field(default=(360, 480), description="size of synthetic frames")
     synthetic_frames: int = Field(
-        default=1500, ge=1, description="distinct synthetic frames, kept in memory once drawn"
+        default=1500, ge=1, description="number of distinct synthetic frames, kept in memory"
     )
 
 
@@ -100,19 +105,20 @@ class OptimiserSettings(_Settings):
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of SGD")
     warmup_steps: int = Field(default=100, ge=0, description="steps of linear warm-up")
     schedule: ScheduleName = Field(
-        default="poly", description="fall of the learning rate to 0 at the run's end"
+        default="poly", description="decay of the learning rate to 0 at the end of the run"
     )
     poly_power: float = Field(default=0.9, gt=0, description="power of poly and poly2")
     poly2_from: float = Field(
         default=POLY2_FROM, ge=0, le=1, description="share of the run where poly2 doubles its power"
     )
     decay_all: bool = Field(
-        default=False, description="decay batch norms and biases too, as the reference does"
+        default=False,
+        description="also decay batch norms and biases, as NVIDIA/semantic-segmentation does",
     )
     loss: LossName = Field(
         default="cross_entropy",
-        description="loss of the main logits; with rmi the other maps have BCE, with relaxed "
-        "plain cross-entropy; class weights belong to cross_entropy alone",
+        description="loss of the main logits; the other maps use BCE with rmi, and plain "
+        "cross-entropy with relaxed; class weights apply to cross_entropy only",
     )
     aux_weight: float = Field(default=0.4, ge=0, description="weight of the auxiliary loss")
     scale_weight: float = Field(
@@ -125,10 +131,13 @@ class OptimiserSettings(_Settings):
         default=0.5, ge=0, le=1, description="class weight is (median share / share) ** this"
     )
     average_decay: float = Field(
-        default=0.99, ge=0, lt=1, description="decay of the moving average of weights that is kept"
+        default=0.99,
+        ge=0,
+        lt=1,
+        description="decay of the EMA of the weights, which is validated and saved",
     )
     class_boost: dict[str, float] = Field(
-        default_factory=dict, description="further factor by class name, for classes missed"
+        default_factory=dict, description="extra factor of the class weight, by class name"
     )
 
 
@@ -143,40 +152,38 @@ class Recipe(_Settings):
     batch_size: int = Field(
         default=8,
         ge=1,
-        description="crops that one process holds at a time; a step of several "
-        "processes or with accumulate sees more",
+        description="crops per process and forward pass; several processes and accumulate "
+        "multiply it",
     )
     accumulate: int = Field(
         default=1, ge=1, description="batches whose gradients are averaged for one step"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="auto is CUDA where torch finds it"
+        default="auto", description="auto is CUDA where torch finds a GPU"
     )
     precision: Literal["auto", "f32", "bf16", "f16"] = Field(
         default="auto",
-        description="auto is bf16 where the device has it, else f32; f16 scales the loss",
+        description="auto is bf16 where the device supports it, else f32; f16 uses loss scaling",
     )
     threads: int = Field(default=0, ge=0, description="CPU threads; 0 is torch's choice")
     seed: int = Field(default=0, ge=0, description="seed of weights and pairs")
     validate_every: int = Field(default=500, ge=1, description="steps between validations")
     validate_stride: int = Field(default=1, ge=1, description="take every n-th validation pair")
     validate_limit: int = Field(
-        default=0, ge=0, description="validation pairs of each kind at most; 0 is all"
+        default=0, ge=0, description="largest number of validation pairs of each kind; 0 is all"
     )
     class_share_pairs: int = Field(
-        default=256, ge=1, description="pairs drawn to measure how rare each class is"
+        default=256, ge=1, description="number of pairs from which class frequencies are estimated"
     )
     save_every: int = Field(default=100, ge=1, description="steps between checkpoints")
-    tensorboard: bool = Field(
-        default=False, description="write TensorBoard event files beside the log"
-    )
+    tensorboard: bool = Field(default=False, description="also write TensorBoard event files")
 
     @model_validator(mode="after")
     def _refuse_idle_settings(self) -> Self:
-        """Refuse what was set and can't act.
+        """Refuse settings that were given but would have no effect.
 
         Raises:
-            ConfigError: a setting belongs to another loss or network.
+            ConfigError: a setting belongs to another loss, network or kind of data.
         """
         chosen = self.optimiser
         if not self.uses_class_weights:
@@ -228,7 +235,7 @@ class Recipe(_Settings):
 
     @property
     def uses_class_weights(self) -> bool:
-        """Whether the loss weighs classes by how rare they are in the data."""
+        """Whether the loss weights classes by their frequency in the data."""
         chosen = self.optimiser
         is_plain = chosen.class_balance == 0 and not chosen.class_boost
         return chosen.loss == "cross_entropy" and not is_plain
@@ -255,7 +262,7 @@ _ACTS = {
 
 
 def flatten_settings(settings: BaseModel, prefix: str = "") -> dict[str, Any]:
-    """Return every setting by its dotted name, as plain values of YAML."""
+    """Return every setting by its dotted name, as plain YAML values."""
     flat: dict[str, Any] = {}
     for name, plain in settings.model_dump(mode="json").items():
         value = getattr(settings, name)

@@ -1,4 +1,4 @@
-"""A run of a minute or less that goes through everything a long one does."""
+"""A smoke run: a minute or less that goes through all parts of a training run."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,19 +10,19 @@ from proxia_segmentation_ros.training.settings import Recipe
 
 SMOKE_SUFFIX = "-smoke"
 SMOKE_PAIRS = 8
-# Files of a run, which the next smoke run of the same folder writes anew.
+# Files of a run, which the next smoke run in the same folder replaces.
 RUN_FILES = ("last.pt", "best.pt", "log.jsonl")
 
 
 def make_smoke_overrides(recipe: Recipe) -> list[str]:
-    """Return the settings that make a recipe short and its weights tell that they are no good."""
+    """Return the settings that shorten a recipe and mark its weights as unusable."""
     height, width = (min(side, 64) for side in recipe.augmentation.crop_hw)
     frame_height, frame_width = (min(side, 96) for side in recipe.data.synthetic_size_hw)
-    # Of a large data set the centroids alone would take minutes.
+    # Finding the centroids of a large data set would take minutes.
     limit = min(recipe.data.train_limit or SMOKE_PAIRS, SMOKE_PAIRS)
     return [
         f"model.name={recipe.model.name}{SMOKE_SUFFIX}",
-        "model.training_data=a smoke run of a few steps, of no use but to test the training",
+        "model.training_data=a smoke run of a few steps, not usable",
         "model.size_hw=[64, 96]",
         f"augmentation.crop_hw=[{height}, {width}]",
         f"data.synthetic_size_hw=[{frame_height}, {frame_width}]",
@@ -46,14 +46,14 @@ def run_smoke(
     out: Path,
     report: Callable[[dict[str, Any]], None],
 ) -> Path:
-    """Train two steps, go on from the checkpoint for two more, and read the weights back.
+    """Train two steps, resume for two more, and load the weights that were written.
 
-    `out` must end in `-smoke`: what an earlier smoke run left there is overwritten.
+    `out` must end in `-smoke`: files of an earlier smoke run there are overwritten.
 
     Raises:
         ConfigError: the recipe is wrong, or `out` has another name.
         InputError: training data can't be read.
-        WeightsError: the weights that come out can't be read.
+        WeightsError: the written weights can't be read.
     """
     from proxia_segmentation_ros.model.checkpoint import load_weights
     from proxia_segmentation_ros.training.distributed.process_group import (

@@ -1,4 +1,4 @@
-"""Where a recipe's training and validation pairs come from."""
+"""Open the training and validation data of a recipe."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,10 @@ def make_sources(
     seed: int = 0,
     report_centroids: ReportProgress | None = None,
 ) -> list[PairSource]:
-    """Return the training sources that have a weight.
+    """Return the training sources with a positive weight.
 
-    `report_centroids(done, total)` counts the images whose centroids class_uniform has to find;
-    with a coarse data set it counts twice.
+    `report_centroids(done, total)` is called for each image whose centroids have to be found; with
+    a coarse data set it counts a second time.
 
     Raises:
         ConfigError: a data set's option is wrong, or its classes are not the recipe's.
@@ -47,7 +47,7 @@ def make_sources(
 
 
 def list_training_label_problems(settings: DataSettings, label_set: LabelSet) -> list[str]:
-    """Return what looks wrong in the training masks, a sentence each.
+    """Return a sentence for each problem found in the training masks.
 
     Raises:
         ConfigError: an option is wrong, or its classes are not the recipe's.
@@ -141,7 +141,7 @@ def _open_named(settings: DataSettings, split: str, label_set: LabelSet) -> Data
 
 
 class StridedDataset:
-    """Every `stride`-th pair of a data set, at most `limit` of them, resized when asked for."""
+    """Every `stride`-th pair of a data set, at most `limit`, resized if `long_side` is set."""
 
     def __init__(self, pairs: Dataset, stride: int, limit: int, long_side: int) -> None:
         self._pairs = pairs
@@ -160,7 +160,7 @@ class StridedDataset:
 
 @dataclass(frozen=True)
 class ResizedSource:
-    """A source whose pairs are resized to one longer side before they are augmented."""
+    """A source whose pairs are resized to the same longer side before augmentation."""
 
     source: PairSource
     long_side: int
@@ -176,5 +176,5 @@ class ResizedSource:
         return self.source.weight
 
     def draw_at(self, index: int, rng: np.random.Generator) -> FocusedPair:
-        """Return the pair of the source for place `index`, resized."""
+        """Return the source's pair for position `index` of the run, resized."""
         return resize_pair(self.source.draw_at(index, rng), self.long_side)

@@ -1,4 +1,4 @@
-"""The training loop: draw, step, validate, save, and go on where it stopped."""
+"""The training loop: load batches, step, validate, save, resume."""
 
 import time
 from collections.abc import Callable
@@ -50,32 +50,32 @@ StepCallback = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Normalisation:
-    """Mean and spread of each channel, image values being 0..1."""
+    """Mean and standard deviation of each channel (those of ImageNet), for values of 0..1."""
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
     def apply(self, images_NHWC: Tensor) -> Tensor:
-        """Turn uint8 images into normalised image_NCHW, channels last in memory."""
+        """Convert uint8 images to a normalised image_NCHW in channels-last memory format."""
         images = images_NHWC.permute(0, 3, 1, 2).float() / 255
         mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
         return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-class StopRequest(Exception):  # noqa: N818 - a wish, no error
-    """Raised by `on_step` to end a run after the step that it was told of, with a checkpoint."""
+class StopRequest(Exception):  # noqa: N818 - a request, not an error
+    """Raised by `on_step` to stop a run after the current step, with a checkpoint."""
 
 
 def ignore_step(_step: int, _steps: int) -> None:
-    """Show no progress."""
+    """Ignore a finished step."""
 
 
 class Trainer:
-    """Trains `model` on `pairs` by `recipe`; checkpoints and a log go to `folder`.
+    """Trains `model` on `pairs` by `recipe`; writes checkpoints and a log to `folder`.
 
-    Among several processes each has its own part of every batch; the first one writes.
-    `on_step(step, steps)` is called after every step; it may raise `StopRequest`.
+    Of several processes each trains on its own part of every batch, and the first writes files.
+    `on_step(step, steps)` is called after every step and may raise `StopRequest`.
     """
 
     def __init__(
@@ -110,14 +110,14 @@ class Trainer:
         sync_batch_norms(self.model, device)
         broadcast_weights(self.model)
         self._optimiser = make_optimiser(self.model, recipe.optimiser)
-        # Gradients of float16 vanish or overflow unless the loss is scaled for them.
+        # Without loss scaling float16 gradients underflow or overflow.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype == torch.float16)
         self._average = make_average(self.model, recipe.optimiser.average_decay)
         self._objective = make_objective(recipe.optimiser, label_set, self._measure_class_weights())
 
     @property
     def average(self) -> nn.Module:
-        """The moving average of the weights: what is validated and kept."""
+        """The moving average (EMA) of the weights, which is validated and saved."""
         return self._average.module
 
     def _measure_class_weights(self) -> Tensor | None:
@@ -142,14 +142,14 @@ class Trainer:
 
     @property
     def last_path(self) -> Path:
-        """Where the newest checkpoint lies."""
+        """Path of the newest checkpoint."""
         return self.folder / LAST_NAME
 
     def resume(self) -> None:
-        """Load the newest checkpoint of the folder; the log ends there and tells what changed.
+        """Load the newest checkpoint; truncate the log to it and note the changed settings.
 
         Raises:
-            ConfigError: the recipe now makes another network or optimiser.
+            ConfigError: the recipe now needs another network or optimiser.
             WeightsError: there is no checkpoint, or it can't be read.
         """
         state = load_checkpoint(self.last_path)
@@ -165,15 +165,15 @@ class Trainer:
         self.best = dict(state["best"])
         self._log.cut(self.step)
         if self.best.get("step") == self.step:
-            # A kill may have come between the two files.
+            # The process may have been killed after writing the first of the two files.
             self._save_best()
         for note in notes:
             self._log.add({"step": self.step, "note": note})
 
     def run(self, *, stop_step: int | None = None, saves_at_stop: bool = True) -> dict[str, Any]:
-        """Train to `stop_step` (default: the recipe's end); return the best validation row.
+        """Train to `stop_step` (default: the recipe's `steps`); return the best validation row.
 
-        `saves_at_stop` writes a checkpoint there, whatever the recipe's `save_every`.
+        `saves_at_stop` writes a checkpoint there, regardless of the recipe's `save_every`.
         """
         stop = min(stop_step or self.recipe.steps, self.recipe.steps)
         started, first_step = time.monotonic(), self.step
@@ -190,12 +190,12 @@ class Trainer:
                 self._save(LAST_NAME, self._state())
             if is_best:
                 self._save_best()
-            self._tell(self.step)
+            self._finish_step(self.step)
         self._log.end()
         return self.best
 
-    def _tell(self, step: int) -> None:
-        """Tell that a step is done; save it when that stops the run."""
+    def _finish_step(self, step: int) -> None:
+        """Call `on_step`; save a checkpoint if it stops the run."""
         try:
             self._on_step(step, self.recipe.steps)
         except StopRequest:
@@ -204,12 +204,12 @@ class Trainer:
             raise
 
     def _take_step(self, batches: list[Batch]) -> Tensor:
-        """Follow the mean of the batches' losses; return it, this process's share alone."""
+        """Step down the mean loss of the batches; return this process's share of it."""
         rate = get_learning_rate(self.recipe.optimiser, self.step, self.recipe.steps)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self.model.train()
-        # Dropout is a function of seed, step and process: nothing of it needs to be saved.
+        # Dropout depends on seed, step and rank only, so checkpoints need no random state.
         torch.manual_seed(make_seed(self.recipe.seed, self.step, get_rank()))
         self._optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self._device)
@@ -237,7 +237,7 @@ class Trainer:
         return outputs
 
     def _validate_average(self) -> bool:
-        """Score the average and log it; return whether it is the best so far."""
+        """Evaluate the moving average and log it; return whether it is the best so far."""
         self.average.eval()
         row = {"step": self.step, **self._validate(self.average)}
         self._log.add(row)
@@ -275,33 +275,33 @@ class Trainer:
         }
 
     def _describe_recipe(self) -> dict[str, Any]:
-        """Return every setting, and how many processes share a batch."""
+        """Return every setting and the number of processes."""
         return {**flatten_settings(self.recipe), "processes": get_world_size()}
 
 
 def make_average(model: nn.Module, decay: float) -> AveragedModel:
-    """Return the moving average of a network's weights and batch norms.
+    """Return the exponential moving average (EMA) of a network's weights and batch norms.
 
-    It follows faster in the beginning, by (1 + n) / (10 + n) after n updates: the first, random
-    weights would weigh in it for the whole of a short run.
+    After n updates the decay is at most (1 + n) / (10 + n). Otherwise the random initial weights
+    would have a share in the average for the whole of a short run.
     """
 
-    def follow(averages: Any, newest: Any, updates: Tensor | int) -> None:
+    def update(averages: Any, newest: Any, updates: Tensor | int) -> None:
         now = min(decay, (1 + int(updates)) / (10 + int(updates)))
         get_ema_multi_avg_fn(now)(averages, newest, updates)
 
-    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
 
 
 def make_seed(*numbers: int) -> int:
-    """Return a seed that differs wherever one of the numbers does."""
+    """Return a seed that depends on all the numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
 
 
 def make_objective(
     settings: OptimiserSettings, label_set: LabelSet, class_weights_K: Tensor | None
 ) -> Objective:
-    """Return the recipe's loss of a network's outputs."""
+    """Return the loss function of a recipe."""
     return Objective(
         unlabeled_id=label_set.unlabeled_id,
         loss=settings.loss,

@@ -13,12 +13,20 @@ from typing import Any
 import numpy as np
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.wire.limits import Buffer, quote, view_bytes
+from proxia_segmentation_ros.wire.limits import quote
 
 _BODY = 4  # bytes of encapsulation
 _LITTLE_ENDIAN = b"\x00\x01\x00\x00"
 _ENDIAN_BY_ENCAPSULATION = {b"\x00\x00": ">", b"\x00\x01": "<"}
 _BYTES_PER_PIXEL = {"mono8": 1, "mono16": 2, "rgb8": 3, "bgr8": 3, "16UC1": 2, "32FC1": 4}
+
+
+Buffer = bytes | bytearray | memoryview | np.ndarray
+
+
+def view_bytes(data: Buffer) -> np.ndarray:
+    """View a contiguous buffer as a flat uint8 array, without a copy."""
+    return np.frombuffer(data, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
+from proxia_segmentation_ros.wire.cdr import Buffer, CompressedImageMessage, view_bytes
+from proxia_segmentation_ros.wire.encodings import BAYER_CONVERSIONS
 from proxia_segmentation_ros.wire.image_header import ImageHeader, check_whole, read_header
-from proxia_segmentation_ros.wire.limits import Buffer, check_size, quote, view_bytes
-from proxia_segmentation_ros.wire.pixels import BAYER_CONVERSIONS
+from proxia_segmentation_ros.wire.limits import check_size, quote
 
 
 def read_encoded_size(data: Buffer) -> tuple[int, int]:

@@ -2,8 +2,6 @@
 
 import reprlib
 
-import numpy as np
-
 from proxia_segmentation_ros.errors import InputError
 
 MIN_SIDE_PX = 16
@@ -13,16 +11,9 @@ _short_repr = reprlib.Repr()
 _short_repr.maxstring = 60
 quote = _short_repr.repr
 
-Buffer = bytes | bytearray | memoryview | np.ndarray
-
 
 class RefusedImage(InputError):  # noqa: N818 - named for what becomes of the image
     """An image whose size or buffer breaks the limits; nothing was allocated for it."""
-
-
-def view_bytes(data: Buffer) -> np.ndarray:
-    """View a contiguous buffer as a flat uint8 array, without a copy."""
-    return np.frombuffer(data, np.uint8)
 
 
 def check_size(width: int, height: int, *, max_pixels: int) -> None:

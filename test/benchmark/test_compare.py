@@ -15,7 +15,7 @@ RATE, P50 = f"{BASIC}MEAN_FRAME_RATE", f"{OURS}P50_LATENCY"
 SENT, MISSED = f"{BASIC}NUM_FRAMES_SENT", f"{BASIC}NUM_MISSED_FRAMES"
 
 
-def make_report(rate=20.0, p50=40.0, missed=0, yardstick=20.0, ratio=1.0, **custom):
+def make_report(rate=20.0, p50=40.0, missed=0, baseline=20.0, ratio=1.0, **custom):
     return {
         RATE: rate,
         MISSED: 500,
@@ -26,7 +26,7 @@ def make_report(rate=20.0, p50=40.0, missed=0, yardstick=20.0, ratio=1.0, **cust
             "subject": {"name": "node", "precision": "f32"},
             "machine": {"cpu": "Xeon", "cores": 2, "busy_cores": 0.2},
             "settings": {"size": "480x360"},
-            "against": {"subject": {"name": "bare model"}, RATE: yardstick},
+            "against": {"subject": {"name": "bare model"}, RATE: baseline},
             "ratios": {"peak": {RATE: {"median": ratio, "rounds": [ratio]}}},
             **custom,
         },
@@ -35,7 +35,8 @@ def make_report(rate=20.0, p50=40.0, missed=0, yardstick=20.0, ratio=1.0, **cust
 
 
 def find_regressions(old, new, allowed=0.05):
-    return [(one.phase, one.metric) for one in list_changes(old, new, allowed) if one.is_regression]
+    changes = list_changes(old, new, allowed)
+    return [(change.phase, change.metric) for change in changes if change.is_regression]
 
 
 def test_equal_reports_have_no_regression():
@@ -70,11 +71,11 @@ def test_frames_missed_at_peak_are_missed_on_purpose():
 
 def test_extremes_are_not_shown():
     assert f"{BASIC}MAX_LATENCY" not in {
-        one.metric for one in list_changes(make_report(), make_report(), 0.05)
+        change.metric for change in list_changes(make_report(), make_report(), 0.05)
     }
 
 
-def test_other_machine_and_precision_are_told():
+def test_other_machine_and_precision_are_warned_of():
     new = make_report(
         subject={"name": "node", "precision": "bf16"},
         machine={"cpu": "EPYC", "cores": 2, "busy_cores": 1.04},
@@ -86,14 +87,14 @@ def test_other_machine_and_precision_are_told():
     assert list(list_warnings(make_report(), make_report(), 0.05)) == []
 
 
-def test_changed_yardstick_is_told():
-    told = list(list_warnings(make_report(), make_report(yardstick=10.0), 0.05))
+def test_changed_baseline_is_told():
+    told = list(list_warnings(make_report(), make_report(baseline=10.0), 0.05))
     assert told == [
         "bare model at peak runs 0.50 times as fast as before: compare the ratios instead"
     ]
 
 
-def test_ratios_to_different_yardsticks_are_not_compared():
+def test_ratios_to_different_baselines_are_not_compared():
     new = make_report(ratio=0.1, against={"subject": {"name": "eager"}, RATE: 1.0})
     assert find_regressions(make_report(), new) == []
     assert "measured by bare model before, eager now: no ratios" in list(
@@ -103,7 +104,9 @@ def test_ratios_to_different_yardsticks_are_not_compared():
 
 def test_growth_from_nothing_is_infinite(tmp_path):
     changes = list(list_changes(make_report(), make_report(missed=3), 0.05))
-    (missed,) = (one for one in changes if one.metric == MISSED and one.phase == "10.0fps")
+    (missed,) = (
+        change for change in changes if change.metric == MISSED and change.phase == "10.0fps"
+    )
     assert missed.ratio == float("inf")
 
 
@@ -115,13 +118,13 @@ def write(folder, name, report):
 
 def test_files_are_compared(tmp_path):
     paths = [
-        write(tmp_path, f"{name}.json", one)
-        for name, one in (("old", make_report()), ("new", make_report(rate=10.0)))
+        write(tmp_path, f"{name}.json", report)
+        for name, report in (("old", make_report()), ("new", make_report(rate=10.0)))
     ]
-    assert [one.metric for one in compare_reports(*paths, 0.05).regressions] == [RATE]
+    assert [change.metric for change in compare_reports(*paths, 0.05).regressions] == [RATE]
 
 
-def test_file_that_is_no_report_is_told(tmp_path):
+def test_file_that_is_no_report_is_an_error(tmp_path):
     good = write(tmp_path, "good.json", make_report())
     for content in ({"a": 1}, []):
         with pytest.raises(InputError, match="has no metadata"):

@@ -22,7 +22,7 @@ from proxia_segmentation_ros.benchmark.latency_budget import (
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.inference import Segmentation
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 
 
 class FakeSegmenter:
@@ -91,11 +91,11 @@ def test_trial_takes_one_core_in_the_middle_and_describes_three_phases(
     steps = Steps()
     found = run_budget_trial(BudgetTrial(images=str(tmp_path), budget_ms=50.0, seconds=0.06), steps)
     assert list(found["phases"]) == ["before", "during", "after"]
-    assert all(one["frames"] > 0 for one in found["phases"].values())
+    assert all(phase["frames"] > 0 for phase in found["phases"].values())
     assert found["phases"]["before"]["frames_by_scales"].keys() == {"0.5 1"}
     core, own = min(os.sched_getaffinity(0)), os.getpid()
     assert busy == [[[str(core), str(own)], "ended"]]
-    assert [one["latency_budget_ms"] for one in FakeSegmenter.opened] == [50.0]
+    assert [options["latency_budget_ms"] for options in FakeSegmenter.opened] == [50.0]
     assert (steps.count, steps.total) == (3, 3)
 
 
@@ -126,8 +126,8 @@ def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
 
 def test_busy_loop_ends_by_itself_once_its_trial_was_killed() -> None:
     code = (
-        "from proxia_segmentation_ros.benchmark.latency_budget import take_core\n"
-        "with take_core(True):\n    print('busy', flush=True)\n    input()"
+        "from proxia_segmentation_ros.benchmark.latency_budget import occupy_core\n"
+        "with occupy_core(True):\n    print('busy', flush=True)\n    input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code],
@@ -141,7 +141,7 @@ def test_busy_loop_ends_by_itself_once_its_trial_was_killed() -> None:
         trial.kill()
         try:
             # The loop has inherited the pipe: it closes with the last of the two.
-            assert trial.communicate(timeout=PATIENCE_S)[0] == b""
+            assert trial.communicate(timeout=TIMEOUT_S)[0] == b""
         finally:
             # Its group outlives it as long as the loop does.
             with suppress(ProcessLookupError):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from proxia_segmentation_ros.benchmark.pipeline import PipelineRunner
-from proxia_segmentation_ros.benchmark.run import Stretch
+from proxia_segmentation_ros.benchmark.run import Run
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.labels import load_label_set
 
@@ -57,7 +57,7 @@ def open_pipeline():
 
 def test_every_frame_goes_through_all_stages(open_pipeline):
     segmenter = FakeSegmenter()
-    trace = open_pipeline(segmenter, output_size="network").run(Stretch(frames=5))
+    trace = open_pipeline(segmenter, output_size="network").run(Run(frames=5))
     assert segmenter.seen == [3, 7, 3, 7, 3]
     assert segmenter.asked[0]["output_size"] == "network"
     assert (len(trace.sent_s), trace.missed) == (5, 0)
@@ -70,14 +70,14 @@ def test_every_frame_goes_through_all_stages(open_pipeline):
 
 def test_objects_can_be_left_out(open_pipeline):
     segmenter = FakeSegmenter()
-    trace = open_pipeline(segmenter, objects=False).run(Stretch(frames=2))
+    trace = open_pipeline(segmenter, objects=False).run(Run(frames=2))
     assert "objects" not in trace.stages_ms
 
 
 def test_stretches_do_not_mix(open_pipeline):
     pipeline = open_pipeline(FakeSegmenter())
-    pipeline.run(Stretch(frames=4))
-    trace = pipeline.run(Stretch(frames=3))
+    pipeline.run(Run(frames=4))
+    trace = pipeline.run(Run(frames=3))
     assert (len(trace.received_s), len(trace.stages_ms["infer"])) == (3, 3)
 
 
@@ -92,7 +92,7 @@ def test_frames_that_a_busy_model_lets_pass_are_missed(open_pipeline):
             gate.set()
 
     pipeline._pipeline.put = open_gate_after_the_last
-    trace = pipeline.run(Stretch(rate_hz=1000, frames=10))
+    trace = pipeline.run(Run(rate_hz=1000, frames=10))
     # One was in the model, or none yet; the last one waited.
     assert set(trace.received_s) <= {*range(10)}
     assert 9 in trace.received_s
@@ -101,4 +101,4 @@ def test_frames_that_a_busy_model_lets_pass_are_missed(open_pipeline):
 
 def test_frame_that_fails_ends_the_benchmark(open_pipeline):
     with pytest.raises(BackendError, match="the fake model burst"):
-        open_pipeline(FakeSegmenter(breaks=True)).run(Stretch(frames=2))
+        open_pipeline(FakeSegmenter(breaks=True)).run(Run(frames=2))

@@ -1,14 +1,14 @@
 import pytest
 
 from proxia_segmentation_ros.benchmark.report import (
+    aggregate,
     compare_rounds,
-    conclude,
     describe_machine,
     make_report,
     name_rate,
     was_busy,
 )
-from proxia_segmentation_ros.benchmark.rounds import Measured
+from proxia_segmentation_ros.benchmark.rounds import Measurement
 from proxia_segmentation_ros.benchmark.trace import BASIC, OURS, Trace
 
 RATE, P50 = f"{BASIC}MEAN_FRAME_RATE", f"{OURS}P50_LATENCY"
@@ -24,7 +24,7 @@ def make_trace(gap_s, latency_ms, frames=5, missed=0, **load):
 
 def test_rounds_are_concluded_by_what_a_figure_means():
     rounds = [make_trace(0.1, 10, missed=1), make_trace(0.2, 20), make_trace(0.4, 60, missed=3)]
-    figures = conclude(rounds)
+    figures = aggregate(rounds)
     assert figures[f"{BASIC}NUM_MISSED_FRAMES"] == 4
     assert figures[f"{BASIC}NUM_FRAMES_SENT"] == 19
     assert figures[RATE] == pytest.approx(5.0)
@@ -35,7 +35,7 @@ def test_rounds_are_concluded_by_what_a_figure_means():
 
 def test_percentiles_are_those_of_all_frames():
     # The median of the rounds' p50 is 10 as well, that of their p99 would be 10.
-    figures = conclude([make_trace(0.1, 10), make_trace(0.1, 10), make_trace(0.1, 100)])
+    figures = aggregate([make_trace(0.1, 10), make_trace(0.1, 10), make_trace(0.1, 100)])
     assert figures[P50] == pytest.approx(10)
     assert figures[f"{OURS}P99_LATENCY"] == pytest.approx(100)
 
@@ -44,8 +44,8 @@ def test_ratio_is_the_median_of_the_rounds_ratios():
     node = [make_trace(0.1, 12), make_trace(0.1, 30), make_trace(0.2, 11)]
     bare = [make_trace(0.1, 10), make_trace(0.05, 10), make_trace(0.1, 10)]
     main, against = (
-        Measured(name="node", traces={10.0: node}),
-        Measured(name="bare", traces={10.0: bare}),
+        Measurement(name="node", traces={10.0: node}),
+        Measurement(name="bare", traces={10.0: bare}),
     )
     ratios = compare_rounds(main, against)["10.0fps"]
     assert ratios[RATE] == {"median": 0.5, "rounds": [1.0, 0.5, 0.5]}
@@ -54,14 +54,14 @@ def test_ratio_is_the_median_of_the_rounds_ratios():
 
 
 def test_latency_at_peak_is_not_compared():
-    main = Measured(name="a", traces={0.0: [make_trace(0.1, 10)]})
+    main = Measurement(name="a", traces={0.0: [make_trace(0.1, 10)]})
     assert list(compare_rounds(main, main)["peak"]) == [RATE]
 
 
 def test_report_has_the_shape_of_ros2_benchmark():
     traces = {0.0: [make_trace(0.02, 10)], 10.0: [make_trace(0.1, 11)]}
-    main = Measured(name="node", description={"precision": "bf16"}, traces=traces)
-    against = Measured(name="bare model", traces={10.0: [make_trace(0.1, 10)]})
+    main = Measurement(name="node", description={"precision": "bf16"}, traces=traces)
+    against = Measurement(name="bare model", traces={10.0: [make_trace(0.1, 10)]})
     report = make_report("node", main, against, SETTINGS, MACHINE)
     assert report[RATE] == pytest.approx(50)
     assert report["10.0fps"][RATE] == pytest.approx(10)
@@ -87,4 +87,4 @@ def test_one_other_process_makes_a_machine_busy_whatever_its_cores(monkeypatch):
 
 
 def test_rates_are_named_as_ros2_benchmark_names_them():
-    assert [name_rate(one) for one in (0.0, 10, 12.5)] == ["peak", "10.0fps", "12.5fps"]
+    assert [name_rate(rate_hz) for rate_hz in (0.0, 10, 12.5)] == ["peak", "10.0fps", "12.5fps"]

@@ -1,6 +1,6 @@
 from proxia_segmentation_ros.benchmark.rounds import (
     PEAK_HZ,
-    Measured,
+    Measurement,
     is_saturated,
     run_rounds,
 )
@@ -18,7 +18,7 @@ class Counting:
         self.steps += 1
 
 
-def test_sides_alternate_and_no_side_always_comes_second():
+def test_rounds_are_interleaved_and_no_variant_always_comes_second():
     order, progress = [], Counting()
 
     def make(name):
@@ -40,14 +40,17 @@ def test_sides_alternate_and_no_side_always_comes_second():
         ("a", 10.0),
     ]
     assert progress.steps == progress.total == 8
-    # Each side's traces of a rate stand round by round.
-    assert [one.sent_s[0] for one in traces["a"][10.0]] == [3.0, 8.0]
-    assert [one.sent_s[0] for one in traces["b"][0.0]] == [2.0, 5.0]
+    # Each variant's traces of a rate stand round by round.
+    assert [trace.sent_s[0] for trace in traces["a"][10.0]] == [3.0, 8.0]
+    assert [trace.sent_s[0] for trace in traces["b"][0.0]] == [2.0, 5.0]
 
 
-def test_side_that_labels_all_it_is_offered_in_some_round_is_not_saturated():
-    busy, idle = (Trace(sent_s={0: 0.0, 1: 0.1}, received_s=one) for one in ({0: 1}, {0: 1, 1: 2}))
-    full = Measured(name="full", traces={PEAK_HZ: [busy, busy], 5.0: [idle]})
-    half = Measured(name="half", traces={PEAK_HZ: [busy, idle]})
+def test_variant_that_labels_every_frame_of_some_round_is_not_saturated():
+    busy, idle = (
+        Trace(sent_s={0: 0.0, 1: 0.1}, received_s=received_s)
+        for received_s in ({0: 1}, {0: 1, 1: 2})
+    )
+    full = Measurement(name="full", traces={PEAK_HZ: [busy, busy], 5.0: [idle]})
+    half = Measurement(name="half", traces={PEAK_HZ: [busy, idle]})
     assert is_saturated(full)
     assert not is_saturated(full, half)

@@ -1,27 +1,24 @@
 import pytest
 
-from proxia_segmentation_ros.benchmark.side import parse_side
 from proxia_segmentation_ros.benchmark.soak import (
     MemoryReading,
     SoakSettings,
     describe_growth,
-    soak_side,
+    soak_node,
+    soak_variant,
 )
-from proxia_segmentation_ros.benchmark.workers.side_worker import BenchmarkImages
+from proxia_segmentation_ros.benchmark.variant import parse_variant
+from proxia_segmentation_ros.benchmark.workers.variant_worker import BenchmarkImages
 from proxia_segmentation_ros.errors import ConfigError
 
-
-class Silent:
-    def begin(self, text, total=None):
-        pass
-
-    def advance(self):
-        pass
+IMAGES = BenchmarkImages(size_hw=(48, 64), count=2)
+PARAMETERS = {"model.weights": "synthetic", "inference.size": "64x48"}
 
 
 def read(*memory_mib):
     return [
-        MemoryReading(frames=500 * number, memory_mib=one) for number, one in enumerate(memory_mib)
+        MemoryReading(frames=500 * number, memory_mib=value)
+        for number, value in enumerate(memory_mib)
     ]
 
 
@@ -38,18 +35,27 @@ def test_single_spike_at_the_end_is_no_growth():
     assert memory["highest_mib"] == 150.0
 
 
-def test_side_is_soaked_in_a_process_of_its_own():
+def test_variant_is_soaked_in_a_process_of_its_own(progress):
     settings = SoakSettings(
         frames=6, warm_up=2, every=3, images=BenchmarkImages(size_hw=(48, 64), count=2)
     )
-    side = parse_side("weights=synthetic,size=64x48", kind="pipeline", defaults={})
-    report = soak_side(side, settings, Silent())
+    variant = parse_variant("weights=synthetic,size=64x48", kind="pipeline", defaults={})
+    report = soak_variant(variant, settings, progress)
     assert report["BasicPerformanceMetrics.NUM_FRAMES_SENT"] == 6
     assert [frames for frames, _ in report["custom"]["memory"]["curve"]] == [0, 3, 6]
     assert report["custom"]["memory"]["start_mib"] > 20
 
 
-def test_one_reading_is_no_curve():
-    side = parse_side("weights=synthetic", kind="model", defaults={})
+def test_one_reading_is_no_curve(progress):
+    variant = parse_variant("weights=synthetic", kind="model", defaults={})
     with pytest.raises(ConfigError, match="frames are 10"):
-        soak_side(side, SoakSettings(frames=10, every=500), Silent())
+        soak_variant(variant, SoakSettings(frames=10, every=500), progress)
+
+
+def test_node_is_soaked(ros_domain, progress):
+    settings = SoakSettings(frames=6, warm_up=3, every=3, rate_hz=5.0, images=IMAGES)
+    report = soak_node(PARAMETERS, settings, progress)
+    curve = report["custom"]["memory"]["curve"]
+    assert curve[0][0] == 0
+    assert curve[-1][0] >= 6
+    assert curve[0][1] > 20

@@ -54,7 +54,7 @@ def test_jitter_is_the_change_between_neighbouring_gaps():
     assert figures[f"{OURS}P99_MINUS_P50_INTERVAL"] == pytest.approx(98.0)
 
 
-def test_what_can_not_be_told_is_left_out():
+def test_figures_that_can_not_be_computed_are_left_out():
     figures = measure_performance(make_trace([0.0, 1.0], {}))
     assert f"{BASIC}MEAN_FRAME_RATE" not in figures
     assert f"{OURS}P50_LATENCY" not in figures
@@ -88,7 +88,7 @@ def test_trace_survives_json():
     assert Trace.from_json(json.loads(json.dumps(trace.to_json()))) == trace
 
 
-def test_merged_traces_keep_what_each_camera_told():
+def test_merged_traces_keep_the_figures_of_each_camera():
     left, right = (
         make_trace([0.0, 1.0], {0: 0.5, 1: 1.5}, gauges={"tiles_run": [tiles]})
         for tiles in (2.0, 4.0)

@@ -158,7 +158,7 @@ def test_observers_see_every_image_with_what_they_need_alone(
 
 
 def test_logits_of_a_segmenter_without_any_are_refused() -> None:
-    with pytest.raises(ConfigError, match="logits are asked of RedSegmenter"):
+    with pytest.raises(ConfigError, match="logits are needed and RedSegmenter does not"):
         evaluate(RedSegmenter(), number(PAIRS), observers=[Watcher(needs_logits=True)])
 
 

@@ -145,7 +145,7 @@ def test_counts_stay_exact_beyond_float32() -> None:
 
 
 def test_different_sizes_are_refused() -> None:
-    with pytest.raises(InputError, match=r"\(2, 3\) and predicted ones \(3, 2\); expected"):
+    with pytest.raises(InputError, match=r"\(2, 3\) and predicted labels \(3, 2\); expected"):
         ConfusionMatrix(3).add(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8))
 
 

@@ -40,6 +40,10 @@ def read_project() -> dict[str, Any]:
     return project
 
 
+def read_extra(name: str) -> list[Requirement]:
+    return [Requirement(line) for line in read_project()["optional-dependencies"][name]]
+
+
 def read_requirements(name: str) -> list[Requirement]:
     lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
     return [Requirement(line) for line in lines if line and not line.startswith("-")]
@@ -69,7 +73,8 @@ def test_every_ros_import_is_a_declared_dependency() -> None:
 def test_every_other_import_is_a_declared_requirement() -> None:
     import_names = {"opencv-python-headless": "cv2"}
     import_names |= {"pyyaml": "yaml", "pillow": "PIL"}
-    declared = {canonicalize_name(r.name) for r in read_requirements("requirements.txt")}
+    requirements = [*read_requirements("requirements.txt"), *read_extra("benchmark")]
+    declared = {canonicalize_name(r.name) for r in requirements}
     allowed = {import_names.get(name, name.replace("-", "_")) for name in declared}
     imported = {n for path in (ROOT / PACKAGE).rglob("*.py") for n in list_imports(path)}
     third_party = imported - sys.stdlib_module_names - {PACKAGE}
@@ -102,7 +107,8 @@ def test_robots_keep_the_numpy_that_cv_bridge_was_compiled_against() -> None:
 
 def test_locked_versions_satisfy_the_ranges() -> None:
     locked = {canonicalize_name(r.name): r for r in read_requirements("requirements/lock.txt")}
-    for requirement in map(Requirement, read_project()["dependencies"]):
+    dependencies = map(Requirement, read_project()["dependencies"])
+    for requirement in (*dependencies, *read_extra("benchmark")):
         (pin,) = locked[canonicalize_name(requirement.name)].specifier
         assert pin.operator == "=="
         assert requirement.specifier.contains(pin.version)

@@ -42,8 +42,8 @@ def test_first_bytes_tell_what_a_file_is(tmp_path: Path) -> None:
         "empty.png": ("no image: the file is empty", False),
         "lost": ("no image: a link to nothing", True),
         "lost.png": ("no image: a link to nothing", False),
-        "text.jpg": ("no image: OpenCV knows no format that begins like it", False),
-        "text.txt": ("no image: OpenCV knows no format that begins like it", True),
+        "text.jpg": ("no image: not a format that OpenCV can read", False),
+        "text.txt": ("no image: not a format that OpenCV can read", True),
     }
 
 

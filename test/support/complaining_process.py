@@ -1,8 +1,8 @@
 """An answering process that has a complaint instead of an answer."""
 
-from proxia_segmentation_ros.benchmark.workers.json_process import read_questions, telling_errors
+from proxia_segmentation_ros.benchmark.workers.json_process import read_requests, reporting_errors
 from proxia_segmentation_ros.errors import ProxiaError
 
-with telling_errors():
-    next(read_questions())
+with reporting_errors():
+    next(read_requests())
     raise ProxiaError.from_parts("nobody subscribed", "somebody", "wake them up")

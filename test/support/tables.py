@@ -36,7 +36,7 @@ PYTHON_SURFACE = (
     ("inference", "Segmenter.warm_up"),
     ("inference", "Segmenter.close"),
     ("inference", "summarize"),
-    ("data.synthetic", "StreetScene"),
+    ("synthetic", "StreetScene"),
 )
 MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
 

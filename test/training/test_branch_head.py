@@ -11,8 +11,8 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import (
 )
 from proxia_segmentation_ros.training.branch_head import (
     compute_outputs,
-    convolve_enlarged,
-    enlarge,
+    convolve_upsampled,
+    upsample,
 )
 
 Network = HRNetOcr | HRNetOcrMultiScale
@@ -60,6 +60,8 @@ def test_convolution_of_enlarged_maps_has_the_zero_border_outside(
 ) -> None:
     maps, kernel = torch.randn(2, 4, *small), torch.randn(6, 4, 3, 3)
     plain = nn.functional.interpolate(maps, size=large, mode="bilinear", align_corners=False)
-    torch.testing.assert_close(enlarge(maps, large), plain, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(upsample(maps, large), plain, rtol=1e-4, atol=1e-5)
     wanted = nn.functional.conv2d(plain, kernel, padding=1)
-    torch.testing.assert_close(convolve_enlarged(maps, kernel, large), wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        convolve_upsampled(maps, kernel, large), wanted, rtol=1e-4, atol=1e-4
+    )

@@ -10,11 +10,8 @@ import pytest
 from wire_images import encode, make_compressed, make_patches, pack, read_patches
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.wire.encodings import (
-    RefusedImage,
-    decode_compressed,
-    read_encoded_size,
-)
+from proxia_segmentation_ros.wire.compressed import decode_compressed, read_encoded_size
+from proxia_segmentation_ros.wire.limits import RefusedImage
 
 MAX_PIXELS = 1_000_000
 JPEG_LOSS = 6  # of flat patches whose borders fall on those of JPEG's blocks

@@ -10,12 +10,8 @@ from wire_images import make_blank, make_image, make_patches, pack, read_patches
 
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.wire.cdr import ImageMessage
-from proxia_segmentation_ros.wire.encodings import (
-    SUPPORTED_ENCODINGS,
-    RefusedImage,
-    decode_depth,
-    decode_image,
-)
+from proxia_segmentation_ros.wire.encodings import SUPPORTED_ENCODINGS, decode_depth, decode_image
+from proxia_segmentation_ros.wire.limits import RefusedImage
 
 MAX_PIXELS = 1_000_000
 COLOR_ENCODINGS = [name for name in SUPPORTED_ENCODINGS if name != "mono8"]

@@ -1,1 +1,1 @@
-"""`proxia evaluate`: scores of weights on a data set."""
+"""`proxia evaluate`: evaluate weights on a data set."""

@@ -1,4 +1,4 @@
-"""What a score leaves behind besides figures: a page, and weights with the fitted temperature."""
+"""Files that an evaluation writes: an HTML page, and weights with the fitted temperature."""
 
 import os
 from pathlib import Path
@@ -18,20 +18,20 @@ from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.weight_file import check_copy, copy_with_temperature
 
 Kind = TypeVar("Kind")
-# Told in words of their own; other settings are told where they are not the default.
-TOLD = {
+# Settings that the page describes in its own words; others are listed if not at their default.
+DESCRIBED_SETTINGS = {
     "data", "weights", "backend", "precision", "size", "scales", "boundary", "calibration",
     "fit_temperature", "save_calibrated", "page", "worst",
 }  # fmt: skip
 
 
 def check_outputs(settings: EvaluationSettings, out: Path | None = None) -> None:
-    """Tell before the work that its results, `out` for the JSON among them, can't be written.
+    """Check before the evaluation that its files, including `out` for JSON, can be written.
 
     Raises:
-        InputError: a path is a folder or lies in a file, or two results have the same.
-        WeightsError: the weights are none of ours, or the calibrated ones would have another
-            suffix or lie among the shipped ones.
+        InputError: a path is a folder or inside a file, or two files have the same path.
+        WeightsError: the weights have another file format, or the path of the calibrated weights
+            has another suffix or is among the shipped weights.
     """
     paths = {"page": settings.page, "save_calibrated": settings.save_calibrated, "out": out or ""}
     taken: dict[Path, str] = {}
@@ -47,16 +47,16 @@ def check_outputs(settings: EvaluationSettings, out: Path | None = None) -> None
 
 
 def write_outputs(evaluation: Evaluation) -> list[str]:
-    """Write what the settings ask for; return a line about each file.
+    """Write the files that the settings ask for; return a line about each.
 
     Raises:
         InputError: the page can't be written.
-        ConfigError: no temperature is the best.
+        ConfigError: the fitted temperature is at a limit of its range.
         WeightsError: the calibrated weights can't be written.
     """
     settings, lines = evaluation.settings, []
     if settings.page:
-        # File names may hold bytes that are no UTF-8.
+        # File names can contain bytes that are not UTF-8.
         content = make_page(evaluation).to_html().encode("utf-8", "replace")
         write_whole(Path(settings.page), content, "choose another page")
         lines.append(f"{settings.page}: the page")
@@ -71,7 +71,7 @@ def write_outputs(evaluation: Evaluation) -> list[str]:
 
 
 def make_page(evaluation: Evaluation) -> Page:
-    """Gather what the page shows."""
+    """Collect the content of the page."""
     sample, worst = _find(evaluation, LogitSample), _find(evaluation, WorstImages)
     return Page(
         title=f"{_name_weights(evaluation.settings)} on {_name_data(evaluation.settings)}",
@@ -86,11 +86,11 @@ def make_page(evaluation: Evaluation) -> Page:
 
 
 def describe_run(evaluation: Evaluation, card: ModelCard) -> list[tuple[str, str]]:
-    """Return what was run on what, by name; the same for equal runs."""
+    """Return the settings of the run as names and values; the same for equal runs."""
     settings = evaluation.settings
     scales = settings.scales or card.scales
     height, width = card.size_hw
-    told = [
+    described = [
         ("weights", settings.weights),
         ("network", card.architecture),
         ("backend, precision", f"{evaluation.backend}, {evaluation.precision}"),
@@ -104,13 +104,13 @@ def describe_run(evaluation: Evaluation, card: ModelCard) -> list[tuple[str, str
     others = [
         (name.replace("_", " "), _show(value))
         for name, value in settings
-        if name not in TOLD and value != type(settings).model_fields[name].default
+        if name not in DESCRIBED_SETTINGS and value != type(settings).model_fields[name].default
     ]
     data = settings.data
     others += [(f"data, {name}", _show(value)) for name, value in data.options.items()]
     if data.long_side:
         others.append(("longer side of images and masks", f"{data.long_side} pixels"))
-    return told + others
+    return described + others
 
 
 def _check_place(name: str, path: Path) -> None:
@@ -119,11 +119,13 @@ def _check_place(name: str, path: Path) -> None:
             f"{name} {str(path)!r} is a folder", "a file", "add the file's name to it"
         )
     if path.exists() and not path.is_file():
-        # Files are replaced, not written into: /dev/null would be gone.
+        # Files are written by renaming, which would replace /dev/null.
         raise InputError.from_parts(
             f"{name} {str(path)!r} is a device or a pipe", "a file", f"choose another {name}"
         )
-    in_the_way = next((one for one in path.parents if one.exists() and not one.is_dir()), None)
+    in_the_way = next(
+        (parent for parent in path.parents if parent.exists() and not parent.is_dir()), None
+    )
     if in_the_way is not None:
         raise InputError.from_parts(
             f"{name} {str(path)!r} lies in {str(in_the_way)!r}, which is no folder",
@@ -133,7 +135,7 @@ def _check_place(name: str, path: Path) -> None:
 
 
 def _find(evaluation: Evaluation, kind: type[Kind]) -> Kind | None:
-    return next((one for one in evaluation.observers if isinstance(one, kind)), None)
+    return next((observer for observer in evaluation.observers if isinstance(observer, kind)), None)
 
 
 def _get_temperature(sample: LogitSample) -> float:
@@ -155,7 +157,7 @@ def _name_data(settings: EvaluationSettings) -> str:
     data = settings.data
     if data.dataset != FOLDERS:
         return f"{data.dataset} {data.split}"
-    # The last two folders: the first of them is often the data set's name.
+    # The last two folders, because the first of them is often the name of the data set.
     return "/".join(Path(os.path.abspath(data.images)).parts[-2:])
 
 
@@ -168,5 +170,5 @@ def _show(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple | list):
-        return ", ".join(_show(one) for one in value)
+        return ", ".join(_show(item) for item in value)
     return str(value)

@@ -1,4 +1,4 @@
-"""Several processes that share one task, as torchrun starts them."""
+"""An evaluation that is split among the processes that torchrun started."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,23 +11,26 @@ from proxia_segmentation_ros.evaluation.evaluation_loop import GatherOthers
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process's place among `count`, from 0; `gather_others` gives the others
-    something and returns what they gave; alone there is none."""
+    """This process's rank among `count` processes.
+
+    `gather_others` sends an object to the other processes and returns theirs; a single process has
+    none.
+    """
 
     rank: int = 0
     count: int = 1
     gather_others: GatherOthers | None = None
 
     def split_indices(self, total: int) -> range:
-        """Return this process's part of so many numbers, in order; together all, each once."""
+        """Return this process's indices of 0 to `total` - 1, in order."""
         return range(self.rank, total, self.count)
 
 
 @contextmanager
 def join_process_group() -> Iterator[ProcessGroup]:
-    """Join the processes that torchrun started until the block ends; else be one alone.
+    """Join the processes that torchrun started, if any, until the block ends.
 
-    Torch is loaded only where there are several.
+    Imports torch only if there are several processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ProcessGroup()

@@ -1,4 +1,4 @@
-"""Evaluate weights on images with true labels, by what robots run unless more is asked for."""
+"""Evaluate weights on images with ground truth, by default as the node runs them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 
 class EvaluationObserver(Observer, Protocol):
-    """An observer whose findings are shown."""
+    """An observer whose results are printed and written."""
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """Return keys of its own for the JSON."""
+        """Return the observer's keys of the JSON."""
 
     def to_text(self) -> str:
-        """Return lines for people, below the table; none is the empty text."""
+        """Return lines to print below the table, or an empty text."""
 
 
 def make_observers(
     settings: EvaluationSettings, label_set: LabelSet
 ) -> tuple[EvaluationObserver, ...]:
-    """Return what the settings ask to see beside the scores; the one place to add more.
+    """Return the observers that the settings ask for.
 
     Raises:
         ConfigError: an observer's setting is out of its range.
@@ -59,7 +59,7 @@ def make_observers(
 
 
 def _check_deployed_logits(settings: EvaluationSettings) -> None:
-    """Refuse to fit a temperature to logits that robots don't make."""
+    """Refuse to fit a temperature to logits that the node never computes."""
     foreign = {
         "flip": settings.flip,
         "average_scales": settings.average_scales != (1.0,),
@@ -69,14 +69,14 @@ def _check_deployed_logits(settings: EvaluationSettings) -> None:
     if chosen:
         raise ConfigError.from_parts(
             f"a temperature is fitted with {', '.join(chosen)}",
-            "logits as robots make them, of the whole image as it is",
+            "the logits that the node computes, of the whole image",
             f"leave {' and '.join(chosen)} away",
         )
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The report and what was run to get it."""
+    """The results of an evaluation, and what was run."""
 
     settings: EvaluationSettings
     backend: str
@@ -87,7 +87,7 @@ class Evaluation:
     pruning: Pruning = NO_PRUNING
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what goes into JSON."""
+        """Return the results for JSON."""
         run = {
             "weights": self.settings.weights,
             **self.settings.data.describe(),
@@ -108,15 +108,15 @@ class Evaluation:
         return content
 
     def to_text(self) -> str:
-        """Return what people read."""
+        """Return the results as a text."""
         parts = [
             self.report.to_text(),
-            self._tell_pruning(),
+            self._describe_pruning(),
             *(observer.to_text() for observer in self.observers),
         ]
         return "\n".join(part for part in parts if part)
 
-    def _tell_pruning(self) -> str:
+    def _describe_pruning(self) -> str:
         if self.pruning.is_off:
             return ""
         threshold, budget = self.pruning.tile_threshold, self.pruning.tile_budget
@@ -126,13 +126,13 @@ class Evaluation:
 def evaluate_weights(
     settings: EvaluationSettings, progress: Progress, cache_dir: Path | None = None
 ) -> Evaluation:
-    """Label every image and compare it with its mask.
+    """Segment every image and compare the labels with its mask.
 
-    Of several processes that torchrun started, each labels its part; every one returns the same.
-    Compiled networks go to `cache_dir`, else to the user's.
+    Of several processes that torchrun started, each segments a part of the images, and all return
+    the same results. Compiled networks go to `cache_dir`, by default to the user's cache.
 
     Raises:
-        InputError: a folder or mask is missing, or the classes are not the weights'.
+        InputError: a folder or mask is missing, or its classes differ from the weights'.
         WeightsError: the weights can't be loaded.
         ConfigError: scales, size, backend or precision don't fit the weights or each other.
     """
@@ -167,7 +167,7 @@ def evaluate_weights(
 def _open_segmenter(
     settings: EvaluationSettings, observers: Sequence[Observer], cache_dir: Path | None
 ) -> "Segmenter | ExactSegmenter":
-    """Return what robots run, or the exact one where the settings or an observer need it."""
+    """Return the node's segmenter, or the exact one if the settings or an observer need it."""
     reasons = settings.list_exact_reasons()
     if any(observer.needs_logits for observer in observers):
         reasons.append("logits")

@@ -1,4 +1,4 @@
-"""What is scored on what, and how; the settings of an evaluation recipe."""
+"""The settings of an evaluation: its weights, data and outputs; also those of a recipe."""
 
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet
 
 FOLDERS = "folders"
-# What opens a data set beside its options, and the settings of these.
+# Arguments of `open_dataset` that have settings of their own, and the names of these.
 SETTINGS_OF_THEIR_OWN = {"name": "dataset", "root": "root", "split": "split"}
 
 
 class EvaluationData(BaseModel):
-    """Images with true labels: two folders, or a named data set, which brings its label set."""
+    """Images with ground truth: two folders, or a named data set with its own label set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -45,7 +45,7 @@ class EvaluationData(BaseModel):
 
     @model_validator(mode="after")
     def _check_fit(self) -> Self:
-        """Refuse what was set and can't act.
+        """Refuse settings that were given but would have no effect.
 
         Raises:
             ConfigError: a folder is missing, or a setting belongs to the other kind.
@@ -79,7 +79,7 @@ class EvaluationData(BaseModel):
                 )
 
     def describe(self) -> dict[str, Any]:
-        """Return what was scored, for JSON."""
+        """Return the data for JSON."""
         if self.dataset == FOLDERS:
             return {"images_dir": self.images, "long_side": self.long_side}
         return {
@@ -91,10 +91,10 @@ class EvaluationData(BaseModel):
         }
 
     def open(self, own: LabelSet) -> Dataset:
-        """Return the pairs; `own` are the weights' classes.
+        """Return the pairs; `own` is the weights' label set.
 
         Raises:
-            ConfigError: no such data set, option or label set, or folders of other classes.
+            ConfigError: the data set, an option or the label set is unknown, or has other classes.
             InputError: a folder or file is missing.
         """
         if self.dataset != FOLDERS:
@@ -104,7 +104,7 @@ class EvaluationData(BaseModel):
 
 
 class EvaluationSettings(SegmenterSettings):
-    """One evaluation; outlines are scored only where `boundary` is not 0."""
+    """The settings of an evaluation; the boundary score is computed if `boundary` is not 0."""
 
     data: EvaluationData = Field(default_factory=EvaluationData)
     boundary: float = Field(

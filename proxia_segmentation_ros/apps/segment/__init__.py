@@ -1,1 +1,1 @@
-"""`proxia segment`: pictures in, label images and pictures out."""
+"""`proxia segment`: segment image files and write labels and pictures."""

@@ -1,4 +1,4 @@
-"""A page that shows the pictures of every image in a row."""
+"""The page index.html, which shows the pictures of every image in a row."""
 
 import html
 import os
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from proxia_segmentation_ros.apps.segment.layout import ATTENTION, PICTURES, Task, write_whole
 
-# Ids and 16 bits are for programs: to the eye they are black.
+# Class ids and 16-bit images are for programs: they look black.
 LEGIBLE = (*(kind for kind in PICTURES if kind not in ("labels", "confidence16")), ATTENTION)
 NAME = "index.html"
 PAGE = """<!DOCTYPE html>
@@ -33,10 +33,10 @@ PAGE = """<!DOCTYPE html>
 
 
 def write_index(out: Path, tasks: Sequence[Task]) -> None:
-    """Write `index.html` with the pictures that are there, each image's in a row of their own.
+    """Write `index.html` with the pictures that exist, one row for each image.
 
     Raises:
-        InputError: it can't be written.
+        InputError: the page can't be written.
     """
     done = [task for task in tasks if task.is_done(out)]
     title = f"{len(done)} image{'' if len(done) == 1 else 's'}"

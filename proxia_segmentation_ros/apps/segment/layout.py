@@ -1,4 +1,4 @@
-"""Where the outputs of each image go: one name for each image, and no file for two of them."""
+"""The paths of the outputs of each image, unique among all images."""
 
 import os
 from collections import Counter
@@ -20,9 +20,9 @@ MAX_NAME_BYTES = 180
 
 @dataclass(frozen=True)
 class Layout:
-    """Which outputs each image has.
+    """The kinds of output of each image.
 
-    `pairs` names a multi-scale network's choices: (scale, the next larger one).
+    `pairs` are the scales (low, high) between which a multi-scale network's attention chooses.
     """
 
     kinds: tuple[str, ...]
@@ -46,18 +46,18 @@ class Layout:
 
 @dataclass(frozen=True)
 class Task:
-    """An image and the files that are made of it, below the output folder."""
+    """An image and its output files, relative to the output folder."""
 
     file: InputFile
     outputs: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
     def is_done(self, out: Path) -> bool:
-        """Whether every output is there."""
+        """Whether every output exists."""
         return all((out / path).is_file() for paths in self.outputs.values() for path in paths)
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
-    """Read `overlay,labels`.
+    """Parse kinds of output such as `overlay,labels`.
 
     Raises:
         ConfigError: a kind is unknown, or none is named.
@@ -73,16 +73,16 @@ def parse_kinds(text: str) -> tuple[str, ...]:
 
 
 def plan_tasks(files: Sequence[InputFile], layout: Layout) -> list[Task]:
-    """Give each image its outputs, in the order of the files.
+    """Return the outputs of each image, in the order of the files.
 
-    A name is the file's stem, with the suffix (`a_png`) where stems clash and a number where
-    that clashes too. Names that differ in nothing but capitals count as one: some disks think so.
+    Their name is the stem of the file. If two stems are equal, the suffix is added (`a_png`), and
+    a number if that is not unique either. Case is ignored, as by some file systems.
     """
     stems = Counter(_name_stem(file) for file in files)
     taken: set[str] = set()
     tasks: dict[int, Task] = {}
-    # Those that need no other name choose first, so that nobody takes theirs.
-    for index in sorted(range(len(files)), key=lambda one: stems[_name_stem(files[one])] > 1):
+    # Unique stems come first, so that no other image can take their name.
+    for index in sorted(range(len(files)), key=lambda i: stems[_name_stem(files[i])] > 1):
         file = files[index]
         names = [_shorten(file.path.stem)] if stems[_name_stem(file)] == 1 else []
         tasks[index] = Task(file, _choose_name(file, names, layout, taken))
@@ -92,7 +92,7 @@ def plan_tasks(files: Sequence[InputFile], layout: Layout) -> list[Task]:
 def _choose_name(
     file: InputFile, names: list[str], layout: Layout, taken: set[str]
 ) -> dict[str, list[Path]]:
-    """Return the outputs of the first name whose paths nobody has, and take them."""
+    """Return the outputs of the first name whose paths are not taken, and take them."""
     long_name = _shorten(file.path.name.replace(".", "_"))
     numbered = (f"{long_name}_{number}" for number in count(2))
     for name in chain(names, [long_name], numbered):
@@ -105,7 +105,7 @@ def _choose_name(
 
 
 def _shorten(name: str) -> str:
-    """Leave room for what is appended: disks take no longer names than 255 bytes."""
+    """Shorten a name, so that with its suffixes it is within the 255 bytes of file systems."""
     encoded = os.fsencode(name)
     return (
         name if len(encoded) <= MAX_NAME_BYTES else encoded[:MAX_NAME_BYTES].decode(errors="ignore")
@@ -117,10 +117,10 @@ def _name_stem(file: InputFile) -> str:
 
 
 def write_whole(path: Path, content: bytes, remedy: str = "choose another --out") -> None:
-    """Leave either the old file or the new one, whatever happens.
+    """Write a file atomically: a crash leaves either the old file or the new one.
 
     Raises:
-        InputError: it can't be written.
+        InputError: the file can't be written.
     """
     try:
         write_file_atomically(path, content)

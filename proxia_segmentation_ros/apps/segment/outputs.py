@@ -1,4 +1,4 @@
-"""What was found in an image, as the bytes of each file that shows it.
+"""Encode the results for an image as the files of each kind of output.
 
 Shape legend: K classes, H rows, W columns, C colour channels (RGB).
 """
@@ -29,7 +29,7 @@ MAX_8, MAX_16 = 255, 65535
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentedImage:
-    """One labelled image; what no chosen kind needs is None or empty.
+    """The results for an image; what no kind of output needs is None or empty.
 
     `confidence_HW` is 255 times the probability of the most probable class.
     """
@@ -60,7 +60,7 @@ def encode_kind(kind: str, segmented: SegmentedImage) -> list[bytes]:
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """Return a PNG file of ids or of RGB."""
+    """Return a PNG file of class ids or of an RGB image."""
     if picture.ndim == 3:
         picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     is_encoded, content = cv2.imencode(".png", picture)
@@ -69,74 +69,74 @@ def encode_png(picture: np.ndarray) -> bytes:
     return content.tobytes()
 
 
-def _draw_overlay(one: SegmentedImage) -> np.ndarray:
+def _draw_overlay(image: SegmentedImage) -> np.ndarray:
     return draw_overlay(
-        one.image_HWC, one.labels_HW, one.label_set, alpha=one.alpha, boxes=one.boxes
+        image.image_HWC, image.labels_HW, image.label_set, alpha=image.alpha, boxes=image.boxes
     )
 
 
-def _draw_composite(one: SegmentedImage) -> np.ndarray:
+def _draw_composite(image: SegmentedImage) -> np.ndarray:
     return draw_composite(
-        one.image_HWC,
-        one.labels_HW,
-        one.label_set,
-        alpha=one.alpha,
-        boxes=one.boxes,
-        truth_HW=one.truth_HW,
+        image.image_HWC,
+        image.labels_HW,
+        image.label_set,
+        alpha=image.alpha,
+        boxes=image.boxes,
+        truth_HW=image.truth_HW,
     )
 
 
-def _mark_errors(one: SegmentedImage) -> np.ndarray:
-    truth_HW = _need(one.truth_HW)
-    unlabeled_id = one.label_set.unlabeled_id
-    mask_HW = np.where(find_wrong(one.labels_HW, truth_HW, unlabeled_id), WRONG, RIGHT)
+def _mark_errors(image: SegmentedImage) -> np.ndarray:
+    truth_HW = _need(image.truth_HW)
+    unlabeled_id = image.label_set.unlabeled_id
+    mask_HW = np.where(find_wrong(image.labels_HW, truth_HW, unlabeled_id), WRONG, RIGHT)
     mask_HW[truth_HW == unlabeled_id] = IGNORED
     return mask_HW.astype(np.uint8)
 
 
-def _scale_confidence(one: SegmentedImage) -> np.ndarray:
-    best_HW = _need(one.probabilities_KHW).max(0)
+def _scale_confidence(image: SegmentedImage) -> np.ndarray:
+    best_HW = _need(image.probabilities_KHW).max(0)
     pixels_HW: np.ndarray = (best_HW * MAX_16).round().astype(np.uint16)
     return pixels_HW
 
 
 PICTURES: dict[str, Callable[[SegmentedImage], np.ndarray]] = {
     "overlay": _draw_overlay,
-    "colored": lambda one: colorize(one.labels_HW, one.label_set),
-    "labels": lambda one: one.labels_HW,
+    "colored": lambda image: colorize(image.labels_HW, image.label_set),
+    "labels": lambda image: image.labels_HW,
     "composite": _draw_composite,
     "errors": _mark_errors,
-    "confidence": lambda one: _need(one.confidence_HW),
+    "confidence": lambda image: _need(image.confidence_HW),
     "confidence16": _scale_confidence,
 }
 
 
-def _encode_attention(one: SegmentedImage) -> list[bytes]:
-    """Return a picture for each scale but the largest, whose attention nothing uses."""
-    scales = sorted(one.attention_HW)
+def _encode_attention(image: SegmentedImage) -> list[bytes]:
+    """Return a picture for each scale but the largest, whose attention is not used."""
+    scales = sorted(image.attention_HW)
     pictures = [
-        draw_attention(one.attention_HW[low], low, scales[index + 1 :])
+        draw_attention(image.attention_HW[low], low, scales[index + 1 :])
         for index, low in enumerate(scales[:-1])
     ]
     return [encode_png(picture) for picture in pictures]
 
 
-def _encode_probabilities(one: SegmentedImage) -> bytes:
+def _encode_probabilities(image: SegmentedImage) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(
         file,
-        probabilities_KHW=_need(one.probabilities_KHW).astype(np.float16),
-        class_names=np.array(one.label_set.names),
+        probabilities_KHW=_need(image.probabilities_KHW).astype(np.float16),
+        class_names=np.array(image.label_set.names),
     )
     return file.getvalue()
 
 
-def _to_source(one: SegmentedImage) -> np.ndarray:
-    ids_HW: np.ndarray = _need(one.source_ids)[one.labels_HW]
+def _to_source(image: SegmentedImage) -> np.ndarray:
+    ids_HW: np.ndarray = _need(image.source_ids)[image.labels_HW]
     return ids_HW
 
 
 def _need(array: np.ndarray | None) -> np.ndarray:
     if array is None:
-        raise ValueError("the segmenter was not asked for what this kind shows")
+        raise ValueError("this kind of output needs a map that was not requested")
     return array

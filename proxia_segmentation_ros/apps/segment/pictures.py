@@ -1,4 +1,4 @@
-"""Pictures for people: labels beside the image and its truth, and where attention lies.
+"""Pictures of results: image, prediction and ground truth side by side, and attention.
 
 Shape legend: H rows, W columns, C colour channels (RGB).
 """
@@ -15,9 +15,9 @@ from proxia_segmentation_ros.render import Box, draw_errors, draw_legend, draw_o
 PAPER_RGB, INK_RGB = (250, 250, 250), (40, 40, 40)
 FONT, FONT_SCALE = cv2.FONT_HERSHEY_DUPLEX, 0.5
 GAP, CAPTION_HEIGHT = 10, 26
-# Panels are brought to these widths, so that captions fit and files stay small.
+# Panels are resized to a width in this range, so that captions fit and files stay small.
 MIN_WIDTH, MAX_WIDTH = 400, 960
-# Nothing is enlarged beyond it: a scan line's 16x20000 would fill the memory.
+# The height limit for enlarging: otherwise an image of 16x20000 would need too much memory.
 MAX_ENLARGED_HEIGHT = 2160
 COLOUR_MAP = cv2.COLORMAP_VIRIDIS
 BAR_WIDTH, BAR_HEIGHT = 120, 12
@@ -34,9 +34,9 @@ def draw_composite(
     boxes: Sequence[Box] = (),
     truth_HW: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return image and prediction side by side; truth and errors below them where known.
+    """Return image and prediction side by side, with ground truth and errors below if given.
 
-    The legend names the classes that are there.
+    The legend lists the classes in the picture.
     """
     size_wh = _choose_size(image_HWC)
     overlay_HWC = draw_overlay(image_HWC, labels_HW, label_set, alpha=alpha, boxes=boxes)
@@ -52,14 +52,14 @@ def draw_composite(
             (f"errors {share}   grey: no truth", draw_errors(image_HWC, is_wrong, is_known)),
         ]
     rows = [
-        _draw_row([(text, _fit(one, size_wh)) for text, one in panels[start : start + 2]])
+        _draw_row([(text, _fit(panel, size_wh)) for text, panel in panels[start : start + 2]])
         for start in range(0, len(panels), 2)
     ]
     return np.concatenate([*rows, _draw_foot(label_set, shown, rows[0].shape[1])])
 
 
 def draw_attention(weight_HW: np.ndarray, low: float, rivals: Sequence[float]) -> np.ndarray:
-    """Return weights of 0 to 1 in colours, under a bar that says which scale they trust."""
+    """Return attention weights of 0 to 1 as colours, with a colour bar for the two scales."""
     against = "-".join(f"{scale:g}x" for scale in dict.fromkeys((rivals[0], rivals[-1])))
     pixels_HW = (weight_HW * 255).round().astype(np.uint8)
     map_bgr_HWC = cv2.applyColorMap(pixels_HW, COLOUR_MAP)
@@ -80,7 +80,7 @@ def draw_attention(weight_HW: np.ndarray, low: float, rivals: Sequence[float]) -
 
 
 def describe_share(is_part: np.ndarray, is_whole: np.ndarray) -> str:
-    """Return `12.3 %`, or a dash where there is no whole."""
+    """Return a share such as `12.3 %`, or a dash if the whole is empty."""
     whole = int(is_whole.sum())
     return f"{100 * int(is_part.sum()) / whole:.1f} %" if whole else "-"
 

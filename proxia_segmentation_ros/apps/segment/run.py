@@ -1,4 +1,4 @@
-"""Label image files and write what a person, a benchmark or a training wants of them."""
+"""Segment image files and write pictures, labels, benchmark submissions or training labels."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.inference import Scene
 
 CLASSES_NAMED = 4
-# How the Cityscapes benchmark knows which image a result belongs to.
+# The start of a file name by which the Cityscapes benchmark finds the image of a result.
 BENCHMARK_NAME = re.compile(r"[a-z-]+_\d{6}_\d{6}")
 
 
 @dataclass
 class FileCounts:
-    """What became of the files: labelled now, complete before, failed, or no images at all."""
+    """The numbers of files: segmented now, complete before, failed, or no images."""
 
     labelled: int = 0
     complete: int = 0
@@ -49,10 +49,10 @@ class FileCounts:
 def segment_files(
     settings: SegmentSettings, say: Callable[[str], None], progress: Progress
 ) -> FileCounts:
-    """Write the chosen kinds of output for each image; every file costs one line through `say`.
+    """Write the chosen kinds of output for each image; call `say` with a line for every file.
 
     Raises:
-        InputError: the path does not exist, none of its files could be labelled, or an output
+        InputError: the path does not exist, none of its files could be segmented, or an output
             can't be written.
         ConfigError: the settings don't fit the weights or each other.
         WeightsError: the weights can't be loaded.
@@ -63,12 +63,12 @@ def segment_files(
     source_set = find_source_set(settings, card)
     truth = TruthMasks(settings.masks, source_set) if settings.masks is not None else None
     planned = plan_tasks([file for file in files if not file.skip_reason], layout)
-    todo = [one for one in planned if not (settings.skip_existing and one.is_done(settings.out))]
+    todo = [task for task in planned if not (settings.skip_existing and task.is_done(settings.out))]
     if SUBMISSION in settings.write:
         _warn_of_names(planned, say)
     counts = FileCounts(complete=len(planned) - len(todo))
     labeller = Labeller(settings, card.to_label_set(), source_set) if todo else None
-    run = _SegmentRun(settings, {one.file.path: one for one in todo}, labeller, truth, counts)
+    run = _SegmentRun(settings, {task.file.path: task for task in todo}, labeller, truth, counts)
     if todo:
         progress.begin("labelling", len(todo))
     try:
@@ -89,7 +89,7 @@ def segment_files(
 
 @dataclass(frozen=True)
 class _SegmentRun:
-    """What a folder is gone through with; `tasks` holds the images whose outputs are to come."""
+    """The state of a run; `tasks` are the images whose outputs have to be written."""
 
     settings: SegmentSettings
     tasks: dict[Path, Task]
@@ -98,7 +98,7 @@ class _SegmentRun:
     counts: FileCounts
 
     def take(self, file: InputFile) -> str:
-        """Do what a file needs, and return what to say of it."""
+        """Process a file and return the line to print about it."""
         if file.skip_reason:
             self.counts.other_files += file.is_other_file
             self.counts.failed += not file.is_other_file
@@ -127,7 +127,8 @@ class _SegmentRun:
 def describe_scene(scene: "Scene") -> str:
     """Return the largest classes with their shares of the image."""
     shares = [
-        f"{one.class_name} {100 * one.area_fraction:.0f} %" for one in scene.classes[:CLASSES_NAMED]
+        f"{summary.class_name} {100 * summary.area_fraction:.0f} %"
+        for summary in scene.classes[:CLASSES_NAMED]
     ]
     return f"{scene.width}x{scene.height}, {', '.join(shares) or 'nothing known'}"
 
@@ -152,7 +153,7 @@ def _warn_of_names(tasks: Sequence[Task], say: Callable[[str], None]) -> None:
 
 
 def _check_any(settings: SegmentSettings, counts: FileCounts) -> None:
-    """Raise when the whole call was for nothing."""
+    """Raise if no image was segmented at all."""
     if counts.labelled or counts.complete:
         return
     if not counts.failed:

@@ -1,4 +1,4 @@
-"""What is labelled and written, and whether the weights can do it."""
+"""The settings of `proxia segment`, and whether the weights can do what they ask for."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +24,7 @@ from proxia_segmentation_ros.model.card import ModelCard
 
 MULTI_SCALE_SUFFIX = "_mscale"
 BENCHMARK = "cityscapes"
-# What needs more than class ids: of any segmenter, and of the exact one alone.
+# Kinds that need confidences of any segmenter, and kinds that need the exact segmenter.
 CONFIDENCE_KINDS = frozenset({"confidence", AUTOLABELS})
 EXACT_KINDS = frozenset({"confidence16", PROBABILITIES, ATTENTION})
 
@@ -35,7 +35,7 @@ def _read_kinds(value: Any) -> tuple[str, ...]:
 
 
 class SegmentSettings(SegmenterSettings):
-    """What to label, where to write and how; `path` and `truth` lie below `root`."""
+    """What to segment and what to write; `path` and `truth` are relative to `root`."""
 
     root: Path = Field(default=Path("."), description="folder that path and truth lie in")
     path: Path = Field(description="an image or a folder")
@@ -55,10 +55,10 @@ class SegmentSettings(SegmenterSettings):
 
     @model_validator(mode="after")
     def _check_fit(self) -> Self:
-        """Refuse settings that don't fit each other.
+        """Refuse settings that can't be combined.
 
         Raises:
-            ConfigError: such are given.
+            ConfigError: the settings contradict each other.
         """
         self._check_paths()
         self._check_truth()
@@ -67,21 +67,21 @@ class SegmentSettings(SegmenterSettings):
 
     @property
     def images(self) -> Path:
-        """Where the images are."""
+        """Path of the images."""
         return self.root / self.path
 
     @property
     def masks(self) -> Path | None:
-        """Where the masks are."""
+        """Path of the masks."""
         return None if self.truth is None else self.root / self.truth
 
     @property
     def is_exact(self) -> bool:
-        """Whether the exact segmenter is needed: PyTorch in float32."""
+        """Whether the exact segmenter is needed, in PyTorch and float32."""
         return bool(self.list_exact_reasons())
 
     def list_exact_reasons(self) -> list[str]:
-        """Name what robots' backends don't do."""
+        """Return the reasons why the node's backends can't do this."""
         kinds = [kind for kind in self.write if kind in EXACT_KINDS]
         return kinds + super().list_exact_reasons()
 
@@ -149,7 +149,7 @@ def make_layout(settings: SegmentSettings, card: ModelCard) -> Layout:
 
 
 def find_source_set(settings: SegmentSettings, card: ModelCard) -> LabelSet:
-    """Return the weights' classes with the source ids that masks and submissions hold.
+    """Return the weights' classes with the source ids of masks and submissions.
 
     Raises:
         ConfigError: the label set can't be read, or does not fit the weights or the benchmark.

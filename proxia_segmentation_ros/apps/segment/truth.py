@@ -1,36 +1,36 @@
-"""Masks that belong to dumped images, and which of the image's labels they prove wrong."""
+"""Ground-truth masks of segmented images, and the wrong labels according to them."""
 
 from pathlib import Path
 
 import numpy as np
 
-from proxia_segmentation_ros.data.datasets.folder import read_mask
+from proxia_segmentation_ros.data.pair_files import MASK_SUFFIXES, read_mask
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.sources.image_files import InputFile
 
-MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 IMAGE_TAIL = "_leftImg8bit"
 MASK_TAILS = ("_gtFine_labelIds", "_gtCoarse_labelIds")
 
 
 class TruthMasks:
-    """One mask, or a folder of masks in the same folders and of the same stems as the images.
+    """A mask, or a folder of masks with the same subfolders and stems as the images.
 
-    Cityscapes' `_leftImg8bit` and `_gtFine_labelIds` (or `_gtCoarse_labelIds`) don't count.
+    The endings of Cityscapes, `_leftImg8bit` and `_gtFine_labelIds` or `_gtCoarse_labelIds`, are
+    ignored.
     """
 
     def __init__(self, path: Path, label_set: LabelSet) -> None:
-        """Look for the masks.
+        """Find the masks.
 
         Raises:
-            InputError: nothing is there.
+            InputError: the path does not exist.
         """
         self._path = path
         self._label_set = label_set
         self._masks: dict[Path, list[Path]] = {}
         if path.is_dir():
-            found = sorted(one for one in path.rglob("*") if one.suffix.lower() in MASK_SUFFIXES)
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in MASK_SUFFIXES)
             for mask in found:
                 key = _make_key(mask.relative_to(path), MASK_TAILS)
                 self._masks.setdefault(key, []).append(mask)
@@ -43,7 +43,7 @@ class TruthMasks:
         """Return truth_HW of an image.
 
         Raises:
-            InputError: its mask is missing, unreadable or of another size, or there are two.
+            InputError: the mask is missing, unreadable or of another size, or there are two masks.
         """
         mask = self._find(file)
         truth_HW = read_mask(mask, self._label_set)
@@ -76,16 +76,16 @@ class TruthMasks:
 
 
 def find_wrong(labels_HW: np.ndarray, truth_HW: np.ndarray, unlabeled_id: int) -> np.ndarray:
-    """Return is_wrong_HW: labelled otherwise than the truth, where that knows a class."""
+    """Return is_wrong_HW: where the label differs from the ground truth, which has a class."""
     is_wrong_HW: np.ndarray = (labels_HW != truth_HW) & (truth_HW != unlabeled_id)
     return is_wrong_HW
 
 
 def choose_label_set(own: LabelSet, named: str) -> LabelSet:
-    """Return the weights' label set with source ids: as named, else as shipped, else its own.
+    """Return the label set with source ids: the named one, else the shipped one, else `own`.
 
     Raises:
-        ConfigError: the named one can't be read or has other classes.
+        ConfigError: the named label set can't be read or has other classes.
     """
     if not named:
         try:
@@ -104,8 +104,8 @@ def choose_label_set(own: LabelSet, named: str) -> LabelSet:
 
 
 def make_source_ids(label_set: LabelSet) -> np.ndarray:
-    """Return the data set's id of each class id, its first where it has several."""
-    firsts = [(one.source_ids or (one.id,))[0] for one in label_set.classes]
+    """Return the source id of each class id, the first if a class has several."""
+    firsts = [(entry.source_ids or (entry.id,))[0] for entry in label_set.classes]
     nothing = (*label_set.source_ignore, label_set.unlabeled_id)[0]
     dtype = np.uint8 if max(*firsts, nothing) <= np.iinfo(np.uint8).max else np.uint16
     table = np.full(label_set.unlabeled_id + 1, nothing, dtype)
@@ -114,7 +114,7 @@ def make_source_ids(label_set: LabelSet) -> np.ndarray:
 
 
 def _make_key(path: Path, tails: tuple[str, ...]) -> Path:
-    """Return the path without suffix and without the first of the tails that it has."""
+    """Return the path without its suffix and without the first matching ending."""
     stem = path.stem
     for tail in tails:
         if stem.endswith(tail):

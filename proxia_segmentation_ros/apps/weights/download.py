@@ -1,4 +1,4 @@
-"""A large file over HTTP: with progress, resumed where it was cut, verified, in one step."""
+"""Download a large file over HTTP, with progress; interrupted downloads are resumed."""
 
 import fcntl
 import http.client
@@ -22,18 +22,18 @@ BLOCK_BYTES = 1 << 18
 MEGABYTE = 1_000_000
 TIMEOUT_S = 30.0
 PAUSE_S = 2.0
-# Attempts in a row that bring nothing before we give up.
-FRUITLESS_ATTEMPTS = 3
+# Give up after this many attempts in a row without new data.
+MAX_FRUITLESS_ATTEMPTS = 3
 PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE, SERVER_ERROR = 206, 416, 500
 USER_AGENT = "proxia_segmentation_ros"
 
 
-class _CutError(Exception):
-    """The connection was refused, cut or slow: worth another attempt."""
+class _ConnectionLostError(Exception):
+    """The connection was refused, lost or timed out: try again."""
 
 
 class SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows a server elsewhere, but never from https to where anybody could change the file."""
+    """Follows redirects, but not from https to an insecure protocol."""
 
     def redirect_request(
         self,
@@ -44,10 +44,10 @@ class SafeRedirects(urllib.request.HTTPRedirectHandler):
         headers: Any,
         newurl: str,
     ) -> urllib.request.Request | None:
-        """Return what to ask next.
+        """Return the next request.
 
         Raises:
-            WeightsError: the new address isn't https where the old one is.
+            WeightsError: the redirect leads from https to another protocol.
         """
         if req.type == "https" and urlsplit(newurl).scheme != "https":
             fp.close()
@@ -62,7 +62,7 @@ class SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """What to fetch and what to call it; `advice` says what to do where nothing answers."""
+    """What to download and where to; `advice` is the remedy if there is no connection."""
 
     url: str
     target: Path
@@ -71,10 +71,10 @@ class Download:
 
 
 def download_file(download: Download, progress: Progress, *, pause_s: float = PAUSE_S) -> None:
-    """Fetch the file; what has come stays in `TARGET.part` until all of it is there.
+    """Download the file; an incomplete download stays in `TARGET.part`.
 
     Raises:
-        WeightsError: no connection, the server refuses, or the disk does.
+        WeightsError: there is no connection, the server refuses, or the disk is full or read-only.
     """
     part = download.target.with_name(download.target.name + ".part")
     try:
@@ -93,12 +93,12 @@ def download_file(download: Download, progress: Progress, *, pause_s: float = PA
 
 @contextmanager
 def _open_alone(part: Path) -> Iterator[BinaryIO]:
-    """Open the part for appending, and keep other processes from it."""
+    """Open the partial file for appending and lock it."""
     with part.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not (part.exists() and os.path.samefile(part, file.fileno())):
-                # Another process has just finished: what we opened bears its final name now.
+                # Another process has just finished and renamed the file that was opened here.
                 raise BlockingIOError
         except BlockingIOError as error:
             raise WeightsError.from_parts(
@@ -114,7 +114,7 @@ def _open_alone(part: Path) -> Iterator[BinaryIO]:
 
 
 def _fetch(download: Download, file: BinaryIO, progress: Progress, pause_s: float) -> None:
-    """Try until the file is whole; an attempt that comes further than any counts as the first."""
+    """Try until the file is complete; progress beyond all earlier attempts resets their count."""
     meter = _Meter(progress, download.title)
     fruitless = 0
     furthest = file.tell()
@@ -122,14 +122,14 @@ def _fetch(download: Download, file: BinaryIO, progress: Progress, pause_s: floa
         try:
             _attempt(download.url, file, meter)
             return
-        except _CutError as error:
-            # Where every attempt begins anew, one that comes less far brought nothing.
+        except _ConnectionLostError as error:
+            # If the server has no ranges, an attempt starts anew and may bring nothing new.
             fruitless = 1 if file.tell() > furthest else fruitless + 1
             furthest = max(furthest, file.tell())
-            if fruitless >= FRUITLESS_ATTEMPTS:
+            if fruitless >= MAX_FRUITLESS_ATTEMPTS:
                 raise WeightsError.from_parts(
                     f"{urlsplit(download.url).netloc} can't be reached ({error})"
-                    f"{_tell_kept(file.tell())}",
+                    f"{_describe_kept(file.tell())}",
                     "a connection to the internet",
                     f"give the same command again when there is one, or {download.advice}",
                 ) from error
@@ -137,10 +137,10 @@ def _fetch(download: Download, file: BinaryIO, progress: Progress, pause_s: floa
 
 
 def _attempt(url: str, file: BinaryIO, meter: "_Meter") -> None:
-    """Ask for what is lacking and append it.
+    """Request the missing part and append it.
 
     Raises:
-        _CutError: less came than was promised.
+        _ConnectionLostError: fewer bytes came than announced.
         WeightsError: the server refuses.
     """
     note = _read_note(file, url)
@@ -153,32 +153,32 @@ def _attempt(url: str, file: BinaryIO, meter: "_Meter") -> None:
             urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S
         )
     except urllib.error.HTTPError as error:
-        _judge_refusal(error, url, file, offset)
+        _handle_http_error(error, url, file, offset)
         return
     except (OSError, http.client.HTTPException) as error:
-        raise _CutError(_explain(error)) from error
+        raise _ConnectionLostError(_explain(error)) from error
     with response:
         size = _prepare(response, file, offset, url)
         meter.show(file.tell(), size)
         _append(response, file, meter)
         if size is not None and file.tell() != size:
-            raise _CutError("the connection was cut")
+            raise _ConnectionLostError("the connection was cut")
         meter.show(file.tell(), file.tell())
 
 
 def _prepare(
     response: http.client.HTTPResponse, file: BinaryIO, offset: int, url: str
 ) -> int | None:
-    """Place the file where the answer begins; returns the size of the whole, if told."""
+    """Set the file position to the start of the response; return the whole size, if known."""
     if response.status == PARTIAL_CONTENT:
         given = re.fullmatch(
             r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip()
         )
         if given is None or int(given[1]) != offset:
             _empty(file)
-            raise _CutError("the server continued at another place")
+            raise _ConnectionLostError("the server continued at another place")
         return None if given[2] == "*" else int(given[2])
-    # The server knows no ranges, or has another file by now: from the start.
+    # The server does not support ranges, or its file has changed: start anew.
     _empty(file)
     _write_note(file, url, response)
     length = response.headers.get("Content-Length", "")
@@ -190,26 +190,28 @@ def _append(response: http.client.HTTPResponse, file: BinaryIO, meter: "_Meter")
         try:
             block = response.read(BLOCK_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise _CutError(_explain(error)) from error
+            raise _ConnectionLostError(_explain(error)) from error
         if not block:
             return
         file.write(block)
-        # So that a killed process leaves what had come.
+        # So that a killed process keeps what has been downloaded.
         file.flush()
         meter.show(file.tell())
 
 
-def _judge_refusal(error: urllib.error.HTTPError, url: str, file: BinaryIO, offset: int) -> None:
-    """Return where the refusal says that the file is whole already."""
+def _handle_http_error(
+    error: urllib.error.HTTPError, url: str, file: BinaryIO, offset: int
+) -> None:
+    """Return if the error means that the file is complete already, else raise."""
     with error:
         if error.code == RANGE_NOT_SATISFIABLE and offset:
             whole = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", "").strip())
             if whole is not None and int(whole[1]) == offset:
                 return
             _empty(file)
-            raise _CutError("the server has less than is here; from the start")
+            raise _ConnectionLostError("the server has less than is here; from the start")
         if error.code >= SERVER_ERROR:
-            raise _CutError(f"it answers {error.code} {error.reason}")
+            raise _ConnectionLostError(f"it answers {error.code} {error.reason}")
     raise WeightsError.from_parts(
         f"{url} answers {error.code} {error.reason}",
         "the published file",
@@ -218,13 +220,13 @@ def _judge_refusal(error: urllib.error.HTTPError, url: str, file: BinaryIO, offs
 
 
 def _read_note(file: BinaryIO, url: str) -> dict[str, str]:
-    """Return what the server called its file; without that nothing can be continued."""
+    """Return the validator of the server's file; empty the file if there is none."""
     try:
         note = json.loads(_find_note(Path(file.name)).read_text(encoding="utf-8"))
         if note["url"] == url and isinstance(note["validator"], str):
             return dict(note)
     except (OSError, ValueError, LookupError, TypeError):
-        # No note or a broken one is answered as a strange one is.
+        # A missing or broken note is handled like the note of another address.
         pass
     _empty(file)
     return {"url": url, "validator": ""}
@@ -232,7 +234,7 @@ def _read_note(file: BinaryIO, url: str) -> dict[str, str]:
 
 def _write_note(file: BinaryIO, url: str, response: http.client.HTTPResponse) -> None:
     etag = response.headers.get("ETag", "")
-    # A weak tag doesn't promise equal bytes.
+    # A weak ETag does not guarantee equal bytes.
     strong = "" if etag.startswith("W/") else etag
     validator = strong or response.headers.get("Last-Modified", "")
     note = _find_note(Path(file.name))
@@ -256,12 +258,12 @@ def _explain(error: BaseException) -> str:
     return str(getattr(cause, "strerror", "") or cause) or type(error).__name__
 
 
-def _tell_kept(size: int) -> str:
+def _describe_kept(size: int) -> str:
     return f", the {size / MEGABYTE:.1f} MB that came are kept" if size else ""
 
 
 class _Meter:
-    """Tells the progress in megabytes; begins anew when the whole turns out otherwise."""
+    """Shows the progress in megabytes; starts again if the total size changes."""
 
     def __init__(self, progress: Progress, title: str) -> None:
         self._progress = progress
@@ -271,7 +273,7 @@ class _Meter:
         self._is_begun = False
 
     def show(self, done: int, size: int | None = None) -> None:
-        """Count up to `done` bytes; `size` is told with the first of an answer."""
+        """Show `done` bytes; `size` is given at the start of each response."""
         total = None if size is None else -(-size // MEGABYTE)
         megabytes = total if total is not None and done == size else done // MEGABYTE
         is_other = total is not None and self._total not in (None, total)

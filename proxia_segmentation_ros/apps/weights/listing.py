@@ -1,4 +1,4 @@
-"""Which weights there are, and how published ones come onto this machine."""
+"""List the known weights, and download, verify and convert published weights."""
 
 import os
 from collections.abc import Iterator
@@ -42,10 +42,10 @@ DIGITS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsRow:
-    """One line of the list: what a name stands for and where its file is.
+    """A row of the list: the weights of a name, and where their file is.
 
-    `state` is `shipped` with the package, `here` once converted, `download` where a command
-    fetches it, `by hand` where only a browser does, `file` for a path.
+    `state` is `shipped` with the package, `here` once downloaded and converted, `download` if a
+    command can download it, `by hand` if only a browser can, `file` for a path.
     """
 
     name: str
@@ -62,7 +62,7 @@ class WeightsRow:
 
 
 def list_weights() -> list[WeightsRow]:
-    """Return every name that stands for weights: the shipped ones, then the published ones.
+    """Return all known weights: the shipped ones, then the published ones.
 
     Raises:
         WeightsError: a card is broken.
@@ -72,7 +72,7 @@ def list_weights() -> list[WeightsRow]:
 
 
 def describe_weights(name: str) -> WeightsRow:
-    """Return what is known of a name, or of the weight file at a path.
+    """Return the description of weights by name or path.
 
     Raises:
         WeightsError: there is no such name or file, or its card is broken.
@@ -85,7 +85,7 @@ def describe_weights(name: str) -> WeightsRow:
 
 
 def measure_weights_cost(name: str) -> "NetworkCost":
-    """Return what one image costs at the size of the weights' card, or of the catalogue.
+    """Return the cost of one image, at the input size of the card or the catalogue.
 
     Raises:
         WeightsError: there is no such name or file, or its card is broken.
@@ -108,12 +108,12 @@ def measure_weights_cost(name: str) -> "NetworkCost":
 
 
 def download_weights(name: str, progress: Progress, file: Path | None = None) -> Path:
-    """Fetch published weights, or take `file`; verify and convert them, return their path.
+    """Download published weights, or use `file`; verify and convert them, return their path.
 
-    Weights that are here already are not fetched again; another `file` replaces them.
+    Existing weights are not downloaded again; a `file` replaces them.
 
     Raises:
-        WeightsError: the name isn't published, the file isn't the published one, there is no
+        WeightsError: the name is unknown, the file isn't the published one, there is no
             connection, or nothing can be written.
     """
     entry = _find_entry(name)
@@ -141,7 +141,7 @@ def download_weights(name: str, progress: Progress, file: Path | None = None) ->
 
 @contextmanager
 def _tell_disk_errors() -> Iterator[None]:
-    """Turn what the disk refuses, or another process took away, into a sentence."""
+    """Turn disk errors, or files that another process removed, into a `WeightsError`."""
     try:
         yield
     except OSError as error:
@@ -223,10 +223,10 @@ def _check_kind(entry: CatalogueEntry, source: Path) -> None:
 
 
 def _verify(entry: CatalogueEntry, source: Path) -> str:
-    """Return the digits of the file's SHA-256.
+    """Return the SHA-256 of the file in hexadecimal.
 
     Raises:
-        WeightsError: they aren't the published ones, or those of the first download.
+        WeightsError: it differs from the published hash, or from that of the first download.
     """
     digits = hash_file(source)
     recorded = _read_recorded(entry.file)
@@ -241,7 +241,7 @@ def _verify(entry: CatalogueEntry, source: Path) -> str:
 
 
 def _read_recorded(file_name: str) -> str:
-    """Return the digits of the first download of a file, nothing where there was none."""
+    """Return the hash of the first download of a file, or an empty text."""
     path = find_weights_folder() / HASHES
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     found = [line.split() for line in lines]
@@ -249,20 +249,20 @@ def _read_recorded(file_name: str) -> str:
 
 
 def _record(entry: CatalogueEntry, digits: str) -> None:
-    """Keep the whole hash, in the form that `sha256sum -c` reads."""
+    """Record the whole hash, in the format of `sha256sum -c`."""
     if not _read_recorded(entry.file):
         with (find_weights_folder() / HASHES).open("a", encoding="utf-8") as file:
             file.write(f"{digits}  {entry.file}\n")
 
 
 def _convert(entry: CatalogueEntry, source: Path) -> Path:
-    """Convert the file into a temporary one, and give it its name once it is what it should be.
+    """Convert to a temporary file, check it, then rename it.
 
     Raises:
         WeightsError: the checkpoint is another network's, or can't be read or written.
     """
     path = locate_converted(entry.name)
-    # Of this process alone: another may convert the same weights.
+    # Named by process, because another one may convert the same weights.
     draft = path.with_name(f"draft-{os.getpid()}-{path.name}")
     settings = ConversionSettings(
         source=source,

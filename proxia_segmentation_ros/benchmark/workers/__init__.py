@@ -1,1 +1,1 @@
-"""Processes that do what is measured, or stand around it."""
+"""Child processes of a benchmark: what is measured, its baselines and cameras."""

@@ -1,6 +1,6 @@
-"""The network as one writes it first in PyTorch: the yardstick for what our backends save.
+"""The network in straightforward PyTorch: the baseline of our backends.
 
-Eager mode, float32, contiguous tensors, PyTorch's own resizing, no caching; network and weights
+Eager mode, float32, contiguous tensors, PyTorch's own resizing, no caching. Network and weights
 are ours.
 """
 

@@ -1,4 +1,4 @@
-"""Another Python process that answers questions: one JSON line in, one JSON line out."""
+"""A Python process that serves requests: one JSON line in, one JSON line out."""
 
 import json
 import subprocess
@@ -19,11 +19,11 @@ from proxia_segmentation_ros.errors import (
 )
 
 
-class AnsweringProcess:
-    """The end that asks; the other one is a module that is run."""
+class JsonProcess:
+    """The client end; the server end is a module that runs in a child process."""
 
     def __init__(self, module: str, work: str, env: Mapping[str, str]) -> None:
-        """Start the module; `work` names what it does, for errors."""
+        """Start the module; errors name it by `work`, what it does."""
         self._work = work
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -39,38 +39,38 @@ class AnsweringProcess:
         """Process id."""
         return self._process.pid
 
-    def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer.
+    def request(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request and return the response.
 
         Raises:
             BackendError: the process has ended.
-            ProxiaError: what the process told by `telling_errors`.
+            ProxiaError: the process responded with an error, by `reporting_errors`.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise BackendError(f"the process of {self._work} has no pipes")
         try:
-            stdin.write(json.dumps(question) + "\n")
+            stdin.write(json.dumps(content) + "\n")
             stdin.flush()
             for line in stdout:
                 if line.startswith("{"):
-                    answer: dict[str, Any] = json.loads(line)
-                    _raise_told(answer)
-                    return answer
+                    response: dict[str, Any] = json.loads(line)
+                    _raise_reported(response)
+                    return response
         except BrokenPipeError:
-            pass  # it has ended, as is told below
+            pass  # it has ended: see below
         raise BackendError.from_parts(
             f"the process of {self._work} ended with {self._process.wait()}",
-            "an answer for each question",
+            "a response to each request",
             "read its error above",
         )
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, even in the middle of a request."""
         self._process.terminate()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            # What a process that has ended did not read is lost with it.
+            # Flushing fails where the process ended before it read everything.
             with suppress(BrokenPipeError):
                 if pipe is not None:
                     pipe.close()
@@ -88,28 +88,28 @@ class AnsweringProcess:
 
 
 @contextmanager
-def telling_errors() -> Iterator[None]:
-    """Answer with an error of the block, which the asking end raises again, instead of a trace."""
+def reporting_errors() -> Iterator[None]:
+    """Send an error of the block as the response, which the client raises again."""
     try:
         yield
     except ProxiaError as error:
-        answer({"error": str(error), "kind": type(error).__name__})
+        respond({"error": str(error), "kind": type(error).__name__})
 
 
-def _raise_told(answer: Mapping[str, Any]) -> None:
+def _raise_reported(response: Mapping[str, Any]) -> None:
     kinds = (ConfigError, InputError, WeightsError, BackendError, ProxiaError)
     for kind in kinds:
-        if answer.get("kind") == kind.__name__:
-            raise kind(answer["error"])
+        if response.get("kind") == kind.__name__:
+            raise kind(response["error"])
 
 
-def read_questions() -> Iterator[dict[str, Any]]:
-    """Return the questions on stdin until it closes."""
+def read_requests() -> Iterator[dict[str, Any]]:
+    """Yield the requests on stdin until it closes."""
     for line in sys.stdin:
         yield json.loads(line)
 
 
-def answer(content: Mapping[str, Any]) -> None:
-    """Answer the question read last."""
+def respond(content: Mapping[str, Any]) -> None:
+    """Send the response to the last request."""
     sys.stdout.write(json.dumps(content) + "\n")
     sys.stdout.flush()

@@ -1,7 +1,7 @@
-"""Training as one writes it first, in a process of its own: the yardstick for our training step.
+"""Straightforward PyTorch training in a process of its own: the baseline of our training step.
 
-Float32, contiguous tensors, the network's own forward, losses and optimiser as PyTorch has them, a
-batch drawn when it is needed. Network, data and recipe are those of our training.
+Float32, contiguous tensors, PyTorch's own losses and optimiser, and no prefetching of batches.
+Network, data and recipe are those of our training.
 """
 
 import time
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from proxia_segmentation_ros.benchmark.workers.json_process import (
-    AnsweringProcess,
-    answer,
-    read_questions,
+    JsonProcess,
+    read_requests,
+    respond,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ MODULE = "proxia_segmentation_ros.benchmark.workers.plain_training"
 
 
 class PlainTraining:
-    """The recipe's network, data and optimiser without any of our shortcuts."""
+    """The recipe's network, data and optimiser without our optimisations."""
 
     def __init__(self, recipe: "Recipe") -> None:
         import torch
@@ -50,7 +50,7 @@ class PlainTraining:
         )
         self.network = build_network(recipe, len(label_set)).train()
         self._class_weights = torch.ones(len(label_set)) if recipe.uses_class_weights else None
-        # The losses that PyTorch does not have.
+        # For losses that PyTorch does not have.
         self._other_losses = make_objective(recipe.optimiser, label_set, None)
         self._optimiser = self._make_optimiser()
         self._normalisation = Normalisation()
@@ -71,7 +71,7 @@ class PlainTraining:
         return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
 
     def time_steps(self, steps: int) -> float:
-        """Take so many steps; return the seconds of one."""
+        """Train for so many steps; return the seconds of one."""
         began_s = time.perf_counter()
         for _ in range(steps):
             self._take_step()
@@ -95,7 +95,7 @@ class PlainTraining:
         return self.score(outputs, labels)
 
     def score(self, outputs: "Outputs", labels: "Tensor") -> "Tensor":
-        """Return the recipe's loss by PyTorch's own functions, where it has them."""
+        """Return the recipe's loss, by PyTorch's own functions where there are any."""
         if self._settings.loss != "cross_entropy" or self._settings.scale_weight:
             return self._other_losses(outputs, labels)
         total = self._compute_cross_entropy(outputs.logits, labels)
@@ -128,30 +128,30 @@ class PlainTraining:
         return 1 - (overlap_K / union_K.clamp(min=1e-6))[count_K > 0].mean()
 
 
-class PlainTrainingProcess(AnsweringProcess):
-    """The other end of this module run as a process, for who starts it."""
+class PlainTrainingProcess(JsonProcess):
+    """The client end of this module in a process of its own."""
 
     def __init__(self, recipe: "Recipe", env: Mapping[str, str]) -> None:
         super().__init__(MODULE, "plain training", env)
         self._recipe = recipe.model_dump(mode="json", exclude_unset=True)
 
     def time_steps(self, steps: int) -> float:
-        """Let it take so many steps; return the seconds of one.
+        """Train for so many steps; return the seconds of one.
 
         Raises:
             BackendError: the process has ended.
         """
-        return float(self.ask({"steps": steps, "recipe": self._recipe})["step_s"])
+        return float(self.request({"steps": steps, "recipe": self._recipe})["step_s"])
 
 
 def main() -> None:
-    """Answer the questions on stdin until it closes; the first one's recipe is trained."""
+    """Serve the requests on stdin until it closes; the recipe is that of the first."""
     from proxia_segmentation_ros.training.recipe import Recipe
 
     training: PlainTraining | None = None
-    for question in read_questions():
-        training = training or PlainTraining(Recipe.model_validate(question["recipe"]))
-        answer({"step_s": training.time_steps(question["steps"])})
+    for request in read_requests():
+        training = training or PlainTraining(Recipe.model_validate(request["recipe"]))
+        respond({"step_s": training.time_steps(request["steps"])})
 
 
 if __name__ == "__main__":

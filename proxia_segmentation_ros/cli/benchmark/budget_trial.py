@@ -1,4 +1,4 @@
-"""`proxia benchmark budget`: a latency budget while a core is taken away in mid-run."""
+"""`proxia benchmark budget`: a latency budget while a busy loop occupies a core."""
 
 from typing import Annotated
 

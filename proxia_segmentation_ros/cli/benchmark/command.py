@@ -1,4 +1,4 @@
-"""`proxia benchmark`: the model, the pipeline and the node, each against what it is measured by."""
+"""`proxia benchmark`: the model, the pipeline and the node, each against its baseline."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,10 +37,12 @@ REGRESSED = 1
 
 app = typer.Typer(invoke_without_command=True)
 
-SideOption = typer.Option(
-    help="What is measured: [model|pipeline|eager][,OPTION=VALUE]...", metavar="SIDE"
+VariantOption = typer.Option(
+    help="What is measured: [model|pipeline|eager][,OPTION=VALUE]...", metavar="VARIANT"
 )
-AgainstOption = typer.Option("--b", "--against", help="What it is measured by.", metavar="SIDE")
+AgainstOption = typer.Option(
+    "--b", "--against", help="What it is compared with.", metavar="VARIANT"
+)
 
 
 @app.callback()
@@ -72,7 +74,7 @@ def benchmark(
 
 @app.command("model")
 def model(
-    a: Annotated[str, SideOption] = "model",
+    a: Annotated[str, VariantOption] = "model",
     b: Annotated[str, AgainstOption] = "",
     weights: Weights = "default",
     backend: Backend = "auto",
@@ -88,7 +90,7 @@ def model(
     plot: Plot = None,
     as_json: PrintJson = False,
 ) -> None:
-    """Measure the bare model, alone or in turns with another side.
+    """Measure the bare model, alone or in interleaved rounds with another variant.
 
     OPTION is an argument of Segmenter.from_weights or Segmenter.segment. `eager` is plain PyTorch
     in float32.
@@ -96,12 +98,12 @@ def model(
     rates_hz = DEFAULT_RATES_HZ if rates is None else rates
     chosen = make_rounds(make_images(size, source, images), rates_hz, peak, rounds, seconds)
     defaults = {"weights": weights, "backend": backend, "precision": precision}
-    _report(_run_sides("model", (a, b), defaults, chosen), out, plot, as_json)
+    _report(_run_variants("model", (a, b), defaults, chosen), out, plot, as_json)
 
 
 @app.command("pipeline")
 def pipeline(
-    a: Annotated[str, SideOption] = "pipeline",
+    a: Annotated[str, VariantOption] = "pipeline",
     b: Annotated[str, AgainstOption] = "model",
     weights: Weights = "default",
     backend: Backend = "auto",
@@ -121,7 +123,7 @@ def pipeline(
     rates_hz = DEFAULT_RATES_HZ if rates is None else rates
     chosen = make_rounds(make_images(size, source, images), rates_hz, peak, rounds, seconds)
     defaults = {"weights": weights, "backend": backend, "precision": precision}
-    _report(_run_sides("pipeline", (a, b), defaults, chosen), out, plot, as_json)
+    _report(_run_variants("pipeline", (a, b), defaults, chosen), out, plot, as_json)
 
 
 @app.command("node")
@@ -143,7 +145,7 @@ def node(
     flame: Flame = None,
     as_json: PrintJson = False,
 ) -> None:
-    """Measure the node over DDS against the bare model beside a null subscriber.
+    """Measure the node over DDS against the bare model beside a baseline subscriber.
 
     --set takes parameters of the node.
     """
@@ -250,7 +252,7 @@ def train(
         str, typer.Argument(help="Shipped name or YAML file of a recipe.")
     ] = "synthetic",
     assignments: Set = None,
-    rounds: Annotated[int, typer.Option(help="Alternations that count.", min=1)] = 5,
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds that count.", min=1)] = 5,
     steps: Annotated[int, typer.Option(help="Steps of a round.", min=1)] = 10,
     out: OutToo = None,
 ) -> None:
@@ -272,19 +274,21 @@ def train(
     write_json(figures, out)
 
 
-def _run_sides(
+def _run_variants(
     kind: Literal["model", "pipeline"],
     texts: tuple[str, str],
     defaults: Mapping[str, Any],
     settings: "RoundSettings",
 ) -> dict[str, Any]:
     from proxia_segmentation_ros.benchmark.local import run_local_benchmark
-    from proxia_segmentation_ros.benchmark.side import parse_side
+    from proxia_segmentation_ros.benchmark.variant import parse_variant
     from proxia_segmentation_ros.cli.progress import show_progress
 
-    main, *against = [parse_side(text, kind=kind, defaults=defaults) for text in texts if text]
+    subject, *baseline = [
+        parse_variant(text, kind=kind, defaults=defaults) for text in texts if text
+    ]
     with show_progress() as progress:
-        return run_local_benchmark(kind, main, next(iter(against), None), settings, progress)
+        return run_local_benchmark(kind, subject, next(iter(baseline), None), settings, progress)
 
 
 def _run_node(
@@ -312,8 +316,8 @@ def _run_soak(
     assignments: Sequence[str] | None,
     settings: "SoakSettings",
 ) -> dict[str, Any]:
-    from proxia_segmentation_ros.benchmark.side import parse_side
-    from proxia_segmentation_ros.benchmark.soak import soak_node, soak_side
+    from proxia_segmentation_ros.benchmark.soak import soak_node, soak_variant
+    from proxia_segmentation_ros.benchmark.variant import parse_variant
     from proxia_segmentation_ros.cli.progress import show_progress
 
     if assignments and of != "node":
@@ -323,8 +327,8 @@ def _run_soak(
     with show_progress() as progress:
         if of == "node":
             return soak_node(_name_parameters(assignments, **defaults), settings, progress)
-        side = parse_side(of, kind="pipeline", defaults=defaults)
-        return soak_side(side, settings, progress)
+        variant = parse_variant(of, kind="pipeline", defaults=defaults)
+        return soak_variant(variant, settings, progress)
 
 
 def _name_parameters(
@@ -342,9 +346,15 @@ def _name_parameters(
 
 
 def _refuse_options(context: typer.Context, subcommand: str) -> None:
-    """Raise ConfigError where options of this benchmark stand before another's name."""
-    sources = {one: context.get_parameter_source(one.name or "") for one in context.command.params}
-    given = [one.opts[0] for one, how in sources.items() if how and how.name == "COMMANDLINE"]
+    """Raise ConfigError where options of this benchmark precede the name of another."""
+    sources = {
+        option: context.get_parameter_source(option.name or "") for option in context.command.params
+    }
+    given = [
+        option.opts[0]
+        for option, source in sources.items()
+        if source and source.name == "COMMANDLINE"
+    ]
     if given:
         raise ConfigError.from_parts(
             f"{given[0]} stands before {subcommand!r}, which would not see it",

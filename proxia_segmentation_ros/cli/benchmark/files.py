@@ -1,7 +1,7 @@
-"""Files that `proxia benchmark` writes, tried before it measures."""
+"""Files that `proxia benchmark` writes, checked before it measures."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ INDENT = 2
 
 
 def check_out(path: Path | None) -> Path | None:
-    """Return the path of a file, tried before minutes are spent on what it is to hold.
+    """Return the path of a file, after checking that it can be written.
 
     Raises:
         ConfigError: it can't be written.
@@ -33,35 +33,47 @@ def check_plot(path: Path | None) -> Path | None:
     """Return the path of --plot, checked like `check_out`.
 
     Raises:
-        ConfigError: it does not end in .png, or can't be written.
+        ConfigError: it does not end in .png or .svg, it can't be written, or matplotlib is not
+            installed.
     """
-    return _check_kind("--plot", path, ".png")
+    if path is not None:
+        from proxia_segmentation_ros.benchmark.extra import import_extra
+        from proxia_segmentation_ros.benchmark.plot import SUFFIXES
+
+        _check_suffix("--plot", path, SUFFIXES)
+        import_extra("matplotlib")
+    return check_out(path)
 
 
 def check_flame(path: Path | None) -> Path | None:
     """Return the path of --flame, checked like `check_out`.
 
     Raises:
-        ConfigError: it does not end in .svg, or can't be written.
+        ConfigError: it does not end in .svg or .json, or can't be written.
     """
-    return _check_kind("--flame", path, ".svg")
+    if path is not None:
+        from proxia_segmentation_ros.benchmark.profiler import FORMATS
 
-
-def _check_kind(option: str, path: Path | None, suffix: str) -> Path | None:
-    if path is not None and path.suffix.lower() != suffix:
-        raise ConfigError.from_parts(
-            f"{option} is {str(path)!r}", f"a file that ends in {suffix}", "rename it"
-        )
+        _check_suffix("--flame", path, FORMATS)
     return check_out(path)
 
 
+def _check_suffix(option: str, path: Path, suffixes: Iterable[str]) -> None:
+    if path.suffix.lower() not in suffixes:
+        raise ConfigError.from_parts(
+            f"{option} is {str(path)!r}",
+            f"a file that ends in {' or '.join(suffixes)}",
+            "rename it",
+        )
+
+
 def print_json(figures: Mapping[str, Any]) -> None:
-    """Print figures as they are written."""
+    """Print a report in the format of its file."""
     print(json.dumps(figures, indent=INDENT))
 
 
 def write_json(figures: Mapping[str, Any], out: Path | None) -> None:
-    """Write figures where a file is asked for; print them first, it may be full by now.
+    """Write a report, if a path is given; print it first, since the disk may be full by now.
 
     Raises:
         ConfigError: it can't be written any more.

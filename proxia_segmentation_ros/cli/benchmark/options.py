@@ -12,7 +12,7 @@ from proxia_segmentation_ros.errors import ConfigError
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.benchmark.local import RoundSettings
-    from proxia_segmentation_ros.benchmark.workers.side_worker import BenchmarkImages
+    from proxia_segmentation_ros.benchmark.workers.variant_worker import BenchmarkImages
 
 DEFAULT_RATES_HZ = (10.0, 30.0, 60.0)
 PEAK_HZ = 0.0
@@ -24,7 +24,7 @@ Rates = Annotated[
     ),
 ]
 Peak = Annotated[bool, typer.Option("--peak/--no-peak", help="Measure peak throughput too.")]
-Rounds = Annotated[int, typer.Option(help="Alternations.", min=1)]
+Rounds = Annotated[int, typer.Option(help="Interleaved rounds.", min=1)]
 Seconds = Annotated[float, typer.Option(help="Seconds at each rate in a round.", min=0.1)]
 ImageSize = Annotated[str, typer.Option("--size", help="Size of the images.", metavar="WxH")]
 ImageSource = Annotated[
@@ -43,11 +43,12 @@ Saturate = Annotated[
         help="A camera's rate at peak; 0 is well above what the machine labels.", min=0, max=1000
     ),
 ]
-Plot = Annotated[Path | None, typer.Option(help="PNG file to draw.", callback=check_plot)]
+Plot = Annotated[Path | None, typer.Option(help="PNG or SVG file to draw.", callback=check_plot)]
 Flame = Annotated[
     Path | None,
     typer.Option(
-        help="SVG file for a flame graph of the node at peak; the bare model's goes beside it.",
+        help="Profile of the node at peak by py-spy, and of the bare model beside it: .svg is a "
+        "flame graph, .json is for speedscope.",
         callback=check_flame,
     ),
 ]
@@ -55,12 +56,12 @@ PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of t
 
 
 def make_images(size: str, source: str, count: int) -> "BenchmarkImages":
-    """Return which images are labelled.
+    """Return the images that are labelled.
 
     Raises:
         ConfigError: the size is no size.
     """
-    from proxia_segmentation_ros.benchmark.workers.side_worker import BenchmarkImages
+    from proxia_segmentation_ros.benchmark.workers.variant_worker import BenchmarkImages
 
     size_hw = read_size(size) or BenchmarkImages.size_hw
     return BenchmarkImages(source=source, size_hw=size_hw, count=count)
@@ -69,7 +70,7 @@ def make_images(size: str, source: str, count: int) -> "BenchmarkImages":
 def make_rounds(
     images: "BenchmarkImages", rates_hz: Sequence[float], peak: bool, rounds: int, seconds: float
 ) -> "RoundSettings":
-    """Return how long and how often; peak throughput comes first.
+    """Return rates, rounds and seconds; peak throughput comes first.
 
     Raises:
         ConfigError: there is nothing to measure.

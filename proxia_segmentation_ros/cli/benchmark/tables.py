@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from proxia_segmentation_ros.benchmark.compare import Comparison, split_phases
-from proxia_segmentation_ros.benchmark.report import OTHER_SIDES, was_busy
+from proxia_segmentation_ros.benchmark.report import OTHER_VARIANTS, was_busy
 from proxia_segmentation_ros.benchmark.trace import BASIC, OURS, STAGE
 
 RATE = f"{BASIC}MEAN_FRAME_RATE"
@@ -36,7 +36,7 @@ WIDE = 120
 
 
 def print_report(report: Mapping[str, Any]) -> None:
-    """Print the figures, their ratios, the stages and what is special to this benchmark."""
+    """Print the figures, their ratios, the stages and remarks."""
     console = _make_console()
     console.print(_make_figures_table(report))
     custom = report["custom"]
@@ -53,20 +53,20 @@ def print_report(report: Mapping[str, Any]) -> None:
 
 
 def _make_console() -> Console:
-    """Return a console; where output goes to a file, lines are not broken at 80 columns."""
+    """Return a console that does not wrap at 80 columns when its output goes to a file."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDE)
 
 
 def _list_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, float]]]:
-    """Yield side, phase and figures."""
+    """Yield variant, phase and figures."""
     custom = report["custom"]
-    sides = [report, *(custom[name] for name in OTHER_SIDES if name in custom)]
-    subjects = [custom["subject"], *(one["subject"] for one in sides[1:])]
-    for side, subject in zip(sides, subjects, strict=True):
-        for phase, figures in split_phases(side).items():
+    variants = [report, *(custom[name] for name in OTHER_VARIANTS if name in custom)]
+    subjects = [custom["subject"], *(other["subject"] for other in variants[1:])]
+    for variant, subject in zip(variants, subjects, strict=True):
+        for phase, figures in split_phases(variant).items():
             if phase == "peak" or phase.endswith("fps"):
-                # Scales in brackets are no markup.
+                # Brackets around a list of scales are not markup.
                 yield escape(subject["name"]), phase, figures
 
 
@@ -76,21 +76,21 @@ def _make_figures_table(report: Mapping[str, Any]) -> Table:
     table = Table("", "at", title=title)
     for name in COLUMNS:
         table.add_column(name, justify="right")
-    for side, phase, figures in _list_rows(report):
+    for variant, phase, figures in _list_rows(report):
         cells = [_show(figures.get(metric)) for metric in COLUMNS.values()]
-        table.add_row(side, phase, *cells)
+        table.add_row(variant, phase, *cells)
     return table
 
 
 def _make_ratio_table(
     subject: Mapping[str, Any], other: Mapping[str, Any], ratios: Mapping[str, Any]
 ) -> Table:
-    names = [escape(one["name"]) for one in (subject, other["subject"])]
+    names = [escape(described["name"]) for described in (subject, other["subject"])]
     table = Table("at", title=f"{names[0]} / {names[1]}: median of rounds (least to most)")
     for name in RATIO_COLUMNS:
         table.add_column(name, justify="right")
     for phase, found in ratios.items():
-        table.add_row(phase, *(_show_rounds(found.get(one)) for one in RATIO_COLUMNS.values()))
+        table.add_row(phase, *(_show_rounds(found.get(name)) for name in RATIO_COLUMNS.values()))
     return table
 
 
@@ -102,19 +102,21 @@ def _make_stage_table(report: Mapping[str, Any]) -> Table:
     ]
     for name in used:
         table.add_column(name.lower(), justify="right")
-    for side, phase, figures in rows:
-        table.add_row(side, phase, *(_show(figures.get(f"{STAGE}{name}")) for name in used))
+    for variant, phase, figures in rows:
+        table.add_row(variant, phase, *(_show(figures.get(f"{STAGE}{name}")) for name in used))
     return table
 
 
 def list_remarks(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield sentences on what runs, and what one must know to believe the figures."""
+    """Yield what ran, and what qualifies the figures."""
     custom = report["custom"]
-    others = [custom[name]["subject"] for name in OTHER_SIDES if name in custom]
-    for one in (custom["subject"], *others):
-        told = [f"{key} {one[key]}" for key in ("weights", "backend", "precision") if key in one]
-        if told:
-            yield f"{one['name']}: {', '.join(told)}"
+    others = [custom[key]["subject"] for key in OTHER_VARIANTS if key in custom]
+    for subject in (custom["subject"], *others):
+        parts = [
+            f"{key} {subject[key]}" for key in ("weights", "backend", "precision") if key in subject
+        ]
+        if parts:
+            yield f"{subject['name']}: {', '.join(parts)}"
     if was_busy(custom["machine"]):
         yield (
             f"others kept {custom['machine']['busy_cores']:g} cores busy before the start: end "
@@ -131,8 +133,8 @@ def list_remarks(report: Mapping[str, Any]) -> Iterator[str]:
     if "killed_camera" in custom:
         killed = custom["killed_camera"]
         for name, text in (("undisturbed", "undisturbed"), ("other_killed", "the other killed")):
-            one = killed[name]
-            yield f"{text}: the camera missed {one['missed']} of {one['sent']} frames"
+            figures = killed[name]
+            yield f"{text}: the camera missed {figures['missed']} of {figures['sent']} frames"
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -141,10 +143,11 @@ def print_comparison(comparison: Comparison) -> None:
     table = Table("at", "figure")
     for name in ("old", "new", "new / old", ""):
         table.add_column(name, justify="right")
-    for one in comparison.changes:
-        verdict = "worse" if one.is_regression else "" if one.is_judged else "not judged"
-        metric = one.metric.replace(BASIC, "").replace(OURS, "")
-        table.add_row(one.phase, metric, _show(one.old), _show(one.new), _show(one.ratio), verdict)
+    for change in comparison.changes:
+        verdict = "worse" if change.is_regression else "" if change.is_judged else "not judged"
+        metric = change.metric.replace(BASIC, "").replace(OURS, "")
+        values = (_show(value) for value in (change.old, change.new, change.ratio))
+        table.add_row(change.phase, metric, *values, verdict)
     console.print(table)
     for warning in comparison.warnings:
         console.print(f"warning: {warning}", highlight=False, markup=False)

@@ -1,1 +1,1 @@
-"""Random crops, colours, light and copies of training pairs."""
+"""Random augmentation of training pairs."""

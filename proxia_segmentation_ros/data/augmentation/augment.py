@@ -1,7 +1,6 @@
-"""Random changes of a training pair: crop, flip, RandAugment, light, blur and noise.
+"""Random augmentation of a training pair: crop, flip, RandAugment, light, blur and noise.
 
-Every function draws from the generator that it is given and touches nothing else, so a pair
-is a function of its seed.
+All random numbers come from the generator that is passed in, so a pair is a function of its seed.
 """
 
 import math
@@ -28,7 +27,7 @@ def augment_pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a random crop of `settings.crop_hw` as (uint8 RGB, labels).
 
-    The crop shows the point `focus_xy` of the image, which RandAugment may move out again.
+    The crop contains the point `focus_xy` of the image, unless RandAugment moves it out again.
     """
     drawn = FocusedPair(image_HWC, labels_HW, focus_xy)
     image_HWC, labels_HW = crop_scaled(drawn, settings, rng, unlabeled_id=unlabeled_id)
@@ -54,7 +53,7 @@ def mix_classes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paste the pixels of half of the other pair's classes over a pair of the same size.
 
-    Idea: Olsson et al., ClassMix, https://arxiv.org/abs/2007.07936.
+    Source: Olsson et al. 2020, "ClassMix", arXiv 2007.07936.
     """
     image_HWC, labels_HW = pair
     other_image_HWC, other_labels_HW = other
@@ -69,7 +68,7 @@ def mix_classes(
 
 
 def _dim_as_at_dusk(image_HWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Take light away, most near the ground and most of the warm colours; values are 0..1."""
+    """Darken an image of 0..1, most at the bottom, and its warm colours more."""
     ground, sky = sorted(rng.uniform(0.2, 0.8, 2))
     height = image_HWC.shape[0]
     gains_H11 = np.linspace(sky, ground, height, dtype=np.float32)[:, None, None]
@@ -78,14 +77,14 @@ def _dim_as_at_dusk(image_HWC: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 
 def _lighten(image_HWC: np.ndarray, least: float) -> None:
-    """Raise the mean to `least`, in place: dusk, gamma and gain can leave nothing to see."""
+    """Raise the mean to `least`, in place: dusk, gamma and gain can leave an image black."""
     mean = float(image_HWC.mean()) if least else 1.0
     if 0 < mean < least:
         image_HWC *= np.float32(least / mean)
 
 
 def _turn_hue(image_HWC: np.ndarray, turns: float) -> np.ndarray:
-    """Turn the hue of an image whose values are about 0..1."""
+    """Shift the hue of an image with values of about 0..1; `turns` is in full circles."""
     hsv_HWC = cv2.cvtColor(np.clip(image_HWC, 0, 1), cv2.COLOR_RGB2HSV)
     hsv_HWC[..., 0] = (hsv_HWC[..., 0] + 360 * turns) % 360
     turned: np.ndarray = cv2.cvtColor(hsv_HWC, cv2.COLOR_HSV2RGB)
@@ -111,7 +110,7 @@ def _change_light(
     image -= np.float32(mean)
     image *= contrast
     image += np.float32(mean)
-    # A mean over three neighbours costs six times as much as their sum.
+    # The sum of three slices is six times faster than a mean over the last axis.
     grey = ((image[..., 0] + image[..., 1] + image[..., 2]) / np.float32(3))[..., None]
     saturation = np.float32(1 + rng.uniform(-settings.saturation, settings.saturation))
     image -= grey

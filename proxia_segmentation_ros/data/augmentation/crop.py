@@ -1,4 +1,4 @@
-"""Cuts a random window out of a pair and scales it to the training crop."""
+"""Cut a random window out of a pair and scale it to the training crop."""
 
 import math
 
@@ -17,10 +17,10 @@ def crop_scaled(
     *,
     unlabeled_id: int,
 ) -> Pair:
-    """Return a crop of `settings.crop_hw` that shows the pair's point, if it has one.
+    """Return a random crop of `settings.crop_hw` that contains the pair's point, if it has one.
 
-    The point lies anywhere in the crop as far as the image goes on: only an image that is
-    smaller than the window is padded, black and unlabeled.
+    The crop stays inside the image. Only an image smaller than the crop's window is padded, with
+    black and the unlabeled id.
     """
     image_HWC, labels_HW, focus_xy = drawn
     scale = _draw_scale(settings, rng)
@@ -42,7 +42,7 @@ def crop_scaled(
         max(-left, 0),
         max(left + source_width - width, 0),
     )
-    # Only what becomes the crop is scaled.
+    # Cutting before scaling avoids resizing pixels that are cut off anyway.
     image_HWC, labels_HW = image_HWC[window], labels_HW[window]
     if any(borders):
         image_HWC = cv2.copyMakeBorder(image_HWC, *borders, cv2.BORDER_CONSTANT)
@@ -63,7 +63,7 @@ def _draw_scale(settings: AugmentationSettings, rng: np.random.Generator) -> flo
 
 
 def _draw_offset(length: int, window: int, focus: int | None, rng: np.random.Generator) -> int:
-    """Return where the window starts; below 0 when it is longer than the image."""
+    """Return the start of the window, below 0 if it is longer than the image."""
     low, high = sorted((0, length - window))
     if focus is not None and window < length:
         low, high = max(low, focus - window + 1), min(high, focus)
@@ -78,7 +78,8 @@ def _scale_image(
     rng: np.random.Generator,
 ) -> np.ndarray:
     if settings.interpolation == "bicubic":
-        # Unlike OpenCV's, pillow's filter grows with the step: what shrinks has no false edges.
+        # Pillow's bicubic filter widens when it shrinks an image, which avoids aliasing; that of
+        # OpenCV does not.
         scaled = Image.fromarray(image_HWC).resize(size_wh, Image.Resampling.BICUBIC)
         return np.array(scaled)
     interpolation = cv2.INTER_LINEAR if scale >= 1 or rng.random() < 0.5 else cv2.INTER_AREA

@@ -1,8 +1,9 @@
-"""RandAugment for pairs: a few operations, drawn among all, at one strength.
+"""RandAugment for image and labels: random operations at one magnitude.
 
-Cubuk et al., RandAugment, https://arxiv.org/abs/1909.13719. Colours are pillow's, and change the
-image alone; geometry is OpenCV's, and moves image and labels alike. See
-docs/decisions/003-randaugment.md.
+Source: Cubuk et al. 2019, "RandAugment", arXiv 1909.13719. Colour operations use pillow and change
+only the image; geometric operations use OpenCV and move image and labels alike. No library: those
+of torchvision and kornia draw from torch's global generator, and a pair must be a function of its
+own seed (docs/decisions/003-randaugment.md).
 """
 
 import math
@@ -31,7 +32,7 @@ class _Colours(NamedTuple):
 
 
 class _Geometry(NamedTuple):
-    """Half of the draws take the value below 0, which turns the direction."""
+    """Half of the draws negate the value, which reverses the direction."""
 
     weakest: float
     strongest: float
@@ -63,8 +64,8 @@ def _rotate(value: float, size_hw: tuple[int, int]) -> np.ndarray:
     return cv2.getRotationMatrix2D(centre_xy, value, 1)
 
 
-# Shears move the top row or the left column by nothing; translations are shares of the crop;
-# rotations are degrees; the last three blend with grey, black and a blurred image, 1 being none.
+# Shears keep the top row or left column in place. Translations are shares of the crop, rotations
+# degrees. The last three blend with a grey, a black and a blurred image; 1 is the original.
 OPERATIONS: dict[str, _Colours | _Geometry | None] = {
     "identity": None,
     "shear_x": _Geometry(0, 0.3, _shear_x),
@@ -95,9 +96,9 @@ def apply_randaugment(
     *,
     unlabeled_id: int,
 ) -> Pair:
-    """Return the pair after `settings.operations` operations, of which one may come twice.
+    """Return the pair after `settings.operations` random operations, drawn with replacement.
 
-    What moves in from outside is black and unlabeled.
+    Pixels from outside the image are black and unlabeled.
     """
     pair = image_HWC, labels_HW
     names = list(OPERATIONS)
@@ -116,7 +117,7 @@ def apply_randaugment(
 def apply_operation(
     pair: Pair, name: str, magnitude: float, *, is_turned: bool, unlabeled_id: int
 ) -> Pair:
-    """Return the pair after one operation; `is_turned` takes geometry in the other direction."""
+    """Return the pair after one operation; `is_turned` reverses the direction of geometry."""
     operation = OPERATIONS[name]
     if operation is None:
         return pair

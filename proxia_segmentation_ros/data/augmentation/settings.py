@@ -1,4 +1,4 @@
-"""Ranges of the random changes of a training pair, and which of them fit together."""
+"""Settings of augmentation: the ranges of random changes, and which can be combined."""
 
 from typing import Literal
 
@@ -8,19 +8,19 @@ from typing_extensions import Self
 from proxia_segmentation_ros.errors import ConfigError
 
 SizeHW = tuple[int, int]
-# A magnitude of this much is the far end of every operation's range.
+# At this magnitude every operation is at the end of its range.
 LARGEST_MAGNITUDE = 30
 BLUR_SIGMA = (0.3, 1.3)
 
 
 class RandAugmentSettings(BaseModel):
-    """How many operations of RandAugment a pair gets, and how strong they are."""
+    """Number and magnitude of RandAugment operations."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     operations: int = Field(default=2, ge=1, le=14, description="operations drawn for a pair")
     magnitude: float = Field(
-        default=9.0, ge=0, le=LARGEST_MAGNITUDE, description="their strength, 30 is the largest"
+        default=9.0, ge=0, le=LARGEST_MAGNITUDE, description="their magnitude, 0 to 30"
     )
 
 
@@ -33,23 +33,28 @@ class AugmentationSettings(BaseModel):
     scale_min: float = Field(default=0.5, gt=0, le=8, description="smallest image scale")
     scale_max: float = Field(default=2.0, gt=0, le=8, description="largest image scale")
     scale_spacing: Literal["log", "linear"] = Field(
-        default="log", description="log draws halves as often as doubles; linear all scales alike"
+        default="log",
+        description="distribution of the scale: log draws 0.5 as often as 2; linear is uniform",
     )
     stretch: float = Field(
-        default=0.1, ge=0, le=0.5, description="height against width up to e^this and back"
+        default=0.1,
+        ge=0,
+        le=0.5,
+        description="change of the aspect ratio, by up to e^this either way",
     )
     interpolation: Literal["mixed", "bicubic"] = Field(
-        default="mixed", description="mixed is linear or by area; bicubic smooths what shrinks"
+        default="mixed",
+        description="mixed is linear or area; bicubic is that of pillow, without aliasing",
     )
     flip: bool = Field(default=True, description="mirror half of the pairs")
     randaugment: RandAugmentSettings | None = Field(
-        default=None, description="random operations after the flip; none is without"
+        default=None, description="RandAugment after the flip; none is off"
     )
     brightness: float = Field(default=0.3, ge=0, lt=1, description="gain within 1 +- this")
     contrast: float = Field(default=0.3, ge=0, lt=1, description="contrast within 1 +- this")
     saturation: float = Field(default=0.4, ge=0, le=1, description="saturation within 1 +- this")
     hue: float = Field(
-        default=0.0, ge=0, le=0.5, description="hue turned within +- this, 1 is the whole circle"
+        default=0.0, ge=0, le=0.5, description="hue shifted within +- this, 1 is the whole circle"
     )
     white_balance: float = Field(default=0.1, ge=0, lt=1, description="channel gains, 1 +- this")
     gamma: float = Field(default=1.0, ge=1, le=4, description="gamma between 1/this and this")
@@ -58,10 +63,13 @@ class AugmentationSettings(BaseModel):
         default=0.0,
         ge=0,
         le=0.5,
-        description="mean brightness below which no change of light takes an image, 1 is white",
+        description="mean brightness below which light is not reduced further, 1 is white",
     )
     class_mix: float = Field(
-        default=0.0, ge=0, le=1, description="share of pairs that get classes of another one"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="ClassMix: share of pairs that get classes of another pair",
     )
     blur: float = Field(default=0.1, ge=0, le=1, description="share of blurred pairs")
     blur_sigma: tuple[float, float] = Field(
@@ -71,7 +79,7 @@ class AugmentationSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_scales(self) -> Self:
-        """Refuse scales that can't be drawn.
+        """Refuse an empty range of scales.
 
         Raises:
             ConfigError: `scale_min` is above `scale_max`.
@@ -86,10 +94,10 @@ class AugmentationSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_blur(self) -> Self:
-        """Refuse a blur that can't be drawn or can't act.
+        """Refuse a blur range that is empty or has no effect.
 
         Raises:
-            ConfigError: `blur_sigma` is no range, or set without any blur.
+            ConfigError: `blur_sigma` is no range, or given although `blur` is 0.
         """
         least, most = self.blur_sigma
         if not 0 < least <= most:

@@ -1,1 +1,1 @@
-"""Data sets by name: where their images and masks lie."""
+"""Data sets by name: the locations of their images and masks."""

@@ -1,4 +1,4 @@
-"""ADE20K's scene parsing benchmark (ADEChallengeData2016): 150 classes."""
+"""ADE20K scene parsing benchmark (ADEChallengeData2016): 150 classes."""
 
 from pathlib import Path
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Every data set by the name that recipes and commands give it."""
+"""Data sets by the names that recipes and commands use."""
 
 from collections.abc import Callable
 from inspect import signature
@@ -40,7 +40,7 @@ def open_folder(
     masks: str = "{split}annot",
     keep_decoded: bool = False,
 ) -> ImageMaskFolder:
-    """Open any folder of images beside one of masks; `{split}` in their names is the split.
+    """Open a folder of images and one of masks; `{split}` in their names is replaced.
 
     `label_set` is a shipped name or the path of a YAML file.
 
@@ -68,10 +68,10 @@ OPENERS: dict[str, Callable[..., Dataset]] = {
 
 
 def open_dataset(name: str, root: str | Path, split: str, **options: Any) -> Dataset:
-    """Open a data set by name; the options are those of its `open_` function.
+    """Open a data set by name; options are the keyword arguments of its `open_` function.
 
     Raises:
-        ConfigError: no such data set, split or option, or a value out of its range.
+        ConfigError: the data set, split or option is unknown, or a value out of its range.
         InputError: a folder or file is missing.
     """
     if name not in OPENERS:
@@ -86,10 +86,10 @@ def open_dataset(name: str, root: str | Path, split: str, **options: Any) -> Dat
 
 
 def _explain(name: str, error: ValidationError) -> ConfigError:
-    """Name the first option that is wrong."""
+    """Return an error about the first wrong option."""
     problem = error.errors()[0]
     option = ".".join(str(part) for part in problem["loc"])
-    known = [one for one in signature(OPENERS[name]).parameters if one not in ("root", "split")]
+    known = [key for key in signature(OPENERS[name]).parameters if key not in ("root", "split")]
     if problem["type"] == "unexpected_keyword_argument":
         return ConfigError.from_parts(
             f"data set {name} has no option {option!r}", f"one of {', '.join(known)}", "correct it"

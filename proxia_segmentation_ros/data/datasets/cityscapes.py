@@ -1,7 +1,7 @@
 """Cityscapes: fine labels with splits by city, and coarse labels.
 
-Folders are found as unpacked in place (`leftImg8bit/`, `gtFine/`) and with a folder for each
-archive (`leftImg8bit_trainvaltest/leftImg8bit/`, `gtFine_trainvaltest/gtFine/`).
+Folders are found when unpacked in place (`leftImg8bit/`, `gtFine/`) and with one folder per archive
+(`leftImg8bit_trainvaltest/leftImg8bit/`, `gtFine_trainvaltest/gtFine/`).
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ CROSS_VALIDATION_SPLITS = 3
 
 
 class City(NamedTuple):
-    """A city's folder name and the official split that it lies in."""
+    """A city's folder name and its official split."""
 
     split: str
     name: str
@@ -40,19 +40,20 @@ def open_cityscapes(
     cross_validation: CrossValidation = 0,
     keep_decoded: bool = False,
 ) -> PairFiles:
-    """Open the fine labels of a split; `cross_validation` 0 is the official one.
+    """Open the fine labels of a split; `cross_validation` 0 is the official split.
 
     Raises:
         InputError: a folder, city or mask is missing.
     """
     images = {
-        one: find_images(root, one, archive="leftImg8bit_trainvaltest") for one in ("train", "val")
+        name: find_images(root, name, archive="leftImg8bit_trainvaltest")
+        for name in ("train", "val")
     }
     masks = {
-        one: find_folder(
-            NAME, [root / "gtFine_trainvaltest" / "gtFine" / one, root / "gtFine" / one]
+        name: find_folder(
+            NAME, [root / "gtFine_trainvaltest" / "gtFine" / name, root / "gtFine" / name]
         )
-        for one in ("train", "val")
+        for name in ("train", "val")
     }
     pairs: list[PathPair] = []
     for city in split_cities(list_cities(images), split, cross_validation):
@@ -90,14 +91,14 @@ def find_images(root: Path, split: str, *, archive: str) -> Path:
     """Return the folder of a split's images.
 
     Raises:
-        InputError: it does not exist.
+        InputError: the folder does not exist.
     """
     flat = root / "leftImg8bit" / split
     return find_folder(NAME, [root / archive / "leftImg8bit" / split, flat])
 
 
 def pair_coarse(root: Path, images: Path, split: str) -> list[PathPair]:
-    """Return all images of a split with their coarse masks.
+    """Return the images of a split with their coarse masks.
 
     Raises:
         InputError: a folder or mask is missing.
@@ -115,7 +116,7 @@ def list_city_images(images: Path) -> list[Path]:
     """Return the images of every city of a split.
 
     Raises:
-        InputError: there is none.
+        InputError: there are no images.
     """
     found = [
         image
@@ -127,12 +128,12 @@ def list_city_images(images: Path) -> list[Path]:
 
 
 def _name_mask(masks: Path, image: Path, ending: str) -> Path:
-    """Return the mask of an image below the folder of a split's masks, there or not."""
+    """Return the path of an image's mask, whether it exists or not."""
     return masks / image.parent.name / f"{image.name.removesuffix(IMAGE_ENDING)}{ending}"
 
 
 def list_cities(images: dict[str, Path]) -> list[City]:
-    """Return the cities of val, then those of train, each in the order of their names.
+    """Return the cities of val, then those of train, each sorted by name.
 
     Raises:
         InputError: a split holds no city.
@@ -151,7 +152,7 @@ def list_cities(images: dict[str, Path]) -> list[City]:
 
 
 def split_cities(cities: list[City], split: str, cross_validation: int) -> list[City]:
-    """Return the cities of a split; each of three splits has other cities for validation."""
+    """Return the cities of a split; each of three cross-validation splits has another val."""
     if split == "trainval":
         return cities
     validation_cities = sum(city.split == "val" for city in cities)

@@ -1,4 +1,4 @@
-"""Cityscapes' extra images with labels that a network made and said how sure it was of."""
+"""Cityscapes' extra images with labels and confidences predicted by a network."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,16 +19,16 @@ from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 
 SIZE_HW = (1024, 2048)
-# Outside lie the bonnet of the recording car and the edges of the rectified images.
+# Outside are the bonnet of the recording car and the edges of the rectified images.
 INNER_ROWS = slice(15, 840)
 INNER_COLUMNS = slice(14, 2030)
 
 
 class AutoLabels(PairFiles):
-    """Labels of a network: unsure pixels, the border and untrusted classes are taken out.
+    """Predicted labels without uncertain pixels, the border and unreliable classes.
 
-    In this order: pixels less probable than `min_probability` and, with `mask_border`, those of
-    the border become unlabeled; what is left of `dropout_classes` gets the coarse label.
+    Pixels below `min_probability` and, with `mask_border`, those at the border become unlabeled.
+    Then the remaining pixels of `dropout_classes` get their coarse label.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class AutoLabels(PairFiles):
 
     @property
     def label_rules(self) -> Mapping[str, object]:
-        """Return the settings that change the labels of the same files."""
+        """Return the settings besides the files that the labels depend on."""
         return {
             "min_probability": self._min_probability,
             "dropout_ids": self._dropout_ids,
@@ -66,7 +66,7 @@ class AutoLabels(PairFiles):
         }
 
     def list_label_files(self, index: int) -> Sequence[Path]:
-        """Return the files of labels, of probabilities and, if used, of coarse labels."""
+        """Return the files of labels, probabilities and, if used, coarse labels."""
         files = (self.paths[index][1], self._probabilities[index])
         return (*files, self._coarse[index]) if self._dropout_ids else files
 
@@ -106,11 +106,11 @@ def open_cityscapes_auto(
     mask_border: bool = False,
     keep_decoded: bool = False,
 ) -> AutoLabels:
-    """Open the labels that lie in `auto_labels` (relative to `root`).
+    """Open the labels in the folder `auto_labels` (relative to `root`).
 
-    Each image has `<image>.png` of label ids there and `<image>_prob.png` of their probability,
-    white being 1; in `train_extra/<city>/`, in `<city>/`, or all in one folder. Coarse labels
-    are needed for `dropout_classes` alone.
+    For each image that folder holds `<image>.png` with label ids and `<image>_prob.png` with their
+    probability (white is 1), in `train_extra/<city>/`, in `<city>/`, or directly. Coarse labels
+    are needed only for `dropout_classes`.
 
     Raises:
         ConfigError: `dropout_classes` names no class of Cityscapes.
@@ -145,7 +145,7 @@ def open_cityscapes_auto(
 
 
 def _place(folder: Path, image: Path, split: str) -> Path:
-    """Return where the label of an image lies: by split and city, by city, or beside the others."""
+    """Return the path of an image's label: by split and city, by city, or directly."""
     city = image.parent.name
     places = (folder / split / city, folder / city)
     found = next((place for place in places if place.is_dir()), folder)
@@ -159,5 +159,5 @@ def _check_size(
         raise InputError.from_parts(
             f"{str(path)!r} is {values_HW.shape} (rows, columns)",
             f"{size_hw} like {other}",
-            "make that file anew",
+            "write that file again",
         )

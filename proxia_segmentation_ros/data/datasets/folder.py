@@ -1,4 +1,4 @@
-"""A folder of images beside a folder of masks with the same file names."""
+"""A folder of images and a folder of masks with the same file names."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from proxia_segmentation_ros.labels import LabelSet
 
 
 class ImageMaskFolder(PairFiles):
-    """Pairs of image and mask, in the order of their file names.
+    """Pairs of image and mask, sorted by file name.
 
-    Decoded pairs stay in memory (`keep_decoded`), which suits small data sets.
+    With `keep_decoded` decoded pairs stay in memory, which suits small data sets.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Checks of a data set's folders, and the sentences for what is missing."""
+"""Find the files of a data set, and report what is missing."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,12 +41,12 @@ def _find(
 
 
 def list_images(folder: Path, ending: str = "") -> list[Path]:
-    """Return the images of a folder whose names end so, in the order of their names."""
+    """Return the images of a folder whose names have this ending, sorted by name."""
     return [path for path in list_files(folder, IMAGE_SUFFIXES) if path.name.endswith(ending)]
 
 
 def pair_by_stem(dataset: str, images: Path, masks: Path) -> list[PathPair]:
-    """Return the images of a folder, each with the PNG mask of its stem.
+    """Return the images of a folder, each with the PNG mask of the same stem.
 
     Raises:
         InputError: there is no image, or a mask is missing.
@@ -58,10 +58,10 @@ def pair_by_stem(dataset: str, images: Path, masks: Path) -> list[PathPair]:
 
 
 def check_found(dataset: str, folder: Path, found: Sequence[object]) -> None:
-    """Check that there are images.
+    """Check that images were found.
 
     Raises:
-        InputError: there is none.
+        InputError: none was found.
     """
     if not found:
         raise InputError.from_parts(
@@ -72,7 +72,7 @@ def check_found(dataset: str, folder: Path, found: Sequence[object]) -> None:
 
 
 def check_files(dataset: str, kind: str, paths: Sequence[Path]) -> None:
-    """Check that every file is there.
+    """Check that every file exists.
 
     Raises:
         InputError: a file is missing.

@@ -1,6 +1,6 @@
-"""Mapillary Vistas 1.1 and 1.2: 65 classes that its own config.json names and colours.
+"""Mapillary Vistas 1.1 and 1.2: 65 classes, named and coloured by the config.json of the data set.
 
-Folders are found as in those releases and as in release 2.0, which holds the labels of 1.2 in
+Folders are found as in these releases, and as in release 2.0, which has the labels of 1.2 in
 `<split>/v1.2/` and their config in `config_v1.2.json`.
 """
 
@@ -25,7 +25,7 @@ def open_mapillary(
     """Open the images and labels of a split.
 
     Raises:
-        InputError: a folder, config.json or a mask is missing, or config.json is another's.
+        InputError: a folder, config.json or a mask is missing, or config.json has other classes.
     """
     config = find_file(NAME, [root / "config.json", root / "config_v1.2.json"])
     label_set = read_config(config)
@@ -37,7 +37,7 @@ def open_mapillary(
 
 
 def read_config(path: Path) -> LabelSet:
-    """Return the classes of a config.json; its last entry, Unlabeled, is none.
+    """Return the classes of a config.json; its last entry, Unlabeled, is not a class.
 
     Raises:
         InputError: the file is no config.json of 65 classes and Unlabeled.
@@ -66,5 +66,5 @@ def read_config(path: Path) -> LabelSet:
 
 
 def make_name(readable: str) -> str:
-    """Return a readable name as the label sets write it: `Crosswalk - Plain`, crosswalk_plain."""
+    """Return a class name in the style of label sets: crosswalk_plain for `Crosswalk - Plain`."""
     return re.sub(r"[^a-z0-9]+", "_", readable.lower()).strip("_")

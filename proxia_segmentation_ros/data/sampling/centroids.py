@@ -1,7 +1,8 @@
-"""Where each class lies in each image: its centre of mass in every tile, kept on disk.
+"""Centroids of each class in each image: its centre of mass in every tile, cached on disk.
 
-The table is a function of the label files and the settings, and its file bears their hash as
-name. So a changed mask or tile size makes another file, and no stale one is ever read.
+They are what class-uniform sampling draws from (NVIDIA/semantic-segmentation, 2020,
+https://github.com/NVIDIA/semantic-segmentation). The cache file is named by a hash of the label
+files and the settings, so changed masks or another tile size never read a stale file.
 """
 
 import fcntl
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 CentroidTable: TypeAlias = np.ndarray
 ReportProgress: TypeAlias = Callable[[int, int], None]
 
-# Another one where the same files give other centroids; 2 reads the ids of grey PNGs below 8 bits.
+# To be increased when the same files give other centroids, as at 2: grey PNGs below 8 bits.
 FILE_FORMAT = 2
 COLUMNS = 4
 
@@ -34,8 +35,8 @@ COLUMNS = 4
 def find_centroids(labels_HW: np.ndarray, tile_px: int, num_classes: int) -> np.ndarray:
     """Return rows of (class, x, y): the centre of mass of each class in each square tile.
 
-    Tiles go row by row from the top left. What remains right of and below the last whole tile
-    is left out; an image smaller than a tile is one tile.
+    Tiles go row by row from the top left. The rest right of and below the last whole tile is left
+    out; an image smaller than a tile is one tile.
     """
     height, width = labels_HW.shape
     tile_height, tile_width = min(tile_px, height), min(tile_px, width)
@@ -49,7 +50,7 @@ def find_centroids(labels_HW: np.ndarray, tile_px: int, num_classes: int) -> np.
 
 
 def _find_in_tile(tile_HW: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count each class by row and by column; both sums are exact integers."""
+    """Find the centroids in one tile from pixel counts by row and by column, in exact integers."""
     height, width = tile_HW.shape
     bins_HW = np.minimum(tile_HW, num_classes).astype(np.int64)
     bins = num_classes + 1
@@ -73,7 +74,7 @@ def build_centroids(
     workers: int | None = None,
     report: ReportProgress | None = None,
 ) -> CentroidTable:
-    """Find the centroids of a whole data set with `workers` threads (default: one a CPU).
+    """Find the centroids of a data set with `workers` threads (default: one per CPU).
 
     `report(done, total)` is called after every image.
 
@@ -94,7 +95,7 @@ def build_centroids(
             if report is not None:
                 report(len(tables), len(dataset))
     finally:
-        # After an error the images that still wait are not read.
+        # After an error, images still in the queue are not read.
         pool.shutdown(cancel_futures=True)
     return np.concatenate(tables).astype(np.int32)
 
@@ -107,9 +108,9 @@ def load_centroids(
     workers: int | None = None,
     report: ReportProgress | None = None,
 ) -> CentroidTable:
-    """Return the data set's centroids from `folder`, building and keeping them where needed.
+    """Return the data set's centroids from the cache in `folder`, building them if needed.
 
-    Processes that ask at once build once: the first holds a lock, the others wait for its file.
+    Of several processes the first builds them under a lock, and the others wait for its file.
 
     Raises:
         InputError: a label file can't be read, or the folder can't be written.
@@ -139,10 +140,10 @@ def find_centroid_folder() -> Path:
 
 
 def make_key(dataset: Dataset, tile_px: int) -> str:
-    """Return the hash of all that the centroids depend on.
+    """Return the hash of everything that the centroids depend on.
 
     Raises:
-        InputError: a label file is gone.
+        InputError: a label file is missing.
     """
     settings = {
         "format": FILE_FORMAT,
@@ -169,7 +170,7 @@ def _describe_files(paths: Sequence[Path]) -> str:
 
 @contextmanager
 def _hold_lock(path: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock; the system frees it when we die."""
+    """Wait for the lock and hold it; the system releases it if the process dies."""
     with _name_folder(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
@@ -205,7 +206,7 @@ def _read_table(path: Path) -> CentroidTable | None:
 
 
 def _write_table(path: Path, table: CentroidTable) -> None:
-    """Write beside the file and rename: a reader sees the whole table or none."""
+    """Write the file atomically: a reader sees the whole table or no file."""
     partial = path.with_suffix(f".{os.getpid()}.partial")
     with _name_folder(path.parent):
         try:

@@ -1,7 +1,8 @@
 """Class-uniform sampling: rare classes are drawn as often as common ones.
 
-Zhu et al., Improving Semantic Segmentation via Video Propagation and Label Relaxation,
-https://arxiv.org/abs/1812.01593.
+As in NVIDIA/semantic-segmentation (https://github.com/NVIDIA/semantic-segmentation, 2020). Source:
+Zhu et al., "Improving Semantic Segmentation via Video Propagation and Label Relaxation", CVPR 2019,
+arXiv 1812.01593.
 """
 
 from dataclasses import dataclass
@@ -22,25 +23,29 @@ from proxia_segmentation_ros.errors import ConfigError
 
 
 class ClassUniformSettings(BaseModel):
-    """How an epoch is put together."""
+    """How an epoch is composed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     share: float = Field(
-        default=0.5, ge=0, le=1, description="share of pairs drawn by class; 0 draws images alone"
+        default=0.5, ge=0, le=1, description="share of pairs drawn by class; 0 draws only images"
     )
-    tile_px: int = Field(default=1024, ge=1, description="side of a tile of one centroid a class")
-    max_cu_epoch: int = Field(default=150, ge=0, description="epoch from which coarse pairs stop")
+    tile_px: int = Field(
+        default=1024, ge=1, description="side of the tiles, which have one centroid per class"
+    )
+    max_cu_epoch: int = Field(
+        default=150, ge=0, description="epoch from which no coarse pairs are drawn"
+    )
     coarse_classes: tuple[str, ...] = Field(
-        default=(), description="classes also drawn from coarse pairs; empty is all"
+        default=(), description="classes that are also drawn from coarse pairs; empty is all"
     )
     only_coarse: bool = Field(
-        default=False, description="classes are drawn from coarse pairs alone, until max_cu_epoch"
+        default=False, description="draw classes only from coarse pairs, until max_cu_epoch"
     )
 
 
 class Selection(NamedTuple):
-    """One pair of an epoch; `focus_xy` is the centroid that its crop shall show."""
+    """One pair of an epoch; `focus_xy` is the centroid that its crop must contain."""
 
     is_coarse: bool
     pair: int
@@ -49,18 +54,17 @@ class Selection(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool:
-    """What epochs of one kind draw from: rows of (is coarse, pair, x, y), x below 0 for none."""
+    """What an epoch is drawn from: rows of (is coarse, pair, x, y); x is -1 without a centroid."""
 
     images: np.ndarray
     by_class: tuple[np.ndarray, ...]
 
 
 class EpochPlan:
-    """Epoch lists as a function of seed and epoch alone: equal in every process and resumed run.
+    """The pairs of each epoch, a function of seed and epoch: the same in all processes and runs.
 
-    An epoch has as many pairs as its pool has images. Of them `images * share / classes` show a
-    centroid of each class and the others are whole images. A class without any centroid leaves
-    its pairs to them.
+    An epoch has as many pairs as its pool has images: `images * share / classes` with a centroid
+    of each class, and the rest without a centroid. A class without centroids adds to that rest.
     """
 
     def __init__(
@@ -68,14 +72,14 @@ class EpochPlan:
     ) -> None:
         self._first_pool, self._pool = first_pool or pool, pool
         self._first_epochs = max_cu_epoch if first_pool is not None else 0
-        # As it is written: 0.3 is three tenths, and no float a little below.
+        # From the decimal text, because the float 0.3 is slightly below three tenths.
         self._share = Fraction(str(share))
         self._seed = seed
         self._turns = np.random.default_rng(seed).permutation(len(pool.by_class)).tolist()
         self._drawn: dict[int, np.ndarray] = {}
 
     def locate(self, index: int) -> tuple[int, int]:
-        """Return (epoch, slot) of the pair `index` of the whole run."""
+        """Return (epoch, position in it) of pair `index` of the whole run."""
         first = self._first_epochs * len(self._first_pool.images)
         if index < first:
             return divmod(index, len(self._first_pool.images))
@@ -83,17 +87,17 @@ class EpochPlan:
         return self._first_epochs + epoch, slot
 
     def __getitem__(self, index: int) -> Selection:
-        """Return the pair `index` of the whole run."""
+        """Return pair `index` of the whole run."""
         epoch, slot = self.locate(index)
         rows = self._drawn.get(epoch)
         if rows is None:
             rows = self._draw_rows(epoch)
-            # Batches at the end of an epoch go to and fro between two lists.
+            # Two epochs are kept, because threads load batches on both sides of an epoch's end.
             self._drawn = dict([*self._drawn.items(), (epoch, rows)][-2:])
         return _as_selection(rows[slot])
 
     def draw_epoch(self, epoch: int) -> list[Selection]:
-        """Return all pairs of an epoch in their order."""
+        """Return all pairs of an epoch in order."""
         return [_as_selection(row) for row in self._draw_rows(epoch)]
 
     def _draw_rows(self, epoch: int) -> np.ndarray:
@@ -106,12 +110,12 @@ class EpochPlan:
         return rng.permutation(np.concatenate([*parts, _take(pool.images, rest, rng)]))
 
     def _count_by_class(self, length: int, epoch: int) -> list[int]:
-        """Return how many pairs of an epoch show each class.
+        """Return the number of pairs of an epoch drawn for each class.
 
-        Fractions are carried from epoch to epoch, by which a few images with many classes come to
-        their share too: cut off, as the reference does, 10 images of 19 classes would show none.
-        Each class is carried from another start, so that their turns spread over the epochs and
-        `length * share` is kept in every one.
+        The fractional part is carried over to the next epoch. NVIDIA/semantic-segmentation cuts it
+        off, so that 10 images of 19 classes would never show a class by its centroid. Each class
+        starts with another remainder, which spreads the extra pairs over the epochs and keeps
+        `length * share` in every epoch.
         """
         drawn = length * self._share
         classes = len(self._turns)
@@ -122,7 +126,7 @@ class EpochPlan:
 
 
 def _take(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return `count` rows, all rows coming before one comes again."""
+    """Return `count` random rows; a row is repeated only after all others were taken."""
     rounds = -(-count // len(rows))
     shuffled = [rng.permutation(rows) for _ in range(rounds)]
     return np.concatenate([rows[:0], *shuffled])[:count]
@@ -137,8 +141,8 @@ def _as_selection(row: np.ndarray) -> Selection:
 class ClassUniformSource:
     """A source of a `PairMixture` that draws its pairs by an `EpochPlan`.
 
-    Beside other sources it passes over the places that they take, so an epoch of the plan is as
-    many pairs of the whole mixture.
+    The plan is indexed by the position in the whole mixture: positions that other sources take are
+    skipped, and an epoch is as many pairs of the whole mixture.
     """
 
     name: str
@@ -148,7 +152,7 @@ class ClassUniformSource:
     coarse: Dataset | None = None
 
     def draw_at(self, index: int, rng: np.random.Generator) -> FocusedPair:  # noqa: ARG002
-        """Return the whole pair `index` of the run and the centroid that its crop shall show."""
+        """Return pair `index` of the run, uncropped, with the centroid for its crop."""
         selection = self.plan[index]
         dataset = self.coarse if selection.is_coarse and self.coarse is not None else self.fine
         return FocusedPair(*dataset[selection.pair], selection.focus_xy)
@@ -164,10 +168,10 @@ def open_class_uniform_source(
     cache_folder: Path | None = None,
     report: ReportProgress | None = None,
 ) -> ClassUniformSource:
-    """Find or load the centroids and return the source; `report(done, total)` counts images.
+    """Load or find the centroids and return the source; `report(done, total)` counts images.
 
     Raises:
-        ConfigError: the settings do not fit the data sets.
+        ConfigError: the settings do not match the data sets.
         InputError: a label file can't be read, or centroids can't be kept.
     """
     _check(fine, coarse, settings)
@@ -215,7 +219,7 @@ def _add_coarse(
     fine: Dataset,
     settings: ClassUniformSettings,
 ) -> Pool:
-    """Return a new pool with coarse centroids, or with coarse images where none are drawn."""
+    """Return a pool with coarse centroids added, or coarse images if `share` is 0."""
     if settings.share == 0:
         return Pool(np.concatenate([pool.images, images]), pool.by_class)
     chosen = settings.coarse_classes or fine.label_set.names

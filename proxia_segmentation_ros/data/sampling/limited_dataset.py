@@ -1,4 +1,4 @@
-"""The first pairs of a data set, as a data set of their own."""
+"""A data set limited to its first pairs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +10,9 @@ from proxia_segmentation_ros.labels import LabelSet
 
 
 class LimitedDataset:
-    """The first `count` pairs of a data set; others are never read.
+    """The first `count` pairs of a data set; the rest is never read.
 
-    It lists the label files of these alone, so its centroids are kept apart from the whole's.
+    It lists only its own label files, so its centroids are cached apart from those of the whole.
     """
 
     def __init__(self, pairs: Dataset, count: int) -> None:
@@ -31,12 +31,12 @@ class LimitedDataset:
 
     @property
     def is_coarse(self) -> bool:
-        """Tell whether the labels are rough."""
+        """Whether the labels are coarse."""
         return self._pairs.is_coarse
 
     @property
     def label_rules(self) -> Mapping[str, object]:
-        """Return the settings that change the labels of the same files."""
+        """Return the settings besides the files that the labels depend on."""
         return self._pairs.label_rules
 
     def __len__(self) -> int:

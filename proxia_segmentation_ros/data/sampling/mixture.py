@@ -1,4 +1,4 @@
-"""Draws training pairs from several sources in given shares, as a function of seed and index."""
+"""Draw training pairs from weighted sources, as a function of seed and index."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from proxia_segmentation_ros.errors import ConfigError
 
 
 class PairSource(Protocol):
-    """Where pairs come from, in the share `weight` of the mixture.
+    """A source of pairs with a relative weight in the mixture.
 
-    `draw_at(index, rng)` returns a pair before its augmentation, a function of its arguments
-    alone. `index` counts the pairs of the whole run; with a `focus_xy` the crop that is made
-    of the pair shows that point.
+    `draw_at(index, rng)` returns a pair before augmentation and depends on nothing but its
+    arguments. `index` counts the pairs of the whole run. The crop of a pair with a `focus_xy`
+    contains that point.
     """
 
     @property
@@ -30,27 +30,27 @@ class PairSource(Protocol):
 
     @property
     def weight(self) -> float:
-        """Return the share of the source, relative to the other sources."""
+        """Return the weight of the source, relative to the other sources."""
 
     def draw_at(self, index: int, rng: np.random.Generator) -> FocusedPair:
-        """Return the pair of the source for place `index` of the run."""
+        """Return the source's pair for position `index` of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A source without order: `draw(rng)` returns (image_HWC, labels_HW)."""
+    """A source of random pairs: `draw(rng)` returns (image_HWC, labels_HW)."""
 
     name: str
     weight: float
     draw: Callable[[np.random.Generator], Pair]
 
     def draw_at(self, index: int, rng: np.random.Generator) -> FocusedPair:  # noqa: ARG002
-        """Return any pair."""
+        """Return a random pair."""
         return FocusedPair(*self.draw(rng))
 
 
 class PairMixture:
-    """Endless augmented pairs; pair `index` is the same in every run and every process."""
+    """Endless augmented pairs; pair `index` is the same in every run and process."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class PairMixture:
         pair = self._draw(index, rng)
         mixed = self._augmentation.class_mix
         if mixed and rng.random() < mixed:
-            # The place after this one: at the same place an ordered source has the same pair.
+            # The next index, because an ordered source would return the same pair for this one.
             other = self._draw(index + 1, rng)
             pair = mix_classes(pair, other, rng, unlabeled_id=self._unlabeled_id)
         return pair

@@ -5,8 +5,8 @@ from collections.abc import Callable
 LONGEST_S = 60.0
 
 
-class Patience:
-    """Patience for `first_s`, then for twice as long after each time it was over."""
+class Backoff:
+    """Backoff for `first_s`, then for twice as long after each time it was over."""
 
     def __init__(self, first_s: float, monotonic: Callable[[], float]) -> None:
         self._first_s = first_s

@@ -12,7 +12,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
-from proxia_segmentation_ros.ros.client.backoff import Patience
+from proxia_segmentation_ros.ros.client.backoff import Backoff
 from proxia_segmentation_ros.ros.client.session import RosSession
 from proxia_segmentation_ros.ros.client.spare_session import SpareSession
 
@@ -51,7 +51,7 @@ class LifecycleProbe:
         self._spare = SpareSession(session, "probe", open_session)
         self._is_client_renewed = False
         self._monotonic = monotonic
-        self._patience = Patience(RENEW_AFTER_S, monotonic)
+        self._patience = Backoff(RENEW_AFTER_S, monotonic)
         self._asked_at_s = float("-inf")
         self._client = self._make_client(session.node)
         self._listen(session.node)

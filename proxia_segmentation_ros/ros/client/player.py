@@ -14,12 +14,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from proxia_segmentation_ros.errors import InputError, ProxiaError
-from proxia_segmentation_ros.ros.client.backoff import Patience
+from proxia_segmentation_ros.ros.client.backoff import Backoff
 from proxia_segmentation_ros.ros.client.lifecycle_probe import ACTIVE, RENEW_AFTER_S, LifecycleProbe
 from proxia_segmentation_ros.ros.client.session import RosSession
 from proxia_segmentation_ros.ros.client.spare_session import SpareSession
 from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
-from proxia_segmentation_ros.wire.encodings import read_encoded_size
+from proxia_segmentation_ros.wire.compressed import read_encoded_size
 from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 
 Transport = Literal["raw", "compressed"]
@@ -90,7 +90,7 @@ class CameraPlayer:
             else None
         )
         self._spare = SpareSession(session, "camera", open_session)
-        self._patience = Patience(RENEW_AFTER_S, monotonic)
+        self._patience = Backoff(RENEW_AFTER_S, monotonic)
 
     def stop(self) -> None:
         """End `play` and `wait_until_ready`; may be called from any thread."""

@@ -18,7 +18,7 @@ from proxia_segmentation_ros.ros.node.camera_input import CameraInput
 from proxia_segmentation_ros.ros.node.camera_output import CameraOutput, make_header
 from proxia_segmentation_ros.ros.node.cv_bridge_fallback import convert_with_cv_bridge
 from proxia_segmentation_ros.ros.node.messages import make_label_info, make_stats
-from proxia_segmentation_ros.ros.node.throttled_log import Complaints
+from proxia_segmentation_ros.ros.node.throttled_log import ThrottledLog
 
 SILENCE_S = 2.0
 
@@ -40,8 +40,8 @@ class Camera:
         self._settings = settings
         self._segmenter = segmenter
         self._notice_change = notice_change
-        self._frame_problems = Complaints(node.get_logger().warning)
-        self._link_problems = Complaints(node.get_logger().warning)
+        self._frame_problems = ThrottledLog(node.get_logger().warning)
+        self._link_problems = ThrottledLog(node.get_logger().warning)
         self._output = CameraOutput(
             node, name, prefix, settings, segmenter.label_set, self._report_link
         )
@@ -84,7 +84,7 @@ class Camera:
                 fallback=convert_with_cv_bridge,
             ),
             report=self._report_frame,
-            find_geometry=self._input.find_geometry,
+            find_geometry=self._input.find_geometry if self._input.has_geometry else None,
             now_ns=self._read_clock_ns,
         )
         return self._stream

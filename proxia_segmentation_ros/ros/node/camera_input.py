@@ -94,6 +94,7 @@ class CameraInput:
         self._receiver: Receiver | None = None
         self.infos: StampedItems[CameraInfo] = StampedItems()
         self.depths: StampedItems[ImageMessage] = StampedItems(capacity=4)
+        self.has_geometry = bool(settings.camera_info_topic or settings.depth_topic)
         self.image_type = CompressedImage if settings.transport == "compressed" else Image
         self.image_topic = find_image_topic(node, camera, settings)
         try:

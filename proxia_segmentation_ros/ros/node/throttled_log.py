@@ -1,4 +1,4 @@
-"""Complaints about frames: one log line per kind and period, the newest kept for diagnostics."""
+"""ThrottledLog about frames: one log line per kind and period, the newest kept for diagnostics."""
 
 import re
 import threading
@@ -18,7 +18,7 @@ class _Kind:
     unlogged: int = 0
 
 
-class Complaints:
+class ThrottledLog:
     """Collect what is wrong with one camera; safe to use from several threads.
 
     Sentences that differ in their numbers alone are one kind. Beyond `MAX_KINDS` kinds in a
@@ -50,7 +50,7 @@ class Complaints:
 
     @property
     def count(self) -> int:
-        """Complaints so far."""
+        """ThrottledLog so far."""
         with self._lock:
             return self._count
 

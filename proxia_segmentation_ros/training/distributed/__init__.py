@@ -1,1 +1,1 @@
-"""Several processes that train as one."""
+"""Distributed training: process group, collectives and synchronised batch norm."""

@@ -1,8 +1,8 @@
-"""One run in several processes, started by `torchrun`: gloo on the CPU, nccl on CUDA.
+"""Distributed data-parallel training, started by `torchrun`: gloo on the CPU, nccl on CUDA.
 
-Every process holds the whole network and its own part of each batch. The loss of a process is
-its share of the whole batch's loss, so gradients are added up, not averaged. With one process
-nothing here does anything.
+Every process holds the whole network and its own part of each batch. The loss of a process is its
+share of the loss of the whole batch, so gradients are summed, not averaged. With a single process
+every function here is a no-op.
 """
 
 import os
@@ -18,25 +18,25 @@ from proxia_segmentation_ros.errors import ConfigError
 
 
 def get_world_size() -> int:
-    """Return how many processes train together."""
+    """Return the number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def get_local_world_size() -> int:
-    """Return how many of them share this machine's cores."""
+    """Return the number of processes on this machine, which share its cores."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or get_world_size()
 
 
 def get_rank() -> int:
-    """Return the place of this process among them, from 0."""
+    """Return the rank of this process, from 0."""
     return dist.get_rank() if get_world_size() > 1 else 0
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of `auto`, `cpu` or `cuda`; under torchrun each process has its own.
+    """Return the device for `auto`, `cpu` or `cuda`; under torchrun each process has its own GPU.
 
     Raises:
-        ConfigError: CUDA is asked for and not there.
+        ConfigError: CUDA is requested but torch finds no GPU.
     """
     has_cuda = torch.cuda.is_available()
     if name == "cuda" and not has_cuda:
@@ -52,9 +52,9 @@ def choose_device(name: str) -> torch.device:
 
 @contextmanager
 def open_process_group(device_name: str) -> Iterator[None]:
-    """Join the processes that torchrun started, if it started any, until the block ends.
+    """Join the process group that torchrun started, if any, until the block ends.
 
-    Inside of another such block it does nothing.
+    Nested blocks do nothing.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or get_world_size() > 1:
         yield
@@ -70,13 +70,13 @@ def open_process_group(device_name: str) -> Iterator[None]:
 
 
 def wait_at_barrier() -> None:
-    """Wait until every process has come here."""
+    """Wait until every process has reached this call."""
     if get_world_size() > 1:
         dist.barrier()
 
 
 def all_reduce(values: Tensor) -> Tensor:
-    """Return the sum over all processes, without a gradient."""
+    """Return the sum over all processes, detached from the graph."""
     if get_world_size() == 1:
         return values.detach()
     total = values.detach().clone(memory_format=torch.contiguous_format)
@@ -95,7 +95,7 @@ class _AllReduce(torch.autograd.Function):
 
 
 def all_reduce_with_gradient(values: Tensor) -> Tensor:
-    """Return the sum over all processes; its gradient is that of all processes' losses."""
+    """Return the sum over all processes; its gradient is summed over all processes too."""
     if get_world_size() == 1:
         return values
     total: Tensor = _AllReduce.apply(values)  # type: ignore[no-untyped-call]
@@ -103,7 +103,7 @@ def all_reduce_with_gradient(values: Tensor) -> Tensor:
 
 
 def all_reduce_gradients(parameters: Iterable[Tensor]) -> None:
-    """Replace every gradient by its sum over all processes, in one message for each type."""
+    """Replace every gradient by its sum over all processes, in one all-reduce for each dtype."""
     if get_world_size() == 1:
         return
     by_type: dict[torch.dtype, list[Tensor]] = {}
@@ -119,7 +119,7 @@ def all_reduce_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def broadcast_weights(module: torch.nn.Module) -> None:
-    """Give every process the weights and buffers of the first one."""
+    """Copy the weights and buffers of the first process to all others."""
     if get_world_size() > 1:
         for tensor in module.state_dict().values():
             sent = tensor.detach().contiguous()

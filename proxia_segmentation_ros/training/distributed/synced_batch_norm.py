@@ -1,4 +1,4 @@
-"""Batch norms whose statistics are those of all processes' images."""
+"""Batch norm with statistics over the images of all processes, also on the CPU."""
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +10,14 @@ from proxia_segmentation_ros.training.distributed.process_group import (
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):
-    """A batch norm over the images of all processes; torch's own refuses the CPU.
+    """A batch norm over the images of all processes; torch's `SyncBatchNorm` needs a GPU.
 
-    Every process must bring a batch of one shape. In evaluation it is a plain batch norm.
+    The batches of all processes must have the same shape. In evaluation mode this is a plain batch
+    norm.
     """
 
     def forward(self, maps_NCHW: Tensor) -> Tensor:
-        """Normalise by mean and spread of each channel over all processes."""
+        """Normalise each channel by its mean and variance over all processes."""
         if not self.training or get_world_size() == 1:
             return super().forward(maps_NCHW)
         is_double = maps_NCHW.dtype == torch.float64
@@ -25,14 +26,16 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         mean_C = all_reduce_with_gradient(values_NCHW.sum((0, 2, 3))) / count
         centred_NCHW = values_NCHW - mean_C[:, None, None]
         variance_C = all_reduce_with_gradient(centred_NCHW.square().sum((0, 2, 3))) / count
-        self._follow(mean_C.detach(), variance_C.detach() * count / max(count - 1, 1))
+        self._update_running_statistics(
+            mean_C.detach(), variance_C.detach() * count / max(count - 1, 1)
+        )
         gain_C = self.weight * (variance_C + self.eps).rsqrt()
         normal_NCHW = centred_NCHW * gain_C[:, None, None] + self.bias[:, None, None]
         return normal_NCHW.to(maps_NCHW.dtype)
 
     @torch.no_grad()
-    def _follow(self, mean_C: Tensor, variance_C: Tensor) -> None:
-        """Move the running statistics."""
+    def _update_running_statistics(self, mean_C: Tensor, variance_C: Tensor) -> None:
+        """Update the running mean and variance."""
         if self.running_mean is None or self.running_var is None:
             return
         share = 0.1 if self.momentum is None else self.momentum
@@ -43,7 +46,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
 
 
 def sync_batch_norms(network: nn.Module, device: torch.device) -> None:
-    """Make the network's batch norms synced ones, with the same parameters and names."""
+    """Replace the network's batch norms by synchronised ones with the same parameters and names."""
     if get_world_size() == 1:
         return
     for parent in list(network.modules()):

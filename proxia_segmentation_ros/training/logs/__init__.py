@@ -1,1 +1,1 @@
-"""What a run writes of itself."""
+"""The log of a training run: JSON lines and TensorBoard event files."""

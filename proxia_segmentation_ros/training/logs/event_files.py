@@ -7,7 +7,7 @@ from proxia_segmentation_ros.errors import ConfigError
 
 
 class EventFiles(Protocol):
-    """Where the numbers of log rows go besides the log."""
+    """A second destination for the numbers of log rows."""
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Write every number of a row at its step."""
@@ -17,7 +17,7 @@ class EventFiles(Protocol):
 
 
 class TensorBoardFiles:
-    """Event files in `folder`; those of an earlier part count up to `step` alone."""
+    """Event files in `folder`; what earlier files hold after `step` is discarded."""
 
     def __init__(self, folder: Path, step: int) -> None:
         """Open a file.
@@ -41,7 +41,7 @@ class TensorBoardFiles:
         for name, value in row.items():
             if name != "step" and isinstance(value, int | float):
                 self._writer.add_scalar(f"{part}/{name}", value, row["step"])
-        # A kill takes what is not written.
+        # A killed process would lose unflushed rows.
         self._writer.flush()
 
     def close(self) -> None:
@@ -50,10 +50,10 @@ class TensorBoardFiles:
 
 
 class NoEventFiles:
-    """Writes nothing."""
+    """Ignores all rows."""
 
     def add_row(self, row: dict[str, Any]) -> None:
-        """Drop the row."""
+        """Ignore the row."""
 
     def close(self) -> None:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""The log of a run: one JSON object a line, cut back to the checkpoint that a run goes on from."""
+"""The log of a run: JSON lines, truncated to the checkpoint when a run is resumed."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Report = Callable[[Row], None]
 
 
 class RunLog:
-    """Writes rows to the log of `folder` and hands them to `report`; a silent one does neither."""
+    """Writes rows to the log in `folder` and passes them to `report`, unless it is silent."""
 
     def __init__(
         self,
@@ -34,10 +34,10 @@ class RunLog:
         self._with_event_files = with_event_files and not is_silent
 
     def begin(self, step: int) -> None:
-        """Drop rows after `step`, as a killed run leaves them, and open event files if wanted.
+        """Remove the rows after `step` that a killed run left, and open event files if requested.
 
         Raises:
-            ConfigError: the package that writes them is missing.
+            ConfigError: the package tensorboard is missing.
         """
         self.cut(step)
         if self._with_event_files:
@@ -59,7 +59,7 @@ class RunLog:
         self._report(row)
 
     def cut(self, step: int) -> None:
-        """Drop the rows after `step`, which will come again, and a line torn by a kill."""
+        """Remove the rows after `step`, which will be repeated, and an incomplete last line."""
         if self._is_silent or not self._path.exists():
             return
         lines = self._path.read_text(encoding="utf-8").splitlines()
@@ -70,7 +70,7 @@ class RunLog:
 
 
 def _read_step(line: str) -> float:
-    """Return the step of a row; a line that is no row comes after every step."""
+    """Return the step of a row, infinity for a line that is no row."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""What a network is trained for: losses of its main, auxiliary and per-scale maps, added up."""
+"""The training objective: the weighted sum of the losses of all maps of a network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ MapLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """Weights of the losses; call it with a network's outputs and labels_NHW."""
+    """The losses and their weights; call it with a network's outputs and labels_NHW."""
 
     unlabeled_id: int
     loss: LossName = "cross_entropy"
@@ -48,7 +48,7 @@ class Objective:
         return total
 
     def _compute_main(self, logits_NKHW: Tensor, labels_NHW: Tensor) -> Tensor:
-        """Return the main loss and the Jaccard loss of the main map."""
+        """Return the loss of the main map, including its Jaccard loss."""
         if self.loss == "cross_entropy" and self.jaccard_weight:
             both = compute_softmax_losses(
                 logits_NKHW,

@@ -1,7 +1,7 @@
-"""Losses of one logit map: weighted cross-entropies, border relaxation, the soft Jaccard index.
+"""Losses of one logit map: weighted cross-entropies, label relaxation, the soft Jaccard index.
 
-With several processes each returns this one's share: the shares add up to the loss of all
-images (`training/distributed/process_group.py`).
+With several processes each function returns this process's share; the shares add up to the loss
+of all images (`training/distributed/process_group.py`).
 
 Shape legend: N images, K classes, H, W pixels.
 """
@@ -34,11 +34,11 @@ def compute_image_weighted_cross_entropy(
     bound: float = 1.0,
     batch_sum: bool = False,
 ) -> Tensor:
-    """Return cross-entropy with classes weighted by how little of their image they cover.
+    """Return the cross-entropy with rare classes of an image weighted more; mean over images.
 
-    A class that an image holds weighs 1 + `bound` x (1 - its share), others 1. The mean over
-    images is taken. `batch_sum` is the reference system's way: shares of the whole batch, and
-    the images' means summed.
+    A class in the image has the weight 1 + `bound` x (1 - its share of pixels), other classes 1.
+    With `batch_sum` the shares are those of the whole batch and the images' means are summed, as
+    in NVIDIA/semantic-segmentation (https://github.com/NVIDIA/semantic-segmentation, 2020).
     """
     num_classes = logits_NKHW.shape[1]
     whole_batch = _weigh_by_share(labels_NHW, num_classes, bound)
@@ -67,9 +67,9 @@ def _weigh_by_share(labels: Tensor, num_classes: int, bound: float) -> Tensor:
 def compute_relaxed_cross_entropy(
     logits_NKHW: Tensor, labels_NHW: Tensor, unlabeled_id: int
 ) -> Tensor:
-    """Return cross-entropy that accepts, near a border, any class within a pixel's reach.
+    """Return the cross-entropy with label relaxation at class borders.
 
-    The probability of all classes in the 3x3 window counts as right. Source: Zhu et al.,
+    The probabilities of all classes in a pixel's 3x3 window are summed. Source: Zhu et al.,
     "Improving Semantic Segmentation via Video Propagation and Label Relaxation", CVPR 2019,
     arXiv 1812.01593.
     """
@@ -79,24 +79,24 @@ def compute_relaxed_cross_entropy(
     truth_NKHW = truth_NKHW * is_labeled_NHW.unsqueeze(1)
     accepted_NKHW = F.max_pool2d(truth_NKHW.float(), 3, stride=1, padding=1) > 0
     log_probability_NKHW = logits_NKHW.float().log_softmax(1)
-    # Where nothing is accepted the sum is -inf and its gradient undefined: never look there.
+    # Without any accepted class the sum is -inf and its gradient NaN, even if masked out later.
     accepted_NKHW = accepted_NKHW | ~is_labeled_NHW.unsqueeze(1)
     log_right_NHW = log_probability_NKHW.masked_fill(~accepted_NKHW, -torch.inf).logsumexp(1)
     return -(log_right_NHW * is_labeled_NHW).sum() / all_reduce(is_labeled_NHW.sum()).clamp(min=1)
 
 
 def compute_jaccard_loss(logits_NKHW: Tensor, labels_NHW: Tensor, unlabeled_id: int) -> Tensor:
-    """Return 1 - mean soft IoU of the classes that the batch's labels hold.
+    """Return 1 - mean soft IoU of the classes in the batch's labels.
 
-    Cross-entropy weighs pixels, so that a class of few pixels hardly counts; this weighs
-    classes as the score does. Source: Rahman and Wang, "Optimizing Intersection-Over-Union in
-    Deep Neural Networks for Image Segmentation", ISVC 2016; sums go over the whole batch.
+    Cross-entropy weights pixels, so a class with few pixels hardly counts; this loss weights
+    classes equally, like the mean IoU. Sums go over the whole batch. Source: Rahman and Wang,
+    "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation", ISVC 2016.
     """
     return compute_softmax_losses(logits_NKHW, labels_NHW, unlabeled_id, with_jaccard=True).jaccard
 
 
 def balance_classes(counts_K: Tensor, exponent: float) -> Tensor:
-    """Return class weights (median share / share) ** `exponent`; absent classes weigh 1."""
+    """Return class weights (median share / share) ** `exponent`, 1 for absent classes."""
     shares = counts_K.double() / counts_K.sum().clamp(min=1)
     present = counts_K > 0
     weights = torch.ones_like(shares)

@@ -1,10 +1,11 @@
-"""Region mutual information: labels and predictions compared as 3x3 neighbourhoods, not pixels.
+"""Region mutual information (RMI) loss: compares 3x3 neighbourhoods of labels and predictions.
 
 Source: Zhao et al., "Region Mutual Information Loss for Semantic Segmentation", NeurIPS 2019,
-arXiv 1910.12037, with the constants of the reference system: maps averaged over 4x4, then the
-lower bound of the mutual information of 9-dimensional neighbourhoods, class by class.
+arXiv 1910.12037. The constants are those of NVIDIA/semantic-segmentation (2020,
+https://github.com/NVIDIA/semantic-segmentation): maps are averaged over 4x4 pixels, then the lower
+bound of the mutual information of 9-dimensional neighbourhoods is computed for each class.
 
-Shape legend: N images, K classes, H, W pixels, D = 9 places of a neighbourhood, M of these.
+Shape legend: N images, K classes, H, W pixels, D = 9 pixels of a neighbourhood, M neighbourhoods.
 """
 
 import torch
@@ -15,9 +16,10 @@ from proxia_segmentation_ros.training.distributed.process_group import all_reduc
 
 SIDE = 3
 POOL = 4
-LEAST_PROBABILITY = 1e-6
+MIN_PROBABILITY = 1e-6
+# Added to the diagonal of covariances, so that they can be inverted.
 RIDGE = 5e-4
-LEAST_DIAGONAL = 1e-8
+DIAGONAL_EPSILON = 1e-8
 
 
 def compute_rmi_loss(
@@ -25,19 +27,19 @@ def compute_rmi_loss(
 ) -> Tensor:
     """Return `bce_share` x binary cross-entropy + (1 - `bce_share`) x region loss, of sigmoids.
 
-    The region loss, a log-determinant, is often negative. Both are computed in float32 and
-    float64 whatever the logits are.
+    The region loss is a log-determinant and often negative. Computes in float32, and the region
+    loss in float64, whatever the type of the logits.
     """
     logits_NKHW = logits_NKHW.float()
     truth_NKHW, is_labeled_N1HW = encode_labels(labels_NHW, logits_NKHW.shape[1], unlabeled_id)
     bce = _average_bce(logits_NKHW, truth_NKHW, is_labeled_N1HW)
-    probability_NKHW = logits_NKHW.sigmoid() * is_labeled_N1HW + LEAST_PROBABILITY
+    probability_NKHW = logits_NKHW.sigmoid() * is_labeled_N1HW + MIN_PROBABILITY
     region = compute_region_loss(truth_NKHW, probability_NKHW) / get_world_size()
     return bce_share * bce + (1 - bce_share) * region
 
 
 def compute_bce_loss(logits_NKHW: Tensor, labels_NHW: Tensor, unlabeled_id: int) -> Tensor:
-    """Return the binary cross-entropy part alone: summed over classes, per labelled pixel."""
+    """Return the binary cross-entropy alone, summed over classes and divided by labelled pixels."""
     logits_NKHW = logits_NKHW.float()
     truth_NKHW, is_labeled_N1HW = encode_labels(labels_NHW, logits_NKHW.shape[1], unlabeled_id)
     return _average_bce(logits_NKHW, truth_NKHW, is_labeled_N1HW)
@@ -61,7 +63,11 @@ def _average_bce(logits_NKHW: Tensor, truth_NKHW: Tensor, is_labeled_N1HW: Tenso
 
 
 def compute_region_loss(truth_NKHW: Tensor, probability_NKHW: Tensor) -> Tensor:
-    """Return the negative lower bound of the regions' mutual information, summed over classes."""
+    """Return the negative lower bound of the regions' mutual information, summed over classes.
+
+    The bound is half the log-determinant of the labels' covariance given the predictions, here by
+    a Cholesky decomposition.
+    """
     truth_NKDM = _gather_neighbourhoods(truth_NKHW)
     probability_NKDM = _gather_neighbourhoods(probability_NKHW)
     places = truth_NKDM.shape[2]
@@ -76,12 +82,12 @@ def compute_region_loss(truth_NKHW: Tensor, probability_NKHW: Tensor) -> Tensor:
     )
     left_NKDD = truth_NKDD - explained_NKDD + ridge_DD
     diagonal_NKD = torch.linalg.cholesky(left_NKDD).diagonal(dim1=2, dim2=3)
-    half_log_determinant_NK = (diagonal_NKD + LEAST_DIAGONAL).log().sum(2)
+    half_log_determinant_NK = (diagonal_NKD + DIAGONAL_EPSILON).log().sum(2)
     return half_log_determinant_NK.mean(0).float().div(places).sum()
 
 
 def _gather_neighbourhoods(maps_NKHW: Tensor) -> Tensor:
-    """Average over 4x4 pixels and lay every 3x3 neighbourhood out; returns float64 NKDM."""
+    """Average over 4x4 pixels and unfold every 3x3 neighbourhood; return float64 NKDM."""
     small = F.avg_pool2d(maps_NKHW, POOL, stride=POOL, padding=POOL // 2)
     height, width = small.shape[2] - SIDE + 1, small.shape[3] - SIDE + 1
     crops = [

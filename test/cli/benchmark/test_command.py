@@ -4,7 +4,6 @@ import sys
 import pytest
 
 from proxia_segmentation_ros.cli import main
-from proxia_segmentation_ros.cli.benchmark.files import check_out
 
 RATE, P50 = "BasicPerformanceMetrics.MEAN_FRAME_RATE", "ProxiaMetrics.P50_LATENCY"
 STAGE = "ProxiaMetrics.STAGE_INFER"
@@ -67,20 +66,20 @@ def test_default_rates_are_those_of_ros2_benchmark(monkeypatch, capsys, stub_nod
     assert tuple(stub_node[0].rounds.rates_hz) == (10.0, 30.0, 60.0)
 
 
-@pytest.mark.parametrize(("command", "yardstick"), [("model", None), ("pipeline", "model")])
-def test_model_and_pipeline_have_sides_and_default_rates(monkeypatch, capsys, command, yardstick):
+@pytest.mark.parametrize(("command", "kind"), [("model", None), ("pipeline", "model")])
+def test_model_and_pipeline_have_variants_and_default_rates(monkeypatch, capsys, command, kind):
     asked = []
 
-    def run(title, main, against, settings, progress):
-        asked.append((main, against, settings))
+    def run(title, subject, baseline, settings, progress):
+        asked.append((subject, baseline, settings))
         return make_report()
 
     monkeypatch.setattr("proxia_segmentation_ros.benchmark.local.run_local_benchmark", run)
     assert call(monkeypatch, capsys, command, "--precision", "f32")[0] == 0
-    ((main, against, settings),) = asked
+    ((subject, baseline, settings),) = asked
     assert tuple(settings.rates_hz) == (0.0, 10.0, 30.0, 60.0)
-    assert (main.kind, main.loading["precision"]) == (command, "f32")
-    assert getattr(against, "kind", None) == yardstick
+    assert (subject.kind, subject.loading["precision"]) == (command, "f32")
+    assert getattr(baseline, "kind", None) == kind
 
 
 def test_report_is_printed_and_written(monkeypatch, capsys, stub_node, tmp_path):
@@ -95,36 +94,6 @@ def test_report_is_printed_and_written(monkeypatch, capsys, stub_node, tmp_path)
     assert "weights default, precision f32" in out
     code, out, _ = call(monkeypatch, capsys, "node", "--json")
     assert json.loads(out) == make_report()
-
-
-def test_what_is_special_to_a_benchmark_is_told(monkeypatch, capsys):
-    from proxia_segmentation_ros.cli.benchmark.tables import list_remarks
-
-    remarks = list(
-        list_remarks(
-            make_report(
-                is_saturated=False,
-                machine={"cpu": "Xeon", "cores": 2, "busy_cores": 1.04},
-                memory={
-                    "growth_percent": 1.25,
-                    "start_mib": 200,
-                    "end_mib": 202.5,
-                    "highest_mib": 203,
-                },
-                killed_camera={
-                    "undisturbed": {"sent": 20, "missed": 0},
-                    "other_killed": {"sent": 20, "missed": 1},
-                },
-            )
-        )
-    )
-    assert remarks[1:] == [
-        "others kept 1.04 cores busy before the start: end them and measure again",
-        "every frame at peak was labelled in some round: raise --saturate",
-        "memory grew by 1.25 %, from 200.0 to 202.5 MiB (highest 203.0)",
-        "undisturbed: the camera missed 0 of 20 frames",
-        "the other killed: the camera missed 1 of 20 frames",
-    ]
 
 
 @pytest.mark.parametrize(("rate", "code"), [(20.0, 0), (19.5, 0), (15.0, 1)])
@@ -145,7 +114,7 @@ def test_comparison_fails_where_a_figure_became_worse(monkeypatch, capsys, tmp_p
         (["model", "--a", "colour=red"], 2, "'colour=red' is no option of 'model'"),
         (["model", "--no-peak", "--rate", "5", "--weights", "/no/such"], 4, "'/no/such'"),
         (["pipeline", "--size", "large"], 2, "--size is 'large'"),
-        (["node", "--plot", "plot.svg"], 2, "--plot is 'plot.svg'"),
+        (["node", "--plot", "plot.pdf"], 2, "--plot is 'plot.pdf'; expected a file that ends in"),
         (["node", "--flame", "flame.png"], 2, "--flame is 'flame.png'"),
         (["node", "--plot", "/proc/no/plot.png"], 2, "'/proc/no/plot.png' can't be written"),
         (["node", "--flame", "/proc/no/flame.svg"], 2, "'/proc/no/flame.svg' can't be written"),
@@ -162,14 +131,6 @@ def test_comparison_fails_where_a_figure_became_worse(monkeypatch, capsys, tmp_p
 def test_mistakes_are_one_sentence(monkeypatch, capsys, arguments, exit_code, sentence):
     code, _, err = call(monkeypatch, capsys, *arguments)
     assert (code, sentence in err) == (exit_code, True), err
-
-
-def test_trying_a_path_leaves_what_is_there_and_nothing_else(tmp_path):
-    kept, new = tmp_path / "old.json", tmp_path / "deep" / "new.json"
-    kept.write_text("{}")
-    assert [check_out(one) for one in (kept, new, None)] == [kept, new, None]
-    assert kept.read_text() == "{}"
-    assert not new.exists()
 
 
 def test_figures_are_printed_where_their_file_can_not_be_written_any_more(

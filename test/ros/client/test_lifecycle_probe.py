@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State, TransitionEvent
 from lifecycle_msgs.srv import GetState
 
-from proxia_segmentation_ros.ros.client.backoff import LONGEST_S, Patience
+from proxia_segmentation_ros.ros.client.backoff import LONGEST_S, Backoff
 from proxia_segmentation_ros.ros.client.lifecycle_probe import RENEW_AFTER_S, LifecycleProbe
 from proxia_segmentation_ros.ros.client.spare_session import RCLError
 
@@ -166,7 +166,7 @@ def test_answering_node_keeps_its_client():
 
 def test_patience_doubles_up_to_its_longest_and_begins_anew_with_an_answer():
     clock = Clock()
-    patience = Patience(5.0, clock)
+    patience = Backoff(5.0, clock)
     lengths_s: list[float] = []
     while len(lengths_s) < 6:
         began_at_s = clock.now_s

@@ -1,4 +1,4 @@
-"""One side of a comparison, as a command line has it: `eager`, `backend=torch,threads=1`."""
+"""One variant of a comparison, as written on a command line: `eager`, `backend=torch,threads=1`."""
 
 import inspect
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ PIPELINE_OPTIONS = ("objects",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
-    """What is run: the bare model, the core pipeline, or plain PyTorch; and how.
+class Variant:
+    """What runs (the bare model, the core pipeline or plain PyTorch), and with which options.
 
     `loading` goes to `Segmenter.from_weights` with `weights`, `calling` to `Segmenter.segment`.
     """
@@ -29,7 +29,7 @@ class Side:
     calling: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields, for the process that runs it."""
+        """Return the fields, for the worker process."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -39,20 +39,20 @@ class Side:
         }
 
 
-def parse_side(text: str, *, kind: Kind, defaults: Mapping[str, Any]) -> Side:
+def parse_variant(text: str, *, kind: Kind, defaults: Mapping[str, Any]) -> Variant:
     """Read `[model|pipeline|eager][,option=value]...`; values are YAML.
 
     Options are the keyword arguments of `Segmenter.from_weights` and of `Segmenter.segment`,
-    `weights`, and for a pipeline whether it finds `objects`. Defaults that plain PyTorch has no
-    use for are left out for it.
+    `weights`, and for a pipeline `objects` (whether it finds them). Defaults that plain PyTorch
+    does not have are left out for it.
 
     Raises:
         ConfigError: an option is unknown or has no value.
     """
     parts = split_outside_brackets(text)
-    for one in KINDS:
-        if parts[:1] == [one]:
-            kind, parts = one, parts[1:]
+    for known_kind in KINDS:
+        if parts[:1] == [known_kind]:
+            kind, parts = known_kind, parts[1:]
             break
     loading, calling = list_options()
     calling = (*calling, *PIPELINE_OPTIONS) if kind == "pipeline" else calling
@@ -61,7 +61,7 @@ def parse_side(text: str, *, kind: Kind, defaults: Mapping[str, Any]) -> Side:
     for part in parts:
         name, value = _read_option(part, known, kind)
         values[name] = value
-    return Side(
+    return Variant(
         name=text or kind,
         kind=kind,
         weights=str(values.pop("weights", "default")),
@@ -71,19 +71,19 @@ def parse_side(text: str, *, kind: Kind, defaults: Mapping[str, Any]) -> Side:
 
 
 def list_options() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the options that load a model, and those of each call."""
+    """Return the options of loading a model, and those of each call."""
     from proxia_segmentation_ros.inference import Segmenter
 
     skipped = {"self", "path_or_name", "image_HWC"}
     loading, calling = (
-        tuple(name for name in inspect.signature(one).parameters if name not in skipped)
-        for one in (Segmenter.from_weights, Segmenter.segment)
+        tuple(name for name in inspect.signature(function).parameters if name not in skipped)
+        for function in (Segmenter.from_weights, Segmenter.segment)
     )
     return loading, calling
 
 
 def split_outside_brackets(text: str) -> list[str]:
-    """Split at commas that stand in no brackets: `a=[1,2],b=3` has two parts."""
+    """Split at commas outside brackets: `a=[1,2],b=3` has two parts."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter in "[{") - (letter in "]}")

@@ -1,20 +1,20 @@
 import pytest
 
-from proxia_segmentation_ros.benchmark.side import parse_side, split_outside_brackets
+from proxia_segmentation_ros.benchmark.variant import parse_variant, split_outside_brackets
 from proxia_segmentation_ros.errors import ConfigError
 
 DEFAULTS = {"weights": "synthetic", "backend": "auto", "precision": "auto"}
 
 
 def parse(text, kind="model"):
-    return parse_side(text, kind=kind, defaults=DEFAULTS)
+    return parse_variant(text, kind=kind, defaults=DEFAULTS)
 
 
 def test_options_go_to_loading_or_to_the_call():
-    side = parse("backend=torch,threads=2,with_confidence=true,output_size=network")
-    assert (side.kind, side.weights) == ("model", "synthetic")
-    assert side.loading == {"backend": "torch", "precision": "auto", "threads": 2}
-    assert side.calling == {"with_confidence": True, "output_size": "network"}
+    variant = parse("backend=torch,threads=2,with_confidence=true,output_size=network")
+    assert (variant.kind, variant.weights) == ("model", "synthetic")
+    assert variant.loading == {"backend": "torch", "precision": "auto", "threads": 2}
+    assert variant.calling == {"with_confidence": True, "output_size": "network"}
 
 
 def test_first_word_chooses_what_is_run():
@@ -30,8 +30,12 @@ def test_only_a_pipeline_finds_objects():
 
 
 def test_plain_pytorch_takes_no_backend():
-    side = parse("eager,threads=1,weights=attention")
-    assert (side.kind, side.weights, side.loading) == ("eager", "attention", {"threads": 1})
+    variant = parse("eager,threads=1,weights=attention")
+    assert (variant.kind, variant.weights, variant.loading) == (
+        "eager",
+        "attention",
+        {"threads": 1},
+    )
 
 
 def test_lists_keep_their_commas():
