@@ -23,6 +23,8 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import (
 )
 from proxia_segmentation_ros.model.network.scale_attention import ScalePass, fuse_scales, scale_size
 
+pytestmark = pytest.mark.slow
+
 LOGITS_ATOL = {torch.float32: 5e-4, torch.float64: 2e-4}
 ATTENTION_ATOL = 1e-4
 MAX_ARGMAX_DIFFERENCE = 2e-4
