@@ -50,7 +50,7 @@ TESTED_BY: dict[str, dict[str, str]] = {
         "inference/engine_upgrade.py": "a node's change from one engine to the next",
     },
     "test/benchmark/test_node.py": {
-        "ros/client/null_subscriber.py": "the process that only takes messages",
+        "ros/client/baseline_subscriber.py": "the process that only takes messages",
     },
     "test/cli/test_command.py": {
         "cli/demo.py": "options and exit codes",
