@@ -1,7 +1,7 @@
 """Compile networks into the cache ahead of time; run as a module, it is a process that reports.
 
-`python -m proxia_segmentation_ros.inference.engine_build REQUEST` takes an `EngineBuildRequest` as JSON
-and writes one JSON object a line: `{"step": TEXT}` as it goes, at last `{"done": ...}` or
+`python -m proxia_segmentation_ros.inference.engine_build REQUEST` takes an `EngineBuildRequest`
+as JSON and writes one JSON object a line: `{"step": TEXT}` as it goes, at last `{"done": ...}` or
 `{"error": SENTENCE}`. What it is done with is in the cache. It ends when its standard input does:
 whoever started it died or has no more use for it.
 """

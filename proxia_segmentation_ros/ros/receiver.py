@@ -35,8 +35,8 @@ class Receiver:
     """Hand each message to its subscription's callback, from the start until `close`.
 
     The subscriptions' event callbacks run in the same thread. A callback that raises is reported
-    and loses its message alone. Subscriptions are of the group `ReceiverCallbackGroup`, and outlive the
-    receiver.
+    and loses its message alone. Subscriptions are of the group `ReceiverCallbackGroup`, and outlive
+    the receiver.
     """
 
     def __init__(

@@ -73,7 +73,7 @@ def _read_publishers() -> dict[str, str]:
     calls = [
         node.args
         for node in nodes
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "_create"
+        if node.__class__ is ast.Call and getattr(node.func, "attr", "") == "_create"
     ]
     found = {f"~/{leaf.value}": kind.id for kind, leaf, *_ in calls}
     return {**found, "/diagnostics": "DiagnosticArray"}
@@ -102,7 +102,7 @@ def test_compat_table_is_that_of_the_launch_file() -> None:
     remaps = next(
         ast.literal_eval(node.value)
         for node in nodes
-        if isinstance(node, ast.Assign) and node.targets[0].id == "REMAPS"
+        if node.__class__ is ast.Assign and node.targets[0].id == "REMAPS"
     )
     expected = [(name, *pair) for name, pairs in remaps.items() for pair in pairs.items()]
     written = re.findall(

@@ -132,7 +132,6 @@ CROSS_CUTTING: dict[str, str] = {
     "pipeline/test_several_workers.py": "workers, mailbox and stream together",
     "ros/node/test_bad_input.py": "a running node",
     "ros/node/test_cameras.py": "a running node",
-    "ros/node/test_frame_walk.py": "the files that a frame passes, from the camera on",
     "ros/node/test_engine_upgrade.py": "a running node",
     "ros/node/test_real_model.py": "a running node",
     "ros/node/test_setbacks.py": "a running node",

@@ -1,1 +1,1 @@
-"""Checkpoints of NVIDIA/semantic-segmentation and mmsegmentation, read as weights of this package."""
+"""Checkpoints of NVIDIA/semantic-segmentation and mmsegmentation, read as our weights."""

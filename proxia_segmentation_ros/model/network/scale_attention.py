@@ -58,7 +58,7 @@ def fuse_scales(passes: dict[float, ScalePass]) -> tuple[Tensor, Tensor]:
 
 
 def fuse_maps(maps: dict[float, Tensor], attention: dict[float, Tensor]) -> Tensor:
-    """Fuse maps_NKHW from the largest scale down: attention * this scale + (1 - attention) * larger.
+    """Fuse maps_NKHW from the largest scale down: attention * this + (1 - attention) * larger.
 
     At a scale of 1.0 or more the larger scales' result is first downsampled to its size. Below 1.0
     the map is weighted at its own size and then upsampled, the attention being upsampled

@@ -31,7 +31,7 @@ class RediscoverySession:
         self._open_session = open_session
         self._current: RosSession | None = None
         self._tries = 0
-        # A bound method would be held weakly, and this object outlive both its owner and the session.
+        # A bound method would be held weakly, and this object would outlive its owner.
         session.context.on_shutdown(partial(RediscoverySession.close, self))
 
     def renew(self, make: Callable[[Node], Made]) -> Made | None:
