@@ -70,10 +70,10 @@ def _read_publishers() -> dict[str, str]:
     """Return topic -> name of the message class, from the node's source."""
     tree = ast.parse((ROOT / "proxia_segmentation_ros/ros/node/camera_output.py").read_text())
     nodes: list[Any] = list(ast.walk(tree))
-    calls = [
+    calls: list[list[Any]] = [
         node.args
         for node in nodes
-        if node.__class__ is ast.Call and getattr(node.func, "attr", "") == "_create"
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "_create"
     ]
     found = {f"~/{leaf.value}": kind.id for kind, leaf, *_ in calls}
     return {**found, "/diagnostics": "DiagnosticArray"}
@@ -102,7 +102,7 @@ def test_compat_table_is_that_of_the_launch_file() -> None:
     remaps = next(
         ast.literal_eval(node.value)
         for node in nodes
-        if node.__class__ is ast.Assign and node.targets[0].id == "REMAPS"
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "REMAPS"
     )
     expected = [(name, *pair) for name, pairs in remaps.items() for pair in pairs.items()]
     written = re.findall(

@@ -13,9 +13,14 @@ HEAD = "ocr.cls_head.weight"
 WANTED = {HEAD: torch.zeros(11, 4, 1, 1), "bias": torch.zeros(11), "count": torch.tensor(0)}
 
 
-def check(tensors: dict[str, Tensor], named: int | None = None) -> None:
+def check(tensors: dict[str, Tensor], max_listed: int | None = None) -> None:
     check_state_dict(
-        tensors, WANTED, CARD, "file", max_listed=named, name_in_file=lambda key: f"their {key}"
+        tensors,
+        WANTED,
+        CARD,
+        "file",
+        max_listed=max_listed,
+        name_in_file=lambda key: f"their {key}",
     )
 
 
