@@ -1,6 +1,7 @@
 """Two cameras over DDS, on real nodes with a tiny input."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_real_cameras_share_a_node_and_one_is_killed(ros_domain, progress):
 
 
 def test_camera_that_would_be_killed_after_its_end_is_an_error():
-    bench = CamerasBench.__new__(CamerasBench)
+    bench: Any = CamerasBench.__new__(CamerasBench)
     bench._listener = SimpleNamespace(wait_for_count=lambda _name, _count, _timeout_s: False)
     with pytest.raises(ProxiaError, match=r"60 Hz got fewer than 90 labels in 3 s.*lower --kill"):
         bench._wait_for_half(Run(rate_hz=60.0, seconds=3.0))

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -117,16 +118,17 @@ def write(folder, name, report):
 
 
 def test_files_are_compared(tmp_path):
-    paths = [
+    before, after = (
         write(tmp_path, f"{name}.json", report)
         for name, report in (("old", make_report()), ("new", make_report(rate=10.0)))
-    ]
-    assert [change.metric for change in compare_reports(*paths, 0.05).regressions] == [RATE]
+    )
+    assert [change.metric for change in compare_reports(before, after, 0.05).regressions] == [RATE]
 
 
 def test_file_that_is_no_report_is_an_error(tmp_path):
     good = write(tmp_path, "good.json", make_report())
-    for content in ({"a": 1}, []):
+    contents: list[Any] = [{"a": 1}, []]
+    for content in contents:
         with pytest.raises(InputError, match="has no metadata"):
             compare_reports(good, write(tmp_path, "bad.json", content), 0.05)
     with pytest.raises(InputError, match="can't be read"):

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from sample_files import write_images
 
-from proxia_segmentation_ros.benchmark import latency_budget as budget_trial
 from proxia_segmentation_ros.benchmark.latency_budget import (
     BudgetTrial,
     TrialFrame,
@@ -53,7 +52,7 @@ class Steps:
     def __init__(self):
         self.count = 0
 
-    def begin(self, name, total):
+    def begin(self, text: str, total: int | None = None) -> None:
         self.total = total
 
     def advance(self):
@@ -78,7 +77,7 @@ def busy(monkeypatch):
         def kill(self):
             seen[-1][1] = "ended"
 
-    monkeypatch.setattr(budget_trial.subprocess, "Popen", Process)
+    monkeypatch.setattr(subprocess, "Popen", Process)
     return seen
 
 

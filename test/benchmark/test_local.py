@@ -11,12 +11,12 @@ IMAGES = BenchmarkImages(size_hw=(48, 64), count=2)
 
 
 def test_two_variants_are_measured_in_one_report(progress) -> None:
-    variants = [
+    model, other = (
         parse_variant(text, kind="model", defaults={"weights": "synthetic"})
         for text in ("size=64x48,precision=f32", "eager,size=64x48,threads=1")
-    ]
+    )
     settings = RoundSettings(rates_hz=(0.0, 20.0), rounds=2, seconds=0.1, images=IMAGES)
-    report = run_local_benchmark("model", *variants, settings, progress)
+    report = run_local_benchmark("model", model, other, settings, progress)
     custom = report["custom"]
     assert custom["subject"]["backend"] == "openvino"
     assert custom["against"]["subject"]["backend"] == "torch-eager"

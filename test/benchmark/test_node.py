@@ -4,6 +4,7 @@ import os
 from concurrent.futures import Future
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ class StubCamera:
 
     def begin(self, topic, run):
         self.log.append((topic, run.rate_hz))
-        future = Future()
+        future: Any = Future()
         future.set_result({10: 1.0})
         return future
 
@@ -104,8 +105,8 @@ class StubProcess:
 
 
 def test_camera_publishes_the_same_run_for_both_variants():
-    log = []
-    bench = NodeBench.__new__(NodeBench)
+    log: list[Any] = []
+    bench: Any = NodeBench.__new__(NodeBench)
     bench._settings = NodeBenchmarkSettings()
     bench.saturating_hz = 77.0
     bench._camera, bench._listener = StubCamera(log), StubListener(log)
@@ -140,7 +141,8 @@ class StubProfiler:
 
 
 def test_profiles_of_node_and_bare_model_are_recorded_at_peak(tmp_path):
-    bench, log = NodeBench.__new__(NodeBench), []
+    bench: Any = NodeBench.__new__(NodeBench)
+    log: list[Any] = []
     bench._node, bench.bare = SimpleNamespace(pid=7), SimpleNamespace(pid=8)
     bench.run_node = lambda rate_hz: log.append(("node", rate_hz))
     bench.run_bare = lambda rate_hz: log.append(("bare", rate_hz))

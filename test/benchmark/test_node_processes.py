@@ -1,6 +1,7 @@
 """Topics, variants and traces of benchmarks over DDS."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ PARAMETERS = {"model.weights": "synthetic", "inference.size": "64x48"}
 
 
 def test_late_labels_of_the_run_before_do_not_count():
-    waited = []
-    listener = SimpleNamespace(
+    waited: list[int] = []
+    listener: Any = SimpleNamespace(
         wait_for_frame=lambda _name, stamp_ns, _timeout_s: waited.append(stamp_ns),
         arrivals=lambda _name: {5: 0.1, 10: 1.1, 30: 3.1},
         stages_ms=lambda _node_name: {"infer": [5.0]},
@@ -66,7 +67,7 @@ def test_labels_of_several_cameras_lie_below_their_names():
 
 def test_nodes_that_run_on_different_things_are_told_apart():
     told = {"left": {"backend": "a", "precision": "f32"}, "right": {"backend": "a"}, "mute": {}}
-    listener = SimpleNamespace(wait_for_serving=lambda name, _timeout_s: told[name])
+    listener: Any = SimpleNamespace(wait_for_serving=lambda name, _timeout_s: told[name])
     assert describe_serving(listener, ["left", "right"]) == {"backend": "a", "precision": "f32"}
     told["right"]["precision"] = "int8"
     assert describe_serving(listener, list(told))["precision"] == "f32, int8"

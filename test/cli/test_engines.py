@@ -41,6 +41,7 @@ def call(
     return code, output.out, output.err
 
 
+@pytest.mark.slow
 def test_build_list_and_prune_belong_together(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_file_that_can_not_be_deleted_is_one_sentence_after_what_was(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_old_ones_go_by_their_age(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
 ) -> None:

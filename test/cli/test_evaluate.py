@@ -75,6 +75,7 @@ def score_as_the_benchmark(
     ],
     ids=["as robots", "averaged windows"],
 )
+@pytest.mark.slow
 def test_scores_of_a_data_set_are_the_benchmarks_of_its_submission(
     options: list[str], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +100,7 @@ def test_scores_of_a_data_set_are_the_benchmarks_of_its_submission(
     assert ours["mean_iou"] == pytest.approx(np.mean(seen))
 
 
+@pytest.mark.slow
 def test_two_processes_score_as_one_does(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

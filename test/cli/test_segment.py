@@ -21,6 +21,7 @@ def call(
     return code, output.out, output.err
 
 
+@pytest.mark.slow
 def test_exit_code_and_last_line_tell_what_became_of_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -40,6 +41,7 @@ def test_exit_code_and_last_line_tell_what_became_of_the_files(
     assert err.startswith("proxia: none of the 1 images")
 
 
+@pytest.mark.slow
 def test_averaged_copies_and_probabilities_come_from_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

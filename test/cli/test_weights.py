@@ -121,6 +121,7 @@ def test_weights_alone_explain_themselves(
     assert all(name in out + err for name in ("list", "show", "download"))
 
 
+@pytest.mark.slow
 def test_cost_is_counted_on_request(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +141,7 @@ def test_cost_is_counted_on_request(
 
 
 @pytest.mark.parametrize("name", ["hr18s-ade20k", "mscale-mapillary"])
+@pytest.mark.slow
 def test_cost_of_published_weights_agrees_with_the_catalogue(name: str) -> None:
     entry = read_catalogue()[name]
     cost = weights.measure_weights_cost(name)

@@ -1,6 +1,7 @@
 """The files in config/ hold what the code holds."""
 
 import re
+from typing import Any
 
 import pytest
 import yaml
@@ -28,7 +29,8 @@ def _flatten(tree: dict, prefix: str):
 
 def _read_comments() -> dict[str, str]:
     """Return the comment of each parameter line of proxia.yaml by the parameter's full name."""
-    comments, parents = {}, []
+    comments: dict[str, str] = {}
+    parents: list[Any] = []
     for line in (CONFIG / "proxia.yaml").read_text().splitlines():
         found = re.fullmatch(r"( +)(?:# )?(\w+):(?: [^#]*# (.*))?", line)
         if found is None:

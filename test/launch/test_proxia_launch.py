@@ -118,6 +118,7 @@ def test_parameters_that_arguments_set_exist(launch_file: ModuleType) -> None:
     assert {name for name, _ in launch_file.PARAMETERS.values()} <= known
 
 
+@pytest.mark.slow
 def test_node_labels_images_until_ctrl_c_ends_it_cleanly(
     session: RosSession, weights_file: Path
 ) -> None:
@@ -142,6 +143,7 @@ def test_node_labels_images_until_ctrl_c_ends_it_cleanly(
     assert "Traceback" not in launched.log
 
 
+@pytest.mark.slow
 def test_empty_arguments_leave_params_file_alone(
     session: RosSession, launch_file: ModuleType, tmp_path: Path
 ) -> None:
@@ -156,6 +158,7 @@ def test_empty_arguments_leave_params_file_alone(
 
 
 @pytest.mark.parametrize("node_name", ["/**", "/proxia", "proxia"])
+@pytest.mark.slow
 def test_given_arguments_override_params_file(
     session: RosSession, tmp_path: Path, node_name: str
 ) -> None:
@@ -166,6 +169,7 @@ def test_given_arguments_override_params_file(
     assert values == ["12", "openvino", "/from/argument", "raw", False, True]
 
 
+@pytest.mark.slow
 def test_no_params_file_leaves_the_defaults(session: RosSession, tmp_path: Path) -> None:
     file = write_including_file(
         tmp_path / "including.launch.py", params_file="", weights="absent", log_level=""
@@ -201,6 +205,7 @@ def test_no_params_file_leaves_the_defaults(session: RosSession, tmp_path: Path)
         ),
     ],
 )
+@pytest.mark.slow
 def test_topics_follow_namespace_and_compat(
     session: RosSession, weights_file: Path, compat: str, expected: set[str]
 ) -> None:
@@ -216,6 +221,7 @@ def test_topics_follow_namespace_and_compat(
     assert ("labels" in leaf_names) == (compat == "none")
 
 
+@pytest.mark.slow
 def test_parameter_file_for_nav2_reaches_the_node(session: RosSession) -> None:
     file = CONFIG / "nav2.yaml"
     with LaunchedNode(f"params_file:={file}", "compat:=nav2", "weights:=absent") as launched:
@@ -223,6 +229,7 @@ def test_parameter_file_for_nav2_reaches_the_node(session: RosSession) -> None:
     assert values == ["640x480", "/rgbd_camera/image"]
 
 
+@pytest.mark.slow
 def test_parameter_file_for_two_cameras_makes_two_streams(
     session: RosSession, weights_file: Path
 ) -> None:
@@ -244,6 +251,7 @@ def test_parameter_file_for_two_cameras_makes_two_streams(
 
 
 @pytest.mark.parametrize("own_profile", [None, *PROFILE_VARIABLES])
+@pytest.mark.slow
 def test_viewer_opens_on_the_nodes_topics_with_our_profile_unless_the_user_has_one(
     ros_domain: int, tmp_path: Path, own_profile: str | None
 ) -> None:

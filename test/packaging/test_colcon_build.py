@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from workspace import PACKAGE, copy_checkout, make_build_environment, run_checked
 
+pytestmark = pytest.mark.slow
+
 # Says, one a line: where the modules and the messages come from, and the data that they find.
 REPORT = f"""
 import importlib.resources

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from workspace import PACKAGE, copy_checkout, make_build_environment, run_checked
 
+pytestmark = pytest.mark.slow
+
 PIP_OPTIONS = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
 REPORT = f"""
 import importlib.resources

@@ -50,25 +50,7 @@ TESTED_BY: dict[str, dict[str, str]] = {
         "inference/engine_upgrade.py": "a node's change from one engine to the next",
     },
     "test/benchmark/test_node.py": {
-        "benchmark/cameras.py": "stretches of a run",
-        "benchmark/node_processes.py": "processes of a run",
         "ros/client/baseline_subscriber.py": "the process that only takes messages",
-    },
-    "test/benchmark/workers/test_eager_model.py": {
-        "benchmark/images.py": "what every side is given",
-    },
-    "test/benchmark/workers/test_side_worker.py": {
-        "benchmark/local.py": "both sides of a comparison",
-        "benchmark/workers/camera.py": "a worker process is a worker process",
-    },
-    "test/benchmark/test_training.py": {
-        "benchmark/workers/plain_training.py": "the other side of the comparison",
-    },
-    "test/cli/benchmark/test_command.py": {
-        "cli/benchmark/budget_trial.py": "options and exit codes of the command",
-        "cli/benchmark/files.py": "files of the command",
-        "cli/benchmark/options.py": "options and exit codes of the command",
-        "cli/benchmark/tables.py": "what the command prints",
     },
     "test/cli/test_command.py": {
         "cli/demo.py": "options and exit codes",
@@ -124,9 +106,6 @@ TESTED_BY: dict[str, dict[str, str]] = {
     "test/wire/test_cdr.py": {
         "wire/image_header.py": "written images against what rclpy serialises",
     },
-    "test/wire/test_encodings.py": {
-        "wire/pixels.py": "every encoding, pixel by pixel",
-    },
     "test/synthetic/test_street.py": {
         f"synthetic/{name}.py": "what any seed draws"
         for name in """camera drawing/canvas drawing/solids drawing/textures layout plan sensor
@@ -149,6 +128,7 @@ CROSS_CUTTING: dict[str, str] = {
     "inference/test_image_batches.py": "several images at a time in every backend",
     "launch/test_proxia_launch.py": "the file of launch/",
     "model/network/test_golden.py": "whole networks against the reference system",
+    "ros/node/test_frame_walk.py": "a frame through every room, against docs/architecture.md",
     "pipeline/test_several_workers.py": "workers, mailbox and stream together",
     "ros/node/test_bad_input.py": "a running node",
     "ros/node/test_cameras.py": "a running node",

@@ -55,6 +55,7 @@ def count_shares(frames: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     )
 
 
+@pytest.mark.slow
 def test_same_seed_gives_same_bytes() -> None:
     first = list(itertools.islice(StreetScene(3, SIZE_HW), 3))
     again = list(itertools.islice(StreetScene(3, SIZE_HW), 3))
@@ -63,6 +64,7 @@ def test_same_seed_gives_same_bytes() -> None:
         assert np.array_equal(labels_HW, other_HW)
 
 
+@pytest.mark.slow
 def test_another_process_gives_same_bytes() -> None:
     image_HWC, labels_HW = StreetScene.sample(5, (120, 160))
     here = hashlib.sha256(image_HWC.tobytes() + labels_HW.tobytes()).hexdigest()

@@ -15,6 +15,8 @@ import torch
 
 from proxia_segmentation_ros.model.checkpoint import load_weights
 
+pytestmark = pytest.mark.slow
+
 STEPS = 45
 # Validation and checkpoints fall on different steps, and log rows on others.
 SETTINGS = [

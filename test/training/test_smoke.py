@@ -55,6 +55,7 @@ def test_dry_run_prints_settings_and_does_nothing_more(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_smoke_run_goes_through_everything_and_can_be_repeated(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = []
     out = tmp_path / "try-smoke"
@@ -72,6 +73,7 @@ def test_smoke_run_leaves_other_runs_alone(tmp_path: Path) -> None:
     assert (tmp_path / "last.pt").read_bytes() == b"precious"
 
 
+@pytest.mark.slow
 def test_smoke_command_is_clearly_named(tmp_path: Path) -> None:
     sets = [part for setting in SMALL for part in ("--set", setting)]
     answer = run_command("synthetic", "--smoke", *sets, folder=tmp_path)
@@ -83,6 +85,7 @@ def test_smoke_command_is_clearly_named(tmp_path: Path) -> None:
     assert "leave --resume away" in answer.stderr
 
 
+@pytest.mark.slow
 def test_torchrun_starts_a_run_of_two_processes(tmp_path: Path) -> None:
     torchrun = shutil.which("torchrun")
     assert torchrun is not None

@@ -100,6 +100,7 @@ def load_last(folder: Path) -> dict[str, Any]:
     return state
 
 
+@pytest.mark.slow
 def test_interrupted_run_reaches_the_same_weights(tmp_path: Path) -> None:
     whole = make_trainer(tmp_path / "whole")
     whole.run()
@@ -112,6 +113,7 @@ def test_interrupted_run_reaches_the_same_weights(tmp_path: Path) -> None:
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_interrupted_run_of_float16_keeps_the_scale_of_its_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +141,7 @@ def test_checkpoint_at_a_stop_is_left_away_on_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jaccard_weight", [0.0, 1.0])
+@pytest.mark.slow
 def test_network_learns(tmp_path: Path, jaccard_weight: float) -> None:
     optimiser = OptimiserSettings(
         warmup_steps=4, learning_rate=0.005, jaccard_weight=jaccard_weight
@@ -151,6 +154,7 @@ def test_network_learns(tmp_path: Path, jaccard_weight: float) -> None:
     assert losses[-1] < 0.5 * (1.4 * math.log(2) + jaccard_weight * 2 / 3)
 
 
+@pytest.mark.slow
 def test_best_and_last_are_kept(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path)
     best = trainer.run()

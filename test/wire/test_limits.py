@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from proxia_segmentation_ros.errors import InputError
@@ -12,7 +11,6 @@ from proxia_segmentation_ros.wire.limits import (
     check_rows,
     check_size,
     quote,
-    view_bytes,
 )
 
 
@@ -53,11 +51,3 @@ def test_buffer_holds_every_row(changes: dict[str, Any], sentence: str) -> None:
 def test_quoted_names_stay_short() -> None:
     assert quote("rgb8") == "'rgb8'"
     assert len(quote("x" * 2_000_000)) <= 60
-
-
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, np.frombuffer])
-def test_bytes_are_viewed_and_not_copied(kind: Any) -> None:
-    data = kind(b"abcd") if kind is not np.frombuffer else np.frombuffer(b"abcd", np.uint8)
-    view = view_bytes(data)
-    assert view.tolist() == [97, 98, 99, 100]
-    assert np.shares_memory(view, np.frombuffer(data, np.uint8))

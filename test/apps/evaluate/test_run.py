@@ -93,6 +93,7 @@ def test_image_without_mask_is_named(folders):
         evaluate_weights(set_up(folders), Counter())
 
 
+@pytest.mark.slow
 def test_averaged_copies_say_so_and_take_torch_alone(folders):
     options = {"weights": "synthetic", "flip": True, "average_scales": (1.0, 0.5)}
     figures = evaluate_weights(set_up(folders, **options), Counter()).to_dict()

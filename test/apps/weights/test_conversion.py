@@ -44,6 +44,7 @@ def write_checkpoint(folder: Path, network: torch.nn.Module, layout: str) -> Pat
 
 
 @pytest.mark.parametrize("layout", ["reference", "reference in parallel", "mmsegmentation"])
+@pytest.mark.slow
 def test_converted_network_is_the_same(
     tmp_path: Path, network: torch.nn.Module, layout: str
 ) -> None:

@@ -69,6 +69,7 @@ def change_entry(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> CatalogueEn
     return catalogue[NAME]
 
 
+@pytest.mark.slow
 def test_name_is_usable_after_its_download(
     server: FileServer, folder: Path, content: bytes
 ) -> None:
@@ -134,6 +135,7 @@ def test_hash_of_the_first_download_binds_where_none_is_published(
     assert not (folder / "hr18s-cityscapes.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_weights_that_are_here_are_not_fetched_again(server: FileServer, folder: Path) -> None:
     first = download_weights(NAME, Silent())
     server.asked = []

@@ -29,6 +29,7 @@ def run(graph: ov.Model, image_NHWC: np.ndarray) -> np.ndarray:
         ({"architecture": "hrnet_w18_small_v1_ocr_mscale"}, (0.5, 1.0, 2.0)),
     ],
 )
+@pytest.mark.slow
 def test_recorded_network_computes_the_same(
     changes: dict[str, Any], scales: tuple[float, ...]
 ) -> None:
@@ -79,6 +80,7 @@ def test_what_has_no_translation_is_refused(module: type[nn.Module]) -> None:
         record_graph(module(), torch.zeros(1, 4, 8, 4))
 
 
+@pytest.mark.slow
 def test_unknown_operation_goes_by_way_of_torch_export(monkeypatch: pytest.MonkeyPatch) -> None:
     exported = []
 
@@ -96,6 +98,7 @@ def test_unknown_operation_goes_by_way_of_torch_export(monkeypatch: pytest.Monke
     assert len(exported) == 1
 
 
+@pytest.mark.slow
 def test_exported_graph_computes_the_same() -> None:
     # Small on purpose: the way by torch.export takes long for a whole network.
     graph = openvino_convert.export_graph(Sorting(), torch.zeros(1, 16, 20, 3, dtype=torch.uint8))

@@ -19,6 +19,8 @@ from proxia_segmentation_ros.backends.graph.torch_graph import (
     argmax_labels_and_confidence,
 )
 
+pytestmark = pytest.mark.slow
+
 SINGLE = "hrnet_w18_small_v1_ocr"
 # What torch-tensorrt 2.13.0 converts, as far as this project needs it, after the decompositions
 # of either library. `max.dim` is not among them: its converter refuses to give the index.

@@ -14,6 +14,8 @@ from proxia_segmentation_ros.errors import BackendError, ConfigError
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.inference.backend_choice import make_pruned_backend
 
+pytestmark = pytest.mark.slow
+
 CARD = make_card(
     architecture="hrnet_w18_small_v1_ocr_mscale", scales=(0.5, 1.0), size_hw=(192, 256)
 )

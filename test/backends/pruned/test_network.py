@@ -50,6 +50,7 @@ def compute_plainly(model: torch.nn.Module, image_HWC: np.ndarray, scales: tuple
 
 
 @pytest.mark.parametrize("scales", [(0.5, 1.0), SCALES, (1.0, 1.5)])
+@pytest.mark.slow
 def test_all_tiles_chosen_is_plain_fusing(
     passes: ScalePasses, model: torch.nn.Module, scales: tuple[float, ...]
 ) -> None:
@@ -63,6 +64,7 @@ def test_all_tiles_chosen_is_plain_fusing(
     assert seen.work == pytest.approx(sum(scale**2 for scale in scales))
 
 
+@pytest.mark.slow
 def test_quick_fusing_of_whole_scales_is_near_plain_fusing(
     network: PrunedNetwork, model: torch.nn.Module
 ) -> None:
@@ -246,6 +248,7 @@ def test_levels_of_work_rise_from_nothing_to_everything() -> None:
 
 
 @pytest.mark.parametrize("size_hw", [(97, 131), (75, 101)])
+@pytest.mark.slow
 def test_sizes_that_strides_do_not_divide_run_too(
     model: torch.nn.Module, size_hw: tuple[int, int], shared_cache: Path
 ) -> None:
@@ -283,6 +286,7 @@ def test_warm_up_makes_every_graph_that_frames_may_need(
     assert made == made_by_warm_up
 
 
+@pytest.mark.slow
 def test_a_larger_scale_that_was_left_out_comes_back(
     network: PrunedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,7 @@ def test_a_pass_is_recorded_once_and_then_replayed(engines: Path) -> None:
     assert (device.recorded, device.replayed) == (1, 3)
 
 
+@pytest.mark.slow
 def test_engines_come_from_the_cache_and_other_versions_are_built_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -188,6 +189,7 @@ def test_engine_that_the_gpu_refuses_is_built_anew(
     assert len(build.built) == 2
 
 
+@pytest.mark.slow
 def test_attention_network_runs_at_its_scales(tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "architecture": "hrnet_w18_small_v1_ocr_mscale",

@@ -2,6 +2,7 @@
 
 import os
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_missing_images_are_an_error(ros_domain):
 
 
 def test_frames_are_published_in_a_loop_at_the_rate_of_the_run():
-    player = SimpleNamespace()
+    player: Any = SimpleNamespace()
     player.play = lambda note: [note(frame) for frame in player.frames]
     assert play(player, ["a", "b"], Run(rate_hz=10.0, seconds=0.5)) == ["a", "b", "a", "b", "a"]
     assert player.rate_hz == 10.0

@@ -14,7 +14,8 @@ import torch
 from fill_rule import fill_model, fill_value, golden_input
 from torch import Tensor, nn
 
-from proxia_segmentation_ros.model.network.blocks import SizeHW, resize_bilinear
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 from proxia_segmentation_ros.model.network.hrnet_ocr import (
     DEFAULT_SCALES,
     HRNetOcr,
@@ -22,6 +23,8 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import (
     build_model,
 )
 from proxia_segmentation_ros.model.network.scale_attention import ScalePass, fuse_scales, scale_size
+
+pytestmark = pytest.mark.slow
 
 LOGITS_ATOL = {torch.float32: 5e-4, torch.float64: 2e-4}
 ATTENTION_ATOL = 1e-4

@@ -13,6 +13,8 @@ from sensor_msgs.msg import Image
 
 from proxia_segmentation_ros.ros.node.process import JOIN_TIMEOUT_S, LAST_RESORT_S
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 SUPPORT = ROOT / "test" / "support"
 # Two seconds suffice on a quiet machine. What hangs in these tests hangs for ever, and the last

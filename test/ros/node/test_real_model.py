@@ -19,6 +19,8 @@ from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.checkpoint import save_weights
 from proxia_segmentation_ros.model.network.hrnet_ocr import build_model
 
+pytestmark = pytest.mark.slow
+
 ARCHITECTURE = "hrnet_w18_small_v1_ocr"
 
 
