@@ -8,7 +8,7 @@ def count_waits(backoff, clock, seconds):
     over = []
     for _ in range(seconds):
         clock[0] += 1.0
-        if backoff.is_over():
+        if backoff.has_elapsed():
             over.append(clock[0])
     return over
 
