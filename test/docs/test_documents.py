@@ -42,7 +42,6 @@ RENDERED = [
     RENDERED,
     ids=[f"{document.stem}-{name}" for document, name, _ in RENDERED],
 )
-@pytest.mark.slow
 def test_rendered_part_is_up_to_date(
     document: Path, name: str, render: Callable[[], str], request: pytest.FixtureRequest
 ) -> None:

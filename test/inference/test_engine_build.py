@@ -28,6 +28,7 @@ def test_order_survives_the_command_line() -> None:
     assert BuildOrder.from_json(order.to_json()) == order
 
 
+@pytest.mark.slow
 def test_process_reports_its_steps_and_leaves_the_result_in_the_cache(
     tiny_weights: Path, tmp_path: Path
 ) -> None:

@@ -109,6 +109,7 @@ def test_logits_are_those_of_the_description(
     ],
     ids=["eps", "corners", "joined_the_other_way", "query_for_key", "other_softmax"],
 )
+@pytest.mark.slow
 def test_comparison_would_tell_a_misreading(
     slim_file: Path, slim_state: dict[str, torch.Tensor], variant: Variant
 ) -> None:
