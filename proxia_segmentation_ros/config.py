@@ -276,8 +276,8 @@ def _make_row(name: str, field: FieldInfo) -> ParameterRow:
         description=field.description or "",
         change=change,  # type: ignore[arg-type]
         choices=tuple(get_args(literal)),
-        minimum=next((one.ge for one in field.metadata if hasattr(one, "ge")), None),
-        maximum=next((one.le for one in field.metadata if hasattr(one, "le")), None),
+        minimum=next((limit.ge for limit in field.metadata if hasattr(limit, "ge")), None),
+        maximum=next((limit.le for limit in field.metadata if hasattr(limit, "le")), None),
     )
 
 

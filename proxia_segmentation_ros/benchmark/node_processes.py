@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.ros.client.benchmark_listener import BenchmarkListener
 
 BASELINE_TOPIC = "/benchmark/baseline/image"
-BASELINE_MODULE = "proxia_segmentation_ros.ros.client.null_subscriber"
+BASELINE_MODULE = "proxia_segmentation_ros.ros.client.baseline_subscriber"
 LAST_LABELS_TIMEOUT_S = 3.0
 MATCH_TIMEOUT_S = 20.0
 # A node publishes diagnostics every second.

@@ -22,7 +22,7 @@ from proxia_segmentation_ros.pipeline.sink import (
 )
 from proxia_segmentation_ros.pipeline.stream import CameraStream, SegmentFrames, decode_message
 from proxia_segmentation_ros.pipeline.timing import StreamMeter
-from proxia_segmentation_ros.pipeline.workers import Pipeline
+from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 from proxia_segmentation_ros.wire.cdr import ImageMessage, ImageWriter, write_image
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class PipelineRunner:
         self._buffers = [_write_frame(image_HWC) for image_HWC in images]
         self._writers: dict[tuple[int, ...], ImageWriter] = {}
         self._changed = threading.Condition()
-        self.keeper = TraceRecorder()
+        self.recorder = TraceRecorder()
         self._taken = self._finished = -1
         self._error: str | None = None
         self._segment = SegmentFrames(segmenter, self._settings)
@@ -79,24 +79,24 @@ class PipelineRunner:
             report=self._report,
         )
         stream.meter = _StageNotes(self)
-        self._pipeline = Pipeline(clock)
-        self._pipeline.open([stream], self._segment_and_note)
+        self._workers = FrameWorkers(clock)
+        self._workers.open([stream], self._segment_and_note)
 
-    def run(self, stretch: Run) -> Trace:
-        """Put frames at the stretch's rate; without one the next waits while one is segmented.
+    def run(self, run: Run) -> Trace:
+        """Put frames at the run's rate; without one the next waits while one is segmented.
 
         Raises:
             BackendError: a frame failed or never came out.
         """
-        self.keeper = TraceRecorder()
+        self.recorder = TraceRecorder()
         self._taken = self._finished = -1
-        frames = self._put_on_time(stretch) if stretch.rate_hz > 0 else self._put_freely(stretch)
+        frames = self._put_on_time(run) if run.rate_hz > 0 else self._put_freely(run)
         self._wait(lambda: self._finished >= frames - 1)
-        return self.keeper.finish()
+        return self.recorder.finish()
 
     def close(self) -> None:
         """End the pipeline's thread."""
-        self._pipeline.close(CLOSE_TIMEOUT_S)
+        self._workers.close(CLOSE_TIMEOUT_S)
 
     # The sink of the stream.
 
@@ -113,7 +113,7 @@ class PipelineRunner:
             writer = ImageWriter(FRAME_ID, labels_HW.shape[0], labels_HW.shape[1], encoding)
             self._writers[labels_HW.shape] = writer
         writer.write(0, 0, labels_HW)
-        self.keeper.received_s[frame.attachment] = self._clock()
+        self.recorder.received_s[frame.attachment] = self._clock()
 
     def send_summary(self, frame: Frame, scene: Scene) -> None:
         """Let the summary be: without DDS nobody gets it."""
@@ -130,21 +130,21 @@ class PipelineRunner:
 
     def finish_frame(self, stages_ms: Mapping[str, float]) -> None:
         """Note the stages of the frame that went through last."""
-        self.keeper.add(FrameMetrics(stages_ms=stages_ms))
+        self.recorder.add(FrameMetrics(stages_ms=stages_ms))
         with self._changed:
             self._finished = self._newest
             self._changed.notify_all()
 
-    def _put_on_time(self, stretch: Run) -> int:
+    def _put_on_time(self, run: Run) -> int:
         began_s = self._clock()
-        for key in range(stretch.frames_due):
-            time.sleep(max(0.0, began_s + key / stretch.rate_hz - self._clock()))
+        for key in range(run.frames_due):
+            time.sleep(max(0.0, began_s + key / run.rate_hz - self._clock()))
             self._put(key)
-        return stretch.frames_due
+        return run.frames_due
 
-    def _put_freely(self, stretch: Run) -> int:
+    def _put_freely(self, run: Run) -> int:
         began_s, key = self._clock(), 0
-        while not stretch.is_over(key, self._clock() - began_s):
+        while not run.is_over(key, self._clock() - began_s):
             self._put(key)
             # The slot is free again: no frame replaces another.
             self._wait(lambda newest=key: self._taken >= newest)  # type: ignore[misc]
@@ -152,9 +152,9 @@ class PipelineRunner:
         return key
 
     def _put(self, key: int) -> None:
-        self.keeper.sent_s[key] = self._clock()
+        self.recorder.sent_s[key] = self._clock()
         buffer = self._buffers[key % len(self._buffers)]
-        self._pipeline.put(self._camera, _NumberedMessage(key=key, buffer=buffer))
+        self._workers.put(self._camera, _NumberedMessage(key=key, buffer=buffer))
 
     def _wait(self, is_enough: Callable[[], bool]) -> None:
         with self._changed:
@@ -180,7 +180,7 @@ class PipelineRunner:
     def _segment_and_note(self, frames: Sequence[Frame]) -> "list[Segmentation]":
         segmentations = self._segment(frames)
         for segmentation in segmentations:
-            self.keeper.add(FrameMetrics(gauges=note_segmentation(segmentation).gauges))
+            self.recorder.add(FrameMetrics(gauges=note_segmentation(segmentation).gauges))
         return segmentations
 
     def _report(self, sentence: str) -> None:

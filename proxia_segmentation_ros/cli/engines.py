@@ -81,9 +81,9 @@ def build(
     ] = None,
 ) -> None:
     """Compile a network before a node with these settings needs it."""
-    from proxia_segmentation_ros.inference.engine_build import BuildOrder, build_engines
+    from proxia_segmentation_ros.inference.engine_build import EngineBuildRequest, build_engines
 
-    order = BuildOrder(
+    request = EngineBuildRequest(
         weights=weights,
         backend=backend,
         precision=precision,
@@ -93,7 +93,7 @@ def build(
         batch=batch,
         image_sizes_hw=tuple(read_size(text) for text in image_size or ()),
     )
-    built = build_engines(order, print)
+    built = build_engines(request, print)
     facts = f"{built.backend}, {built.precision}, on {built.device_name}"
     print(f"{facts}, up to {built.batch} together: {built.elapsed_s:.1f} s")
 

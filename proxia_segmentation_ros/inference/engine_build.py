@@ -1,7 +1,7 @@
 """Compile networks into the cache ahead of time; run as a module, it is a process that reports.
 
-`python -m proxia_segmentation_ros.inference.engine_build ORDER` takes a `BuildOrder` as JSON and
-writes a JSON object a line: `{"step": TEXT}` as it goes, at last `{"done": ...}` or
+`python -m proxia_segmentation_ros.inference.engine_build REQUEST` takes an `EngineBuildRequest`
+as JSON and writes one JSON object a line: `{"step": TEXT}` as it goes, at last `{"done": ...}` or
 `{"error": SENTENCE}`. What it is done with is in the cache. It ends when its standard input does:
 whoever started it died or has no more use for it.
 """
@@ -23,7 +23,7 @@ from proxia_segmentation_ros.config import SizeHW, parse_size
 from proxia_segmentation_ros.errors import BackendError, ProxiaError
 from proxia_segmentation_ros.inference import backend_choice
 from proxia_segmentation_ros.inference.segmenter import Segmenter
-from proxia_segmentation_ros.inference.warm_up import warm_up_within_means
+from proxia_segmentation_ros.inference.warm_up import warm_up_with_fallback
 
 # Whoever serves meanwhile goes first.
 NICENESS = 10
@@ -31,7 +31,7 @@ ABANDONED = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildOrder:
+class EngineBuildRequest:
     """What to build; the options mean what they mean for `Segmenter`.
 
     `image_sizes_hw` are those of the cameras; none stands for the network's own.
@@ -47,12 +47,12 @@ class BuildOrder:
     image_sizes_hw: tuple[SizeHW, ...] = ()
 
     def to_json(self) -> str:
-        """Return the order as the process takes it."""
+        """Return the request as the process takes it."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "BuildOrder":
-        """Return the order of a text that `to_json` made."""
+    def from_json(cls, text: str) -> "EngineBuildRequest":
+        """Return the request of a text that `to_json` made."""
         values: dict[str, Any] = json.loads(text)
         values["scales"] = tuple(values["scales"])
         height_first = values["image_sizes_hw"]
@@ -62,7 +62,7 @@ class BuildOrder:
 
 @dataclass(frozen=True)
 class Built:
-    """What came of an order; `batch` images may go through the network together."""
+    """What a build made; `batch` images may go through the network together."""
 
     backend: str
     precision: str
@@ -71,58 +71,60 @@ class Built:
     elapsed_s: float
 
 
-def find_missing_batches(order: BuildOrder) -> list[int]:
+def find_missing_batches(request: EngineBuildRequest) -> list[int]:
     """Return for how many images together the cache holds no engine of TensorRT.
 
     Raises:
         BackendError: TensorRT can't run here, or not in this precision.
         WeightsError: the weights are missing or broken.
     """
-    source = WeightFile(order.weights)
-    scales = backend_choice.choose_scales(order.scales, source.card)
-    backend = backend_choice.make_tensorrt_backend(source, order.precision, scales, None)
-    network_hw = parse_size(order.size) or source.card.size_hw
+    source = WeightFile(request.weights)
+    scales = backend_choice.choose_scales(request.scales, source.card)
+    backend = backend_choice.make_tensorrt_backend(source, request.precision, scales, None)
+    network_hw = parse_size(request.size) or source.card.size_hw
     return [
         batch
         for batch in backend.batch_sizes
-        if batch <= order.batch and not backend.has_engine(network_hw, batch)
+        if batch <= request.batch and not backend.has_engine(network_hw, batch)
     ]
 
 
-def build_engines(order: BuildOrder, tell: Callable[[str], None]) -> Built:
-    """Compile into the cache what a node with these settings would need; tell each step.
+def build_engines(request: EngineBuildRequest, on_step: Callable[[str], None]) -> Built:
+    """Compile into the cache what a node with these settings would need.
+
+    `on_step` is called with what is done next.
 
     Raises:
         ProxiaError: as `Segmenter.from_weights`.
         BackendError: what takes minutes could not be kept.
     """
     started_s = time.monotonic()
-    if backend_choice.choose_backend(order.backend) == "tensorrt":
+    if backend_choice.choose_backend(request.backend) == "tensorrt":
         CompiledCache(find_cache_folder("tensorrt")).check_writable()
-    room = logging.getLogger("proxia_segmentation_ros")
-    teller = _Teller(tell)
-    before = room.level
-    room.addHandler(teller)
-    room.setLevel(logging.INFO)
+    package_logger = logging.getLogger("proxia_segmentation_ros")
+    forwarder = _LogForwarder(on_step)
+    level_before = package_logger.level
+    package_logger.addHandler(forwarder)
+    package_logger.setLevel(logging.INFO)
     try:
         segmenter = Segmenter.from_weights(
-            order.weights,
-            backend=order.backend,
-            precision=order.precision,
-            size=order.size,
-            scales=order.scales,
-            threads=order.threads,
+            request.weights,
+            backend=request.backend,
+            precision=request.precision,
+            size=request.size,
+            scales=request.scales,
+            threads=request.threads,
         )
-        batch = order.batch
-        for size_hw in order.image_sizes_hw or (segmenter.card.size_hw,):
-            batch = warm_up_within_means(segmenter, size_hw, batch)
+        batch = request.batch
+        for size_hw in request.image_sizes_hw or (segmenter.card.size_hw,):
+            batch = warm_up_with_fallback(segmenter, size_hw, batch)
         built = segmenter.backend, segmenter.precision, segmenter.device_name, batch
         segmenter.close()
         if built[0] == "tensorrt":
-            _refuse_lost(find_missing_batches(dataclasses.replace(order, batch=batch)))
+            _refuse_lost(find_missing_batches(dataclasses.replace(request, batch=batch)))
     finally:
-        room.removeHandler(teller)
-        room.setLevel(before)
+        package_logger.removeHandler(forwarder)
+        package_logger.setLevel(level_before)
     return Built(*built, time.monotonic() - started_s)
 
 
@@ -137,15 +139,15 @@ def _refuse_lost(batches: Sequence[int]) -> None:
         )
 
 
-class _Teller(logging.Handler):
+class _LogForwarder(logging.Handler):
     """Pass what the backends log on, as text."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, on_step: Callable[[str], None]) -> None:
         super().__init__(logging.INFO)
-        self._tell = tell
+        self._on_step = on_step
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(record.getMessage())
+        self._on_step(record.getMessage())
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -153,8 +155,8 @@ def main(arguments: Sequence[str]) -> int:
     os.nice(NICENESS)
     threading.Thread(target=_end_with_input, name="watch", daemon=True).start()
     try:
-        order = BuildOrder.from_json(arguments[0])
-        built = build_engines(order, lambda text: _report({"step": text}))
+        request = EngineBuildRequest.from_json(arguments[0])
+        built = build_engines(request, lambda text: _report({"step": text}))
     except ProxiaError as error:
         _report({"error": str(error)})
         return error.exit_code

@@ -43,8 +43,8 @@ class Lanes:
     def list_all(self) -> list[Lane]:
         """Return the lanes that calls may get."""
         shares = dict.fromkeys(self._round_up(calls) for calls in range(1, self.count + 1))
-        others = [Lane(index=i, share=share) for share in shares for i in range(self.count)]
-        return list(dict.fromkeys([ALONE, *others]))
+        lanes = [Lane(index=i, share=share) for share in shares for i in range(self.count)]
+        return list(dict.fromkeys([ALONE, *lanes]))
 
     @contextmanager
     def take(self) -> Iterator[Lane]:
@@ -99,5 +99,5 @@ class Lanes:
             self._changed.notify_all()
 
     def _round_up(self, calls: int) -> int:
-        share = next((one for one in self._shares if one >= calls), self._shares[-1])
+        share = next((share for share in self._shares if share >= calls), self._shares[-1])
         return min(share, self.count)

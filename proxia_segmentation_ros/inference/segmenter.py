@@ -269,8 +269,8 @@ class Segmenter:
                 runner = self._find_runner(tuple(plans[i] for i in batch), lane)
                 clock.skip()
                 labelled = runner([images_HWC[i] for i in batch], min_confidence, clock)
-                for i, one in zip(batch, labelled, strict=True):
-                    found[i] = _describe(one, plans[i], with_confidence[i], clock)
+                for i, image in zip(batch, labelled, strict=True):
+                    found[i] = _describe(image, plans[i], with_confidence[i], clock)
         return [found[i] for i in range(len(plans))]
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
@@ -289,7 +289,7 @@ class Segmenter:
         batch = batch if self._size != "input" else 1
         with self._lanes.take_all():
             backend = self._require_backend()
-            self._batch_sizes = tuple(one for one in backend.batch_sizes if one <= batch) or (1,)
+            self._batch_sizes = tuple(size for size in backend.batch_sizes if size <= batch) or (1,)
             self._lanes.open(1, (1,))
             for count in self._batch_sizes:
                 self._find_runner((plan,) * count, ALONE)([image_HWC] * count, 0.0, StageClock())
@@ -345,7 +345,7 @@ class Segmenter:
         for group in groups.values():
             waiting = group
             while waiting:
-                size = max(one for one in self._batch_sizes if one <= len(waiting))
+                size = max(size for size in self._batch_sizes if size <= len(waiting))
                 yield waiting[:size]
                 waiting = waiting[size:]
 
@@ -370,14 +370,14 @@ class Segmenter:
 
 
 def _describe(
-    one: LabelledImage, plan: FramePlan, with_confidence: bool, clock: StageClock
+    image: LabelledImage, plan: FramePlan, with_confidence: bool, clock: StageClock
 ) -> Segmentation:
     return Segmentation(
-        labels=one.labels_HW,
-        confidence=one.confidence_HW if with_confidence else None,
+        labels=image.labels_HW,
+        confidence=image.confidence_HW if with_confidence else None,
         network_size_hw=plan.network_hw,
-        tiles_run=one.tiles_run,
-        tiles_total=one.tiles_total,
-        scales=one.scales,
+        tiles_run=image.tiles_run,
+        tiles_total=image.tiles_total,
+        scales=image.scales,
         stages_ms=clock.stages_ms,
     )

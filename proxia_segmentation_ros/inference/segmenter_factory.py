@@ -74,18 +74,18 @@ SegmenterFactory = Callable[[NodeSettings], FrameSegmenter]
 
 
 @dataclass(frozen=True)
-class EngineOrder:
+class EngineBuildPlan:
     """Engines that are missing: `command` builds them; `first` serves until then, `then` after.
 
     `then` names its backend: whatever replaces it quietly must not pass for it.
     """
 
-    first: NodeSettings
+    interim_settings: NodeSettings
     command: tuple[str, ...]
-    then: NodeSettings
+    final_settings: NodeSettings
 
 
-EngineFinder = Callable[[NodeSettings], EngineOrder | None]
+EngineFinder = Callable[[NodeSettings], EngineBuildPlan | None]
 
 
 def load_segmenter(settings: NodeSettings) -> FrameSegmenter:
@@ -114,7 +114,7 @@ def load_segmenter(settings: NodeSettings) -> FrameSegmenter:
     )
 
 
-def find_missing_engines(settings: NodeSettings) -> EngineOrder | None:
+def find_missing_engines(settings: NodeSettings) -> EngineBuildPlan | None:
     """Return what must be built, for minutes, before the settings' backend can serve; or None.
 
     Raises:
@@ -122,12 +122,15 @@ def find_missing_engines(settings: NodeSettings) -> EngineOrder | None:
         WeightsError: the weights are missing or broken.
     """
     from proxia_segmentation_ros.inference.backend_choice import choose_backend
-    from proxia_segmentation_ros.inference.engine_build import BuildOrder, find_missing_batches
+    from proxia_segmentation_ros.inference.engine_build import (
+        EngineBuildRequest,
+        find_missing_batches,
+    )
 
     wanted = settings.inference
     if choose_backend(wanted.backend) != "tensorrt" or _is_refused(wanted):
         return None
-    order = BuildOrder(
+    request = EngineBuildRequest(
         weights=settings.model.weights,
         backend="tensorrt",
         precision=wanted.precision,
@@ -136,17 +139,17 @@ def find_missing_engines(settings: NodeSettings) -> EngineOrder | None:
         batch=len(settings.camera_names),
     )
     try:
-        if not find_missing_batches(order):
+        if not find_missing_batches(request):
             return None
     except BackendError:
         if wanted.backend == "auto":
             return None
         raise
     module = "proxia_segmentation_ros.inference.engine_build"
-    command = (sys.executable, "-m", module, order.to_json())
+    command = (sys.executable, "-m", module, request.to_json())
     inference = wanted.model_copy(update={"backend": "tensorrt"})
-    then = settings.model_copy(update={"inference": inference})
-    return EngineOrder(change_to_cpu(settings), command, then)
+    final_settings = settings.model_copy(update={"inference": inference})
+    return EngineBuildPlan(change_to_cpu(settings), command, final_settings)
 
 
 def _is_refused(wanted: InferenceSettings) -> bool:

@@ -164,7 +164,8 @@ class SwappableSegmenter:
         """Return the share of equal labels among the pixels that the old one is surest of."""
         output_size = self._uses[-1].output_size if self._uses else "input"
         old, new = (
-            one.segment(image_HWC, True, output_size=output_size) for one in (self._current, better)
+            segmenter.segment(image_HWC, True, output_size=output_size)
+            for segmenter in (self._current, better)
         )
         if old.confidence is None or old.labels.shape != new.labels.shape:
             return 0.0
@@ -178,9 +179,9 @@ class SwappableSegmenter:
         with self._lock:
             self._newest_HWC = image_HWC
             if self._uses[-1:] != (use,):
-                others = tuple(one for one in self._uses if one != use)
+                earlier = tuple(kept for kept in self._uses if kept != use)
                 # Another thread reads it: made anew, never changed.
-                self._uses = (*others, use)[-KEPT_USES:]
+                self._uses = (*earlier, use)[-KEPT_USES:]
 
 
 def _read_facts(segmenter: FrameSegmenter) -> _Facts:

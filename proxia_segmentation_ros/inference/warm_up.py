@@ -9,7 +9,7 @@ from proxia_segmentation_ros.errors import BackendError
 logger = logging.getLogger(__name__)
 
 
-class Warmable(Protocol):
+class SupportsWarmUp(Protocol):
     """The part of a segmenter that this is about."""
 
     @property
@@ -24,13 +24,13 @@ class Warmable(Protocol):
         """Compile for up to `batch` images of this size together."""
 
 
-def warm_up_within_means(segmenter: Warmable, size_hw: SizeHW, most: int) -> int:
-    """Warm up for `most` images together or, loudly, for fewer; return for how many.
+def warm_up_with_fallback(segmenter: SupportsWarmUp, size_hw: SizeHW, max_batch: int) -> int:
+    """Warm up for `max_batch` images together or, loudly, for fewer; return for how many.
 
     Raises:
         BackendError: not even one image works.
     """
-    batch = most
+    batch = max_batch
     while batch > 1:
         try:
             segmenter.warm_up(size_hw, batch)

@@ -1,4 +1,4 @@
-"""Networks and their weight files: tensors in, tensors out."""
+"""Networks and their weight files."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.model.network.hrnet_ocr import Outputs as Outputs
     from proxia_segmentation_ros.model.network.hrnet_ocr import build_model as build_model
 
-# The card's names come without torch.
+# Loaded on first use: ModelCard and read_card must not import torch.
 _HOMES = {
     "ARCHITECTURES": "network.hrnet_ocr",
     "ModelCard": "card",

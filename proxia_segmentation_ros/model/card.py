@@ -1,4 +1,4 @@
-"""The model card: what a weight file says of itself. Free of torch."""
+"""The model card, the metadata of a weight file. Does not import torch."""
 
 import json
 from typing import Annotated, Literal
@@ -37,7 +37,7 @@ class CardClass(_CardPart):
 
 
 class CardLabelSet(_CardPart):
-    """The classes that the network's logits stand for, in the order of their ids."""
+    """The classes of the network's logits, in the order of their ids."""
 
     name: str
     classes: tuple[CardClass, ...]
@@ -51,19 +51,19 @@ class CardLabelSet(_CardPart):
         return self
 
     def to_label_set(self) -> LabelSet:
-        """Return the classes as the rest of the package knows them."""
+        """Return the classes as a `LabelSet`."""
         return LabelSet.from_dict(self.model_dump())
 
     @classmethod
     def from_label_set(cls, label_set: LabelSet) -> Self:
-        """Keep what a card says of a label set: no source ids."""
+        """Convert a label set; its source ids are not part of a card."""
         return cls.model_validate(label_set.to_dict())
 
 
 class ModelCard(_CardPart):
-    """What a weight file says of itself; the JSON of metadata key `card`.
+    """Metadata of a weight file: the JSON stored under the safetensors metadata key `card`.
 
-    `mean` and `std` belong to pixel values scaled to 0..1, in the order `channel_order`.
+    `mean` and `std` apply to pixel values scaled to 0..1, in the order `channel_order`.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -88,15 +88,15 @@ class ModelCard(_CardPart):
     @classmethod
     def _check_scales(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
         if 1.0 not in scales or any(scale <= 0 for scale in scales):
-            raise ValueError("positive numbers that hold 1.0")
+            raise ValueError("positive numbers, 1.0 among them")
         return scales
 
     def to_label_set(self) -> LabelSet:
-        """Return the classes as the rest of the package knows them."""
+        """Return the classes as a `LabelSet`."""
         return self.label_set.to_label_set()
 
     def to_json(self) -> str:
-        """Return the one JSON object that goes into the file's metadata."""
+        """Return the JSON object for the file's metadata."""
         return json.dumps(self.model_dump(by_alias=True), ensure_ascii=False)
 
     @classmethod
@@ -104,7 +104,7 @@ class ModelCard(_CardPart):
         """Parse the card of the file `source`.
 
         Raises:
-            WeightsError: the text is no card of schema 1.
+            WeightsError: the text is not a card of schema 1.
         """
         try:
             return cls.model_validate_json(text, strict=True)

@@ -1,4 +1,4 @@
-"""Read the card of a weight file; only another system's `.pth` needs torch for it."""
+"""Read the model card of a weight file, without torch for safetensors files."""
 
 import json
 import struct
@@ -9,12 +9,14 @@ from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.lookup import SUFFIX, find_weights
 
 CARD_KEY = "card"
-# Longest header that the safetensors library reads.
+# The safetensors library accepts no longer header.
 MAX_HEADER_BYTES = 100_000_000
 
 
 def read_card(path_or_name: str | Path) -> ModelCard:
-    """Read the card of a weight file; only another system's `.pth` needs torch for it.
+    """Read the card of a weight file.
+
+    A foreign checkpoint (`.pth`) has none: it is derived from the tensors, which imports torch.
 
     Raises:
         WeightsError: the file is missing, corrupt or has no card.
@@ -39,10 +41,13 @@ def _read_card_text(path: Path) -> str:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return a safetensors file's metadata: its header's length in 8 bytes, then JSON.
+    """Return the `__metadata__` of a safetensors file.
+
+    Format: the header's length (uint64, little-endian), the header as JSON, then the tensors
+    (https://github.com/huggingface/safetensors#format).
 
     Raises:
-        WeightsError: the file is missing or no such file.
+        WeightsError: the file is missing or not a safetensors file.
     """
     try:
         with path.open("rb") as file:
@@ -53,5 +58,5 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise WeightsError.from_parts(
             f"weight file {str(path)!r} can't be read ({error})",
             "a safetensors file",
-            "get the file again: it is cut short or is something else",
+            "get the file again: it is truncated or has another format",
         ) from error

@@ -1,6 +1,6 @@
-"""Weights that others publish, and the folder where ours lie once they are converted.
+"""Published third-party weights, and the folder of their converted files.
 
-Reading the catalogue needs no torch.
+Does not import torch.
 """
 
 import os
@@ -24,9 +24,9 @@ Address = Annotated[str, Field(pattern=r"^https://\S+$")]
 
 
 class CatalogueEntry(BaseModel):
-    """One published file; without `url` it is fetched by hand from `page`.
+    """One published checkpoint; without `url` it must be downloaded by hand from `page`.
 
-    `sha256` holds the digits that are published: all 64, the first of them or none.
+    `sha256` holds as many leading digits as the publisher gives: 64, fewer or none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,7 +54,7 @@ class _Catalogue(BaseModel):
 
 @cache
 def read_catalogue() -> dict[str, CatalogueEntry]:
-    """Return the published weights by name, in the catalogue's order."""
+    """Return the published weights by name, in the order of catalogue.yaml."""
     file = resources.files(PACKAGE) / "weights" / "catalogue.yaml"
     raw = yaml.safe_load(file.read_text(encoding="utf-8"))
     return {entry.name: entry for entry in _Catalogue.model_validate(raw).weights}
@@ -64,7 +64,7 @@ def find_weights_folder() -> Path:
     """Return `$PROXIA_WEIGHTS_DIR`, else `$XDG_CACHE_HOME/proxia_segmentation_ros/weights`.
 
     Raises:
-        WeightsError: there is neither a variable nor a home folder.
+        WeightsError: neither variable is set and the user has no home folder.
     """
     own = os.environ.get(FOLDER_VARIABLE)
     if own:
@@ -80,9 +80,9 @@ def find_weights_folder() -> Path:
 
 
 def locate_converted(name: str) -> Path:
-    """Return where the converted file of a published name lies, or would lie.
+    """Return the path of the converted file of a published name, whether or not it exists.
 
     Raises:
-        WeightsError: there is no folder for it.
+        WeightsError: no folder can be determined.
     """
     return find_weights_folder() / f"{name}{SUFFIX}"

@@ -1,4 +1,4 @@
-"""Weight files: our safetensors with a model card, and other systems' `.pth`."""
+"""Load and save weight files: safetensors with a model card, and foreign `.pth` checkpoints."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,13 +29,13 @@ Network: TypeAlias = HRNetOcr | HRNetOcrMultiScale
 
 SELFTEST_PREFIX = "selftest."
 COUNTER_SUFFIX = "num_batches_tracked"
-NAMED_DIFFERENCES = 3
+MAX_LISTED_DIFFERENCES = 3
 
 
 def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
-    """Load weights by name, our safetensors or another system's `.pth` by path.
+    """Load weights by name, or a safetensors or foreign `.pth` file by path.
 
-    The network comes back in float32 and in eval mode.
+    The network is in float32 and in eval mode.
 
     Raises:
         WeightsError: the file is missing, corrupt, unsafe or does not fit its card.
@@ -51,23 +51,25 @@ def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
         if not key.startswith(SELFTEST_PREFIX)
     }
     model = _build_empty(card, str(path))
-    check_state_dict(tensors, model.state_dict(), card, str(path), named=NAMED_DIFFERENCES)
+    check_state_dict(
+        tensors, model.state_dict(), card, str(path), max_listed=MAX_LISTED_DIFFERENCES
+    )
     return _fill(model, tensors, str(path)), card
 
 
 def load_foreign(
-    foreign: ForeignCheckpoint, source: str, *, named: int | None = NAMED_DIFFERENCES
+    foreign: ForeignCheckpoint, source: str, *, max_listed: int | None = MAX_LISTED_DIFFERENCES
 ) -> Network:
-    """Return the network of another system's checkpoint, in float32 and in eval mode.
+    """Return the network of a foreign checkpoint, in float32 and in eval mode.
 
     Raises:
-        WeightsError: a tensor is missing, too much or misshapen; the first `named` of them
-            are told, all where that is None.
+        WeightsError: a tensor is missing, unexpected or of the wrong shape. The message lists
+            the first `max_listed` differences, all of them if it is None.
     """
     model = _build_empty(foreign.card, source)
     check_state_dict(
         foreign.tensors, model.state_dict(), foreign.card, source,
-        named=named, name_in_file=foreign.name_in_file,
+        max_listed=max_listed, name_in_file=foreign.name_in_file,
     )  # fmt: skip
     return _fill(model, foreign.tensors, source)
 
@@ -90,13 +92,13 @@ def save_weights(
     dtype: torch.dtype = torch.float16,
     selftest: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a weight file in one step; batch-norm tensors stay float32.
+    """Write a weight file atomically; batch-norm tensors stay float32.
 
-    `selftest` holds tensors for a check of the loaded network; `load_selftest` reads them.
+    `selftest` holds reference tensors to check a loaded network with; see `load_selftest`.
 
     Raises:
-        WeightsError: the network is not what the card says, holds a number that `dtype`
-            can't, or the file can't be written.
+        WeightsError: the network does not match the card, a value overflows `dtype`, or the
+            file can't be written.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
@@ -109,7 +111,7 @@ def save_weights(
         _build_empty(card, str(path)).state_dict(),
         card,
         str(path),
-        named=NAMED_DIFFERENCES,
+        max_listed=MAX_LISTED_DIFFERENCES,
     )
     kept = _list_batch_norm_keys(model)
     stored = {
@@ -146,13 +148,13 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError.from_parts(
             f"weight file {str(path)!r} can't be read ({error})",
-            "a whole safetensors file",
-            "get the file again: it is cut short or is something else",
+            "a complete safetensors file",
+            "get the file again: it is truncated or has another format",
         ) from error
 
 
 def _build_empty(card: ModelCard, source: str) -> Network:
-    """Build the card's network without memory for its tensors."""
+    """Build the card's network on the meta device, without memory for its tensors."""
     try:
         with torch.device("meta"):
             return build_model(

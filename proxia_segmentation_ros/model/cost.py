@@ -1,4 +1,4 @@
-"""What a network costs: parameters, and multiply-adds of one image; nothing is computed for it."""
+"""Parameters and multiply-adds of a network, counted on the meta device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcrMultiScale, 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """`multiply_adds` are those of convolutions and matrix products, as papers count them."""
+    """`multiply_adds` of convolutions and matrix products for one image, as papers count them."""
 
     parameters: int
     multiply_adds: int
@@ -27,10 +27,10 @@ def measure_cost(
     attention_mid: int = 256,
     scales: Sequence[float] | None = None,
 ) -> NetworkCost:
-    """Count what `build_model` builds and its forward pass does with one image.
+    """Count the parameters and the multiply-adds of one image of a network of `build_model`.
 
     Raises:
-        ConfigError: no such architecture, or `scales` don't fit it.
+        ConfigError: unknown architecture, or `scales` that it does not support.
     """
     with torch.device("meta"):
         network = build_model(
@@ -47,6 +47,6 @@ def measure_cost(
             network(image_NCHW, tuple(scales))
         else:
             network(image_NCHW)
-    parameters = sum(one.numel() for one in network.parameters())
-    # It counts a multiplication and its addition as two.
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    # FlopCounterMode counts a multiply-add as two operations.
     return NetworkCost(parameters, counter.get_total_flops() // 2)

@@ -1,4 +1,4 @@
-"""Which file a name of weights stands for: shipped, downloaded or a path. Free of torch."""
+"""Find the file of a weights name: shipped, downloaded, or a path. Does not import torch."""
 
 from importlib import resources
 from pathlib import Path
@@ -11,7 +11,7 @@ FOREIGN_SUFFIXES = (".pth", ".pt", ".tar")
 
 
 def list_shipped_weights() -> list[str]:
-    """Return the names that the package brings weights for."""
+    """Return the names of the weights that the package ships."""
     folder = resources.files("proxia_segmentation_ros") / "weights"
     if not folder.is_dir():
         return []
@@ -20,10 +20,10 @@ def list_shipped_weights() -> list[str]:
 
 
 def find_weights(path_or_name: str | Path) -> Path:
-    """Return the file of shipped or downloaded weights, or of a path.
+    """Return the path of shipped or downloaded weights, or of a weight file.
 
     Raises:
-        WeightsError: no such name or file, or a file of another kind.
+        WeightsError: unknown name, missing file, or a file of another kind.
     """
     kinds = (SUFFIX, *FOREIGN_SUFFIXES)
     if isinstance(path_or_name, Path) and path_or_name.suffix in kinds and path_or_name.is_file():
@@ -47,17 +47,17 @@ def find_weights(path_or_name: str | Path) -> Path:
         )  # fmt: skip
     raise WeightsError.from_parts(
         f"weights {text!r} are not shipped",
-        f"one of {', '.join(shipped)}, a name that `proxia weights list` tells or the path of a "
+        f"one of {', '.join(shipped)}, a name from `proxia weights list` or the path of a "
         "weight file",
         "pick one",
     )
 
 
 def _find_converted(name: str) -> Path:
-    """Return the file of downloaded weights.
+    """Return the converted file of downloaded weights.
 
     Raises:
-        WeightsError: they aren't downloaded yet.
+        WeightsError: they have not been downloaded yet.
     """
     path = locate_converted(name)
     if not path.is_file():

@@ -1,7 +1,7 @@
-"""What a weight file says of its network in 8-bit integers; all of it without torch.
+"""Activation ranges for int8 in a weight file's metadata. Does not import torch.
 
-The tensors stay as they are: metadata key `quantisation` holds one JSON object with the range of
-every layer's input, found on sample images, and what rounding to them cost.
+The tensors stay in float. Metadata key `quantisation` holds a JSON object with the range of every
+layer's input, found on sample images, and the measured loss of accuracy.
 """
 
 import json
@@ -26,10 +26,10 @@ Range: TypeAlias = tuple[float, float]
 
 
 class Quantisation(BaseModel):
-    """Ranges by layer, and the trial that they passed.
+    """Activation ranges by layer, and the results of the trial on sample images.
 
-    `lost_points` is mIoU x 100 of float minus that of int8, at most `gate_points`; `speedup` is
-    the time of float over that of int8 on the processor `cpu`, float being `compared_with`.
+    `lost_points` is mIoU x 100 of float minus that of int8; int8 is accepted up to `gate_points`.
+    `speedup` is the time of float (`compared_with`: f32 or bf16) over that of int8 on `cpu`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -46,15 +46,15 @@ class Quantisation(BaseModel):
 
     @property
     def is_worthwhile(self) -> bool:
-        """Tell whether `auto` may take int8 on processors of that kind."""
+        """Whether precision `auto` may choose int8 on such a CPU."""
         return self.lost_points <= self.gate_points and self.speedup >= MIN_SPEEDUP
 
 
 def read_quantisation(path_or_name: str | Path) -> Quantisation | None:
-    """Return what a weight file says; None where it was never quantised.
+    """Return the int8 ranges of a weight file; None if it was never quantised.
 
     Raises:
-        WeightsError: the file is missing or corrupt, or says it in another form.
+        WeightsError: the file is missing or corrupt, or the metadata has another form.
     """
     path = find_weights(path_or_name)
     if path.suffix != SUFFIX:
@@ -76,10 +76,10 @@ def read_quantisation(path_or_name: str | Path) -> Quantisation | None:
 def copy_with_quantisation(
     source: str | Path, target: str | Path, quantisation: Quantisation
 ) -> None:
-    """Write a copy of a weight file that says this; its tensors stay the same bytes.
+    """Write a copy of a weight file with these ranges; the bytes of the tensors stay the same.
 
     Raises:
-        WeightsError: the source is no weight file of ours, or the target is one of the shipped
+        WeightsError: the source is not a safetensors file, or the target is one of the shipped
             files, has another suffix, or can't be written.
     """
     source, target = find_weights(source), Path(target)

@@ -1,7 +1,7 @@
-"""Weight files as bytes: written in one step, or copied with another card. All without torch.
+"""Write weight files atomically and copy them with changed metadata. Does not import torch.
 
-A safetensors file is the length of its header in 8 bytes (little endian), the header as JSON,
-which holds the card as a string, and the tensors, whose places count from the header's end.
+A safetensors file is the length of its header (8 bytes, little-endian), the header as JSON, which
+holds the card as a string, and the tensors, whose offsets count from the end of the header.
 """
 
 import json
@@ -23,15 +23,15 @@ METADATA_KEY = "__metadata__"
 def copy_with_temperature(source: str | Path, target: str | Path, temperature: float) -> ModelCard:
     """Write a copy of a weight file whose card has another temperature; return that card.
 
-    The tensors stay the same bytes. A file of that name is replaced in one step.
+    The bytes of the tensors stay the same. An existing target is replaced atomically.
 
     Raises:
-        WeightsError: the source is no weight file of ours, the temperature is none, the target
-            is one of the shipped files, has another suffix, or can't be written.
+        WeightsError: the source is not a safetensors file, the temperature is invalid, or the
+            target is one of the shipped files, has another suffix, or can't be written.
     """
     source, target = find_weights(source), Path(target)
     check_copy(source, target)
-    # Through JSON, which checks the new value as it checks every card.
+    # Parsing the changed JSON validates the new value.
     changed = json.loads(read_card(source).to_json()) | {"temperature": temperature}
     card = ModelCard.from_json(json.dumps(changed), str(target))
     write_weight_file(target, replace_metadata(source, {CARD_KEY: card.to_json()}))
@@ -39,11 +39,11 @@ def copy_with_temperature(source: str | Path, target: str | Path, temperature: f
 
 
 def check_copy(source: str | Path, target: str | Path) -> None:
-    """Tell early that a file can't become a copy of a weight file.
+    """Check early that `target` may become a copy of the weight file `source`.
 
     Raises:
-        WeightsError: the source is none of ours; the target has another suffix or is one of the
-            shipped files.
+        WeightsError: the source is not a safetensors file; the target has another suffix or is
+            one of the shipped files.
     """
     source, target = find_weights(source), Path(target)
     if source.suffix != SUFFIX:
@@ -58,7 +58,7 @@ def check_copy(source: str | Path, target: str | Path) -> None:
         )
     shipped = [find_weights(name).resolve() for name in list_shipped_weights()]
     folder = Path(str(resources.files("proxia_segmentation_ros") / "weights")).resolve()
-    # Links are followed: an installation may link to the checkout.
+    # Symbolic links are followed: an installation may link to the checkout.
     folders = {folder, *(path.parent for path in shipped)}
     if target.parent.resolve() in folders or target.resolve() in shipped:
         raise WeightsError.from_parts(
@@ -69,7 +69,7 @@ def check_copy(source: str | Path, target: str | Path) -> None:
 
 
 def write_weight_file(path: Path, content: bytes) -> None:
-    """Leave either the old file or the new one, whatever happens.
+    """Write atomically and wait for the disk: after a crash the file is the old or the new one.
 
     Raises:
         WeightsError: it can't be written.
@@ -85,13 +85,13 @@ def write_weight_file(path: Path, content: bytes) -> None:
 
 
 def replace_metadata(path: Path, changes: Mapping[str, str]) -> bytes:
-    """Return a weight file of ours with other metadata; its header was found in order before."""
+    """Return the bytes of a valid safetensors file with changed metadata."""
     content = path.read_bytes()
     (length,) = struct.unpack_from("<Q", content)
     start = LENGTH_BYTES + length
     header = json.loads(content[LENGTH_BYTES:start])
     header[METADATA_KEY].update(changes)
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    # Blanks after it keep the tensors where their numbers can be read in place.
+    # Spaces pad the header so that the tensors stay aligned and can be memory-mapped.
     text += b" " * (-len(text) % LENGTH_BYTES)
     return struct.pack("<Q", len(text)) + text + content[start:]

@@ -21,14 +21,14 @@ from proxia_segmentation_ros.inference.engine_upgrade import (
     UpgradeStopped,
 )
 from proxia_segmentation_ros.inference.segmenter_factory import (
+    EngineBuildPlan,
     EngineFinder,
-    EngineOrder,
     FrameSegmenter,
     SegmenterFactory,
 )
 from proxia_segmentation_ros.inference.swappable_segmenter import FrameUse, SwappableSegmenter
-from proxia_segmentation_ros.inference.warm_up import warm_up_within_means
-from proxia_segmentation_ros.pipeline.workers import Pipeline
+from proxia_segmentation_ros.inference.warm_up import warm_up_with_fallback
+from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 
 Result = TypeVar("Result")
 
@@ -58,15 +58,15 @@ class ModelHost:
         self._factory = factory
         self._settings = settings
         self._upgrade: EngineUpgrade | None = None
-        self.pipeline = Pipeline()
+        self.workers = FrameWorkers()
         started_s = time.monotonic()
         try:
-            self._order, first = self._wait(self.pipeline.run(lambda: self._load(find_engines)))
+            self._plan, first = self._wait(self.workers.run(lambda: self._load(find_engines)))
         except BaseException:
-            self.pipeline.close(0.0)
+            self.workers.close(0.0)
             raise
         # Where no engine can come, nothing stands between the frames and the segmenter.
-        self._swappable = None if self._order is None else SwappableSegmenter(first)
+        self._swappable = None if self._plan is None else SwappableSegmenter(first)
         self.segmenter: FrameSegmenter = self._swappable or first
         self.load_time_s = time.monotonic() - started_s
 
@@ -77,33 +77,33 @@ class ModelHost:
 
     def start_upgrade(self, tell: Callable[[UpgradeStatus], None]) -> None:
         """Start to build what was missing; `tell` hears of it from another thread."""
-        if self._order is None or self._swappable is None:
+        if self._plan is None or self._swappable is None:
             return
         self._upgrade = EngineUpgrade(
-            self._order.command,
-            partial(self._load_better, self._swappable, self._order.then),
+            self._plan.command,
+            partial(self._load_better, self._swappable, self._plan.final_settings),
             partial(self._hand_over, self._swappable),
             tell,
         )
 
     def close(self) -> bool:
         """Free the model; False when a thread is still busy and was left to itself."""
-        closing = self.pipeline.run(self.segmenter.close)
+        closing = self.workers.run(self.segmenter.close)
         has_stopped = self._upgrade is None or self._upgrade.close()
         wait([closing], CLOSE_TIMEOUT_S)
-        has_closed = self.pipeline.close(CLOSE_TIMEOUT_S if closing.done() else 0.0)
+        has_closed = self.workers.close(CLOSE_TIMEOUT_S if closing.done() else 0.0)
         return has_stopped and has_closed
 
-    def _load(self, find_engines: EngineFinder) -> tuple[EngineOrder | None, FrameSegmenter]:
-        order = find_engines(self._settings)
+    def _load(self, find_engines: EngineFinder) -> tuple[EngineBuildPlan | None, FrameSegmenter]:
+        plan = find_engines(self._settings)
         try:
-            return order, self._open(self._settings if order is None else order.first)
+            return plan, self._open(self._settings if plan is None else plan.interim_settings)
         except BackendError:
             # An engine that the GPU refused is out of the cache now: it is built like any other.
-            order = find_engines(self._settings) if order is None else None
-            if order is None:
+            plan = find_engines(self._settings) if plan is None else None
+            if plan is None:
                 raise
-            return order, self._open(order.first)
+            return plan, self._open(plan.interim_settings)
 
     def _open(self, settings: NodeSettings) -> FrameSegmenter:
         segmenter = self._factory(settings)
@@ -131,7 +131,7 @@ class ModelHost:
         return better
 
     def _warm_up(self, segmenter: FrameSegmenter) -> None:
-        warm_up_within_means(segmenter, segmenter.card.size_hw, len(self._settings.camera_names))
+        warm_up_with_fallback(segmenter, segmenter.card.size_hw, len(self._settings.camera_names))
 
     def _guess_use(self, segmenter: FrameSegmenter) -> FrameUse:
         """Return what a first frame may be like."""
@@ -141,7 +141,7 @@ class ModelHost:
     def _hand_over(self, swappable: SwappableSegmenter, better: FrameSegmenter) -> None:
         """Swap by a worker, while no frame is under way."""
         try:
-            self.pipeline.run(lambda: swappable.swap(better)).result()
+            self.workers.run(lambda: swappable.swap(better)).result()
         except CancelledError:
             better.close()
             raise UpgradeStopped from None

@@ -267,7 +267,7 @@ Segment = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 @dataclass(eq=False)
-class _FrameInWork:
+class _InFlightFrame:
     """One frame on its way; `segmentation` and `inference_ms` come with the steps."""
 
     stream: Steps
@@ -286,10 +286,10 @@ def process_frames(
     All are decoded and segmented together; their labels are published before the first summary
     is made, so that no camera's labels wait for another's objects.
     """
-    decoded = [work for stream, pending in taken for work in _decode(stream, pending, clock)]
+    decoded = [item for stream, pending in taken for item in _decode(stream, pending, clock)]
     segmented = _segment_all(decoded, segment, clock)
-    for work in [work for work in segmented if _publish(work, clock)]:
-        _follow_up(work, clock)
+    for item in [item for item in segmented if _publish(item, clock)]:
+        _follow_up(item, clock)
 
 
 def process_frame(stream: Steps, payload: Any, segment: Segment) -> None:
@@ -303,7 +303,9 @@ def process_frame(stream: Steps, payload: Any, segment: Segment) -> None:
     stream.follow_up(frame, segmentation, StageClock())
 
 
-def _decode(stream: Steps, pending: PendingFrame, clock: Callable[[], float]) -> list[_FrameInWork]:
+def _decode(
+    stream: Steps, pending: PendingFrame, clock: Callable[[], float]
+) -> list[_InFlightFrame]:
     stages = StageClock(clock)
     stages.add("receive", 1e3 * (clock() - pending.received_s))
     try:
@@ -312,37 +314,37 @@ def _decode(stream: Steps, pending: PendingFrame, clock: Callable[[], float]) ->
         stream.ledger.finish(_reject(stream, error))
         return []
     stages.mark("decode")
-    return [_FrameInWork(stream, pending.received_s, stages, frame)]
+    return [_InFlightFrame(stream, pending.received_s, stages, frame)]
 
 
 def _segment_all(
-    works: list[_FrameInWork], segment: Segment, clock: Callable[[], float]
-) -> list[_FrameInWork]:
+    items: list[_InFlightFrame], segment: Segment, clock: Callable[[], float]
+) -> list[_InFlightFrame]:
     """Segment in one call; where that raises, one by one, to find the frame that is to blame."""
-    if not works:
+    if not items:
         return []
     started_s = clock()
     try:
-        results = segment([work.frame for work in works])
+        results = segment([item.frame for item in items])
         spent_ms = 1e3 * (clock() - started_s)
-        for work, segmentation in zip(works, results, strict=True):
-            work.segmentation, work.inference_ms = segmentation, spent_ms
+        for item, segmentation in zip(items, results, strict=True):
+            item.segmentation, item.inference_ms = segmentation, spent_ms
     except BaseException as error:  # noqa: BLE001 - as above
-        if len(works) > 1:
-            return [done for work in works for done in _segment_all([work], segment, clock)]
-        works[0].stream.ledger.finish(_reject(works[0].stream, error))
+        if len(items) > 1:
+            return [done for item in items for done in _segment_all([item], segment, clock)]
+        items[0].stream.ledger.finish(_reject(items[0].stream, error))
         return []
-    return works
+    return items
 
 
-def _publish(work: _FrameInWork, clock: Callable[[], float]) -> bool:
-    stream, stages = work.stream, work.stages
+def _publish(item: _InFlightFrame, clock: Callable[[], float]) -> bool:
+    stream, stages = item.stream, item.stages
     stages.skip()
     try:
-        stream.publish(work.frame, work.segmentation)
+        stream.publish(item.frame, item.segmentation)
         stages.mark("publish")
-        age_ms = stream.age_ms(work.frame)
-        for stage, spent_ms in stream.stages_ms(work.segmentation).items():
+        age_ms = stream.age_ms(item.frame)
+        for stage, spent_ms in stream.stages_ms(item.segmentation).items():
             stages.add(stage, spent_ms)
     except BaseException as error:  # noqa: BLE001 - as above
         stream.ledger.finish(_reject(stream, error))
@@ -350,19 +352,19 @@ def _publish(work: _FrameInWork, clock: Callable[[], float]) -> bool:
     now_s = clock()
     stream.ledger.finish("labelled")
     stream.meter.add(
-        latency_ms=1e3 * (now_s - work.received_s),
+        latency_ms=1e3 * (now_s - item.received_s),
         age_ms=age_ms,
-        inference_ms=work.inference_ms,
+        inference_ms=item.inference_ms,
         now_s=now_s,
     )
     return True
 
 
-def _follow_up(work: _FrameInWork, clock: Callable[[], float]) -> None:
-    stream, stages = work.stream, work.stages
+def _follow_up(item: _InFlightFrame, clock: Callable[[], float]) -> None:
+    stream, stages = item.stream, item.stages
     stages.skip()
     try:
-        stream.follow_up(work.frame, work.segmentation, stages)
+        stream.follow_up(item.frame, item.segmentation, stages)
     except BaseException as error:  # noqa: BLE001 - the labels are out: the frame counts as labelled
         _reject(stream, error)
     stream.meter.add_stages(stages.stages_ms, clock())

@@ -23,7 +23,7 @@ class _Job:
     cameras: tuple[str, ...] = ()
 
 
-class Pipeline:
+class FrameWorkers:
     """Run tasks and frames: the frames of a camera one after the other, those of others beside it.
 
     The first worker runs every task, and every frame where one call runs at a time.

@@ -1,13 +1,13 @@
-"""The ROS side: the managed node, and the player that stands for a camera."""
+"""Everything that uses ROS: the lifecycle node, and the clients that talk to it."""
 
 from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "CameraPlayer": "player",
-    "PlayedFrame": "frames",
-    "SegmentationNode": "node",
-    "prepare_environment": "environment",
+    "CameraPlayer": "ros.client.player",
+    "PlayedFrame": "wire.played_frame",
+    "SegmentationNode": "ros.node.segmentation_node",
+    "prepare_environment": "ros.environment",
 }
 __all__ = ["CameraPlayer", "PlayedFrame", "SegmentationNode", "prepare_environment"]
 
@@ -15,4 +15,4 @@ __all__ = ["CameraPlayer", "PlayedFrame", "SegmentationNode", "prepare_environme
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"proxia_segmentation_ros.{_HOMES[name]}"), name)

@@ -35,15 +35,15 @@ class DiagnosticsBoard:
 
     def publish(self, findings: list[Finding], stamp: Time) -> None:
         """Send all findings."""
-        self._shown = {one.part: (one.level, one.message) for one in findings}
+        self._shown = {finding.part: (finding.level, finding.message) for finding in findings}
         message = DiagnosticArray()
         message.header.stamp = stamp
-        message.status = [self._make_status(one) for one in findings]
+        message.status = [self._make_status(finding) for finding in findings]
         self._publisher.publish(message)
 
     def publish_if_changed(self, findings: list[Finding], stamp: Time) -> None:
         """Send all findings when one of them says something new."""
-        if {one.part: (one.level, one.message) for one in findings} != self._shown:
+        if {finding.part: (finding.level, finding.message) for finding in findings} != self._shown:
             self.publish(findings, stamp)
 
     def _make_status(self, finding: Finding) -> DiagnosticStatus:

@@ -20,10 +20,10 @@ JOIN_TIMEOUT_S = 1.0
 # Should nobody wake the thread when ROS shuts down.
 LOOK_PERIOD_NS = 1_000_000_000
 
-Intake = tuple[Any, Callable[[Any], None]]
+SubscriptionCallback = tuple[Any, Callable[[Any], None]]
 
 
-class TakenElsewhere(MutuallyExclusiveCallbackGroup):
+class ReceiverCallbackGroup(MutuallyExclusiveCallbackGroup):
     """Keeps subscriptions and their events from the executor."""
 
     def can_execute(self, entity: Any) -> bool:  # noqa: ARG002
@@ -35,15 +35,18 @@ class Receiver:
     """Hand each message to its subscription's callback, from the start until `close`.
 
     The subscriptions' event callbacks run in the same thread. A callback that raises is reported
-    and loses its message alone. Subscriptions are of the group `TakenElsewhere`, and outlive the
-    receiver.
+    and loses its message alone. Subscriptions are of the group `ReceiverCallbackGroup`, and outlive
+    the receiver.
     """
 
     def __init__(
-        self, context: Context, intakes: Sequence[Intake], report: Callable[[str], object]
+        self,
+        context: Context,
+        subscriptions: Sequence[SubscriptionCallback],
+        report: Callable[[str], object],
     ) -> None:
         self._context = context
-        self._intakes = list(intakes)
+        self._subscriptions = list(subscriptions)
         self._report = report
         self._is_closing = False
         self._guard = GuardCondition(None, None, context=context)
@@ -80,24 +83,24 @@ class Receiver:
     def _receive(self) -> None:
         events = [
             (subscription.topic_name, event)
-            for subscription, _ in self._intakes
+            for subscription, _ in self._subscriptions
             for event in subscription.event_handlers
         ]
         context: Any = self._context.handle
         with ExitStack() as handles:
-            for subscription, _ in self._intakes:
+            for subscription, _ in self._subscriptions:
                 handles.enter_context(subscription.handle)
-            for one in (*(event for _, event in events), self._guard.handle, context):
-                handles.enter_context(one)
+            for handle in (*(event for _, event in events), self._guard.handle, context):
+                handles.enter_context(handle)
             wait_set = rclpy_implementation.WaitSet(
-                len(self._intakes), 1, 0, 0, 0, len(events), context
+                len(self._subscriptions), 1, 0, 0, 0, len(events), context
             )
             # A context that shuts down holds its lock while it has the node closed: not asked then.
             while not self._is_closing and self._context.ok():
                 # Waiting takes out what is not ready.
                 wait_set.clear_entities()
                 wait_set.add_guard_condition(self._guard.handle)
-                for subscription, _ in self._intakes:
+                for subscription, _ in self._subscriptions:
                     wait_set.add_subscription(subscription.handle)
                 for _, event in events:
                     event.add_to_wait_set(wait_set)
@@ -106,7 +109,7 @@ class Receiver:
 
     def _hand_out(self, wait_set: Any, events: Sequence[tuple[str, Any]]) -> None:
         ready = wait_set.get_ready_entities("subscription")
-        for subscription, callback in self._intakes:
+        for subscription, callback in self._subscriptions:
             if subscription.handle.pointer in ready and not self._is_closing:
                 with self._report_errors(f"a message on {subscription.topic_name}"):
                     taken = subscription.handle.take_message(

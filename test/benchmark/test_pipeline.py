@@ -84,14 +84,14 @@ def test_stretches_do_not_mix(open_pipeline):
 def test_frames_that_a_busy_model_lets_pass_are_missed(open_pipeline):
     gate = threading.Event()
     pipeline = open_pipeline(FakeSegmenter(gate))
-    put = pipeline._pipeline.put
+    put = pipeline._workers.put
 
     def open_gate_after_the_last(camera, message):
         put(camera, message)
         if message.key == 9:
             gate.set()
 
-    pipeline._pipeline.put = open_gate_after_the_last
+    pipeline._workers.put = open_gate_after_the_last
     trace = pipeline.run(Run(rate_hz=1000, frames=10))
     # One was in the model, or none yet; the last one waited.
     assert set(trace.received_s) <= {*range(10)}

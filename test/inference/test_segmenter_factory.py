@@ -49,15 +49,21 @@ def test_missing_engine_is_ordered_and_another_backend_serves_first(
             "inference.size": "128x96",
         }
     )
-    order = find_missing_engines(settings)
-    assert order is not None
-    assert (order.first.inference.backend, order.first.inference.precision) == ("openvino", "auto")
-    assert (order.then.inference.backend, order.then.inference.precision) == ("tensorrt", "f16")
-    assert order.first.camera_names == settings.camera_names
-    built = json.loads(order.command[-1])
+    plan = find_missing_engines(settings)
+    assert plan is not None
+    assert (plan.interim_settings.inference.backend, plan.interim_settings.inference.precision) == (
+        "openvino",
+        "auto",
+    )
+    assert (plan.final_settings.inference.backend, plan.final_settings.inference.precision) == (
+        "tensorrt",
+        "f16",
+    )
+    assert plan.interim_settings.camera_names == settings.camera_names
+    built = json.loads(plan.command[-1])
     assert (built["backend"], built["precision"], built["size"]) == ("tensorrt", "f16", "128x96")
     assert built["batch"] == 2
-    assert order.command[:2] == (sys.executable, "-m")
+    assert plan.command[:2] == (sys.executable, "-m")
 
 
 def test_engines_in_the_cache_serve_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,14 @@ HEAD = "ocr.cls_head.weight"
 WANTED = {HEAD: torch.zeros(11, 4, 1, 1), "bias": torch.zeros(11), "count": torch.tensor(0)}
 
 
-def check(tensors: dict[str, Tensor], named: int | None = None) -> None:
+def check(tensors: dict[str, Tensor], max_listed: int | None = None) -> None:
     check_state_dict(
-        tensors, WANTED, CARD, "file", named=named, name_in_file=lambda key: f"their {key}"
+        tensors,
+        WANTED,
+        CARD,
+        "file",
+        max_listed=max_listed,
+        name_in_file=lambda key: f"their {key}",
     )
 
 
@@ -45,4 +50,4 @@ def test_differences_are_told_under_the_names_of_the_file(
 
 def test_first_differences_are_named_and_the_others_counted() -> None:
     with pytest.raises(WeightsError, match="lacks their bias and 1 more"):
-        check({HEAD: WANTED[HEAD]}, named=1)
+        check({HEAD: WANTED[HEAD]}, max_listed=1)

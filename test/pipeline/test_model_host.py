@@ -10,7 +10,7 @@ from fake_segmenter import FakeSegmenter
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.engine_upgrade import UpgradeStatus
-from proxia_segmentation_ros.inference.segmenter_factory import EngineOrder
+from proxia_segmentation_ros.inference.segmenter_factory import EngineBuildPlan
 from proxia_segmentation_ros.pipeline.model_host import ModelHost
 
 CAMERAS = {
@@ -98,20 +98,20 @@ def test_tensorrt_that_was_asked_for_is_not_replaced(garage: Garage) -> None:
     assert garage.made[0].is_closed
 
 
-def order(settings: NodeSettings) -> EngineOrder:
+def make_plan(settings: NodeSettings) -> EngineBuildPlan:
     def change(backend: str) -> NodeSettings:
         inference = settings.inference.model_copy(update={"backend": backend})
         return settings.model_copy(update={"inference": inference})
 
     command = (sys.executable, "-c", """print('{"done": {}}')""")
-    return EngineOrder(change("openvino"), command, change("tensorrt"))
+    return EngineBuildPlan(change("openvino"), command, change("tensorrt"))
 
 
 def test_engine_that_the_gpu_refuses_is_ordered_anew(garage: Garage) -> None:
     is_cached = True
 
-    def find(settings: NodeSettings) -> EngineOrder | None:
-        return None if is_cached else order(settings)
+    def find(settings: NodeSettings) -> EngineBuildPlan | None:
+        return None if is_cached else make_plan(settings)
 
     def make(settings: NodeSettings) -> FakeSegmenter:
         nonlocal is_cached
@@ -134,20 +134,20 @@ def upgrade(host: ModelHost) -> UpgradeStatus:
 
 def test_new_engine_serves_as_many_frames_at_once_as_memory_lets(garage: Garage) -> None:
     garage.fits = 2
-    host = garage.open("tensorrt", order)
+    host = garage.open("tensorrt", make_plan)
     assert upgrade(host).state == "ready"
     assert (host.segmenter.backend, host.segmenter.largest_batch) == ("tensorrt", 2)
 
 
 def test_new_engine_is_warm_for_each_number_of_frames(garage: Garage) -> None:
-    host = garage.open("tensorrt", order)
+    host = garage.open("tensorrt", make_plan)
     assert upgrade(host).state == "ready"
     assert garage.made[1].batches == [1, 2, 3, 4]
 
 
 def test_new_engine_that_memory_lacks_for_is_freed_and_the_old_one_serves(garage: Garage) -> None:
     garage.fits = 0
-    host = garage.open("tensorrt", order)
+    host = garage.open("tensorrt", make_plan)
     status = upgrade(host)
     assert (status.state, status.step) == ("failed", "the GPU has no memory")
     assert garage.made[1].is_closed

@@ -10,7 +10,7 @@ import pytest
 from callable_stream import CallableStream
 
 from proxia_segmentation_ros.pipeline.stream import Capacity
-from proxia_segmentation_ros.pipeline.workers import Pipeline
+from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 
 TIMEOUT_S = 10.0
 SHORT_S = 0.05
@@ -80,41 +80,43 @@ def mill() -> Mill:
 
 
 @pytest.fixture
-def pipeline(mill: Mill) -> Iterator[Pipeline]:
-    made = Pipeline()
+def workers(mill: Mill) -> Iterator[FrameWorkers]:
+    made = FrameWorkers()
     yield made
     mill.open(*"abcd")
     assert made.close(TIMEOUT_S)
 
 
-def put(pipeline: Pipeline, *payloads: str) -> None:
+def put(workers: FrameWorkers, *payloads: str) -> None:
     for payload in payloads:
-        pipeline.put(payload[0], payload)
+        workers.put(payload[0], payload)
 
 
-def begin_two(pipeline: Pipeline, mill: Mill, *payloads: str) -> None:
+def begin_two(workers: FrameWorkers, mill: Mill, *payloads: str) -> None:
     """Put a frame each of the cameras a and b, and return when both are in the model."""
-    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
-    put(pipeline, *payloads)
+    workers.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
+    put(workers, *payloads)
     assert mill.wait_for(lambda: len(mill.inside) == 2)
 
 
-def test_slow_frame_of_one_camera_holds_up_no_other(pipeline: Pipeline, mill: Mill) -> None:
-    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
+def test_slow_frame_of_one_camera_holds_up_no_other(workers: FrameWorkers, mill: Mill) -> None:
+    workers.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
     mill.open("b")
-    put(pipeline, "a1")
+    put(workers, "a1")
     assert mill.wait_for(lambda: mill.inside == ["a"])
     for payload in ("b1", "b2", "b3"):
-        put(pipeline, payload)
+        put(workers, payload)
         assert mill.wait_for(lambda payload=payload: payload in mill.done)  # type: ignore[misc]
     assert mill.inside == ["a"]
 
 
-def test_frames_of_one_camera_never_run_beside_each_other(pipeline: Pipeline, mill: Mill) -> None:
-    pipeline.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
-    put(pipeline, "a1")
+def test_frames_of_one_camera_never_run_beside_each_other(
+    workers: FrameWorkers, mill: Mill
+) -> None:
+    workers.open(mill.make_streams("ab"), mill.label, lambda: Capacity(1, 2))
+    put(workers, "a1")
     assert mill.wait_for(lambda: mill.inside == ["a"])
-    put(pipeline, "a2", "b1")
+    put(workers, "a2", "b1")
     # The second worker has had its choice between them.
     assert mill.wait_for(lambda: mill.inside == ["a", "b"])
     mill.open("b")
@@ -126,14 +128,14 @@ def test_frames_of_one_camera_never_run_beside_each_other(pipeline: Pipeline, mi
 
 @pytest.mark.parametrize("fault", ["bad", "exit"])
 def test_frame_that_fails_beside_another_costs_its_own_camera_alone(
-    pipeline: Pipeline, mill: Mill, fault: str
+    workers: FrameWorkers, mill: Mill, fault: str
 ) -> None:
-    begin_two(pipeline, mill, "a1", f"b {fault}")
+    begin_two(workers, mill, "a1", f"b {fault}")
     mill.open("a", "b")
     assert mill.wait_for(lambda: len(mill.done) == 2)
-    put(pipeline, "b2")
+    put(workers, "b2")
     assert mill.wait_for(lambda: len(mill.done) == 3)
-    pipeline.run(lambda: None).result(TIMEOUT_S)
+    workers.run(lambda: None).result(TIMEOUT_S)
     counts = [one.ledger.counts() for one in mill.streams.values()]
     assert [(one.labelled, one.dropped_refused, one.under_way) for one in counts] == [
         (1, 0, 0),
@@ -141,13 +143,13 @@ def test_frame_that_fails_beside_another_costs_its_own_camera_alone(
     ]
 
 
-def test_more_cameras_than_workers_are_served_in_turns(pipeline: Pipeline, mill: Mill) -> None:
-    pipeline.open(mill.make_streams("abc"), mill.label, lambda: Capacity(1, 2))
-    put(pipeline, "a1")
+def test_more_cameras_than_workers_are_served_in_turns(workers: FrameWorkers, mill: Mill) -> None:
+    workers.open(mill.make_streams("abc"), mill.label, lambda: Capacity(1, 2))
+    put(workers, "a1")
     assert mill.wait_for(lambda: mill.inside == ["a"])
-    put(pipeline, "b1", "c1")
+    put(workers, "b1", "c1")
     assert mill.wait_for(lambda: mill.inside == ["a", "b"])
-    put(pipeline, "a2", "b2")
+    put(workers, "a2", "b2")
     mill.open("b")
     assert mill.wait_for(lambda: mill.inside == ["a", "c"])
     mill.open("a", "c")
@@ -156,12 +158,12 @@ def test_more_cameras_than_workers_are_served_in_turns(pipeline: Pipeline, mill:
     assert len(set().union(*mill.threads.values())) == 2
 
 
-def test_task_runs_beside_no_frame(pipeline: Pipeline, mill: Mill) -> None:
-    begin_two(pipeline, mill, "a1", "b1")
+def test_task_runs_beside_no_frame(workers: FrameWorkers, mill: Mill) -> None:
+    begin_two(workers, mill, "a1", "b1")
     gate = threading.Event()
-    name = pipeline.run(lambda: (list(mill.inside), threading.current_thread().name))
-    held = pipeline.run(lambda: gate.wait(TIMEOUT_S))
-    put(pipeline, "a2", "b2")
+    name = workers.run(lambda: (list(mill.inside), threading.current_thread().name))
+    held = workers.run(lambda: gate.wait(TIMEOUT_S))
+    put(workers, "a2", "b2")
     mill.open("b")
     # One frame is still in the model, so that the task waits, and the next frames wait for it.
     assert mill.wait_for(lambda: mill.done == ["b1"])
@@ -175,38 +177,38 @@ def test_task_runs_beside_no_frame(pipeline: Pipeline, mill: Mill) -> None:
 
 
 def test_model_that_takes_one_call_at_a_time_stays_in_its_thread(
-    pipeline: Pipeline, mill: Mill
+    workers: FrameWorkers, mill: Mill
 ) -> None:
     capacity = Capacity(1, 2)
-    pipeline.open(mill.make_streams("ab"), mill.label, lambda: capacity)
-    put(pipeline, "a1", "b1")
+    workers.open(mill.make_streams("ab"), mill.label, lambda: capacity)
+    put(workers, "a1", "b1")
     assert mill.wait_for(lambda: len(mill.inside) == 2)
     capacity = Capacity(2, 1)
     mill.open("a", "b")
     assert mill.wait_for(lambda: len(mill.done) == 2)
-    pipeline.run(mill.threads.clear).result(TIMEOUT_S)
+    workers.run(mill.threads.clear).result(TIMEOUT_S)
     for count in range(3, 9):
-        put(pipeline, f"a{count}", f"b{count}")
+        put(workers, f"a{count}", f"b{count}")
         assert mill.wait_for(lambda count=count: len(mill.done) == 2 * count - 2)  # type: ignore[misc]
     assert mill.threads == {"a": {"model"}, "b": {"model"}}
 
 
-def test_pause_waits_for_the_frames_of_all_cameras(pipeline: Pipeline, mill: Mill) -> None:
-    begin_two(pipeline, mill, "a1", "b1")
-    put(pipeline, "a2")
+def test_pause_waits_for_the_frames_of_all_cameras(workers: FrameWorkers, mill: Mill) -> None:
+    begin_two(workers, mill, "a1", "b1")
+    put(workers, "a2")
     mill.open("a")
-    assert not pipeline.pause(SHORT_S)
+    assert not workers.pause(SHORT_S)
     mill.open("b")
-    assert pipeline.pause(TIMEOUT_S)
+    assert workers.pause(TIMEOUT_S)
     counts = {camera: one.ledger.counts() for camera, one in mill.streams.items()}
     assert [one.under_way for one in counts.values()] == [0, 0]
     assert counts["b"].labelled == 1
 
 
 def test_close_waits_for_no_busy_worker(mill: Mill) -> None:
-    pipeline = Pipeline()
-    begin_two(pipeline, mill, "a1", "b1")
+    workers = FrameWorkers()
+    begin_two(workers, mill, "a1", "b1")
     mill.open("a")
-    assert not pipeline.close(SHORT_S)
+    assert not workers.close(SHORT_S)
     mill.open("b")
-    assert pipeline.close(TIMEOUT_S)
+    assert workers.close(TIMEOUT_S)

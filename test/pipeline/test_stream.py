@@ -10,7 +10,7 @@ from callable_stream import CallableStream
 
 from proxia_segmentation_ros.pipeline.mailbox import PendingFrame
 from proxia_segmentation_ros.pipeline.stream import Capacity, process_frames
-from proxia_segmentation_ros.pipeline.workers import Pipeline
+from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 
 
 @dataclass
@@ -156,37 +156,37 @@ def test_no_frame_is_kept_once_its_round_is_over() -> None:
         return pixels
 
     studio = Studio()
-    pipeline = Pipeline()
+    workers = FrameWorkers()
     stream = replace(studio.make_stream("a"), decode=decode, publish=lambda *_: None)
     stream = replace(stream, follow_up=lambda *_: None)
-    pipeline.open([stream], list)
-    pipeline.put("a", "1")
+    workers.open([stream], list)
+    workers.put("a", "1")
     while stream.ledger.counts().labelled == 0:
-        pipeline.run(lambda: None).result(10.0)
-    pipeline.run(lambda: None).result(10.0)
+        workers.run(lambda: None).result(10.0)
+    workers.run(lambda: None).result(10.0)
     assert [one() for one in kept] == [None]
-    assert pipeline.close(10.0)
+    assert workers.close(10.0)
 
 
 def test_cameras_beyond_the_largest_batch_are_served_as_often_as_the_others() -> None:
     studio = Studio()
-    pipeline = Pipeline()
+    workers = FrameWorkers()
     cameras = "abcdef"
 
     def label(decoded: Sequence[str]) -> list[str]:
         # Every camera has a new frame by the time this one is done: saturation.
         if len(studio.calls) < 9:
             for camera in cameras:
-                pipeline.put(camera, camera)
+                workers.put(camera, camera)
         return studio.label(decoded)
 
     streams = [studio.make_stream(camera) for camera in cameras]
-    pipeline.open(streams, label, lambda: Capacity(4))
+    workers.open(streams, label, lambda: Capacity(4))
     for camera in cameras:
-        pipeline.put(camera, camera)
+        workers.put(camera, camera)
     while sum(stream.ledger.counts().under_way for stream in streams):
-        pipeline.run(lambda: None).result(10.0)
-    assert pipeline.close(10.0)
+        workers.run(lambda: None).result(10.0)
+    assert workers.close(10.0)
     labelled = [stream.ledger.counts().labelled for stream in streams]
     assert max(labelled) - min(labelled) <= 1
     assert max(map(len, studio.calls)) <= 4

@@ -9,7 +9,7 @@ import pytest
 from callable_stream import CallableStream
 
 from proxia_segmentation_ros.pipeline.stream import Capacity
-from proxia_segmentation_ros.pipeline.workers import Pipeline
+from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 
 TIMEOUT_S = 10.0
 
@@ -66,60 +66,60 @@ def site() -> Worksite:
 
 
 @pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
-    made = Pipeline()
+def workers() -> Iterator[FrameWorkers]:
+    made = FrameWorkers()
     yield made
     assert made.close(TIMEOUT_S)
 
 
-def finish(pipeline: Pipeline) -> None:
+def finish(workers: FrameWorkers) -> None:
     """Wait for everything that came before."""
-    assert wait([pipeline.run(lambda: None)], TIMEOUT_S).done
+    assert wait([workers.run(lambda: None)], TIMEOUT_S).done
 
 
-def test_frames_pass_through_every_step_in_one_thread(pipeline, site):
+def test_frames_pass_through_every_step_in_one_thread(workers, site):
     stream = site.make_stream()
-    pipeline.open([stream], site.label)
+    workers.open([stream], site.label)
     for payload in "xyz":
-        pipeline.put("a", payload)
+        workers.put("a", payload)
         assert site.left.acquire(timeout=TIMEOUT_S)
-    finish(pipeline)
+    finish(workers)
     assert site.labelled == ["x", "y", "z"]
     assert site.threads == {"model"}
     assert stream.ledger.counts().labelled == 3
     assert stream.meter.times(0.0).rate_hz == 3.0
 
 
-def test_newest_frame_replaces_waiting_frame(pipeline, site):
+def test_newest_frame_replaces_waiting_frame(workers, site):
     stream = site.make_stream()
     site.gate.clear()
-    pipeline.open([stream], site.label)
-    pipeline.put("a", 1)
+    workers.open([stream], site.label)
+    workers.put("a", 1)
     assert site.entered.acquire(timeout=TIMEOUT_S)
     for payload in (2, 3, 4):
-        pipeline.put("a", payload)
+        workers.put("a", payload)
     assert stream.ledger.counts().under_way == 2
     site.gate.set()
     for _ in range(2):
         assert site.left.acquire(timeout=TIMEOUT_S)
-    finish(pipeline)
+    finish(workers)
     counts = stream.ledger.counts()
     assert site.labelled == [1, 4]
     assert (counts.received, counts.labelled, counts.dropped_replaced) == (4, 2, 2)
     assert counts.under_way == 0
 
 
-def test_dead_camera_does_not_hold_up_the_others(pipeline, site):
+def test_dead_camera_does_not_hold_up_the_others(workers, site):
     dead = Worksite(camera="dead")
-    pipeline.open([dead.make_stream(), site.make_stream()], site.label, lambda: Capacity(2))
+    workers.open([dead.make_stream(), site.make_stream()], site.label, lambda: Capacity(2))
     for payload in (1, 2):
-        pipeline.put("a", payload)
+        workers.put("a", payload)
         assert site.left.acquire(timeout=TIMEOUT_S)
-    finish(pipeline)
+    finish(workers)
     assert site.labelled == [1, 2]
 
 
-def test_rounds_grow_when_more_frames_may_share_a_call(pipeline, site):
+def test_rounds_grow_when_more_frames_may_share_a_call(workers, site):
     other, rounds, most = Worksite(camera="b"), [], 1
 
     def label(decoded):
@@ -128,132 +128,132 @@ def test_rounds_grow_when_more_frames_may_share_a_call(pipeline, site):
 
     def put_both():
         for camera in "ab":
-            pipeline.put(camera, camera)
+            workers.put(camera, camera)
 
-    pipeline.open([site.make_stream(), other.make_stream()], label, lambda: Capacity(most))
-    pipeline.run(put_both).result(TIMEOUT_S)
+    workers.open([site.make_stream(), other.make_stream()], label, lambda: Capacity(most))
+    workers.run(put_both).result(TIMEOUT_S)
     finish_frames = [one.left.acquire(timeout=TIMEOUT_S) for one in (site, other)]
     most = 2
-    pipeline.run(put_both).result(TIMEOUT_S)
+    workers.run(put_both).result(TIMEOUT_S)
     finish_frames += [one.left.acquire(timeout=TIMEOUT_S) for one in (site, other)]
     assert all(finish_frames)
     assert rounds == [["a"], ["b"], ["a", "b"]]
 
 
-def test_broken_frame_is_rejected_and_the_next_one_labelled(pipeline, site):
+def test_broken_frame_is_rejected_and_the_next_one_labelled(workers, site):
     stream = site.make_stream()
-    pipeline.open([stream], site.label)
+    workers.open([stream], site.label)
     for payload in ("broken", "good"):
-        pipeline.put("a", payload)
+        workers.put("a", payload)
         assert site.left.acquire(timeout=TIMEOUT_S)
-    finish(pipeline)
+    finish(workers)
     counts = stream.ledger.counts()
     assert site.rejected == ["broken"]
     assert (counts.labelled, counts.dropped_undecodable, counts.under_way) == (1, 1, 0)
 
 
-def test_report_that_fails_itself_leaves_the_worker_alive(pipeline, site):
+def test_report_that_fails_itself_leaves_the_worker_alive(workers, site):
     def fail(error):
         raise RuntimeError("the log is gone")
 
     stream = replace(site.make_stream(), reject=fail)
-    pipeline.open([stream], site.label)
+    workers.open([stream], site.label)
     for payload in ("broken", "good"):
-        pipeline.put("a", payload)
+        workers.put("a", payload)
         assert site.left.acquire(timeout=TIMEOUT_S)
-    finish(pipeline)
+    finish(workers)
     counts = stream.ledger.counts()
     assert (counts.labelled, counts.dropped_refused, counts.under_way) == (1, 1, 0)
 
 
-def test_task_that_exits_is_an_error_of_who_waits(pipeline):
+def test_task_that_exits_is_an_error_of_who_waits(workers):
     def leave():
         raise SystemExit(3)
 
     with pytest.raises(SystemExit):
-        pipeline.run(leave).result(TIMEOUT_S)
-    assert pipeline.run(lambda: 7).result(TIMEOUT_S) == 7
+        workers.run(leave).result(TIMEOUT_S)
+    assert workers.run(lambda: 7).result(TIMEOUT_S) == 7
 
 
-def test_frame_counts_as_labelled_once_its_labels_are_out(pipeline, site):
+def test_frame_counts_as_labelled_once_its_labels_are_out(workers, site):
     stream = site.make_stream()
-    pipeline.open([stream], site.label)
-    pipeline.put("a", "no follow-up")
+    workers.open([stream], site.label)
+    workers.put("a", "no follow-up")
     assert site.left.acquire(timeout=TIMEOUT_S)
-    finish(pipeline)
+    finish(workers)
     assert site.rejected == ["no follow-up"]
     assert (stream.ledger.counts().labelled, stream.ledger.counts().dropped) == (1, 0)
 
 
-def test_task_runs_between_two_frames(pipeline, site):
+def test_task_runs_between_two_frames(workers, site):
     site.gate.clear()
-    pipeline.open([site.make_stream()], site.label)
-    pipeline.put("a", 1)
+    workers.open([site.make_stream()], site.label)
+    workers.put("a", 1)
     assert site.entered.acquire(timeout=TIMEOUT_S)
-    pipeline.put("a", 2)
-    task = pipeline.run(lambda: list(site.labelled))
+    workers.put("a", 2)
+    task = workers.run(lambda: list(site.labelled))
     site.gate.set()
     assert task.result(TIMEOUT_S) == [1]
 
 
-def test_failing_task_hands_its_error_to_who_waits(pipeline):
+def test_failing_task_hands_its_error_to_who_waits(workers):
     def fail():
         raise KeyError("x")
 
-    assert isinstance(pipeline.run(fail).exception(TIMEOUT_S), KeyError)
-    assert pipeline.run(lambda: 5).result(TIMEOUT_S) == 5
+    assert isinstance(workers.run(fail).exception(TIMEOUT_S), KeyError)
+    assert workers.run(lambda: 5).result(TIMEOUT_S) == 5
 
 
-def test_pause_counts_the_waiting_frame_and_waits_for_the_one_in_the_model(pipeline, site):
+def test_pause_counts_the_waiting_frame_and_waits_for_the_one_in_the_model(workers, site):
     stream = site.make_stream()
     site.gate.clear()
-    pipeline.open([stream], site.label)
-    pipeline.put("a", 1)
+    workers.open([stream], site.label)
+    workers.put("a", 1)
     assert site.entered.acquire(timeout=TIMEOUT_S)
-    pipeline.put("a", 2)
-    assert not pipeline.pause(0.01)
+    workers.put("a", 2)
+    assert not workers.pause(0.01)
     site.gate.set()
-    assert pipeline.pause(TIMEOUT_S)
+    assert workers.pause(TIMEOUT_S)
     counts = stream.ledger.counts()
     assert (counts.received, counts.labelled, counts.dropped_paused) == (2, 1, 1)
 
 
-def test_paused_pipeline_takes_no_frame(pipeline, site):
+def test_paused_pipeline_takes_no_frame(workers, site):
     stream = site.make_stream()
-    pipeline.open([stream], site.label)
-    assert pipeline.pause(TIMEOUT_S)
-    pipeline.put("a", 1)
-    finish(pipeline)
+    workers.open([stream], site.label)
+    assert workers.pause(TIMEOUT_S)
+    workers.put("a", 1)
+    finish(workers)
     assert stream.ledger.counts().received == 0
 
 
-def test_rate_limit_lets_the_newest_frame_through_when_it_is_lifted(pipeline, site):
+def test_rate_limit_lets_the_newest_frame_through_when_it_is_lifted(workers, site):
     stream = site.make_stream()
-    pipeline.open([stream], site.label)
-    pipeline.limit_rate(0.001)
-    pipeline.put("a", 1)
+    workers.open([stream], site.label)
+    workers.limit_rate(0.001)
+    workers.put("a", 1)
     assert site.left.acquire(timeout=TIMEOUT_S)
-    pipeline.put("a", 2)
-    pipeline.put("a", 3)
+    workers.put("a", 2)
+    workers.put("a", 3)
     assert stream.ledger.counts().dropped_paused == 1
-    pipeline.limit_rate(0.0)
+    workers.limit_rate(0.0)
     assert site.left.acquire(timeout=TIMEOUT_S)
-    finish(pipeline)
+    finish(workers)
     assert site.labelled == [1, 3]
 
 
 def test_closed_pipeline_cancels_what_comes_late():
-    pipeline = Pipeline()
-    assert pipeline.close(TIMEOUT_S)
-    assert pipeline.run(lambda: None).cancelled()
+    workers = FrameWorkers()
+    assert workers.close(TIMEOUT_S)
+    assert workers.run(lambda: None).cancelled()
 
 
 def test_close_does_not_wait_for_a_busy_model(site):
-    pipeline = Pipeline()
+    workers = FrameWorkers()
     site.gate.clear()
-    pipeline.open([site.make_stream()], site.label)
-    pipeline.put("a", 1)
+    workers.open([site.make_stream()], site.label)
+    workers.put("a", 1)
     assert site.entered.acquire(timeout=TIMEOUT_S)
-    assert not pipeline.close(0.01)
+    assert not workers.close(0.01)
     site.gate.set()
-    assert pipeline.close(TIMEOUT_S)
+    assert workers.close(TIMEOUT_S)

@@ -12,9 +12,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
 from proxia_segmentation_ros.ros.client.session import RosSession
-from proxia_segmentation_ros.ros.receiver import Receiver, TakenElsewhere
+from proxia_segmentation_ros.ros.receiver import Receiver, ReceiverCallbackGroup
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 TOPIC = "/receiver_test/words"
 
 
@@ -42,7 +42,7 @@ class Ear:
 
     def wait_for(self, condition):
         with self.changed:
-            assert self.changed.wait_for(condition, PATIENCE_S), (self.heard, self.reports)
+            assert self.changed.wait_for(condition, TIMEOUT_S), (self.heard, self.reports)
 
 
 class Speaker:
@@ -53,7 +53,7 @@ class Speaker:
         self.ear = ear
         self.publisher = node.create_publisher(String, TOPIC, QoSProfile(depth=50))
         self.subscription = node.create_subscription(
-            String, TOPIC, ear.hear, QoSProfile(depth=50), callback_group=TakenElsewhere()
+            String, TOPIC, ear.hear, QoSProfile(depth=50), callback_group=ReceiverCallbackGroup()
         )
         self.receiver = Receiver(session.context, [(self.subscription, ear.hear)], ear.report)
 
@@ -115,13 +115,13 @@ def test_events_of_a_subscription_are_told_by_the_receiver(session):
         TOPIC,
         print,
         QoSProfile(depth=1),
-        callback_group=TakenElsewhere(),
+        callback_group=ReceiverCallbackGroup(),
         event_callbacks=SubscriptionEventCallbacks(incompatible_qos=lambda _: told.set()),
     )
     ear = Ear()
     receiver = Receiver(session.context, [(subscription, ear.hear)], ear.report)
     session.node.create_publisher(String, TOPIC, lazy)
-    assert told.wait(PATIENCE_S)
+    assert told.wait(TIMEOUT_S)
     assert receiver.close()
     assert ear.reports == []
 
@@ -155,7 +155,7 @@ def test_node_that_ros_destroys_while_it_shuts_down_closes_at_once(ros_domain):
 
     node, ear = Owner("owner", context=context), Ear()
     subscription = node.create_subscription(
-        String, TOPIC, ear.hear, QoSProfile(depth=1), callback_group=TakenElsewhere()
+        String, TOPIC, ear.hear, QoSProfile(depth=1), callback_group=ReceiverCallbackGroup()
     )
     node.receiver = Receiver(context, [(subscription, ear.hear)], ear.report)
     context.shutdown()
@@ -165,7 +165,7 @@ def test_node_that_ros_destroys_while_it_shuts_down_closes_at_once(ros_domain):
 
 def test_thread_ends_without_a_complaint_when_ros_shuts_down(session, speaker):
     session.close()
-    give_up_s = time.monotonic() + PATIENCE_S
+    give_up_s = time.monotonic() + TIMEOUT_S
     while any(thread.name == "receiver" for thread in threading.enumerate()):
         assert time.monotonic() < give_up_s
         time.sleep(0.01)

@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from proxia_segmentation_ros.ros.client.session import RosSession
 
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 ASK_AGAIN_AFTER_S = 10.0
 PACKAGE_FILE = ("proxia_segmentation_ros", "proxia.launch.py")
 
@@ -52,11 +52,11 @@ class LaunchedNode:
 
     def wait_until(self, holds: Callable[[], Any]) -> Any:
         """Return what `holds` returns once that is true; fail with the log when it stays false."""
-        give_up_at_s = time.monotonic() + PATIENCE_S
+        give_up_at_s = time.monotonic() + TIMEOUT_S
         pause = threading.Event()
         while not (result := holds()):
             assert self._process.poll() is None, f"launch ended early:\n{self.log}"
-            assert time.monotonic() < give_up_at_s, f"{PATIENCE_S} s were not enough:\n{self.log}"
+            assert time.monotonic() < give_up_at_s, f"{TIMEOUT_S} s were not enough:\n{self.log}"
             pause.wait(0.05)
         return result
 
@@ -88,11 +88,11 @@ class LaunchedNode:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGINT)
         try:
-            return self._process.wait(timeout=PATIENCE_S)
+            return self._process.wait(timeout=TIMEOUT_S)
         finally:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._reader.join(timeout=PATIENCE_S)
+            self._reader.join(timeout=TIMEOUT_S)
             self._log_folder.cleanup()
 
     def __enter__(self) -> Self:

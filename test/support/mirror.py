@@ -50,7 +50,7 @@ TESTED_BY: dict[str, dict[str, str]] = {
         "inference/engine_upgrade.py": "a node's change from one engine to the next",
     },
     "test/benchmark/test_node.py": {
-        "ros/client/null_subscriber.py": "the process that only takes messages",
+        "ros/client/baseline_subscriber.py": "the process that only takes messages",
     },
     "test/cli/test_command.py": {
         "cli/demo.py": "options and exit codes",
@@ -128,10 +128,10 @@ CROSS_CUTTING: dict[str, str] = {
     "inference/test_image_batches.py": "several images at a time in every backend",
     "launch/test_proxia_launch.py": "the file of launch/",
     "model/network/test_golden.py": "whole networks against the reference system",
+    "ros/node/test_frame_walk.py": "a frame through every room, against docs/architecture.md",
     "pipeline/test_several_workers.py": "workers, mailbox and stream together",
     "ros/node/test_bad_input.py": "a running node",
     "ros/node/test_cameras.py": "a running node",
-    "ros/node/test_frame_walk.py": "the files that a frame passes, from the camera on",
     "ros/node/test_engine_upgrade.py": "a running node",
     "ros/node/test_real_model.py": "a running node",
     "ros/node/test_setbacks.py": "a running node",

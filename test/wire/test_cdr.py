@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from proxia_segmentation_ros.wire.cdr import (
     ImageWriter,
     read_compressed_image,
     read_image,
+    view_bytes,
     write_compressed_image,
     write_image,
 )
@@ -306,3 +308,11 @@ def test_image_writer_refuses_other_sizes_and_encodings() -> None:
         ImageWriter("camera", 5, 7, "mono8").write(1, 2, np.zeros((5, 7), np.uint16))
     with pytest.raises(InputError, match="'nv12' can't be written"):
         ImageWriter("camera", 5, 7, "nv12")
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, np.frombuffer])
+def test_bytes_are_viewed_and_not_copied(kind: Any) -> None:
+    data = kind(b"abcd") if kind is not np.frombuffer else np.frombuffer(b"abcd", np.uint8)
+    view = view_bytes(data)
+    assert view.tolist() == [97, 98, 99, 100]
+    assert np.shares_memory(view, np.frombuffer(data, np.uint8))

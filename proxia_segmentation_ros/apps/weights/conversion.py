@@ -53,7 +53,7 @@ def convert_weights(settings: ConversionSettings) -> ModelCard:
 
     foreign = read_foreign_checkpoint(path)
     card = _complete_card(foreign.card, settings, path)
-    network = load_foreign(foreign._replace(card=card), str(path), named=None)
+    network = load_foreign(foreign._replace(card=card), str(path), max_listed=None)
     dtype = torch.float16 if settings.half else torch.float32
     save_weights(settings.out, network, card, dtype=dtype)
     return card

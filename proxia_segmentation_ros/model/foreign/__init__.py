@@ -1,1 +1,1 @@
-"""Checkpoints of other systems, under our names and with a card."""
+"""Checkpoints of NVIDIA/semantic-segmentation and mmsegmentation, read as our weights."""

@@ -1,4 +1,4 @@
-"""Checkpoints of other systems, under our names and with a card."""
+"""Read foreign checkpoints: rename their tensors and derive a model card."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from proxia_segmentation_ros.model.state_dict_check import keep_name
 
 
 class ForeignCheckpoint(NamedTuple):
-    """Tensors under our names, what they are, and what a tensor is called in the file."""
+    """Tensors under this package's names, a card, and the mapping of names back to the file's."""
 
     tensors: dict[str, Tensor]
     card: ModelCard
@@ -21,12 +21,12 @@ class ForeignCheckpoint(NamedTuple):
 
 
 def read_foreign_checkpoint(path: Path) -> ForeignCheckpoint:
-    """Read a checkpoint of the reference system or of mmsegmentation; nothing in it runs.
+    """Read a checkpoint of NVIDIA/semantic-segmentation or mmsegmentation; no code in it runs.
 
-    Whether every tensor is there and has its shape is `load_foreign`'s to say.
+    Completeness and shapes of the tensors are checked by `load_foreign`.
 
     Raises:
-        WeightsError: the file can't be read safely or holds another kind of network.
+        WeightsError: the file can't be read safely or holds an unsupported network.
     """
     tensors, content = read_state_dict(path)
     if any(key.startswith(mmsegmentation.MARK) for key in tensors):

@@ -1,16 +1,15 @@
-"""OCRNet with an HRNet trunk as mmsegmentation saves it: other names, the same arithmetic.
+"""Import OCRNet with an HRNet trunk from mmsegmentation (https://github.com/open-mmlab/mmsegmentation).
 
-What is equal: the trunk's names, corners (not aligned), batch-norm constants, the order in
-which object context and pixel features are joined, mean and deviation (there on 0..255, in
-our cards on 0..1), dropout (absent, which a network at work doesn't tell). What differs:
+Equal in both: names of the trunk's tensors, align_corners=False, batch-norm constants, the
+concatenation order of object context and pixel features, and the normalisation (mean and std
+on 0..255 there, on 0..1 in our cards). Dropout has no effect at inference. Different:
 
-- The names of the head's tensors: `HEAD_NAMES`.
-- Two convolutions before a batch norm have no bias there: ours get zeros.
-- Where a side of the image isn't a multiple of 32, mmsegmentation enlarges a branch by a power
-  of two and then resizes it once more; ours resizes it once. With random weights that moves
-  a logit by 0.04 of the logits' deviation in the mean. There is no option for it: cards made
-  here have sides that are multiples of 32, where the logits are equal, and the second
-  resizing would cost every backend a node for nothing but likeness.
+- The names of the head's tensors: see `HEAD_NAMES`.
+- Two convolutions before a batch norm have no bias in mmsegmentation; ours get zeros.
+- If an image side is not a multiple of 32, mmsegmentation upsamples a branch by a power of two
+  and resizes it again, where ours resizes once. With random weights the mean difference of a
+  logit is 0.04 standard deviations. This is not emulated: it would cost every backend an extra
+  node, and cards derived here use sides that are multiples of 32, where the logits are equal.
 """
 
 import re
@@ -38,7 +37,7 @@ _AUXILIARY = "decode_head.0"
 _HEAD = "decode_head.1"
 _CONTEXT = f"{_HEAD}.object_context_block"
 
-# Their beginning of a tensor's name, and ours.
+# Prefix of a tensor's name in mmsegmentation -> in this package.
 HEAD_NAMES = {
     f"{_AUXILIARY}.convs.0.conv.": "ocr.aux_head.0.",
     f"{_AUXILIARY}.convs.0.bn.": "ocr.aux_head.1.0.",
@@ -61,22 +60,22 @@ HEAD_NAMES = {
     f"{_CONTEXT}.bottleneck.conv.": "ocr.ocr_distri_head.conv_bn_dropout.0.",
     f"{_CONTEXT}.bottleneck.bn.": "ocr.ocr_distri_head.conv_bn_dropout.1.0.",
 }
-# Ours have a bias, theirs have none.
+# They have a bias in this package, none in mmsegmentation.
 CONVOLUTIONS_WITHOUT_BIAS = ("ocr.aux_head.0", "ocr.conv3x3_ocr.0")
 
 LABEL_SETS_BY_CLASSES = {19: "cityscapes", 150: "ade20k"}
-# Names there that differ from those of the shipped sets by more than their spelling.
+# Class names of mmsegmentation that differ from the shipped label sets in more than spelling.
 SYNONYMS = {"television_receiver": "television"}
-# Multiples of 32: Cityscapes' own size; ADE20K is scored with a short side of 512.
+# Multiples of 32: full Cityscapes images; ADE20K is evaluated with a short side of 512.
 SIZES_BY_LABEL_SET = {"cityscapes": (1024, 2048), "ade20k": (512, 672)}
 OTHER_SIZE_HW = (512, 512)
 
 
 def translate(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under our names; those that have none keep theirs.
+    """Rename the tensors to this package's names; unknown names stay.
 
     Raises:
-        WeightsError: two tensors have one name with us.
+        WeightsError: two tensors map to the same name.
     """
     ours: dict[str, Tensor] = {}
     for key, value in tensors.items():
@@ -84,7 +83,7 @@ def translate(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name in ours:
             raise WeightsError.from_parts(
                 f"checkpoint {str(path)!r} holds {key} and another tensor for {name}",
-                "one tensor of a kind",
+                "one tensor for each name",
                 "take another checkpoint",
             )
         ours[name] = value
@@ -96,8 +95,8 @@ def translate(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def name_in_file(key: str) -> str:
-    """Return the name that mmsegmentation gives to a tensor of ours."""
-    return _rename(key, {ours: theirs for theirs, ours in HEAD_NAMES.items()})
+    """Return the mmsegmentation name of a tensor of this package."""
+    return _rename(key, {ours: foreign for foreign, ours in HEAD_NAMES.items()})
 
 
 def _rename(key: str, beginnings: Mapping[str, str]) -> str:
@@ -108,10 +107,10 @@ def _rename(key: str, beginnings: Mapping[str, str]) -> str:
 
 
 def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> ModelCard:
-    """Return the card of translated tensors.
+    """Derive the card from renamed tensors and the checkpoint's metadata.
 
     Raises:
-        WeightsError: the tensors are those of another kind of network.
+        WeightsError: the tensors belong to an unsupported network.
     """
     keys = ("ocr.cls_head.weight", "ocr.conv3x3_ocr.0.weight", f"{OBJECT_CONTEXT}.f_pixel.0.weight")
     num_classes, ocr_mid, ocr_key = (
@@ -135,16 +134,16 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
 
 
 def _find_label_set(num_classes: int, meta: Mapping[str, Any]) -> LabelSet:
-    """Return the shipped set that the checkpoint's names fit, else those names themselves."""
-    told = meta.get("dataset_meta")
-    told = told if isinstance(told, Mapping) else {}
-    names = _list_names(told.get("classes", meta.get("CLASSES")), num_classes)
+    """Return the shipped label set with the checkpoint's class names, else a set of those names."""
+    dataset_meta = meta.get("dataset_meta")
+    dataset_meta = dataset_meta if isinstance(dataset_meta, Mapping) else {}
+    names = _list_names(dataset_meta.get("classes", meta.get("CLASSES")), num_classes)
     shipped = _load_shipped(num_classes)
     if shipped is not None and names in ((), shipped.names):
         return shipped
     if not names:
         return make_numbered_classes(num_classes)
-    palette = told.get("palette", meta.get("PALETTE"))
+    palette = dataset_meta.get("palette", meta.get("PALETTE"))
     data_set = _find_data_set(meta).lower().removesuffix("dataset")
     return LabelSet(
         name=data_set or f"classes_{num_classes}",
@@ -156,18 +155,18 @@ def _find_label_set(num_classes: int, meta: Mapping[str, Any]) -> LabelSet:
 
 
 def _find_data_set(meta: Mapping[str, Any]) -> str:
-    """Return what the checkpoint's configuration calls its data set."""
+    """Return the `dataset_type` of the checkpoint's configuration, or an empty string."""
     text = str(meta.get("config") or meta.get("cfg") or "")
     found = re.search(r"dataset_type\s*=\s*['\"](\w+)", text)
     return found[1] if found else ""
 
 
 def _list_names(value: object, num_classes: int) -> tuple[str, ...]:
-    """Return the names as label sets spell them, nothing where they can't be meant."""
+    """Return class names in the spelling of label sets; empty if the value is no list of them."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != num_classes:
         return ()
-    spelt = (re.sub(r"[\s-]+", "_", str(one).strip().lower()) for one in value)
-    names = tuple(SYNONYMS.get(name, name) for name in spelt)
+    spelled = (re.sub(r"[\s-]+", "_", str(name).strip().lower()) for name in value)
+    names = tuple(SYNONYMS.get(name, name) for name in spelled)
     return names if all(names) and len(set(names)) == num_classes else ()
 
 

@@ -1,7 +1,9 @@
-"""Cards for checkpoints of other systems, derived from what their tensors look like.
+"""Derive a model card from a checkpoint of NVIDIA/semantic-segmentation.
 
-A checkpoint of the reference system is a dict with `state_dict`, whose keys begin with
-`module.`, and figures such as `mean_iu`, which are numpy scalars.
+Source: https://github.com/NVIDIA/semantic-segmentation, the code of Tao, Sapra, Catanzaro,
+"Hierarchical Multi-Scale Attention for Semantic Segmentation" (2020), arXiv 2005.10821. Its
+checkpoints are dicts with `state_dict`, whose keys begin with `module.`, and metrics such as
+`mean_iu` as numpy scalars. Tensor names inside are those of this package.
 """
 
 import colorsys
@@ -25,15 +27,15 @@ NOT_STATED = "not stated in the checkpoint"
 
 
 def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> ModelCard:
-    """Return the card of a checkpoint of the reference system.
+    """Derive the card from the shapes of the tensors.
 
     Raises:
-        WeightsError: the tensors are those of another kind of network.
+        WeightsError: the tensors belong to an unsupported network.
     """
     has_attention = any(key.startswith("scale_attn.") for key in tensors)
     num_classes = read_out_channels(path, tensors, "ocr.cls_head.weight")
     figure = content.get("mean_iu")
-    # A run that scored nothing may have left NaN.
+    # NaN if the training run was never evaluated.
     scores = {"mean_iu": figure} if isinstance(figure, float) and math.isfinite(figure) else {}
     return ModelCard(
         name=path.stem,
@@ -50,23 +52,24 @@ def derive_card(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str,
         terms=f"{NOT_STATED}: ask where it came from",
         scores=scores,
         made_with=(
-            f"reference checkpoint {path.name}, architecture {content.get('arch', 'unknown')}"
+            f"NVIDIA/semantic-segmentation checkpoint {path.name}, "
+            f"architecture {content.get('arch', 'unknown')}"
         ),
     )
 
 
 def read_out_channels(path: Path, tensors: Mapping[str, Tensor], key: str, shown: str = "") -> int:
-    """Return how many channels a convolution gives; `shown` is its name in the file.
+    """Return a convolution's number of output channels; `shown` is its name in the file.
 
     Raises:
-        WeightsError: there is no such tensor.
+        WeightsError: the tensor is missing.
     """
     if key not in tensors or not tensors[key].dim():
         raise WeightsError.from_parts(
             f"checkpoint {str(path)!r} lacks {shown or key}",
-            "an HRNet with OCR head (the reference system's ocrnet.HRNet or "
-            "ocrnet.HRNet_Mscale, or mmsegmentation's ocrnet_hr18s, hr18 or hr48)",
-            "take another checkpoint",
+            "an HRNet with OCR head (ocrnet.HRNet or ocrnet.HRNet_Mscale of "
+            "NVIDIA/semantic-segmentation, or mmsegmentation's ocrnet_hr18s, hr18 or hr48)",
+            "use another checkpoint",
         )
     return len(tensors[key])
 
@@ -77,10 +80,10 @@ def _count_children(tensors: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def infer_architecture(path: Path, tensors: Mapping[str, Tensor], has_attention: bool) -> str:
-    """Tell the trunk by the width of its first branch and its number of modules.
+    """Infer the architecture from the width of the first branch and the number of modules.
 
     Raises:
-        WeightsError: no trunk of ours is like it.
+        WeightsError: no trunk of this package has these sizes.
     """
     width = read_out_channels(path, tensors, "backbone.transition1.0.0.weight")
     modules = tuple(_count_children(tensors, f"backbone.stage{stage}.") for stage in (2, 3, 4))
@@ -95,14 +98,14 @@ def infer_architecture(path: Path, tensors: Mapping[str, Tensor], has_attention:
 
 
 def _find_label_set(num_classes: int) -> LabelSet:
-    """Return the data set with that many classes, or numbered classes."""
+    """Return the label set of the data set with that many classes, else numbered classes."""
     if num_classes in LABEL_SETS_BY_CLASSES:
         return load_label_set(LABEL_SETS_BY_CLASSES[num_classes])
     return make_numbered_classes(num_classes)
 
 
 def make_numbered_classes(num_classes: int) -> LabelSet:
-    """Return classes that have no better names than their numbers."""
+    """Return a label set of unnamed classes: class_0, class_1 and so on."""
     return LabelSet(
         name=f"classes_{num_classes}",
         classes=tuple(
@@ -113,6 +116,6 @@ def make_numbered_classes(num_classes: int) -> LabelSet:
 
 
 def pick_colour(index: int) -> tuple[int, int, int]:
-    """Turn the hue by the golden ratio, so that neighbours differ."""
+    """Return a colour by golden-ratio hue steps, so that neighbouring ids differ."""
     red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.8, 0.9)
     return round(red * 255), round(green * 255), round(blue * 255)

@@ -1,8 +1,7 @@
-"""Checkpoints of other systems (`.pth`), read without running what they hold.
+"""Read foreign checkpoints (`.pth`) without executing pickled code.
 
-PyTorch's restricted unpickler takes tensors and plain values alone; the names that numpy 1
-and 2 write, and those of the training log that MMEngine keeps in a checkpoint, are answered by
-harmless stand-ins.
+`torch.load(weights_only=True)` only accepts tensors and plain values. The globals that numpy 1
+and 2 and the training log of MMEngine add to a checkpoint are mapped to inert stand-ins.
 """
 
 import re
@@ -20,17 +19,17 @@ PREFIX = "module."
 
 
 class _Dtype:
-    """Stands in for numpy.dtype: keeps the type's name and ignores the rest."""
+    """Stand-in for numpy.dtype: keeps the type's name and ignores the rest."""
 
     def __init__(self, name: str, *_flags: object) -> None:
         self.name = name
 
     def __setstate__(self, state: object) -> None:
-        """Take the byte order and what follows it, of which nothing is needed."""
+        """Ignore the byte order and the flags."""
 
 
 def _read_scalar(dtype: object, data: object = b"") -> float | None:
-    """Stand in for numpy's scalar: return a little-endian float64, else None."""
+    """Stand-in for numpy's scalar: return a little-endian float64, else None."""
     is_float64 = isinstance(dtype, _Dtype) and dtype.name == "f8"
     if is_float64 and isinstance(data, bytes) and len(data) == 8:
         value: float = struct.unpack("<d", data)[0]
@@ -39,13 +38,13 @@ def _read_scalar(dtype: object, data: object = b"") -> float | None:
 
 
 class _Ignored:
-    """Stands in for arrays and logs: takes everything, keeps nothing."""
+    """Stand-in for arrays and logs: accepts everything, keeps nothing."""
 
     def __init__(self, *_values: object) -> None:
         pass
 
     def __setstate__(self, state: object) -> None:
-        """Take what the object held, of which nothing is needed."""
+        """Ignore the object's state."""
 
 
 _STAND_INS: list[Any] = [
@@ -57,31 +56,31 @@ _STAND_INS: list[Any] = [
     (_Ignored, "numpy.core.multiarray._reconstruct"),
     (_Ignored, "numpy._core.multiarray._reconstruct"),
     (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
-    # By which the log names its own methods; nothing is looked up.
+    # MMEngine's log refers to its own methods by getattr; nothing is looked up.
     (_Ignored, "builtins.getattr"),
 ]
 
 
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
-    """Return the tensors, without `module.`, and what else the checkpoint says.
+    """Return the tensors, their keys without `module.`, and the rest of the checkpoint.
 
     Raises:
-        WeightsError: the file can't be read safely or holds no tensors by name.
+        WeightsError: the file can't be read safely or holds no state dict.
     """
     content = _unpickle(path)
     raw = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(raw, Mapping) or not all(_is_dense(one) for one in raw.values()):
+    if not isinstance(raw, Mapping) or not all(_is_dense(value) for value in raw.values()):
         raise WeightsError.from_parts(
             f"checkpoint {str(path)!r} holds no state_dict of tensors",
-            "dense tensors, as checkpoints of the reference system and of mmsegmentation hold",
-            "take another file",
+            "dense tensors, as in checkpoints of NVIDIA/semantic-segmentation and mmsegmentation",
+            "use another file",
         )
     tensors = {str(key).removeprefix(PREFIX): value for key, value in raw.items()}
     return tensors, content if "state_dict" in content else {}
 
 
 def _is_dense(value: object) -> bool:
-    """Whether a value is a tensor that holds a number for each place."""
+    """Whether a value is a dense tensor with data."""
     return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
 
 
@@ -94,6 +93,6 @@ def _unpickle(path: Path) -> Any:
         why = f"it holds {refused[1]}" if refused else f"{type(error).__name__}"
         raise WeightsError.from_parts(
             f"checkpoint {str(path)!r} can't be read safely ({why})",
-            "tensors and plain values alone, in a whole file",
+            "a complete file of tensors and plain values only",
             "get the file again, and from a source that you trust",
         ) from error

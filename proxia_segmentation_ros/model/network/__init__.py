@@ -1,1 +1,4 @@
-"""The networks as published: HRNet, OCR head, scale attention; what is here shapes the graph."""
+"""The networks: HRNet, OCR head and scale attention.
+
+Every file of this folder is hashed into the key of the compiled cache.
+"""

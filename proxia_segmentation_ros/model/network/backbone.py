@@ -1,7 +1,8 @@
 """HRNetV2 trunks: parallel branches at 1/4 to 1/32 resolution that exchange features.
 
-Source: Wang et al., "Deep High-Resolution Representation Learning for Visual Recognition",
-arXiv 1908.07919; module names follow the reference system's state dict.
+Source: Wang et al., "Deep High-Resolution Representation Learning for Visual Recognition" (2019),
+https://arxiv.org/abs/1908.07919. Module names are the keys of the state dict of
+NVIDIA/semantic-segmentation (see hrnet_ocr.py).
 """
 
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def _make_downsampling(from_channels: int, to_channels: int, steps: int) -> nn.S
 
 
 class HighResolutionModule(nn.Module):
-    """Parallel branches of basic blocks, then every branch summed into every other."""
+    """Parallel branches of basic blocks, then each branch becomes the sum of all, resized to it."""
 
     def __init__(self, channels: tuple[int, ...], blocks: int) -> None:
         super().__init__()
@@ -125,7 +126,7 @@ class HighResolutionModule(nn.Module):
 
 
 class Stage(nn.Sequential):
-    """A row of modules that hand their list of branches on."""
+    """A sequence of modules that take and return the list of branches."""
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         for module in self:
@@ -168,7 +169,7 @@ class HighResolutionNet(nn.Module):
         return nn.ModuleList([keep, nn.Sequential(halve)])
 
     def _make_new_branch_transition(self, branch: int) -> nn.ModuleList:
-        """Pass old branches through; make branch `branch` from the last old one."""
+        """Keep the existing branches; derive branch `branch` from the lowest-resolution one."""
         channels = self.spec.branch_channels
         halve = nn.Sequential(
             make_conv(channels[branch - 1], channels[branch], 3, stride=2),
@@ -185,10 +186,10 @@ class HighResolutionNet(nn.Module):
         )
 
     def _reset_parameters(self) -> None:
-        """Fill convolutions by He's rule.
+        """Initialise convolutions by He et al. 2015 (fan-out).
 
-        The reference draws from N(0, 0.001) because ImageNet weights follow; from scratch
-        that start is too small.
+        NVIDIA/semantic-segmentation draws from N(0, 0.001) because it loads ImageNet weights
+        afterwards; for training from scratch that is too small.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

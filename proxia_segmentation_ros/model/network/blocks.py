@@ -1,19 +1,19 @@
 """Convolution blocks and resizing shared by the networks.
 
-Shape legend of this room: N images, C channels, H rows, W columns, K classes.
+Shape legend of this folder: N images, C channels, H rows, W columns, K classes.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxia_segmentation_ros.config import SizeHW as SizeHW
+from proxia_segmentation_ros.config import SizeHW
 
 BN_EPS = 1e-5
 BN_MOMENTUM = 0.1
 
 
 def make_batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Return a batch norm with the reference system's constants."""
+    """Return a batch norm with the constants of NVIDIA/semantic-segmentation."""
     return nn.BatchNorm2d(channels, eps=BN_EPS, momentum=BN_MOMENTUM)
 
 
@@ -27,19 +27,19 @@ def make_conv(
 
 
 def make_norm_relu(channels: int) -> nn.Sequential:
-    """Return batch norm + ReLU nested one level down, as the reference's keys have it."""
+    """Return batch norm and ReLU in a Sequential: the keys of NVIDIA/semantic-segmentation."""
     return nn.Sequential(make_batch_norm(channels), nn.ReLU())
 
 
 def resize_bilinear(tensor_NCHW: Tensor, size_hw: SizeHW) -> Tensor:
-    """Resize without corner alignment and without antialiasing; the same size is the identity."""
+    """Resize with align_corners=False, without antialiasing; a no-op for the same size."""
     if tuple(tensor_NCHW.shape[-2:]) == tuple(size_hw):
         return tensor_NCHW
     return F.interpolate(tensor_NCHW, size=size_hw, mode="bilinear", align_corners=False)
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a skip connection; channels and size stay."""
+    """Two 3x3 convolutions and a skip connection; keeps channels and size."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,9 @@
-"""The segmentation networks: HRNet-OCR at one scale, and fused over several scales."""
+"""The segmentation networks: HRNet-OCR at a single scale, and fused over several scales.
+
+They implement NVIDIA/semantic-segmentation (https://github.com/NVIDIA/semantic-segmentation): Tao,
+Sapra, Catanzaro, "Hierarchical Multi-Scale Attention for Semantic Segmentation" (2020),
+https://arxiv.org/abs/2005.10821. State dicts have the same keys, so its checkpoints load here.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,10 +29,10 @@ ARCHITECTURES = tuple(
 
 
 class Outputs(NamedTuple):
-    """Everything a loss or a test may want.
+    """All outputs, for losses and tests.
 
-    `logits` and `aux_logits` have the input's size; the per-scale maps have the size of
-    their scale's image and are empty for single-scale networks.
+    `logits` and `aux_logits` have the input's size. Maps by scale have the size of that scale's
+    image; the dicts are empty for single-scale networks.
     """
 
     logits: Tensor
@@ -37,7 +42,7 @@ class Outputs(NamedTuple):
 
 
 class QuarterPass(NamedTuple):
-    """One pass at 1/4 resolution, with the object context that its logits rest on."""
+    """Output of a pass at 1/4 resolution, with the object context that was used."""
 
     logits_NKHW: Tensor
     attention_N1HW: Tensor
@@ -45,13 +50,13 @@ class QuarterPass(NamedTuple):
 
 
 def join_passes(passes: dict[float, ScalePass]) -> Outputs:
-    """Return the fused maps of several scales and the maps of each."""
+    """Fuse the passes of several scales; the maps of each scale stay part of the outputs."""
     logits, aux_logits = fuse_scales(passes)
     return Outputs(
         logits,
         aux_logits,
-        {scale: one.logits_NKHW for scale, one in passes.items()},
-        {scale: one.attention_N1HW for scale, one in passes.items()},
+        {scale: maps.logits_NKHW for scale, maps in passes.items()},
+        {scale: maps.attention_N1HW for scale, maps in passes.items()},
     )
 
 
@@ -59,14 +64,14 @@ def _check_scales(scales: Sequence[float]) -> tuple[float, ...]:
     if 1.0 not in scales or any(scale <= 0 for scale in scales):
         raise ConfigError.from_parts(
             f"scales are {list(scales)}",
-            "positive numbers that hold 1.0",
+            "positive numbers, 1.0 among them",
             "add 1.0 to the list",
         )
     return tuple(sorted(set(scales)))
 
 
 class HRNetOcr(nn.Module):
-    """Single-scale HRNet with an OCR head; normalised image_NCHW in, logits_NKHW out."""
+    """Single-scale HRNet with an OCR head: maps a normalised image_NCHW to logits_NKHW."""
 
     def __init__(self, trunk: TrunkSpec, num_classes: int, ocr_mid: int, ocr_key: int) -> None:
         super().__init__()
@@ -75,7 +80,7 @@ class HRNetOcr(nn.Module):
         self.ocr = OcrHead(trunk.out_channels, num_classes, ocr_mid, ocr_key)
 
     def forward_quarter(self, image_NCHW: Tensor) -> OcrOutput:
-        """Return the head's maps at 1/4 resolution."""
+        """Return the head's output at 1/4 resolution."""
         output: OcrOutput = self.ocr(self.backbone(image_NCHW))
         return output
 
@@ -107,7 +112,7 @@ def _refuse_scales(scales: Sequence[float] | None) -> None:
         raise ConfigError.from_parts(
             f"scales are {list(scales)} for a single-scale network",
             "no scales or [1.0]",
-            f"take an architecture that ends in {MULTI_SCALE_SUFFIX}",
+            f"use an architecture that ends in {MULTI_SCALE_SUFFIX}",
         )
 
 
@@ -124,7 +129,7 @@ class HRNetOcrMultiScale(nn.Module):
         self.scale_attn = ScaleAttention(ocr_mid, attention_mid)
 
     def forward_scale(self, image_NCHW: Tensor) -> ScalePass:
-        """Run one pass; every map comes back at the size of `image_NCHW`."""
+        """Run a pass at a single scale; all maps have the size of `image_NCHW`."""
         head: OcrOutput = self.ocr(self.backbone(image_NCHW))
         attention = self.scale_attn(head.features_NCHW)
         size_hw = (image_NCHW.shape[-2], image_NCHW.shape[-1])
@@ -135,7 +140,7 @@ class HRNetOcrMultiScale(nn.Module):
         )
 
     def forward_part(self, image_NCHW: Tensor, context_NCK1: Tensor | None = None) -> QuarterPass:
-        """Run one pass and enlarge nothing: an image in its own context, tiles in a given one."""
+        """Run a pass without upsampling its output; tiles need the context of their image."""
         head: ContextOutput = self.ocr.forward_in_context(self.backbone(image_NCHW), context_NCK1)
         attention = self.scale_attn(head.features_NCHW)
         return QuarterPass(head.logits_NKHW, attention, head.context_NCK1)
@@ -143,11 +148,11 @@ class HRNetOcrMultiScale(nn.Module):
     def outputs(self, image_NCHW: Tensor, scales: Sequence[float] | None = None) -> Outputs:
         """Return fused maps at the input's size and the maps of every scale.
 
-        Passes run from the smallest scale up, which fixes the order in which batch-norm
-        statistics see them.
+        Passes run from the smallest scale up: in training the order in which batch-norm
+        statistics are updated is part of the result.
 
         Raises:
-            ConfigError: `scales` lacks 1.0 or holds a number that is not positive.
+            ConfigError: `scales` lacks 1.0 or has a number that is not positive.
         """
         size_hw = (image_NCHW.shape[-2], image_NCHW.shape[-1])
         passes = {
@@ -169,7 +174,7 @@ def build_model(
     ocr_key: int = 256,
     attention_mid: int = 256,
 ) -> HRNetOcr | HRNetOcrMultiScale:
-    """Build a network with fresh weights.
+    """Build a network with randomly initialised weights.
 
     Raises:
         ConfigError: `architecture` is not one of `ARCHITECTURES` or a size is not positive.

@@ -1,12 +1,15 @@
-"""Bilinear interpolation as matrices, for those who mix channels before they enlarge."""
+"""Bilinear interpolation of one axis as a matrix.
+
+Used where channels are mixed before upsampling; see backends/graph/upsampled_convolution.py.
+"""
 
 import numpy as np
 
 
 def make_shifted_resize(length: int, size: int, shift: int = 0) -> np.ndarray:
-    """Return the matrix (size, length) that resizes bilinearly, then reads `shift` further on.
+    """Return the matrix (size, length) that resizes linearly, then shifts by `shift` samples.
 
-    No corner alignment. What lies beyond either end of the resized line is zero.
+    As align_corners=False. Samples from outside the resized line are zero.
     """
     centre = np.maximum((np.arange(size) + 0.5) * length / size - 0.5, 0)
     low = np.minimum(centre.astype(np.int64), length - 1)

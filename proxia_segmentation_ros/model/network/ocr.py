@@ -1,7 +1,10 @@
-"""Object-contextual representations: classify each pixel with the help of its class's region.
+"""OCR head: object-contextual representations.
 
-Source: Yuan et al., "Object-Contextual Representations for Semantic Segmentation",
-arXiv 1909.11065; module names follow the reference system's state dict.
+A first prediction (auxiliary logits) defines soft regions of the classes; each pixel attends to
+the mean features of these regions before it is classified. Source: Yuan et al.,
+"Object-Contextual Representations for Semantic Segmentation" (2020),
+https://arxiv.org/abs/1909.11065. Module names are the keys of the state dict of
+NVIDIA/semantic-segmentation (see hrnet_ocr.py).
 """
 
 from typing import NamedTuple
@@ -15,7 +18,7 @@ DROPOUT = 0.05
 
 
 class OcrOutput(NamedTuple):
-    """What the head gives, all at 1/4 resolution."""
+    """Output of the head, at 1/4 resolution."""
 
     logits_NKHW: Tensor
     aux_logits_NKHW: Tensor
@@ -23,7 +26,7 @@ class OcrOutput(NamedTuple):
 
 
 class ContextOutput(NamedTuple):
-    """What the head gives without its auxiliary logits, and the context it used."""
+    """Output of the head without auxiliary logits, and the object context it used."""
 
     logits_NKHW: Tensor
     features_NCHW: Tensor
@@ -31,7 +34,7 @@ class ContextOutput(NamedTuple):
 
 
 def gather_context(features_NCHW: Tensor, aux_logits_NKHW: Tensor) -> Tensor:
-    """Average the features over each class's soft region; returns context_NCK1."""
+    """Return context_NCK1: the mean features of each class's soft region."""
     weights_NKP = aux_logits_NKHW.flatten(2).softmax(dim=2)
     features_NPC = features_NCHW.flatten(2).transpose(1, 2)
     return torch.matmul(weights_NKP, features_NPC).transpose(1, 2).unsqueeze(3)
@@ -73,7 +76,7 @@ class ObjectAttention(nn.Module):
 
 
 class ObjectDistribution(nn.Module):
-    """Join the attended object context with the pixel features."""
+    """Concatenates the attended object context and the pixel features, and mixes them."""
 
     def __init__(self, channels: int, key_channels: int) -> None:
         super().__init__()
@@ -88,7 +91,7 @@ class ObjectDistribution(nn.Module):
 
 
 class OcrHead(nn.Module):
-    """Trunk features in, class logits, auxiliary logits and mid features out."""
+    """Maps trunk features to class logits, auxiliary logits and mid-level features."""
 
     def __init__(
         self, in_channels: int, num_classes: int, mid_channels: int, key_channels: int
@@ -114,7 +117,10 @@ class OcrHead(nn.Module):
     def forward_in_context(
         self, trunk_NCHW: Tensor, context_NCK1: Tensor | None = None
     ) -> ContextOutput:
-        """Classify pixels in a given context, a tile in its image's; without one in their own."""
+        """Classify pixels in a given object context, by default that of `trunk_NCHW` itself.
+
+        Tiles use the context of their whole image: a tile alone sees too little of it.
+        """
         features = self.conv3x3_ocr(trunk_NCHW)
         if context_NCK1 is None:
             context_NCK1 = gather_context(features, self.aux_head(trunk_NCHW))

@@ -1,15 +1,15 @@
-"""Scale attention and the fusing of predictions made at several image scales.
+"""Scale attention, and the fusion of predictions made at several image scales.
 
-Source: Tao et al., "Hierarchical Multi-Scale Attention for Semantic Segmentation",
-arXiv 2005.10821.
+Source: Tao, Sapra, Catanzaro, "Hierarchical Multi-Scale Attention for Semantic Segmentation"
+(2020), https://arxiv.org/abs/2005.10821.
 """
 
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.model.network.blocks import (
-    SizeHW,
     make_batch_norm,
     make_conv,
     resize_bilinear,
@@ -17,7 +17,7 @@ from proxia_segmentation_ros.model.network.blocks import (
 
 
 class ScalePass(NamedTuple):
-    """One pass of the network, everything at the size of that scale's image."""
+    """Output of a pass at one scale; all maps have the size of that scale's image."""
 
     logits_NKHW: Tensor
     aux_logits_NKHW: Tensor
@@ -25,7 +25,7 @@ class ScalePass(NamedTuple):
 
 
 class ScaleAttention(nn.Module):
-    """Weight in 0..1 that each pixel gives to its own scale against the larger ones."""
+    """Predicts for each pixel the weight (0..1) of its scale against the larger scales."""
 
     def __init__(self, in_channels: int, mid_channels: int) -> None:
         super().__init__()
@@ -43,26 +43,27 @@ class ScaleAttention(nn.Module):
 
 
 def scale_size(size_hw: SizeHW, scale: float) -> SizeHW:
-    """Return the image size at `scale`, rounded down as the reference does."""
+    """Return the image size at `scale`, rounded down as in NVIDIA/semantic-segmentation."""
     height, width = size_hw
     return int(height * scale), int(width * scale)
 
 
 def fuse_scales(passes: dict[float, ScalePass]) -> tuple[Tensor, Tensor]:
-    """Fuse logits and auxiliary logits as `fuse_maps` does, and return both."""
-    attention = {scale: one.attention_N1HW for scale, one in passes.items()}
+    """Return the fused logits and the fused auxiliary logits; see `fuse_maps`."""
+    attention = {scale: maps.attention_N1HW for scale, maps in passes.items()}
     return (
-        fuse_maps({scale: one.logits_NKHW for scale, one in passes.items()}, attention),
-        fuse_maps({scale: one.aux_logits_NKHW for scale, one in passes.items()}, attention),
+        fuse_maps({scale: maps.logits_NKHW for scale, maps in passes.items()}, attention),
+        fuse_maps({scale: maps.aux_logits_NKHW for scale, maps in passes.items()}, attention),
     )
 
 
 def fuse_maps(maps: dict[float, Tensor], attention: dict[float, Tensor]) -> Tensor:
-    """Fuse maps_NKHW from the largest scale down.
+    """Fuse maps_NKHW from the largest scale down: attention * this + (1 - attention) * larger.
 
-    A scale of 1.0 or more first shrinks what came before to its own size. A smaller one is
-    weighted at its own size and only then enlarged, its attention being enlarged apart: the
-    order matters at object borders. The result has the size of the 1.0 pass.
+    At a scale of 1.0 or more the larger scales' result is first downsampled to its size. Below 1.0
+    the map is weighted at its own size and then upsampled, the attention being upsampled
+    separately. This order, that of NVIDIA/semantic-segmentation, matters at object borders. The
+    result has the size of the 1.0 pass.
     """
     ordered = sorted(maps, reverse=True)
     fused = maps[ordered[0]]

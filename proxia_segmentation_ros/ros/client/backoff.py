@@ -18,7 +18,7 @@ class Backoff:
         self._length_s = self._first_s
         self._began_at_s = self._monotonic()
 
-    def is_over(self) -> bool:
+    def has_elapsed(self) -> bool:
         """Return True once for each wait that ended; the next, longer one begins then."""
         now_s = self._monotonic()
         if now_s - self._began_at_s < self._length_s:

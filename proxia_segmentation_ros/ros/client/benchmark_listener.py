@@ -13,7 +13,7 @@ from proxia_segmentation_ros.errors import ProxiaError
 from proxia_segmentation_ros.msg import SceneSummary
 from proxia_segmentation_ros.ros.client.session import RosSession
 from proxia_segmentation_ros.ros.diagnostics import DIAGNOSTICS_QOS
-from proxia_segmentation_ros.ros.receiver import Receiver, TakenElsewhere
+from proxia_segmentation_ros.ros.receiver import Receiver, ReceiverCallbackGroup
 from proxia_segmentation_ros.wire.cdr import read_image
 
 MATCH_POLL_S = 0.02
@@ -38,7 +38,7 @@ class BenchmarkListener:
         self._serving: dict[str, dict[str, str]] = {}
         self._node = node = session.node
         self._topics = tuple(topics.values())
-        group = TakenElsewhere()
+        group = ReceiverCallbackGroup()
         node.create_subscription(
             DiagnosticArray, "/diagnostics", self._hear_diagnostics, DIAGNOSTICS_QOS
         )
@@ -111,7 +111,9 @@ class BenchmarkListener:
         self, kept: Mapping[str, Mapping[str, list[float]]], node_name: str
     ) -> dict[str, list[float]]:
         with self._changed:
-            return {name: list(one) for name, one in kept.get(node_name.strip("/"), {}).items()}
+            return {
+                name: list(values) for name, values in kept.get(node_name.strip("/"), {}).items()
+            }
 
     def wait_for_frame(self, name: str, stamp_ns: int, timeout_s: float) -> bool:
         """Wait until the labels of that frame are in; False when they still were not."""

@@ -31,7 +31,7 @@ def isolate_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
 def pick_free_domain() -> int:
     """Return a random domain in which nobody on this machine listens."""
     candidates = random.sample(DOMAINS, len(DOMAINS))
-    return next((one for one in candidates if is_free(one)), candidates[0])
+    return next((domain for domain in candidates if is_free(domain)), candidates[0])
 
 
 def is_free(domain_id: int) -> bool:

@@ -13,8 +13,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from proxia_segmentation_ros.ros.client.backoff import Backoff
+from proxia_segmentation_ros.ros.client.rediscovery_session import RediscoverySession
 from proxia_segmentation_ros.ros.client.session import RosSession
-from proxia_segmentation_ros.ros.client.spare_session import SpareSession
 
 ASK_AGAIN_AFTER_S = 1.0
 RENEW_AFTER_S = 5.0
@@ -48,10 +48,10 @@ class LifecycleProbe:
         self._session = session
         self._node_name = node_name
         self._model_name = f"{node_name.lstrip('/')}: model"
-        self._spare = SpareSession(session, "probe", open_session)
+        self._rediscovery = RediscoverySession(session, "probe", open_session)
         self._is_client_renewed = False
         self._monotonic = monotonic
-        self._patience = Backoff(RENEW_AFTER_S, monotonic)
+        self._backoff = Backoff(RENEW_AFTER_S, monotonic)
         self._asked_at_s = float("-inf")
         self._client = self._make_client(session.node)
         self._listen(session.node)
@@ -65,7 +65,7 @@ class LifecycleProbe:
     def poll_state(self) -> str | None:
         """Return the newest known state's label, None while the node did not answer."""
         with self._lock:
-            is_unanswered = self._state not in BUSY_STATES and self._patience.is_over()
+            is_unanswered = self._state not in BUSY_STATES and self._backoff.has_elapsed()
         if is_unanswered:
             self._renew()
         now_s = self._monotonic()
@@ -92,7 +92,7 @@ class LifecycleProbe:
     def _renew(self) -> None:
         """Ask with a new client, from the second time on of a new participant."""
         if self._is_client_renewed:
-            client = self._spare.renew(self._settle)
+            client = self._rediscovery.renew(self._settle)
             if client is None:
                 return
         else:
@@ -111,7 +111,7 @@ class LifecycleProbe:
         if future.exception() is not None or future.result() is None:
             return
         with self._lock:
-            self._patience.restart()
+            self._backoff.restart()
             # What became known since the question was asked may be newer than its answer.
             if news == self._news:
                 self._note(future.result().current_state.label)
@@ -121,7 +121,7 @@ class LifecycleProbe:
         with self._lock:
             if node is not self._heard_node:
                 return
-            self._patience.restart()
+            self._backoff.restart()
             if event.start_state.label == "configuring":
                 self._state = "configuring"
             self._note(event.goal_state.label)
@@ -129,11 +129,11 @@ class LifecycleProbe:
     def _on_diagnostics(self, report: DiagnosticArray) -> None:
         """Be patient with our node while its model loads: a long *configure* answers nobody."""
         if any(
-            one.name == self._model_name and one.message.startswith("loading")
-            for one in report.status
+            status.name == self._model_name and status.message.startswith("loading")
+            for status in report.status
         ):
             with self._lock:
-                self._patience.restart()
+                self._backoff.restart()
 
     def _note(self, state: str) -> None:
         self._news += 1

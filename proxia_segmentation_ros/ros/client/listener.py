@@ -136,9 +136,9 @@ class StreamListener:
     def _hear_scene(self, message: SceneSummary) -> None:
         stamp_ns = to_nanoseconds(message.header.stamp)
         boxes = tuple(
-            (one.box.x_offset, one.box.y_offset, one.box.width, one.box.height, found.class_id)
+            (item.box.x_offset, item.box.y_offset, item.box.width, item.box.height, found.class_id)
             for found in message.classes
-            for one in found.objects
+            for item in found.objects
         )
         counts = {found.class_name: len(found.objects) for found in message.classes}
         with self._changed:
@@ -161,7 +161,7 @@ class StreamListener:
             self._changed.notify_all()
 
     def _hear_info(self, message: LabelInfo) -> None:
-        pairs = sorted((one.class_id, one.class_name) for one in message.class_map)
+        pairs = sorted((entry.class_id, entry.class_name) for entry in message.class_map)
         with self._changed:
             self._heard.class_names = tuple(name for _, name in pairs)
             self._changed.notify_all()

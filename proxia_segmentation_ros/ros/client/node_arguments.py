@@ -84,7 +84,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     typed = {
         name: float(value)
         if isinstance(defaults.get(name), float) and type(value) is int
-        else [float(one) if type(one) is int else one for one in value]
+        else [float(scale) if type(scale) is int else scale for scale in value]
         if name == "inference.scales" and isinstance(value, list)
         else value
         for name, value in parameters.items()

@@ -15,7 +15,7 @@ from proxia_segmentation_ros.errors import ProxiaError
 NODE_MODULE = "proxia_segmentation_ros.ros.node.segmentation_node"
 KEPT_LINES = 200
 SHOWN_LINES = 8
-STOP_PATIENCE_S = 5.0
+STOP_TIMEOUT_S = 5.0
 
 
 class NodeProcess:
@@ -82,7 +82,7 @@ class NodeProcess:
             if self._process.poll() is None:
                 self._process.send_signal(number)
                 try:
-                    self._process.wait(STOP_PATIENCE_S)
+                    self._process.wait(STOP_TIMEOUT_S)
                 except subprocess.TimeoutExpired:
                     continue
         if self._process.poll() is None:

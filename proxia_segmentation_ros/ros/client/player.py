@@ -16,8 +16,8 @@ from std_msgs.msg import Header
 from proxia_segmentation_ros.errors import InputError, ProxiaError
 from proxia_segmentation_ros.ros.client.backoff import Backoff
 from proxia_segmentation_ros.ros.client.lifecycle_probe import ACTIVE, RENEW_AFTER_S, LifecycleProbe
+from proxia_segmentation_ros.ros.client.rediscovery_session import RediscoverySession
 from proxia_segmentation_ros.ros.client.session import RosSession
-from proxia_segmentation_ros.ros.client.spare_session import SpareSession
 from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
 from proxia_segmentation_ros.wire.compressed import read_encoded_size
 from proxia_segmentation_ros.wire.played_frame import PlayedFrame
@@ -89,8 +89,8 @@ class CameraPlayer:
             if node_name_to_wait
             else None
         )
-        self._spare = SpareSession(session, "camera", open_session)
-        self._patience = Backoff(RENEW_AFTER_S, monotonic)
+        self._rediscovery = RediscoverySession(session, "camera", open_session)
+        self._backoff = Backoff(RENEW_AFTER_S, monotonic)
 
     def stop(self) -> None:
         """End `play` and `wait_until_ready`; may be called from any thread."""
@@ -179,20 +179,20 @@ class CameraPlayer:
         )
 
     def _renew_publishers(self) -> None:
-        made = self._spare.renew(self._make_publishers)
+        made = self._rediscovery.renew(self._make_publishers)
         if made is not None:
-            for one in (self._images, self._infos):
-                self._session.node.destroy_publisher(one)
+            for publisher in (self._images, self._infos):
+                self._session.node.destroy_publisher(publisher)
             self._images, self._infos = made
 
     def _is_ready(self) -> bool:
         if self._probe is not None and self._probe.poll_state() != ACTIVE:
-            self._patience.restart()
+            self._backoff.restart()
             return False
         if self._images.get_subscription_count() > 0:
             return True
         # Without a node to wait for, nobody needs to subscribe soon.
-        if self._probe is not None and self._patience.is_over():
+        if self._probe is not None and self._backoff.has_elapsed():
             self._renew_publishers()
         return False
 

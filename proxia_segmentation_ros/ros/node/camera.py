@@ -12,7 +12,7 @@ from proxia_segmentation_ros.inference.segmenter_factory import FrameSegmenter
 from proxia_segmentation_ros.pipeline.sink import SharedSettings
 from proxia_segmentation_ros.pipeline.stream import CameraStream, decode_message
 from proxia_segmentation_ros.pipeline.timing import LedgerCounts
-from proxia_segmentation_ros.pipeline.workers import Pipeline
+from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 from proxia_segmentation_ros.ros.diagnostics import OK, WARN, Finding
 from proxia_segmentation_ros.ros.node.camera_input import CameraInput
 from proxia_segmentation_ros.ros.node.camera_output import CameraOutput, make_header
@@ -60,7 +60,7 @@ class Camera:
         info = make_label_info(header, self._segmenter.label_set, threshold)
         self._output.label_info.publish(info)
 
-    def subscribe(self, pipeline: Pipeline) -> CameraStream:
+    def subscribe(self, workers: FrameWorkers) -> CameraStream:
         """Listen to the camera; frames wait in the pipeline until its streams are open."""
         transport = self._settings.value.camera(self.name).transport
         # No method of the camera stands in the way of a frame.
@@ -68,7 +68,7 @@ class Camera:
             self._node,
             self.name,
             self._settings,
-            partial(pipeline.put, self.name),
+            partial(workers.put, self.name),
             self._report_link,
             self._report_frame,
         )
@@ -170,11 +170,11 @@ class Camera:
         topic = source.image_topic
         offers = self._node.get_publishers_info_by_topic(topic)
         wanted = f"sensor_msgs/msg/{source.image_type.__name__}"
-        others = sorted({one.topic_type for one in offers} - {wanted})
+        other_types = sorted({offer.topic_type for offer in offers} - {wanted})
         text = f"waiting for images on {topic} ({len(offers)} publishers)"
-        if others:
+        if other_types:
             return (
-                f"{text}: it carries {', '.join(others)}; expected {wanted}; "
+                f"{text}: it carries {', '.join(other_types)}; expected {wanted}; "
                 f"set cameras.{self.name}.transport or cameras.{self.name}.image_topic"
             )
         if offers and self._link_problems.last is not None:

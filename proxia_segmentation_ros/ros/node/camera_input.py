@@ -15,14 +15,18 @@ from proxia_segmentation_ros.config import CameraSettings, SizeHW
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.pipeline.sink import Frame, Geometry, SharedSettings
 from proxia_segmentation_ros.ros.node.camera_info import read_camera_matrix, scale_camera_info
-from proxia_segmentation_ros.ros.node.stamp_cache import StampedItems
+from proxia_segmentation_ros.ros.node.stamp_cache import StampCache
 from proxia_segmentation_ros.ros.qos import (
     allow_overrides,
     create_watched,
     make_qos,
     watch_subscription,
 )
-from proxia_segmentation_ros.ros.receiver import Intake, Receiver, TakenElsewhere
+from proxia_segmentation_ros.ros.receiver import (
+    Receiver,
+    ReceiverCallbackGroup,
+    SubscriptionCallback,
+)
 from proxia_segmentation_ros.wire.cdr import ImageMessage, read_image
 from proxia_segmentation_ros.wire.encodings import decode_depth
 
@@ -89,11 +93,11 @@ class CameraInput:
         self._settings = shared
         self._report = report
         self._report_frame = report_frame
-        self._group = TakenElsewhere()
-        self._intakes: list[Intake] = []
+        self._group = ReceiverCallbackGroup()
+        self._subscriptions: list[SubscriptionCallback] = []
         self._receiver: Receiver | None = None
-        self.infos: StampedItems[CameraInfo] = StampedItems()
-        self.depths: StampedItems[ImageMessage] = StampedItems(capacity=4)
+        self.infos: StampCache[CameraInfo] = StampCache()
+        self.depths: StampCache[ImageMessage] = StampCache(capacity=4)
         self.has_geometry = bool(settings.camera_info_topic or settings.depth_topic)
         self.image_type = CompressedImage if settings.transport == "compressed" else Image
         self.image_topic = find_image_topic(node, camera, settings)
@@ -104,7 +108,7 @@ class CameraInput:
             if settings.depth_topic:
                 self._subscribe(Image, settings.depth_topic, self._store_depth, raw=True)
             self._subscribe(self.image_type, self.image_topic, put_image, raw=True)
-            self._receiver = Receiver(node.context, self._intakes, report)
+            self._receiver = Receiver(node.context, self._subscriptions, report)
         except Exception:
             self.destroy()
             raise
@@ -113,8 +117,8 @@ class CameraInput:
         """Stop to listen."""
         if self._receiver is not None and not self._receiver.close():
             self._report(f"{self.image_topic} is still being read; its last message may be late")
-        while self._intakes:
-            subscription, _ = self._intakes.pop()
+        while self._subscriptions:
+            subscription, _ = self._subscriptions.pop()
             self._node.destroy_subscription(subscription)
 
     def find_geometry(self, frame: Frame, size_hw: SizeHW) -> Geometry:
@@ -182,4 +186,4 @@ class CameraInput:
             ),
             watch_subscription(self._node, topic, self._report),
         )
-        self._intakes.append((subscription, callback))
+        self._subscriptions.append((subscription, callback))

@@ -186,34 +186,34 @@ def make_summary(header: Header, camera: str, label_set: LabelSet, scene: Scene)
         unlabeled_fraction=scene.unlabeled_fraction,
         classes=[
             ClassSummary(
-                class_id=one.class_id,
-                class_name=one.class_name,
-                pixel_count=one.pixel_count,
-                area_fraction=one.area_fraction,
-                mean_confidence=one.mean_confidence,
-                objects=_make_objects(one.objects),
+                class_id=group.class_id,
+                class_name=group.class_name,
+                pixel_count=group.pixel_count,
+                area_fraction=group.area_fraction,
+                mean_confidence=group.mean_confidence,
+                objects=_make_objects(group.objects),
             )
-            for one in scene.classes
+            for group in scene.classes
         ],
     )
 
 
 def _make_objects(objects: Iterable[SceneObject]) -> list[ObjectSummary]:
     messages = []
-    for one in objects:
-        left, top, width, height = one.box_xywh
-        x, y, z = one.position_xyz
-        centroid_x, centroid_y = one.centroid_xy
+    for item in objects:
+        left, top, width, height = item.box_xywh
+        x, y, z = item.position_xyz
+        centroid_x, centroid_y = item.centroid_xy
         messages.append(
             ObjectSummary(
-                track_id=one.track_id,
-                pixel_count=one.pixel_count,
+                track_id=item.track_id,
+                pixel_count=item.pixel_count,
                 box=RegionOfInterest(x_offset=left, y_offset=top, width=width, height=height),
                 centroid_x=centroid_x,
                 centroid_y=centroid_y,
-                mean_confidence=one.mean_confidence,
-                touches_border=one.touches_border,
-                depth_m=one.depth_m,
+                mean_confidence=item.mean_confidence,
+                touches_border=item.touches_border,
+                depth_m=item.depth_m,
                 position=Point(x=x, y=y, z=z),
             )
         )

@@ -10,7 +10,9 @@ from proxia_segmentation_ros.pipeline.timing import LedgerCounts, StreamTimes
 
 def make_label_info(header: Header, label_set: LabelSet, min_confidence: float) -> LabelInfo:
     """Name the ids of the label image."""
-    class_map = [VisionClass(class_id=one.id, class_name=one.name) for one in label_set.classes]
+    class_map = [
+        VisionClass(class_id=entry.id, class_name=entry.name) for entry in label_set.classes
+    ]
     return LabelInfo(header=header, class_map=class_map, threshold=min_confidence)
 
 

@@ -58,32 +58,36 @@ class NodeParameters:
         Raises:
             ConfigError: the whole set is refused.
         """
-        ours = [one for one in changes if not self._is_foreign(one.name)]
+        ours = [change for change in changes if not self._is_foreign(change.name)]
         if not ours:
             return list(changes)
-        for one in ours:
-            if one.value is None and one.name in self._rows:
+        for change in ours:
+            if change.value is None and change.name in self._rows:
                 raise ConfigError.from_parts(
-                    f"parameter {one.name!r} was asked to go",
+                    f"parameter {change.name!r} was asked to go",
                     "a value for every declared parameter",
-                    f"set it to its default, {self._rows[one.name].default!r}",
+                    f"set it to its default, {self._rows[change.name].default!r}",
                 )
-        values = {one.name: _to_plain(one.value) for one in ours if one.value is not None}
+        values = {
+            change.name: _to_plain(change.value) for change in ours if change.value is not None
+        }
         for name in values:
             self._check_moment(name, values[name], is_configured)
         NodeSettings.from_flat({**self._values(), **values})
         return [
-            self._make_parameter(one.name, values[one.name]) if one.name in values else one
-            for one in changes
-            if not self._is_forgotten(one)
+            self._make_parameter(change.name, values[change.name])
+            if change.name in values
+            else change
+            for change in changes
+            if not self._is_forgotten(change)
         ]
 
     def accept_change(self, changes: "Iterable[Parameter[Any]]") -> None:
         """Take note of changes that rclpy stored."""
-        for one in changes:
-            self._refused.pop(one.name, None)
-            if one.name == "camera_names":
-                self._declare_rows(list(one.value))
+        for change in changes:
+            self._refused.pop(change.name, None)
+            if change.name == "camera_names":
+                self._declare_rows(list(change.value))
                 self._refuse_unknown_overrides()
 
     def unused_qos_overrides(self) -> list[str]:
@@ -162,7 +166,7 @@ class NodeParameters:
         if isinstance(default, float) and isinstance(value, int):
             return Parameter(name, Parameter.Type.DOUBLE, float(value))
         if isinstance(default, list) and not isinstance(next(iter(default), None), str):
-            numbers = [float(one) for one in value]
+            numbers = [float(number) for number in value]
             return Parameter(name, Parameter.Type.DOUBLE_ARRAY, numbers)
         return Parameter(name, value=value)
 
@@ -227,7 +231,7 @@ def _describe(row: ParameterRow) -> ParameterDescriptor:
 def _read_overrides(node: Node) -> dict[str, Any]:
     # rclpy offers no other way to see overrides of names that nobody declared.
     overrides: Mapping[str, Parameter[Any]] = node._parameter_overrides
-    return {name: _to_plain(one.value) for name, one in overrides.items()}
+    return {name: _to_plain(override.value) for name, override in overrides.items()}
 
 
 def _to_plain(value: Any) -> Any:

@@ -122,7 +122,7 @@ class SegmentationNode(LifecycleNode):
 
     def set_parameters(self, parameter_list: "list[Parameter[Any]]") -> list[SetParametersResult]:
         """Judge changes one by one."""
-        return [self.set_parameters_atomically([one]) for one in parameter_list]
+        return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
 
     @property
     def settings(self) -> NodeSettings | None:
@@ -134,7 +134,7 @@ class SegmentationNode(LifecycleNode):
         if host is None:
             return
         settings = self._declared.settings()
-        host.pipeline.run(lambda: self._swap_settings(settings))
+        host.workers.run(lambda: self._swap_settings(settings))
 
     def _swap_settings(self, settings: NodeSettings) -> None:
         """Run by a worker, while no frame is under way."""
@@ -143,7 +143,7 @@ class SegmentationNode(LifecycleNode):
             return
         before, shared.value = shared.value, settings
         if settings.inference.max_rate_hz != before.inference.max_rate_hz:
-            host.pipeline.limit_rate(settings.inference.max_rate_hz)
+            host.workers.limit_rate(settings.inference.max_rate_hz)
         if self._phase == "active" and (
             settings.output.min_confidence != before.output.min_confidence
         ):
@@ -202,7 +202,7 @@ class SegmentationNode(LifecycleNode):
             self._segmenter_factory, settings, self._wait_for_model, self._engine_finder
         )
         self._settings = SharedSettings(settings)
-        self._host.pipeline.limit_rate(settings.inference.max_rate_hz)
+        self._host.workers.limit_rate(settings.inference.max_rate_hz)
         for name in settings.camera_names:
             prefix = "~/" if len(settings.camera_names) == 1 else f"~/{name}/"
             self.cameras.append(
@@ -221,9 +221,9 @@ class SegmentationNode(LifecycleNode):
         super().on_activate(state)
         for camera in self.cameras:
             camera.publish_label_info()
-        streams = [camera.subscribe(host.pipeline) for camera in self.cameras]
+        streams = [camera.subscribe(host.workers) for camera in self.cameras]
         segment = SegmentFrames(host.segmenter, settings)
-        host.pipeline.open(streams, segment, segment.find_capacity)
+        host.workers.open(streams, segment, segment.find_capacity)
         for name in self._declared.unused_qos_overrides():
             self.get_logger().warning(f"{name} is for a topic that this node does not have")
         self._phase = "active"
@@ -239,7 +239,7 @@ class SegmentationNode(LifecycleNode):
             camera.unsubscribe()
         if self._host is not None:
             give_up_s = time.monotonic() + PAUSE_TIMEOUT_S
-            while not self._host.pipeline.pause(0.05):
+            while not self._host.workers.pause(0.05):
                 if self._stopping.is_set():
                     break
                 if time.monotonic() > give_up_s:

@@ -10,7 +10,7 @@ Stamp = tuple[int, int]
 CAPACITY = 16
 
 
-class StampedItems(Generic[Item]):
+class StampCache(Generic[Item]):
     """The newest items by their stamp (seconds, nanoseconds); safe to use from several threads."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:

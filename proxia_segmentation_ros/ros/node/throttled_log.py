@@ -72,14 +72,14 @@ class ThrottledLog:
         kind = self._kinds.get(key)
         if kind is None:
             self._kinds = {
-                name: one
-                for name, one in self._kinds.items()
-                if now_s - one.logged_at_s <= LOG_PERIOD_S or one.unlogged
+                name: kind
+                for name, kind in self._kinds.items()
+                if now_s - kind.logged_at_s <= LOG_PERIOD_S or kind.unlogged
             }
             if len(self._kinds) < MAX_KINDS:
                 self._kinds[key] = _Kind(logged_at_s=now_s)
                 return 0
-            kind = min(self._kinds.values(), key=lambda one: one.logged_at_s)
+            kind = min(self._kinds.values(), key=lambda kind: kind.logged_at_s)
         if now_s - kind.logged_at_s <= LOG_PERIOD_S:
             kind.unlogged += 1
             return None

@@ -28,7 +28,7 @@ from proxia_segmentation_ros.backends.tensorrt.build import (
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference import Segmenter, backend_choice
 from proxia_segmentation_ros.inference.engine_build import (
-    BuildOrder,
+    EngineBuildRequest,
     build_engines,
     find_missing_batches,
 )
@@ -332,15 +332,15 @@ def test_refused_engine_that_may_not_be_built_is_an_error_and_forgotten(tmp_path
     assert not backend.has_engine(NETWORK_HW)
 
 
-def make_order(weights: Path) -> BuildOrder:
-    return BuildOrder(weights=str(weights), backend="tensorrt", precision="f32", batch=3)
+def make_request(weights: Path) -> EngineBuildRequest:
+    return EngineBuildRequest(weights=str(weights), backend="tensorrt", precision="f32", batch=3)
 
 
 def test_what_an_order_builds_is_missing_no_more(gpu: FakeBuild, tiny_weights: Path) -> None:
-    order = make_order(tiny_weights)
-    assert find_missing_batches(order) == [1, 2]
-    assert build_engines(order, lambda text: None).backend == "tensorrt"
-    assert find_missing_batches(order) == []
+    request = make_request(tiny_weights)
+    assert find_missing_batches(request) == [1, 2]
+    assert build_engines(request, lambda text: None).backend == "tensorrt"
+    assert find_missing_batches(request) == []
 
 
 def test_engines_that_could_not_be_kept_are_an_error(
@@ -351,7 +351,7 @@ def test_engines_that_could_not_be_kept_are_an_error(
 
     monkeypatch.setattr(compiled_cache, "write_file_atomically", run_full)
     with pytest.raises(BackendError, match="engines for 1 and 2 images together were built, but"):
-        build_engines(make_order(tiny_weights), lambda text: None)
+        build_engines(make_request(tiny_weights), lambda text: None)
 
 
 def test_nothing_is_built_for_a_folder_that_can_not_be_written(
@@ -359,7 +359,7 @@ def test_nothing_is_built_for_a_folder_that_can_not_be_written(
 ) -> None:
     gpu.folder.write_text("in the way")
     with pytest.raises(BackendError, match=r"cache folder .* can't be written .*PROXIA_CACHE_DIR"):
-        build_engines(make_order(tiny_weights), lambda text: None)
+        build_engines(make_request(tiny_weights), lambda text: None)
     assert gpu.built == []
 
 
@@ -367,10 +367,10 @@ def test_batch_that_memory_does_not_suffice_for_leaves_the_smaller_one(
     gpu: FakeBuild, tiny_weights: Path
 ) -> None:
     gpu.refused = "for 2 x"
-    order, told = make_order(tiny_weights), list[str]()
-    built = build_engines(order, told.append)
+    request, told = make_request(tiny_weights), list[str]()
+    built = build_engines(request, told.append)
     assert (built.backend, built.batch) == ("tensorrt", 1)
-    assert find_missing_batches(order) == [2]
+    assert find_missing_batches(request) == [2]
     assert any("can't warm up for 3 images together" in text for text in told)
 
 

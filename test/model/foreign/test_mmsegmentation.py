@@ -236,7 +236,7 @@ def test_every_difference_is_told_by_its_name_there(
     state[f"{block}.key_project.1.conv.weight"] = torch.zeros(16, 16, 3, 3)
     foreign = read_foreign_checkpoint(write(tmp_path / "odd.pth", state))
     with pytest.raises(WeightsError) as caught:
-        load_foreign(foreign, "odd.pth", named=None)
+        load_foreign(foreign, "odd.pth", max_listed=None)
     sentence = str(caught.value)
     for part in (
         f"lacks {block}.value_project.bn.bias",

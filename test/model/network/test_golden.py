@@ -14,7 +14,8 @@ import torch
 from fill_rule import fill_model, fill_value, golden_input
 from torch import Tensor, nn
 
-from proxia_segmentation_ros.model.network.blocks import SizeHW, resize_bilinear
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 from proxia_segmentation_ros.model.network.hrnet_ocr import (
     DEFAULT_SCALES,
     HRNetOcr,

@@ -12,7 +12,7 @@ from proxia_segmentation_ros.ros.client.benchmark_listener import (
 from proxia_segmentation_ros.ros.client.session import RosSession
 from proxia_segmentation_ros.ros.diagnostics import DIAGNOSTICS_QOS
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 
 
 def make_values(**values):
@@ -65,7 +65,7 @@ def test_newest_backend_of_a_node_outlives_a_stretch(session):
         diagnostics.publish(
             DiagnosticArray(status=[DiagnosticStatus(name="eye: model", values=values)])
         )
-    assert listener.wait_for_stages("eye", 2, PATIENCE_S)
+    assert listener.wait_for_stages("eye", 2, TIMEOUT_S)
     listener.clear()
     assert listener.wait_for_serving("/eye", 0.0) == {"backend": "openvino", "precision": "int8"}
     assert listener.wait_for_serving("blind", 0.0) == {}
@@ -77,11 +77,11 @@ def test_arrivals_are_kept_by_topic_and_stamp(session):
         name: session.node.create_publisher(Image, f"/{name}/labels", 10)
         for name in ("left", "right")
     }
-    listener.wait_until_matched(PATIENCE_S)
+    listener.wait_until_matched(TIMEOUT_S)
     publishers["left"].publish(make_image(3, 5))
     publishers["right"].publish(make_image(4, 0))
-    assert listener.wait_for_frame("left", 3_000_000_005, PATIENCE_S)
-    assert listener.wait_for_count("right", 1, PATIENCE_S)
+    assert listener.wait_for_frame("left", 3_000_000_005, TIMEOUT_S)
+    assert listener.wait_for_count("right", 1, TIMEOUT_S)
     assert list(listener.arrivals("left")) == [3_000_000_005]
     assert list(listener.arrivals("right")) == [4_000_000_000]
     assert not listener.wait_for_frame("left", 4_000_000_000, 0.0)
@@ -107,7 +107,7 @@ def test_stages_are_kept_by_node(session):
         )
         diagnostics.publish(DiagnosticArray(status=[status]))
     labels.publish(make_image(1, 0))
-    assert listener.wait_for_stages("eye", 2, PATIENCE_S)
+    assert listener.wait_for_stages("eye", 2, TIMEOUT_S)
     assert listener.stages_ms("/eye") == {"infer": [10.0, 12.0]}
     assert listener.gauges("eye")["tiles_total"] == [2.0, 2.0]
     assert listener.stages_ms("blind") == {}

@@ -10,7 +10,7 @@ from lifecycle_msgs.srv import GetState
 
 from proxia_segmentation_ros.ros.client.backoff import LONGEST_S, Backoff
 from proxia_segmentation_ros.ros.client.lifecycle_probe import RENEW_AFTER_S, LifecycleProbe
-from proxia_segmentation_ros.ros.client.spare_session import RCLError
+from proxia_segmentation_ros.ros.client.rediscovery_session import RCLError
 
 
 class Clock:
@@ -122,35 +122,35 @@ def test_probe_asks_with_a_new_client_when_no_answer_comes(broken):
 
 def test_probe_turns_to_a_participant_of_its_own_when_new_clients_stay_deaf():
     clock, session = Clock(), make_session([DEAF, DEAF])
-    spares = [Session([DEAF]), make_session([WELL])]
+    fallbacks = [Session([DEAF]), make_session([WELL])]
     opened = []
 
     def open_session(name, *, domain_id):
         opened.append((name, domain_id))
-        return spares[len(opened) - 1]
+        return fallbacks[len(opened) - 1]
 
     probe = LifecycleProbe(session, "/segmenter", open_session=open_session, monotonic=clock)
-    for patience_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
-        clock.now_s += patience_s
+    for backoff_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
+        clock.now_s += backoff_s
         assert probe.poll_state() is None
     assert opened == [("player_probe1", 7)]
     clock.now_s += 4 * RENEW_AFTER_S
     assert probe.poll_state() == "active"
     assert opened[1:] == [("player_probe2", 7)]
-    assert [spare.is_closed for spare in spares] == [True, False]
+    assert [fallback.is_closed for fallback in fallbacks] == [True, False]
     session.at_shutdown[0]()
-    assert spares[1].is_closed
+    assert fallbacks[1].is_closed
 
 
 def test_transitions_told_to_the_new_participant_count():
-    clock, session, spare = Clock(), make_session([DEAF, DEAF]), make_session([DEAF])
+    clock, session, fallback = Clock(), make_session([DEAF, DEAF]), make_session([DEAF])
     probe = LifecycleProbe(
-        session, "/segmenter", open_session=lambda *_, **__: spare, monotonic=clock
+        session, "/segmenter", open_session=lambda *_, **__: fallback, monotonic=clock
     )
-    for patience_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
-        clock.now_s += patience_s
+    for backoff_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
+        clock.now_s += backoff_s
         probe.poll_state()
-    spare.tell("configuring", "unconfigured")
+    fallback.tell("configuring", "unconfigured")
     assert probe.has_failed
     assert probe.poll_state() == "unconfigured"
 
@@ -164,19 +164,19 @@ def test_answering_node_keeps_its_client():
     assert session.made == [WELL]
 
 
-def test_patience_doubles_up_to_its_longest_and_begins_anew_with_an_answer():
+def test_backoff_doubles_up_to_its_longest_and_restarts_with_an_answer():
     clock = Clock()
-    patience = Backoff(5.0, clock)
+    backoff = Backoff(5.0, clock)
     lengths_s: list[float] = []
     while len(lengths_s) < 6:
         began_at_s = clock.now_s
-        while not patience.is_over():
+        while not backoff.has_elapsed():
             clock.now_s += 1.0
         lengths_s.append(clock.now_s - began_at_s)
     assert lengths_s == [5.0, 10.0, 20.0, 40.0, LONGEST_S, LONGEST_S]
-    patience.restart()
+    backoff.restart()
     clock.now_s += 5.0
-    assert patience.is_over()
+    assert backoff.has_elapsed()
 
 
 def test_late_answer_of_before_the_configure_is_no_failure():
@@ -231,7 +231,7 @@ def poll_for(probe, clock, seconds, each_second=lambda: None):
         probe.poll_state()
 
 
-def test_long_configure_does_not_run_out_of_patience():
+def test_long_configure_does_not_trigger_a_rediscovery():
     clock, session = Clock(), make_session([SILENT, WELL])
     probe = LifecycleProbe(session, "/segmenter", monotonic=clock)
     session.tell("configuring")
@@ -253,12 +253,12 @@ def test_long_configure_does_not_run_out_of_patience():
     ],
 )
 def test_node_that_says_it_loads_is_given_time(name, message, is_patient):
-    clock, session, spare = Clock(), make_session([SILENT] * 2), make_session([SILENT])
+    clock, session, fallback = Clock(), make_session([SILENT] * 2), make_session([SILENT])
     opened = []
 
     def open_session(*_, **__):
-        opened.append(spare)
-        return spare
+        opened.append(fallback)
+        return fallback
 
     probe = LifecycleProbe(session, "/robot1/segmenter", open_session=open_session, monotonic=clock)
     report = DiagnosticArray(status=[DiagnosticStatus(name=name, message=message)])
@@ -292,16 +292,16 @@ def test_renewal_that_fails_keeps_the_client_and_is_tried_again(is_opened):
 
 
 def test_late_copy_of_an_old_failure_to_an_older_participant_is_no_news():
-    clock, session, spare = Clock(), make_session([DEAF, DEAF]), make_session([SILENT])
+    clock, session, fallback = Clock(), make_session([DEAF, DEAF]), make_session([SILENT])
     probe = LifecycleProbe(
-        session, "/segmenter", open_session=lambda name, domain_id: spare, monotonic=clock
+        session, "/segmenter", open_session=lambda name, domain_id: fallback, monotonic=clock
     )
-    for patience_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
-        clock.now_s += patience_s
+    for backoff_s in (RENEW_AFTER_S, 2 * RENEW_AFTER_S):
+        clock.now_s += backoff_s
         probe.poll_state()
-    spare.tell("configuring")
+    fallback.tell("configuring")
     session.tell("unconfigured")
     assert probe.poll_state() == "configuring"
     assert not probe.has_failed
-    spare.tell("unconfigured")
+    fallback.tell("unconfigured")
     assert probe.has_failed

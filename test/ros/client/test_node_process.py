@@ -47,7 +47,7 @@ def test_stop_interrupts_first(tmp_path):
 
 
 def test_stop_terminates_what_ignores_the_interrupt(tmp_path, monkeypatch):
-    monkeypatch.setattr("proxia_segmentation_ros.ros.client.node_process.STOP_PATIENCE_S", 0.2)
+    monkeypatch.setattr("proxia_segmentation_ros.ros.client.node_process.STOP_TIMEOUT_S", 0.2)
     code = (
         "import signal\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"

@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.engine_upgrade import EngineUpgrade, UpgradeStatus
-from proxia_segmentation_ros.inference.segmenter_factory import EngineOrder
+from proxia_segmentation_ros.inference.segmenter_factory import EngineBuildPlan
 
 # Does what it is told through a FIFO, and waits for that as a compiler waits for the GPU.
 BUILDER = """
@@ -195,12 +195,12 @@ class Upgradable:
         self._builder = builder
         self.made: list[FakeSegmenter] = []
 
-    def find(self, settings: NodeSettings) -> EngineOrder:
+    def find(self, settings: NodeSettings) -> EngineBuildPlan:
         def change(backend: str) -> NodeSettings:
             inference = settings.inference.model_copy(update={"backend": backend})
             return settings.model_copy(update={"inference": inference})
 
-        return EngineOrder(change("openvino"), self._builder.command, change("tensorrt"))
+        return EngineBuildPlan(change("openvino"), self._builder.command, change("tensorrt"))
 
     def make(self, settings: NodeSettings) -> FakeSegmenter:
         is_better = settings.inference.backend == "tensorrt"
@@ -227,8 +227,8 @@ def test_node_serves_while_it_builds_and_swaps_between_two_frames(
     robot.publish("/image", make_image(make_scene(), sec=2))
     robot.wait_for(first.entered.is_set, "a frame in the old model")
     builder.tell(DONE)
-    pipeline = under_test.node._host.pipeline
-    robot.wait_for(lambda: pipeline._tasks, "the new model to wait its turn")
+    workers = under_test.node._host.workers
+    robot.wait_for(lambda: workers._tasks, "the new model to wait its turn")
     robot.publish("/image", make_image(make_scene(), sec=3))
     robot.wait_for(lambda: under_test.count("received") == received + 2, "the next frame")
     first.gate.set()

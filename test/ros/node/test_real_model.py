@@ -11,9 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from sensor_msgs.msg import Image
 
-from proxia_segmentation_ros.inference.engine_build import BuildOrder
+from proxia_segmentation_ros.inference.engine_build import EngineBuildRequest
 from proxia_segmentation_ros.inference.segmenter import Segmenter
-from proxia_segmentation_ros.inference.segmenter_factory import EngineOrder, load_segmenter
+from proxia_segmentation_ros.inference.segmenter_factory import EngineBuildPlan, load_segmenter
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.checkpoint import save_weights
@@ -52,7 +52,7 @@ def test_node_changes_to_what_another_process_compiled(
     robot, start_node, weights, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("PROXIA_CACHE_DIR", str(tmp_path))
-    order = BuildOrder(weights=str(weights), backend="openvino", precision="f32")
+    request = EngineBuildRequest(weights=str(weights), backend="openvino", precision="f32")
     module = "proxia_segmentation_ros.inference.engine_build"
 
     def find(settings):
@@ -60,8 +60,8 @@ def test_node_changes_to_what_another_process_compiled(
             inference = settings.inference.model_copy(update={"backend": backend})
             return settings.model_copy(update={"inference": inference})
 
-        command = (sys.executable, "-m", module, order.to_json())
-        return EngineOrder(change("torch"), command, change("openvino"))
+        command = (sys.executable, "-m", module, request.to_json())
+        return EngineBuildPlan(change("torch"), command, change("openvino"))
 
     parameters = {"model.weights": str(weights), "inference.precision": "f32"}
     start_node(parameters, factory=load_segmenter, finder=find)

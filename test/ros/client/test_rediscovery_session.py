@@ -6,7 +6,7 @@ from typing import Any
 
 from rclpy.context import Context
 
-from proxia_segmentation_ros.ros.client.spare_session import SpareSession
+from proxia_segmentation_ros.ros.client.rediscovery_session import RediscoverySession
 
 
 class FreshSession:
@@ -17,14 +17,14 @@ class FreshSession:
         self.is_closed = True
 
 
-def test_spare_ends_with_its_session_when_its_owner_is_gone():
+def test_rediscovery_session_ends_with_its_session_when_its_owner_is_gone():
     context = Context()
     context.init()
     session: Any = SimpleNamespace(context=context, node=SimpleNamespace(get_name=lambda: "user"))
     fresh: Any = FreshSession()
-    spare = SpareSession(session, "probe", lambda name, domain_id: fresh)
-    assert spare.renew(lambda node: "client") == "client"
-    del spare
+    rediscovery = RediscoverySession(session, "probe", lambda name, domain_id: fresh)
+    assert rediscovery.renew(lambda node: "client") == "client"
+    del rediscovery
     gc.collect()
     assert not fresh.is_closed
     context.try_shutdown()

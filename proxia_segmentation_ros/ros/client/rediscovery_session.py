@@ -13,7 +13,7 @@ RCLError = rclpy_implementation.RCLError
 Made = TypeVar("Made")
 
 
-class SpareSession:
+class RediscoverySession:
     """At most one session beside `session`, which ends with it.
 
     DDS may lose the announcement of an endpoint for good; to a new participant all that is
@@ -29,10 +29,10 @@ class SpareSession:
         self._session = session
         self._purpose = purpose
         self._open_session = open_session
-        self._spare: RosSession | None = None
+        self._current: RosSession | None = None
         self._tries = 0
-        # A bound method would be held weakly, and a spare outlive both its owner and the session.
-        session.context.on_shutdown(partial(SpareSession.close, self))
+        # A bound method would be held weakly, and this object would outlive its owner.
+        session.context.on_shutdown(partial(RediscoverySession.close, self))
 
     def renew(self, make: Callable[[Node], Made]) -> Made | None:
         """Return what `make` creates on a new participant.
@@ -55,11 +55,11 @@ class SpareSession:
             )
             return None
         self.close()
-        self._spare = fresh
+        self._current = fresh
         return made
 
     def close(self) -> None:
         """Leave the graph."""
-        if self._spare is not None:
-            self._spare.close()
-            self._spare = None
+        if self._current is not None:
+            self._current.close()
+            self._current = None
