@@ -63,6 +63,7 @@ def test_process_ends_with_whoever_started_it(tiny_weights: Path, tmp_path: Path
     assert list(tmp_path.glob("*.json")) == []
 
 
+@pytest.mark.slow
 def test_steps_are_told_and_the_log_is_as_before(
     tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
