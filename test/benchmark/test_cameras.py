@@ -21,6 +21,7 @@ PARAMETERS = {"model.weights": "synthetic", "inference.size": "64x48"}
 RATE, SENT = f"{BASIC}MEAN_FRAME_RATE", f"{BASIC}NUM_FRAMES_SENT"
 
 
+@pytest.mark.slow
 def test_real_cameras_share_a_node_and_one_is_killed(ros_domain, progress):
     # Two of the node's reports, one a second, fall into each run.
     rounds = RoundSettings(rates_hz=(0.0, 5.0), rounds=1, seconds=2.0, images=IMAGES)

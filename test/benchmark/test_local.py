@@ -10,6 +10,7 @@ from proxia_segmentation_ros.errors import WeightsError
 IMAGES = BenchmarkImages(size_hw=(48, 64), count=2)
 
 
+@pytest.mark.slow
 def test_two_variants_are_measured_in_one_report(progress) -> None:
     model, other = (
         parse_variant(text, kind="model", defaults={"weights": "synthetic"})
@@ -29,6 +30,7 @@ def test_two_variants_are_measured_in_one_report(progress) -> None:
         assert figures["ProxiaMetrics.MAX_PROCESS_MEMORY"] > 20
 
 
+@pytest.mark.slow
 def test_one_variant_has_no_baseline(progress) -> None:
     variant = parse_variant("size=64x48", kind="model", defaults={"weights": "synthetic"})
     settings = RoundSettings(rounds=1, seconds=0.1, images=IMAGES)

@@ -35,18 +35,21 @@ def run_fake(progress, **more):
     return run_node_benchmark(settings, progress)
 
 
+@pytest.mark.slow
 def test_frames_that_the_node_does_not_label_are_missed(fake_node, progress):
     fake_node("lossy")
     figures = run_fake(progress, saturating_hz=20.0)["20.0fps"]
     assert (figures[SENT], figures[MISSED]) == (20, 10)
 
 
+@pytest.mark.slow
 def test_silent_node_is_an_error(fake_node, progress):
     fake_node("silent")
     with pytest.raises(ProxiaError, match="no labels came back for 10 frames"):
         run_fake(progress, saturating_hz=20.0)
 
 
+@pytest.mark.slow
 def test_node_that_does_not_start_is_an_error(fake_node, progress):
     fake_node("broken")
     with pytest.raises(ProxiaError, match="weights 'none' are not shipped"):
@@ -160,6 +163,7 @@ def test_flame_without_py_spy_is_refused_before_anything_starts(monkeypatch, tmp
         run_node_benchmark(settings, progress)
 
 
+@pytest.mark.slow
 def test_real_node_and_bare_model_are_measured_in_interleaved_rounds(ros_domain, progress):
     rounds = RoundSettings(rates_hz=(0.0, 10.0), rounds=1, seconds=1.0, images=IMAGES)
     report = run_node_benchmark(

@@ -35,6 +35,7 @@ def test_single_spike_at_the_end_is_no_growth():
     assert memory["highest_mib"] == 150.0
 
 
+@pytest.mark.slow
 def test_variant_is_soaked_in_a_process_of_its_own(progress):
     settings = SoakSettings(
         frames=6, warm_up=2, every=3, images=BenchmarkImages(size_hw=(48, 64), count=2)
@@ -52,6 +53,7 @@ def test_one_reading_is_no_curve(progress):
         soak_variant(variant, SoakSettings(frames=10, every=500), progress)
 
 
+@pytest.mark.slow
 def test_node_is_soaked(ros_domain, progress):
     settings = SoakSettings(frames=6, warm_up=3, every=3, rate_hz=5.0, images=IMAGES)
     report = soak_node(PARAMETERS, settings, progress)

@@ -33,6 +33,7 @@ def test_recipe_neither_validates_nor_ends_while_it_is_timed() -> None:
     assert min(recipe.steps, recipe.validate_every, recipe.save_every) > 16
 
 
+@pytest.mark.slow
 def test_both_are_trained_round_by_round(progress) -> None:
     settings = TrainingBenchmarkSettings(overrides=SMALL, rounds=2, steps=1)
     figures = run_training_benchmark(settings, progress)

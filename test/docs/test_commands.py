@@ -123,6 +123,7 @@ def reader_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("block", TO_RUN, ids=lambda block: block.name)
+@pytest.mark.slow
 def test_block_runs(block: Block, reader_folder: Path) -> None:
     environment = os.environ | {
         "PATH": f"{reader_folder / 'bin'}{os.pathsep}{os.environ['PATH']}",

@@ -4,7 +4,6 @@ import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tables import (
@@ -69,13 +68,12 @@ def _read_topics(document: Path) -> dict[str, str]:
 def _read_publishers() -> dict[str, str]:
     """Return topic -> name of the message class, from the node's source."""
     tree = ast.parse((ROOT / "proxia_segmentation_ros/ros/node/camera_output.py").read_text())
-    nodes: list[Any] = list(ast.walk(tree))
-    calls: list[list[Any]] = [
+    calls = [
         node.args
-        for node in nodes
+        for node in ast.walk(tree)
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "_create"
     ]
-    found = {f"~/{leaf.value}": kind.id for kind, leaf, *_ in calls}
+    found = {f"~/{ast.literal_eval(leaf)}": ast.unparse(kind) for kind, leaf, *_ in calls}
     return {**found, "/diagnostics": "DiagnosticArray"}
 
 
@@ -98,11 +96,11 @@ def test_encodings_are_those_that_are_decoded() -> None:
 
 
 def test_compat_table_is_that_of_the_launch_file() -> None:
-    nodes: list[Any] = ast.parse((ROOT / "launch/proxia.launch.py").read_text()).body
+    nodes = ast.parse((ROOT / "launch/proxia.launch.py").read_text()).body
     remaps = next(
         ast.literal_eval(node.value)
         for node in nodes
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "REMAPS"
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "REMAPS"
     )
     expected = [(name, *pair) for name, pairs in remaps.items() for pair in pairs.items()]
     written = re.findall(

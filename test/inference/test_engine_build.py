@@ -34,6 +34,7 @@ def test_order_survives_the_command_line() -> None:
     assert EngineBuildRequest.from_json(request.to_json()) == request
 
 
+@pytest.mark.slow
 def test_process_reports_its_steps_and_leaves_the_result_in_the_cache(
     tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_process_ends_with_whoever_started_it(tiny_weights: Path, tmp_path: Path
     assert list(tmp_path.glob("*.json")) == []
 
 
+@pytest.mark.slow
 def test_steps_are_told_and_the_log_is_as_before(
     tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

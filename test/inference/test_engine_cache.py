@@ -132,6 +132,7 @@ def test_leftovers_are_old_parts_of_our_own_files(tmp_path: Path) -> None:
     assert list_leftovers([tmp_path]) == sorted(parts)
 
 
+@pytest.mark.slow
 def test_environment_of_openvino_is_that_of_its_keys(
     tmp_path: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

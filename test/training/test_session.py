@@ -45,6 +45,7 @@ def camvid_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_recipe_ends_in_loadable_weights(camvid_folder: Path, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = []
     overrides = [*SMALL, f"data.root={camvid_folder}", "data.synthetic_weight=0"]

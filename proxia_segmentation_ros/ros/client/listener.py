@@ -81,14 +81,12 @@ class StreamListener:
         self._subscriptions = [
             # Raw messages: the pixels are copied once instead of three times.
             node.create_subscription(
-                Image, f"{node_name}/labels", self._receive_labels, qos, raw=True
+                Image, f"{node_name}/labels", self._store_labels, qos, raw=True
             ),
+            node.create_subscription(SceneSummary, f"{node_name}/objects", self._store_scene, qos),
+            node.create_subscription(StreamStats, f"{node_name}/stats", self._store_stats, qos),
             node.create_subscription(
-                SceneSummary, f"{node_name}/objects", self._receive_scene, qos
-            ),
-            node.create_subscription(StreamStats, f"{node_name}/stats", self._receive_stats, qos),
-            node.create_subscription(
-                LabelInfo, f"{node_name}/label_info", self._receive_info, latched
+                LabelInfo, f"{node_name}/label_info", self._store_info, latched
             ),
         ]
 
@@ -121,7 +119,7 @@ class StreamListener:
         with self._changed:
             return self._changed.wait_for(lambda: is_enough(self), timeout_s)
 
-    def _receive_labels(self, buffer: bytes) -> None:
+    def _store_labels(self, buffer: bytes) -> None:
         arrived_at_s = time.monotonic()
         message = read_image(buffer)
         dtype = np.uint16 if message.encoding == "mono16" else np.uint8
@@ -135,7 +133,7 @@ class StreamListener:
         if self._on_labels is not None:
             self._on_labels(received)
 
-    def _receive_scene(self, message: SceneSummary) -> None:
+    def _store_scene(self, message: SceneSummary) -> None:
         stamp_ns = to_nanoseconds(message.header.stamp)
         boxes = tuple(
             (item.box.x_offset, item.box.y_offset, item.box.width, item.box.height, found.class_id)
@@ -148,7 +146,7 @@ class StreamListener:
             self._received.scenes[stamp_ns] = scene
             self._changed.notify_all()
 
-    def _receive_stats(self, message: StreamStats) -> None:
+    def _store_stats(self, message: StreamStats) -> None:
         dropped = {name: int(getattr(message, f"dropped_{name}")) for name in DROP_REASONS}
         with self._changed:
             self._received.stats = ReceivedStats(
@@ -162,7 +160,7 @@ class StreamListener:
             )
             self._changed.notify_all()
 
-    def _receive_info(self, message: LabelInfo) -> None:
+    def _store_info(self, message: LabelInfo) -> None:
         pairs = sorted((entry.class_id, entry.class_name) for entry in message.class_map)
         with self._changed:
             self._received.class_names = tuple(name for _, name in pairs)

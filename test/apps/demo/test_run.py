@@ -67,6 +67,7 @@ def settings(tmp_path, weights, ros_domain, monkeypatch):
     }
 
 
+@pytest.mark.slow
 def test_demo_leaves_film_sheet_and_figures(settings):
     progress = Quiet()
     result = run_demo(DemoSettings(**settings), progress)
@@ -102,6 +103,7 @@ def test_demo_leaves_film_sheet_and_figures(settings):
     assert film.read()[0]
 
 
+@pytest.mark.slow
 def test_lost_frames_are_counted_and_still_in_the_film(settings, monkeypatch):
     monkeypatch.setenv("FAKE_NODE", "lossy")
     result = run_demo(DemoSettings(**settings), Quiet())
@@ -111,6 +113,7 @@ def test_lost_frames_are_counted_and_still_in_the_film(settings, monkeypatch):
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
 
 
+@pytest.mark.slow
 def test_no_labels_is_an_error_that_shows_the_log(settings, monkeypatch):
     monkeypatch.setenv("FAKE_NODE", "silent")
     monkeypatch.setattr("proxia_segmentation_ros.apps.demo.run.LAST_LABELS_TIMEOUT_S", 0.2)
@@ -119,12 +122,14 @@ def test_no_labels_is_an_error_that_shows_the_log(settings, monkeypatch):
     assert not settings["out"].exists()
 
 
+@pytest.mark.slow
 def test_death_of_the_node_in_mid_stream_is_told_with_its_last_words(settings, monkeypatch):
     monkeypatch.setenv("FAKE_NODE", "dead")
     with pytest.raises(ProxiaError, match=r"(?s)exit code 1.*the fake model burst"):
         run_demo(DemoSettings(**settings), Quiet())
 
 
+@pytest.mark.slow
 def test_node_that_does_not_start_is_told_with_its_last_words(settings, monkeypatch):
     monkeypatch.setenv("FAKE_NODE", "broken")
     with pytest.raises(ProxiaError, match=r"(?s)exit code 1.*weights 'none' are not shipped"):

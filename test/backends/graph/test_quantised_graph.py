@@ -33,6 +33,8 @@ from proxia_segmentation_ros.model.quantisation import (
 )
 from proxia_segmentation_ros.training.quantisation import find_ranges
 
+pytestmark = pytest.mark.slow
+
 SIZE_HW = (96, 128)
 # Bytes at their greatest, times weights at theirs: what 16 bits can't add is cut off.
 GREATEST_SUM = 32.0
@@ -87,7 +89,6 @@ def make_file(tiny_weights: Path, tmp_path: Path) -> MakeFile:
     return make
 
 
-@pytest.mark.slow
 def test_every_convolution_is_a_named_layer() -> None:
     graph = make_graph()
     layers = [layer for layer, _ in list_layers(graph)]
@@ -98,13 +99,11 @@ def test_every_convolution_is_a_named_layer() -> None:
     assert layers.count("ocr.conv3x3_ocr.0.part3") == 3
 
 
-@pytest.mark.slow
 def test_passes_at_several_scales_share_their_layers() -> None:
     layers = [layer for layer, _ in list_layers(make_graph((0.5, 1.0)))]
     assert layers.count("backbone.conv1") == 2
 
 
-@pytest.mark.slow
 def test_range_outputs_tell_the_least_and_greatest_input() -> None:
     graph = make_graph()
     layers = add_range_outputs(graph)
@@ -132,7 +131,6 @@ def test_layers_with_a_range_round_input_and_weights_alone(ranges: dict[str, Ran
 
 
 @pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0)])
-@pytest.mark.slow
 def test_quantised_layers_run_in_bytes(scales: tuple[float, ...]) -> None:
     graph = make_graph(scales)
     quantise_graph(graph, {layer: (-3.0, 3.0) for layer, _ in list_layers(graph)})
@@ -158,7 +156,6 @@ def test_no_sum_is_cut_off_on_a_cpu_without_vnni(instructions: str) -> None:
     assert float(ran.stdout) == pytest.approx(GREATEST_SUM, rel=1e-3)
 
 
-@pytest.mark.slow
 def test_labels_in_int8_are_nearly_those_in_float(
     ranges: dict[str, Range], make_file: MakeFile, tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -173,7 +170,6 @@ def test_labels_in_int8_are_nearly_those_in_float(
 
 
 @pytest.mark.parametrize("share", [1, 2])
-@pytest.mark.slow
 def test_every_share_of_the_processor_runs_in_int8(
     ranges: dict[str, Range],
     make_file: MakeFile,
@@ -191,7 +187,6 @@ def test_every_share_of_the_processor_runs_in_int8(
     assert 0.9 <= np.mean(labels[0] == labels[1]) < 1
 
 
-@pytest.mark.slow
 def test_wrong_ranges_spoil_the_labels(
     ranges: dict[str, Range], make_file: MakeFile, tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -217,7 +212,6 @@ def test_a_range_of_an_unknown_layer_is_refused(
         Segmenter.from_weights(path, backend="openvino", precision="int8", cache_dir=tmp_path)
 
 
-@pytest.mark.slow
 def test_a_head_of_few_rows_stays_float(ranges: dict[str, Range], make_file: MakeFile) -> None:
     assert "ocr.conv3x3_ocr.0.part2" in ranges
     few_hw = (18, 64)
@@ -241,7 +235,6 @@ def test_ranges_are_those_of_the_file(ranges: dict[str, Range], make_file: MakeF
     assert quantisation.ranges == ranges
 
 
-@pytest.mark.slow
 def test_one_scale_of_several_needs_no_attention_in_int8() -> None:
     card = make_card(architecture="hrnet_w18_small_v1_ocr_mscale", scales=(0.5, 1.0))
     network = make_network(card)

@@ -88,6 +88,7 @@ def test_no_demand_leaves_the_smallest_scale_alone(
 
 
 @pytest.mark.parametrize("budget", [0.0, 0.1, 0.2, 0.3, 0.6, 1.0])
+@pytest.mark.slow
 def test_work_stays_within_the_budget(network: PrunedNetwork, budget: float) -> None:
     seen = network.run(draw_image(*HW), ComputeLimits(threshold=0.0, budget=budget))
     assert 0.25 <= seen.work <= 0.25 + budget * 5.0 + 1e-6

@@ -61,6 +61,7 @@ def compare(path: Path, state: dict[str, torch.Tensor], config: Config, size: tu
     ids=["hr18s", "hr18", "hr48"],
 )
 @pytest.mark.parametrize("classes", [19, 150])
+@pytest.mark.slow
 def test_every_tensor_has_its_place(config: Config, architecture: str, classes: int) -> None:
     with torch.device("meta"):
         network = build_model(architecture, classes)
@@ -87,6 +88,7 @@ def test_every_tensor_has_its_place(config: Config, architecture: str, classes: 
     ],
     ids=["hr18s_19", "hr18s_150", "hr18_19", "hr48_150"],
 )
+@pytest.mark.slow
 def test_logits_are_those_of_the_description(
     tmp_path: Path, config: Config, architecture: str
 ) -> None:
@@ -107,6 +109,7 @@ def test_logits_are_those_of_the_description(
     ],
     ids=["eps", "corners", "joined_the_other_way", "query_for_key", "other_softmax"],
 )
+@pytest.mark.slow
 def test_comparison_would_tell_a_misreading(
     slim_file: Path, slim_state: dict[str, torch.Tensor], variant: Variant
 ) -> None:

@@ -109,6 +109,7 @@ def test_bare_state_dict_loads(tmp_path: Path, small_network: HRNetOcr) -> None:
         ("hrnet_w18_ocr", 4, "classes_4"),
     ],
 )
+@pytest.mark.slow
 def test_card_is_derived_from_the_tensors(
     tmp_path: Path, architecture: str, num_classes: int, label_set: str
 ) -> None:
