@@ -1,6 +1,6 @@
 """TensorRT on a real GPU: a small network, whole, as torch labels it, cached and recorded.
 
-    python -m pytest test/inference/test_tensorrt_gpu.py -m gpu -s
+    python -m pytest test/backends/tensorrt/test_gpu.py -m gpu -s
 
 prints the latencies. Needs the extra `tensorrt`; nothing of `../shared`.
 """
