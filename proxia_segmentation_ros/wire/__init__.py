@@ -1,4 +1,4 @@
-"""Image messages as bytes and bytes as images: CDR, pixel encodings, JPEG and PNG; no ROS."""
+"""Image messages without ROS: CDR serialisation, pixel encodings, JPEG and PNG."""
 
 from importlib import import_module
 from typing import Any

@@ -1,8 +1,12 @@
-"""CDR bytes of sensor_msgs Image and CompressedImage, read without a copy and written in one join.
+"""Serialise sensor_msgs Image and CompressedImage as CDR and read them without copying pixels.
 
-Layout (plain CDR, OMG RTPS 10.2): 4 bytes of encapsulation, then the fields in order, each number
-aligned to its size counted from behind the encapsulation; a string is its length with the closing
-NUL, then its bytes; a sequence its length, then its elements.
+Layout (plain CDR, OMG RTPS 10.2): 4 bytes of encapsulation, then the fields in order. A number is
+aligned to its size, counted from the end of the encapsulation. A string is its length with the
+closing NUL, then its bytes. A sequence is its length, then its elements.
+
+Why not a library: rclpy needs ROS, and its message objects cost two more copies of the pixels than
+raw subscriptions with this reader. rosbags copies the pixels once more: 0.5 ms instead of 0.04 ms to read
+1280x720 rgb8. Errors here name the field that is wrong. The bytes are those of rosbags (tests).
 """
 
 import struct
@@ -31,7 +35,7 @@ def view_bytes(data: Buffer) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class ImageMessage:
-    """Fields of a sensor_msgs/Image; `data` is a flat view of bytes, read-only when read."""
+    """Fields of a sensor_msgs/Image; `data` is a flat view of bytes, read-only if it was read."""
 
     stamp_sec: int
     stamp_nanosec: int
@@ -59,7 +63,7 @@ def read_image(buffer: Buffer) -> ImageMessage:
     """Read a serialized sensor_msgs/Image of either endianness; `data` views the buffer.
 
     Raises:
-        InputError: the bytes are no such message or stop before its end.
+        InputError: the bytes are not such a message, or are truncated.
     """
     cursor = _Cursor(buffer, "sensor_msgs/Image")
     return ImageMessage(
@@ -79,7 +83,7 @@ def read_compressed_image(buffer: Buffer) -> CompressedImageMessage:
     """Read a serialized sensor_msgs/CompressedImage of either endianness.
 
     Raises:
-        InputError: the bytes are no such message or stop before its end.
+        InputError: the bytes are not such a message, or are truncated.
     """
     cursor = _Cursor(buffer, "sensor_msgs/CompressedImage")
     return CompressedImageMessage(
@@ -118,9 +122,9 @@ def write_compressed_image(message: CompressedImageMessage) -> bytes:
 
 
 class ImageWriter:
-    """Serializer of equal Images that differ in stamp and pixels only; `publish` takes its bytes.
+    """Serializes Images that differ only in stamp and pixels; for `Publisher.publish(bytes)`.
 
-    Rows are written without padding. `encoding`: mono8, mono16, rgb8, bgr8, 16UC1 or 32FC1.
+    Rows have no padding. `encoding`: mono8, mono16, rgb8, bgr8, 16UC1 or 32FC1.
     """
 
     def __init__(self, frame_id: str, height: int, width: int, encoding: str) -> None:
@@ -132,16 +136,16 @@ class ImageWriter:
             )
         step = width * _BYTES_PER_PIXEL[encoding]
         self.num_bytes = height * step
-        # Numbers are little-endian throughout: arrays of wider types have to be so as well.
+        # The message is little-endian, so arrays of wider types must be little-endian too.
         self._tail = _pack_image_fields(
             frame_id, height, width, encoding, False, step, self.num_bytes
         )
 
     def write(self, stamp_sec: int, stamp_nanosec: int, pixels: np.ndarray) -> bytes:
-        """Serialize one image; `pixels` is copied once, when it is C-contiguous.
+        """Serialize an image; C-contiguous `pixels` are copied once.
 
         Raises:
-            InputError: `pixels` does not hold exactly the image's bytes.
+            InputError: `pixels` has another number of bytes than the image.
         """
         if pixels.nbytes != self.num_bytes:
             raise InputError.from_parts(
@@ -162,7 +166,7 @@ def _pack_image_fields(
     step: int,
     num_bytes: int,
 ) -> bytes:
-    """Pack all between stamp and pixels; 8 bytes of stamp keep the alignment as counted here."""
+    """Pack the fields between stamp and pixels; the stamp's 8 bytes do not change the alignment."""
     body = _pack_string(frame_id)
     body += _pad(body, 4) + struct.pack("<II", height, width)
     body += _pack_string(encoding) + struct.pack("<B", is_bigendian)
@@ -179,7 +183,7 @@ def _pad(body: bytes, alignment: int) -> bytes:
 
 
 class _Cursor:
-    """A place in CDR bytes that never moves past their end."""
+    """A reading position in CDR bytes, checked against their end."""
 
     def __init__(self, buffer: Buffer, type_name: str) -> None:
         self._bytes = view_bytes(buffer)
@@ -214,7 +218,7 @@ class _Cursor:
         raw = self.read_bytes(field).tobytes()
         if not raw:
             return ""  # some writers leave out the NUL of an empty string
-        # Neither Python nor C could hand on such a string as it came.
+        # A NUL inside would be lost in C, a missing one would read past the end.
         if raw.find(b"\x00") != len(raw) - 1:
             raise self._make_error(
                 f"holds a {field} without its one closing NUL: {quote(raw)}", "a CDR string"

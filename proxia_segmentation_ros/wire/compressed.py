@@ -1,4 +1,4 @@
-"""Compressed images: JPEG and PNG files to RGB."""
+"""Decode compressed images (JPEG and PNG) to RGB."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ def read_encoded_size(data: Buffer) -> tuple[int, int]:
     """Return (height, width) from the header of a JPEG or PNG file, without decoding it.
 
     Raises:
-        InputError: the data is neither, or ends before its size.
+        InputError: neither JPEG nor PNG, or truncated before the size.
     """
     header = read_header(bytes(data))
     return header.height, header.width
@@ -23,9 +23,9 @@ def read_encoded_size(data: Buffer) -> tuple[int, int]:
 def decode_compressed(message: CompressedImageMessage, *, max_pixels: int) -> np.ndarray:
     """Decode a JPEG or PNG to RGB, uint8 (H, W, 3), C-contiguous and as stored.
 
-    An orientation in EXIF does not rotate it: CameraInfo and depth know nothing of it. The format
-    is read from the data; `message.format` only decides what image_transport leaves open: payloads
-    whose channels were swapped before encoding, and raw Bayer mosaics.
+    EXIF orientation is ignored, since CameraInfo and depth ignore it too. The file format is read
+    from the data; `message.format` only tells whether image_transport swapped the channels before
+    encoding, and whether the image is a raw Bayer mosaic.
 
     Raises:
         RefusedImage: the header's size breaks the limits; nothing was decoded.

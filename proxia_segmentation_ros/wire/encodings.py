@@ -1,4 +1,6 @@
-"""Image messages to arrays: pixels to RGB, depth to metres; limits first, allocation after.
+"""Convert Image messages to arrays: pixels to RGB, depth to metres.
+
+Sizes are checked before anything is allocated.
 
 Suffixes: H rows, W columns, C channels, S bytes as sent.
 """
@@ -21,7 +23,7 @@ from proxia_segmentation_ros.wire.limits import (
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """Bytes per pixel and cv2's conversion to RGB, None where the bytes are RGB already."""
+    """Bytes per pixel and cv2's conversion to RGB, None if the bytes are RGB already."""
 
     num_bytes: int
     conversion: int | None
@@ -43,7 +45,7 @@ LAYOUTS: dict[str, PixelLayout] = {
     "rgba8": PixelLayout(4, cv2.COLOR_RGBA2RGB),
     "bgra8": PixelLayout(4, cv2.COLOR_BGRA2RGB),
     "mono8": PixelLayout(1, cv2.COLOR_GRAY2RGB),
-    # The encoding names no order; RViz and cv_bridge's users take it for BGR.
+    # The order is not defined; RViz and users of cv_bridge assume BGR.
     "8UC3": PixelLayout(3, cv2.COLOR_BGR2RGB),
     "yuv422": PixelLayout(2, cv2.COLOR_YUV2RGB_UYVY, needs_even_width=True),
     "uyvy": PixelLayout(2, cv2.COLOR_YUV2RGB_UYVY, needs_even_width=True),
@@ -57,7 +59,7 @@ SUPPORTED_ENCODINGS = tuple(LAYOUTS)
 SUPPORTED_DEPTH_ENCODINGS = ("16UC1", "32FC1")
 
 ImageFallback = Callable[[ImageMessage], np.ndarray]
-"""Decodes an image of an encoding that is not ours to rgb_HWC uint8, or raises InputError."""
+"""Decodes an image of an unsupported encoding to rgb_HWC uint8, or raises InputError."""
 
 
 def decode_image(
@@ -65,9 +67,9 @@ def decode_image(
 ) -> np.ndarray:
     """Convert an image to RGB, uint8 (H, W, 3), C-contiguous.
 
-    Tight rgb8 comes back as a view of the message's data without a copy: read-only where that
-    is, and alive as long as the result. `fallback` decodes encodings beyond SUPPORTED_ENCODINGS;
-    it is only called for images that keep the limits.
+    rgb8 without padding is returned as a view of the message's data, read-only if that is.
+    `fallback` decodes encodings beyond SUPPORTED_ENCODINGS; it is only called for images within
+    the limits.
 
     Raises:
         RefusedImage: sides under 16 px, more than `max_pixels`, rows or data too short.

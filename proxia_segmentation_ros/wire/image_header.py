@@ -1,7 +1,7 @@
-"""Sizes in the headers of JPEG and PNG files, and whether the files are whole.
+"""Read the size of JPEG and PNG files from their headers, and check for truncation.
 
-cv2 allocates before anybody can say no, and decodes a truncated JPEG to grey without a word:
-both are settled here, by reading markers and chunks only (ITU T.81 annex B, W3C PNG 5).
+cv2 allocates before the size can be checked, and decodes a truncated JPEG to grey without an error.
+So markers and chunks are read here (ITU T.81 annex B, W3C PNG 5).
 """
 
 import re
@@ -15,18 +15,18 @@ from proxia_segmentation_ros.errors import InputError
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 
-# Like libjpeg, skips what lies between segments and the fill bytes before a marker.
+# Like libjpeg, skips bytes between segments and fill bytes before a marker.
 _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = 0xD9
-# SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), which share their range.
+# SOF0..SOF15, without DHT (C4), JPG (C8) and DAC (CC) in the same range.
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a JPEG or PNG file says of itself; `num_channels` counts alpha, a palette is one."""
+    """Header of a JPEG or PNG file; `num_channels` includes alpha, a palette counts as one."""
 
     file_format: Literal["jpeg", "png"]
     width: int
@@ -38,7 +38,7 @@ def read_header(data: bytes) -> ImageHeader:
     """Read the size of a JPEG or PNG file from its header alone.
 
     Raises:
-        InputError: neither format, or the file ends before its size.
+        InputError: neither format, or truncated before the size.
     """
     if data.startswith(JPEG_SIGNATURE):
         return _read_jpeg(data)[0]
@@ -52,13 +52,13 @@ def read_header(data: bytes) -> ImageHeader:
 
 
 def check_whole(data: bytes) -> None:
-    """Raise InputError unless the JPEG or PNG file is there to its end."""
+    """Raise InputError if the JPEG or PNG file is truncated or a PNG chunk is corrupt."""
     if data.startswith(PNG_SIGNATURE):
         _check_png_chunks(data)
         return
     _, scan_offset = _read_jpeg(data)
-    # Inside a scan FF is always stuffed, so this can only be the end of the image; behind it
-    # some cameras send padding.
+    # FF is always escaped within a scan, so this can only be the end of the image. Some cameras
+    # send padding after it.
     if data.rfind(b"\xff\xd9", scan_offset) < 0:
         raise _make_truncated_error("JPEG", len(data), "the end-of-image marker FF D9")
 
@@ -134,7 +134,7 @@ def _check_png_chunks(data: bytes) -> None:
         end = offset + 8 + length
         if end + 4 > len(data):
             raise _make_truncated_error("PNG", len(data), f"all of the chunk {name!r}")
-        # Decoders differ in what they let pass, so that a broken picture could go unnoticed.
+        # Some decoders ignore checksums, so a corrupt image could go unnoticed.
         if zlib.crc32(data[offset + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise InputError.from_parts(
                 f"PNG chunk {name!r} at byte {offset} is corrupt",

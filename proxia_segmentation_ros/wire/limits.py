@@ -1,4 +1,4 @@
-"""What an image may measure, checked before anything is allocated for it."""
+"""Check the size of an image before memory is allocated for it."""
 
 import reprlib
 
@@ -6,18 +6,18 @@ from proxia_segmentation_ros.errors import InputError
 
 MIN_SIDE_PX = 16
 
-# Names come from the wire and may be megabytes long; log lines may not.
+# Names come from the network and may be megabytes long: shorten them for log lines.
 _short_repr = reprlib.Repr()
 _short_repr.maxstring = 60
 quote = _short_repr.repr
 
 
-class RefusedImage(InputError):  # noqa: N818 - named for what becomes of the image
-    """An image whose size or buffer breaks the limits; nothing was allocated for it."""
+class RefusedImage(InputError):  # noqa: N818 - named after the counter dropped_refused
+    """An image whose size or buffer violates the limits; nothing was allocated for it."""
 
 
 def check_size(width: int, height: int, *, max_pixels: int) -> None:
-    """Raise RefusedImage unless the sides and the number of pixels are in their limits."""
+    """Raise RefusedImage if the sides or the number of pixels are out of their limits."""
     if width == 0 or height == 0:
         raise RefusedImage.from_parts(
             f"image is empty ({width}x{height})",
@@ -39,7 +39,7 @@ def check_size(width: int, height: int, *, max_pixels: int) -> None:
 
 
 def check_rows(num_bytes: int, *, height: int, step: int, min_step: int, encoding: str) -> None:
-    """Raise RefusedImage unless each row holds its pixels and the buffer all rows."""
+    """Raise RefusedImage if `step` is too small for a row or the buffer too small for all rows."""
     if step < min_step:
         raise RefusedImage.from_parts(
             f"step {step} is too small for {quote(encoding)}",

@@ -1,4 +1,4 @@
-"""What a camera player publishes: one image as a message holds it, without its header."""
+"""A frame for the camera player: an image message without its header."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from proxia_segmentation_ros.wire.cdr import CompressedImageMessage, ImageMessag
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlayedFrame:
-    """One frame; the player overwrites the payload's stamp and frame_id.
+    """A frame; the player overwrites the payload's stamp and frame_id.
 
-    `stamp_ns` is the source's own time and spaces the frames; None plays at a constant rate.
+    `stamp_ns` is the time in the source, for the original timing; None plays at a constant rate.
     """
 
     payload: ImageMessage | CompressedImageMessage
@@ -39,7 +39,7 @@ class PlayedFrame:
 
     @classmethod
     def from_encoded(cls, data: bytes, file_format: str, stamp_ns: int | None = None) -> Self:
-        """Wrap the bytes of a `jpeg` or `png` file."""
+        """Wrap the bytes of a file; `file_format` is `jpeg` or `png`."""
         return cls(
             payload=CompressedImageMessage(
                 stamp_sec=0,

@@ -32,7 +32,7 @@ class NetworkGraph(nn.Module):
         self.network = model
         self.scales = tuple(scales)
         self.is_bgr = card.channel_order == "bgr"
-        # (x / 255 - mean) / std, in the network's channel order, as one subtraction and one product.
+        # (x / 255 - mean) / std, in the network's channel order, as subtraction and product.
         mean = torch.tensor(card.mean, dtype=torch.float32).view(1, 3, 1, 1)
         std = torch.tensor(card.std, dtype=torch.float32).view(1, 3, 1, 1)
         self.register_buffer("mean_NCHW", mean * PIXEL_MAX, persistent=False)

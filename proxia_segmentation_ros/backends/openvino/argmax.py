@@ -43,7 +43,7 @@ MIN_TEMPERATURE = 0.5
 MAX_CLASSES_ADDED = 20
 # Most of the matrix that interpolates columns is 0. Products of blocks skip most of the zeros.
 BLOCK_COLUMNS = 32
-# If source rows have different numbers of output rows, shorter groups are padded, up to this share.
+# Source rows with fewer output rows than others are padded; this is the largest share of padding.
 MAX_PADDED_ROWS = 0.25
 
 
@@ -126,7 +126,7 @@ class _RowInterpolation:
 
     `upper` and `lower` are the source rows of each pair; `weights_PR` is the weight of the lower
     row for each of R output rows, padded to the same R; `pick` are the indices of the real output
-    rows among all P x R. Equal groups make one broadcast multiply-add of all rows of a band possible.
+    rows among all P x R. With equal groups, a single broadcast interpolates all rows of a band.
     """
 
     upper: np.ndarray
