@@ -1,4 +1,4 @@
-"""Files written so that a reader, or a crash, finds the old content or the new one."""
+"""Atomic file writes: readers, also after a crash, find the old content or the new content."""
 
 import os
 from contextlib import suppress
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def write_file_atomically(path: Path, content: bytes, *, sync_to_disk: bool = False) -> None:
-    """Write beside the file and rename; the folder is made if need be.
+    """Write a temporary file in the same folder and rename it; creates the folder if necessary.
 
-    With `sync_to_disk` it waits for the disk, so that no cut of power leaves an empty file.
+    `sync_to_disk` calls fsync, so that a power cut can't leave an empty file.
 
     Raises:
-        OSError: it can't be written; what was there is still there.
+        OSError: the file can't be written; the old content is unchanged.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -23,6 +23,6 @@ def write_file_atomically(path: Path, content: bytes, *, sync_to_disk: bool = Fa
                 os.fsync(file.fileno())
         partial.replace(path)
     finally:
-        # Where it can't be removed, why it can't be written is what matters.
+        # The error of writing matters more than one of cleaning up.
         with suppress(OSError):
             partial.unlink(missing_ok=True)

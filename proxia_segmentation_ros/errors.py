@@ -1,10 +1,10 @@
-"""Errors that a user can act on: what was wrong, what is expected, what to do."""
+"""Errors for users: what was wrong, what is expected, what to do."""
 
 from typing_extensions import Self
 
 
 class ProxiaError(Exception):
-    """Root of every error that the package raises on purpose."""
+    """Base class of all errors that the package raises intentionally."""
 
     exit_code = 1
 
@@ -15,24 +15,24 @@ class ProxiaError(Exception):
 
 
 class ConfigError(ProxiaError):
-    """A setting, parameter or option is out of its range."""
+    """A setting, parameter or option is invalid."""
 
     exit_code = 2
 
 
 class InputError(ProxiaError):
-    """An image, file or message can't be read as what it claims to be."""
+    """An image, file or message is invalid or unreadable."""
 
     exit_code = 3
 
 
 class WeightsError(ProxiaError):
-    """A weight file is missing, corrupt or does not fit the network."""
+    """A weight file is missing, corrupt or does not match the network."""
 
     exit_code = 4
 
 
 class BackendError(ProxiaError):
-    """A compute backend is missing or failed to compile or run."""
+    """A backend is missing, or failed to compile or run."""
 
     exit_code = 5

@@ -1,4 +1,4 @@
-"""Label sets: which class has which id, name and colour, and how source ids map to it."""
+"""Label sets: ids, names and colours of classes, and the mapping from a data set's ids."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ SOURCE_IDS = 65536
 
 @dataclass(frozen=True, kw_only=True)
 class LabelClass:
-    """One class; `source_ids` are the pixel values of a data set that mean it."""
+    """A class; `source_ids` are its pixel values in the masks of a data set."""
 
     id: int
     name: str
@@ -31,39 +31,39 @@ class LabelClass:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSet:
-    """Classes with ids 0..K-1 in order; every ignored source id becomes unlabeled."""
+    """Classes with ids 0..K-1, in order; source ids in `source_ignore` become unlabeled."""
 
     name: str
     classes: tuple[LabelClass, ...]
     source_ignore: tuple[int, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        ids = [one.id for one in self.classes]
+        ids = [label_class.id for label_class in self.classes]
         if not ids or ids != list(range(len(ids))):
             raise ConfigError.from_parts(
                 f"label set {self.name!r} has the class ids {ids}",
                 "0, 1, 2, ... without gaps",
                 "renumber the classes",
             )
-        names = [one.name for one in self.classes]
+        names = [label_class.name for label_class in self.classes]
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError.from_parts(
                     f"label set {self.name!r} names {name!r} twice",
-                    "a name for each class alone",
+                    "a different name for each class",
                     "rename one of them",
                 )
-        for one in self.classes:
-            if len(one.rgb) != 3 or any(not 0 <= value <= 255 for value in one.rgb):
+        for label_class in self.classes:
+            if len(label_class.rgb) != 3 or any(not 0 <= value <= 255 for value in label_class.rgb):
                 raise ConfigError.from_parts(
-                    f"class {one.name!r} has the colour {list(one.rgb)}",
+                    f"class {label_class.name!r} has the colour {list(label_class.rgb)}",
                     "three numbers from 0 to 255",
                     "correct rgb",
                 )
         self._check_source_ids()
 
     def _check_source_ids(self) -> None:
-        named = [value for one in self.classes for value in one.source_ids]
+        named = [value for label_class in self.classes for value in label_class.source_ids]
         for value in (*named, *self.source_ignore):
             if not 0 <= value < SOURCE_IDS:
                 raise ConfigError.from_parts(
@@ -85,7 +85,7 @@ class LabelSet:
     @property
     def names(self) -> tuple[str, ...]:
         """Class names in the order of their ids."""
-        return tuple(one.name for one in self.classes)
+        return tuple(label_class.name for label_class in self.classes)
 
     @property
     def unlabeled_id(self) -> int:
@@ -101,21 +101,21 @@ class LabelSet:
     def palette(self) -> np.ndarray:
         """Colours by id as uint8 (256 or 65536, 3); ids without a class are black."""
         table = np.zeros((self.unlabeled_id + 1, 3), np.uint8)
-        for one in self.classes:
-            table[one.id] = one.rgb
+        for label_class in self.classes:
+            table[label_class.id] = label_class.rgb
         return table
 
     @cached_property
     def source_table(self) -> np.ndarray:
-        """Class id by source id (65536 entries); ids that no class names are unlabeled."""
+        """Class id by source id (65536 entries); unknown source ids are unlabeled."""
         table = np.full(SOURCE_IDS, self.unlabeled_id, self.label_dtype)
-        for one in self.classes:
-            table[list(one.source_ids or (one.id,))] = one.id
+        for label_class in self.classes:
+            table[list(label_class.source_ids or (label_class.id,))] = label_class.id
         table[list(self.source_ignore)] = self.unlabeled_id
         return table
 
     def map_source(self, mask_HW: np.ndarray) -> np.ndarray:
-        """Turn a data set's mask of unsigned source ids into class ids."""
+        """Map a data set's mask of unsigned source ids to class ids."""
         mapped: np.ndarray = self.source_table[mask_HW]
         return mapped
 
@@ -124,13 +124,14 @@ class LabelSet:
         return {
             "name": self.name,
             "classes": [
-                {"id": one.id, "name": one.name, "rgb": list(one.rgb)} for one in self.classes
+                {"id": label_class.id, "name": label_class.name, "rgb": list(label_class.rgb)}
+                for label_class in self.classes
             ],
         }
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
-        """Build from parsed YAML or JSON.
+        """Build a label set from parsed YAML or JSON.
 
         Raises:
             ConfigError: a key is missing or a value has the wrong form.
@@ -138,12 +139,12 @@ class LabelSet:
         try:
             classes = tuple(
                 LabelClass(
-                    id=int(one["id"]),
-                    name=str(one["name"]),
-                    rgb=_as_rgb(one["rgb"]),
-                    source_ids=tuple(int(value) for value in one.get("source_ids", ())),
+                    id=int(label_class["id"]),
+                    name=str(label_class["name"]),
+                    rgb=_as_rgb(label_class["rgb"]),
+                    source_ids=tuple(int(value) for value in label_class.get("source_ids", ())),
                 )
-                for one in raw["classes"]
+                for label_class in raw["classes"]
             )
             ignored = tuple(int(value) for value in raw.get("source_ignore", ()))
             return cls(name=str(raw["name"]), classes=classes, source_ignore=ignored)
@@ -177,7 +178,7 @@ def load_label_set(name_or_path: str | Path) -> LabelSet:
     else:
         entry = shipped / f"{name_or_path}.yaml"
         if not entry.is_file():
-            known = sorted(one.name.removesuffix(".yaml") for one in shipped.iterdir())
+            known = sorted(file.name.removesuffix(".yaml") for file in shipped.iterdir())
             raise ConfigError.from_parts(
                 f"label set {str(name_or_path)!r} is not shipped",
                 f"one of {', '.join(known)} or a path that ends in .yaml",

@@ -1,13 +1,13 @@
-"""How a long task tells whoever watches how far it is."""
+"""The protocol by which long tasks report their progress."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Stages, one after the other; `advance` may come from any thread."""
+    """Consecutive stages; `advance` may be called from any thread."""
 
     def begin(self, text: str, total: int | None = None) -> None:
-        """Start a stage of `total` steps, None when nobody knows."""
+        """Start a stage of `total` steps; None if the number is unknown."""
 
     def advance(self) -> None:
-        """Count one step of the stage."""
+        """Count a step of the stage."""

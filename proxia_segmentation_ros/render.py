@@ -1,4 +1,4 @@
-"""Pictures of class ids: colour mask, overlay with boxes, errors, legend. All images are RGB.
+"""Draw class ids: colour mask, overlay with boxes, errors, legend. All images are RGB.
 
 Shape legend: H rows, W columns, C colour channels.
 """
@@ -17,7 +17,7 @@ BLACK = (0, 0, 0)
 # Rec. 601 luma; above half, black text reads better than white.
 LUMA = (0.299, 0.587, 0.114)
 LUMA_MIDDLE = 128
-# Lettering for pictures of this height, scaled with larger ones.
+# Font sizes are for pictures of this height; larger pictures scale them.
 REFERENCE_HEIGHT = 360
 FONT_SCALE = 0.36
 TEXT_MARGIN = 2
@@ -72,11 +72,11 @@ def draw_overlay(
     boxes: Sequence[Box] = (),
     max_width: int | None = None,
 ) -> np.ndarray:
-    """Return the image blended with class colours (their weight is `alpha`), boxes on top.
+    """Return the image blended with class colours of weight `alpha`, with boxes on top.
 
     Boxes are (x, y, width, height, class id) in pixels of the label image. The picture has
     the image's size, or `max_width` columns if that is less; ids are resized by nearest
-    neighbour. Unlabeled pixels show the image as it is.
+    neighbour. Unlabeled pixels show the original image.
 
     Raises:
         InputError: the ids are not (H, W) of the label set's pixel type.
@@ -93,8 +93,8 @@ def draw_overlay(
     is_unlabeled = labels_HW == label_set.unlabeled_id
     cv2.copyTo(image_HWC, is_unlabeled.view(np.uint8), blend_HWC)
     zoom = max(1.0, height / REFERENCE_HEIGHT)
-    # Small ones last, so that large ones do not hide their names.
-    for box in sorted(boxes, key=lambda one: -one[2] * one[3]):
+    # Small boxes last, so that large ones do not hide their names.
+    for box in sorted(boxes, key=lambda box: -box[2] * box[3]):
         _draw_box(blend_HWC, box, label_set, (width / columns, height / rows), zoom)
     return blend_HWC
 
@@ -102,7 +102,7 @@ def draw_overlay(
 def draw_errors(
     image_HWC: np.ndarray, is_wrong_HW: np.ndarray, is_known_HW: np.ndarray
 ) -> np.ndarray:
-    """Return the dimmed grey image, wrong pixels in red, those without truth in flat grey."""
+    """Return the image dimmed and grey; wrong pixels are red, pixels without ground truth grey."""
     grey_HW = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY)
     picture_HWC = cv2.cvtColor((grey_HW * DIMMED).astype(np.uint8), cv2.COLOR_GRAY2RGB)
     picture_HWC[~is_known_HW] = IGNORED_RGB
@@ -113,21 +113,27 @@ def draw_errors(
 def draw_legend(
     label_set: LabelSet, *, width: int, only: Collection[int] | None = None
 ) -> np.ndarray:
-    """Return rgb_HWC, `width` columns wide: a swatch and the name of every class, or of some."""
-    shown = [one for one in label_set.classes if only is None or one.id in only]
-    text_widths = [cv2.getTextSize(one.name, FONT, LEGEND_FONT_SCALE, 1)[0][0] for one in shown]
+    """Return rgb_HWC, `width` columns wide, with swatches and names of all classes or of `only`."""
+    shown = [
+        label_class for label_class in label_set.classes if only is None or label_class.id in only
+    ]
+    text_widths = [
+        cv2.getTextSize(label_class.name, FONT, LEGEND_FONT_SCALE, 1)[0][0] for label_class in shown
+    ]
     entry = min(max(text_widths, default=0) + 2 * LEGEND_ROW, max(width, 1))
     columns = max(1, width // entry)
     rows = -(-len(shown) // columns)
     picture_HWC = np.full((rows * LEGEND_ROW, width, 3), LEGEND_BACKGROUND, np.uint8)
-    for index, one in enumerate(shown):
+    for index, label_class in enumerate(shown):
         row, column = divmod(index, columns)
         left, top = column * entry + 4, row * LEGEND_ROW + 4
         corner = (left + LEGEND_ROW - 8, top + LEGEND_ROW - 9)
-        cv2.rectangle(picture_HWC, (left, top), corner, one.rgb, cv2.FILLED)
+        cv2.rectangle(picture_HWC, (left, top), corner, label_class.rgb, cv2.FILLED)
         cv2.rectangle(picture_HWC, (left, top), corner, WHITE, 1)
         place = (left + LEGEND_ROW - 2, top + LEGEND_ROW - 10)
-        cv2.putText(picture_HWC, one.name, place, FONT, LEGEND_FONT_SCALE, WHITE, 1, cv2.LINE_AA)
+        cv2.putText(
+            picture_HWC, label_class.name, place, FONT, LEGEND_FONT_SCALE, WHITE, 1, cv2.LINE_AA
+        )
     return picture_HWC
 
 
@@ -138,26 +144,26 @@ def _draw_box(
     scale_xy: tuple[float, float],
     zoom: float,
 ) -> None:
-    """Draw one box in its class's colour, with the class's name inside or above it."""
+    """Draw a box in the colour of its class, with the class's name above or inside it."""
     x, y, box_width, box_height, class_id = box
     left, top = round(x * scale_xy[0]), round(y * scale_xy[1])
     right = round((x + box_width) * scale_xy[0]) - 1
     bottom = round((y + box_height) * scale_xy[1]) - 1
-    one = label_set.classes[class_id]
+    label_class = label_set.classes[class_id]
     line = max(1, round(zoom))
-    cv2.rectangle(picture_HWC, (left, top), (right, bottom), one.rgb, line)
+    cv2.rectangle(picture_HWC, (left, top), (right, bottom), label_class.rgb, line)
     size = FONT_SCALE * zoom
-    (text_width, text_height), below = cv2.getTextSize(one.name, FONT, size, line)
+    (text_width, text_height), below = cv2.getTextSize(label_class.name, FONT, size, line)
     plate_height = text_height + below + TEXT_MARGIN
-    # Above the box, or at its upper edge where there is no room.
+    # Above the box, or inside its upper edge if there is no room.
     plate_top = top - plate_height if top >= plate_height else top
     plate_left = max(0, min(left, picture_HWC.shape[1] - text_width - 2 * TEXT_MARGIN))
     plate_end = (plate_left + text_width + 2 * TEXT_MARGIN, plate_top + plate_height)
-    cv2.rectangle(picture_HWC, (plate_left, plate_top), plate_end, one.rgb, cv2.FILLED)
-    luma = sum(part * weight for part, weight in zip(one.rgb, LUMA, strict=True))
+    cv2.rectangle(picture_HWC, (plate_left, plate_top), plate_end, label_class.rgb, cv2.FILLED)
+    luma = sum(part * weight for part, weight in zip(label_class.rgb, LUMA, strict=True))
     ink = BLACK if luma > LUMA_MIDDLE else WHITE
     place = (plate_left + TEXT_MARGIN, plate_top + text_height + TEXT_MARGIN)
-    cv2.putText(picture_HWC, one.name, place, FONT, size, ink, line, cv2.LINE_AA)
+    cv2.putText(picture_HWC, label_class.name, place, FONT, size, ink, line, cv2.LINE_AA)
 
 
 def _check_labels(labels_HW: np.ndarray, label_set: LabelSet) -> None:

@@ -1,1 +1,1 @@
-"""What runs a network: the contract, and one folder for each that fulfils it."""
+"""Backends that run the network: the contract, shared code, and a folder for each backend."""

@@ -1,4 +1,4 @@
-"""Compiled networks on disk: a blob and a JSON sidecar that says exactly what it was made of."""
+"""Cache of compiled networks on disk: a blob and a JSON sidecar that holds its whole key."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 CacheKey: TypeAlias = Mapping[str, str | int | float | list[int] | list[float]]
 PACKAGE = "proxia_segmentation_ros"
-# What somebody asked for; all other fields say where and with what it was made.
+# The fields that a user asks for; the others describe the machine, the versions and the code.
 REQUEST_FIELDS = frozenset(
     {
         "backend",
@@ -42,21 +42,22 @@ def find_cache_folder(kind: str) -> Path:
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", PACKAGE, kind)
     except RuntimeError:
-        # A container's user without a home. A folder that others can write is no cache.
+        # A container's user without a home. A fixed folder in /tmp would not be safe: other users
+        # could put blobs there.
         folder = Path(tempfile.mkdtemp(prefix="proxia_cache_"))
         logger.warning("no home folder: compiled networks go to %s for this run", folder)
         return folder
 
 
 class CompiledCache:
-    """A folder of blobs; every failure costs a rebuild and a log line, never the run."""
+    """A folder of blobs. A failure causes a rebuild and a log line, never an exception."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._is_warned = False
 
     def load(self, key: CacheKey) -> bytes | None:
-        """Return the blob made of exactly this key, or None where there is none that verifies."""
+        """Return the blob of exactly this key, or None if there is none or it fails the check."""
         blob_path, sidecar_path = self._find_paths(key)
         try:
             sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
@@ -80,7 +81,7 @@ class CompiledCache:
         return blob
 
     def store(self, key: CacheKey, blob: bytes) -> None:
-        """Write the blob, then its sidecar, each in one step; warn once if that fails."""
+        """Write the blob, then its sidecar, each atomically; warn once if that fails."""
         blob_path, sidecar_path = self._find_paths(key)
         sidecar = {"key": dict(key), "sha256": hashlib.sha256(blob).hexdigest()}
         try:
@@ -98,7 +99,7 @@ class CompiledCache:
                 )
 
     def check_writable(self) -> None:
-        """Try to write.
+        """Check that entries can be stored.
 
         Raises:
             BackendError: the folder can't be made or written.
@@ -115,7 +116,7 @@ class CompiledCache:
             ) from error
 
     def drop(self, key: CacheKey) -> None:
-        """Forget an entry that its backend could not load."""
+        """Delete an entry that its backend could not load."""
         for path in self._find_paths(key):
             try:
                 path.unlink(missing_ok=True)
@@ -123,7 +124,7 @@ class CompiledCache:
                 logger.warning("cache entry %s can't be removed (%s)", path, error.strerror)
 
     def _explain_miss(self, key: CacheKey) -> None:
-        """Say what changed since the same network was compiled for something else."""
+        """Log how the key differs from the nearest entry of the same request."""
         wanted = json.loads(_to_json(key))
         nearest: list[str] = []
         for path in self.folder.glob("*.json"):
@@ -142,7 +143,7 @@ class CompiledCache:
 
 
 def read_key(sidecar_path: Path) -> dict[str, Any] | None:
-    """Return what an entry was made of; None for a file that is no sidecar of ours."""
+    """Return the key of an entry; None if the file is not a sidecar of this cache."""
     try:
         sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -155,7 +156,7 @@ def read_key(sidecar_path: Path) -> dict[str, Any] | None:
 
 
 def find_changes(made_of: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Return the fields that differ, in words."""
+    """Return a phrase for each field that differs."""
     return [
         f"{name} was {_shorten(name, made_of.get(name))}, is {_shorten(name, wanted.get(name))}"
         for name in sorted(made_of.keys() | wanted.keys())
@@ -169,7 +170,7 @@ def describe_changes(made_of: Mapping[str, Any], wanted: CacheKey) -> str:
 
 
 def _shorten(name: str, value: object) -> object:
-    """Hashes are told apart by their beginning."""
+    """Shorten hashes, whose first digits suffice to tell them apart."""
     return str(value)[:12] if name in ("weights", "code") else value
 
 

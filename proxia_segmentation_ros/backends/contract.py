@@ -1,4 +1,4 @@
-"""The sizes one compiled graph is made for, and what every backend offers."""
+"""The interface of backends: plans of sizes in, runners out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from proxia_segmentation_ros.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class FramePlan:
-    """What to do with images of one size; each distinct plan is prepared once.
+    """Sizes and outputs for images of one size; each distinct plan is prepared once.
 
-    `stream` names the camera where the network remembers frames, and is empty elsewhere.
+    `stream` names the camera if the backend keeps state between frames, else it is empty.
     """
 
     input_hw: SizeHW
@@ -33,7 +33,7 @@ class FramePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """Which of the calls that run at one time a call is, and how many of them to make room for."""
+    """A slot for concurrent calls: its index, and among how many slots the threads are divided."""
 
     index: int = 0
     share: int = 1
@@ -44,9 +44,9 @@ ALONE = Lane()
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """What a runner made of one image, in memory of its own.
+    """Result of a runner for one image; the arrays are copies that no later call overwrites.
 
-    `labels_HW` are class ids, `confidence_HW` is uint8, 0..255, or None where the plan has none.
+    `labels_HW` are class ids; `confidence_HW` is uint8, 0..255, or None if the plan has none.
     `tiles_run` of `tiles_total` tiles went through the network, at these `scales`.
     """
 
@@ -58,11 +58,11 @@ class LabelledImage:
 
 
 class Runner(Protocol):
-    """Plans that were prepared together: one pass of the network over as many images.
+    """Runs the plans that were prepared together: a batch with one image for each plan.
 
     Takes contiguous images_HWC (uint8, RGB) of the plans' input sizes, in their order, and the
     probability (0..1) below which a pixel is unlabeled; plans without confidence ignore it.
-    Marks the stages `pre`, `infer` and `post`.
+    Marks the stages `pre`, `infer` and `post` on the clock.
     """
 
     def __call__(
@@ -71,7 +71,7 @@ class Runner(Protocol):
 
 
 class Backend(Protocol):
-    """Something that runs the network."""
+    """A library on a device that runs the network."""
 
     @property
     def name(self) -> str:
@@ -79,17 +79,17 @@ class Backend(Protocol):
 
     @property
     def precision(self) -> str:
-        """Arithmetic that the network really runs in."""
+        """Numeric precision that the network really runs in: `f32`, `bf16`, `f16` or `int8`."""
 
     @property
     def device_name(self) -> str:
         """Name of the processor."""
 
-    # Whether it leaves scales and tiles out.
+    # Whether it skips scales and tiles.
     is_pruned: bool
-    # Images that can go through the network together, ascending, 1 among them.
+    # Supported batch sizes, ascending, 1 among them.
     batch_sizes: tuple[int, ...]
-    # Calls among which its threads can be divided, ascending, 1 among them.
+    # Supported numbers of concurrent calls that share the threads, ascending, 1 among them.
     shares: tuple[int, ...]
 
     @property
@@ -97,7 +97,7 @@ class Backend(Protocol):
         """CPU threads in use."""
 
     def load_network(self, network_hw: SizeHW, batch: int = 1) -> object:
-        """Load and compile the network for this size and batch ahead of the first plan.
+        """Load and compile the network for this size and batch before the first plan.
 
         Raises:
             BackendError: the graph can't be compiled.
@@ -105,9 +105,9 @@ class Backend(Protocol):
         """
 
     def prepare(self, plans: tuple[FramePlan, ...], lane: Lane = ALONE) -> Runner:
-        """Compile what plans of one network size need; their number is one of `batch_sizes`.
+        """Compile for plans of the same network size; their number is one of `batch_sizes`.
 
-        Repeated parts are reused. Runners of lanes with different indices may run at one time.
+        Compiled parts are reused. Runners of lanes with different indices may run concurrently.
 
         Raises:
             BackendError: the graph can't be compiled.
@@ -115,16 +115,16 @@ class Backend(Protocol):
         """
 
     def close(self) -> None:
-        """Free everything."""
+        """Release all resources."""
 
 
 def resolve_size(
     name: str, text: str, words: tuple[str, ...], sizes_hw: dict[str, SizeHW]
 ) -> SizeHW:
-    """Return the size that a word or `WxH` stands for; (0, 0) for a word not known yet.
+    """Return the size of a keyword or of `WxH`; (0, 0) for a keyword whose size is not known yet.
 
     Raises:
-        ConfigError: it is neither, or no size that a network takes.
+        ConfigError: neither a keyword nor a size that the network accepts.
     """
     if text in words:
         return sizes_hw.get(text, (0, 0))

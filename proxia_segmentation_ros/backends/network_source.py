@@ -1,4 +1,4 @@
-"""Where a network comes from: a weight file that is read only when needed, or a live module."""
+"""Sources of a network: a weight file that is read when needed, or a module in memory."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from proxia_segmentation_ros.model.lookup import find_weights
 from proxia_segmentation_ros.model.quantisation import Quantisation, read_quantisation
 
 if TYPE_CHECKING:
-    # A compiled network from the cache needs no torch: 2 s and 200 MB saved.
+    # A compiled network from the cache works without torch, which saves 2 s and 200 MB.
     from torch import nn
 
 # Every file that shapes a compiled graph is in one of these; a test runs all conversions and
@@ -31,14 +31,14 @@ class NetworkSource(Protocol):
 
     @property
     def quantisation(self) -> Quantisation | None:
-        """Ranges for int8, where somebody has found them."""
+        """Activation ranges for int8; None if the weights were never quantised."""
 
     def load(self) -> "nn.Module":
         """Return the network in eval mode, float32, on the CPU."""
 
 
 class WeightFile:
-    """A weight file; `load` imports torch, nothing else here does."""
+    """A weight file. Only `load` imports torch."""
 
     def __init__(self, path_or_name: str | Path) -> None:
         """Raises WeightsError: the file is missing or its card is broken."""
@@ -52,10 +52,10 @@ class WeightFile:
 
     @cached_property
     def quantisation(self) -> Quantisation | None:
-        """What the file says of int8.
+        """Activation ranges in the file's metadata.
 
         Raises:
-            WeightsError: it says it in another form.
+            WeightsError: the metadata has another form.
         """
         return read_quantisation(self.path)
 
@@ -71,7 +71,7 @@ class WeightFile:
 
 
 class LoadedNetwork:
-    """A module that somebody built or loaded already."""
+    """A network that is in memory already."""
 
     def __init__(self, model: "nn.Module", card: ModelCard) -> None:
         self._model = model

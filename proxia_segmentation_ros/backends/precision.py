@@ -1,4 +1,4 @@
-"""Arithmetic that this machine's CPU does well, and what to say when asked for another."""
+"""Choose the precision of a network for this CPU or GPU, or explain why it is impossible."""
 
 import platform
 from functools import lru_cache
@@ -8,15 +8,15 @@ from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.model.quantisation import Quantisation
 
 CPUINFO = Path("/proc/cpuinfo")
-# Either makes bf16 faster than f32. `avx512_bf16` alone has the dot products; AMX has tiles.
+# With either, bf16 is faster than f32: `avx512_bf16` has dot products, AMX matrix products.
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
-# Sums of products of bytes in one instruction; int8 was measured on such CPUs alone.
+# VNNI multiplies and adds bytes in one instruction; int8 was only measured on such CPUs.
 INT8_FLAG = "avx512_vnni"
 
 
 @lru_cache(maxsize=1)
 def read_cpu_flags() -> frozenset[str]:
-    """Return the feature flags of the first CPU; empty where Linux does not list them."""
+    """Return the feature flags of the first CPU; empty if /proc/cpuinfo lists none."""
     return frozenset(_read_cpuinfo_field("flags").split())
 
 
@@ -32,14 +32,14 @@ def choose_precision(
     flags: frozenset[str],
     quantisation: Quantisation | None = None,
 ) -> str:
-    """Return the request, or what `auto` means on such a CPU, or for a GPU.
+    """Return the requested precision, `auto` resolved for this CPU or for a GPU.
 
-    torch computes bf16 on every CPU, if slowly. OpenVINO silently runs f32 where the CPU has
-    no bf16, so asking it for bf16 there is refused. `auto` takes int8 where it was found to pay
+    torch computes bf16 on every CPU, if slowly. OpenVINO silently runs f32 on a CPU without
+    bf16, so bf16 is refused there. `auto` chooses int8 where it was measured to be worthwhile
     (docs/decisions/006-int8-on-the-cpu.md).
 
     Raises:
-        BackendError: the backend can't compute that precision on this CPU, or these weights.
+        BackendError: the backend can't run that precision on this CPU or with these weights.
     """
     if backend == "tensorrt":
         return _choose_gpu_precision(requested)
@@ -71,7 +71,7 @@ def _choose_auto(backend: str, flags: frozenset[str], quantisation: Quantisation
     otherwise = "bf16" if flags & BF16_FLAGS else "f32"
     if quantisation is None or backend != "openvino" or INT8_FLAG not in flags:
         return otherwise
-    # CPUs with bf16 differ too much (AMX or none) to take one's figure for another's.
+    # CPUs with bf16 differ too much (with or without AMX) to trust a speedup from another one.
     is_alike = otherwise == "f32" or quantisation.cpu == describe_cpu()
     pays = quantisation.is_worthwhile and quantisation.compared_with == otherwise
     return "int8" if pays and is_alike else otherwise

@@ -1,4 +1,4 @@
-"""Checks and resizes camera images before the network; shared by all backends."""
+"""Check and resize camera images before the network; shared by all backends."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ def check_image(image_HWC: np.ndarray) -> np.ndarray:
     """Return the image with contiguous rows.
 
     Raises:
-        InputError: it is not (H, W, 3) uint8 with sides of at least 16 pixels.
+        InputError: the image is not (H, W, 3) uint8 with sides of at least 16 pixels.
     """
     if not isinstance(image_HWC, np.ndarray):
         raise InputError.from_parts(
@@ -40,26 +40,26 @@ def check_image(image_HWC: np.ndarray) -> np.ndarray:
 
 
 def resize_image(image_HWC: np.ndarray, size_hw: SizeHW) -> np.ndarray:
-    """Stretch to `size_hw`: even sides that are at least twice as long are halved, then bilinear.
+    """Resize to `size_hw`: halve even sides while at least twice too long, then bilinear.
 
-    An odd side more than twice as long is averaged over the covered pixels instead. Outside the
-    graph on purpose: OpenCV does it on bytes, in SIMD code, without the GIL, and bilinear in a
-    fifth of the time of averages (docs/decisions/010-halving-then-bilinear.md).
+    An odd side that is more than twice too long is resized by area averaging first. This is not
+    part of the compiled graph: OpenCV works on bytes, with SIMD, without the GIL, and bilinear
+    takes a fifth of the time of area averaging (docs/decisions/010-halving-then-bilinear.md).
     """
     while (half_hw := _halve(image_HWC.shape[:2], size_hw)) != image_HWC.shape[:2]:
         image_HWC = _resize(image_HWC, half_hw, cv2.INTER_LINEAR)
     sides_hw = image_HWC.shape[:2]
     shrunk_hw = tuple(min(pair) for pair in zip(sides_hw, size_hw, strict=True))
     if any(side > 2 * shrunk for side, shrunk in zip(sides_hw, shrunk_hw, strict=True)):
-        # Bilinear would never look at some of the pixels.
+        # Bilinear would skip pixels and alias.
         image_HWC = _resize(image_HWC, shrunk_hw, cv2.INTER_AREA)
     return _resize(image_HWC, tuple(size_hw), cv2.INTER_LINEAR)
 
 
 def _halve(sides_hw: tuple[int, ...], wanted_hw: SizeHW) -> tuple[int, ...]:
-    """Return the sides, halved where no pixel is lost and enough are left.
+    """Return the sides, halved where they are even and at least twice too long.
 
-    Halfway between two pixels bilinear is their mean.
+    Bilinear sampling halfway between two pixels is their mean, so no pixel is skipped.
     """
     return tuple(
         side // 2 if side % 2 == 0 and side >= 2 * wanted else side

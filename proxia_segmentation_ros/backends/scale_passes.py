@@ -1,4 +1,4 @@
-"""What attention-pruned inference asks of a backend: passes at one scale, and their fusing.
+"""The interface between attention-pruned inference and a backend: passes at single scales.
 
 Shape legend: T tiles, K classes, C channels, H rows and W columns, h rows and w columns of a
 map at 1/4 resolution.
@@ -14,9 +14,9 @@ from proxia_segmentation_ros.backends.contract import FramePlan, LabelledImage
 
 @dataclass(frozen=True)
 class ScaleMaps:
-    """One scale's pass over a whole image, in memory that the next such pass overwrites.
+    """Output of a pass over the full image at one scale; the next such pass overwrites it.
 
-    The largest scale has no attention.
+    The largest scale has no attention map.
     """
 
     logits_1Khw: np.ndarray
@@ -26,10 +26,11 @@ class ScaleMaps:
 
 @dataclass(frozen=True)
 class FusedMaps:
-    """Scales fused on the map of the largest of them.
+    """Scales fused so far, at the resolution of the largest of them.
 
-    `logits_1Khw` is that largest scale alone, `weight_11hw` the share of the result that still
-    larger scales would have, `demand_11hw` that share times the doubt about the best class.
+    `logits_1Khw` are the logits of that largest scale alone, `weight_11hw` is the share of the
+    result that the still larger scales would have, `demand_11hw` that share times the uncertainty
+    about the best class.
     """
 
     fused_1Khw: np.ndarray
@@ -39,24 +40,24 @@ class FusedMaps:
 
 
 class ScalePasses(Protocol):
-    """Passes over images of one size; every graph has static shapes and is made on first use.
+    """Passes over images of one size; every graph has static shapes and is compiled on first use.
 
-    All may raise BackendError.
+    All methods may raise BackendError.
     """
 
-    # Tiles that can go through the network together, ascending, 1 among them.
+    # Supported numbers of tiles in a batch, ascending, 1 among them.
     tile_batches: tuple[int, ...]
 
     def run_full_image(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
-        """Run the whole image, given at network size, at a scale."""
+        """Run the full image, given at network size, at a scale."""
 
     def run_tiles(
         self, windows_THWC: np.ndarray, context_1CK1: np.ndarray, *, is_largest: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return logits_TKhw and attention_T1hw of as many tiles as a batch has."""
+        """Run a batch of tiles; return logits_TKhw and attention_T1hw."""
 
     def start_fusion(self, maps: ScaleMaps) -> FusedMaps:
-        """Return the smallest scale alone, with its demand for the others."""
+        """Return the smallest scale as the first fused maps, with its demand for larger scales."""
 
     def fuse(
         self,
@@ -65,24 +66,24 @@ class ScalePasses(Protocol):
         attention_11hw: np.ndarray,
         has_run_11hw: np.ndarray,
     ) -> FusedMaps:
-        """Add a larger scale where it is there, 1 or 0."""
+        """Fuse a larger scale into the pixels where `has_run_11hw` is 1; it is 0 elsewhere."""
 
     def fuse_last(
         self, before: FusedMaps, logits_1Khw: np.ndarray, has_run_11hw: np.ndarray
     ) -> np.ndarray:
-        """Add the largest scale where it is there; return fused_1Khw."""
+        """Fuse the largest scale where it has run; return fused_1Khw."""
 
     def fuse_full_images(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
-        """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
+        """Fuse full-image passes exactly as the network does; return logits_1KHW of its size."""
 
     def label(
         self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
     ) -> LabelledImage:
-        """Read the labels off logits of any size."""
+        """Run the argmax post-processing on logits of any size."""
 
 
 def list_maps(maps: ScaleMaps) -> tuple[np.ndarray, ...]:
-    """Return logits and, where there is one, attention."""
+    """Return the logits and, unless it is the largest scale, the attention."""
     if maps.attention_11hw is None:
         return (maps.logits_1Khw,)
     return maps.logits_1Khw, maps.attention_11hw

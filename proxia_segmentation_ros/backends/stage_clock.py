@@ -1,11 +1,11 @@
-"""How long each stage of one frame took."""
+"""Measure how long each stage of a frame takes."""
 
 import time
 from collections.abc import Callable
 
 
 class StageClock:
-    """One frame's time, stage by stage; each mark ends the stage that it names."""
+    """Times of one frame by stage; each mark ends the stage that it names."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -19,11 +19,11 @@ class StageClock:
         self._marked_s = now_s
 
     def add(self, stage: str, spent_ms: float) -> None:
-        """Add a time that was measured elsewhere to this stage."""
+        """Add a time measured elsewhere to this stage."""
         self._stages_ms[stage] = self._stages_ms.get(stage, 0.0) + spent_ms
 
     def skip(self) -> None:
-        """Let the time since the last mark belong to no stage."""
+        """Attribute the time since the last mark to no stage."""
         self._marked_s = self._clock()
 
     @property

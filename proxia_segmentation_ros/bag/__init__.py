@@ -1,4 +1,4 @@
-"""Camera images in rosbag2 recordings, read and written without ROS."""
+"""Read and write camera images in rosbag2 recordings, without ROS."""
 
 from importlib import import_module
 from typing import Any

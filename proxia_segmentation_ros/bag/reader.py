@@ -1,4 +1,4 @@
-"""Camera images out of rosbag2 recordings: MCAP or sqlite3, a folder or one file of it."""
+"""Read camera images from rosbag2 recordings: MCAP or sqlite3, a folder or a single file of it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -27,7 +27,7 @@ _BAG_RULE = "a rosbag2 folder with metadata.yaml, or one .mcap or .db3 file"
 
 @dataclass(frozen=True, eq=False)
 class BagFrame:
-    """One recorded image; `stamp_ns` is when it was recorded, `message` holds its own stamp."""
+    """A recorded image; `stamp_ns` is the time of recording, `message` has its own stamp."""
 
     topic: str
     stamp_ns: int
@@ -36,7 +36,7 @@ class BagFrame:
 
 @dataclass(frozen=True)
 class BagTopic:
-    """One topic of a bag; `rate_hz` is its mean over the whole bag, 0 below two messages."""
+    """A topic of a bag; `rate_hz` is the mean over the whole bag, 0 below two messages."""
 
     name: str
     message_type: str
@@ -51,7 +51,7 @@ class BagTopic:
 
 @dataclass(frozen=True)
 class BagInfo:
-    """What a bag holds, by its index; topics in order of their names."""
+    """Contents of a bag according to its index; topics are sorted by name."""
 
     path: Path
     duration_s: float
@@ -65,13 +65,13 @@ class BagInfo:
 
 
 def bag_info(path: str | Path) -> BagInfo:
-    """Read what a bag holds from its index, without its messages.
+    """Read the index of a bag, without its messages.
 
     Raises:
-        InputError: missing, no rosbag2, or corrupt.
+        InputError: missing, not a rosbag2 recording, or corrupt.
     """
     with _open_bag(Path(path)) as bag, _blame_bag(Path(path)):
-        # The end lies 1 ns behind the last message.
+        # rosbags sets the end 1 ns after the last message.
         duration_s = max(0, bag.duration - 1) / 1e9
         topics = tuple(
             BagTopic(
@@ -86,13 +86,13 @@ def bag_info(path: str | Path) -> BagInfo:
 
 
 def read_images(path: str | Path, topic: str | None = None) -> Iterator[BagFrame]:
-    """Return the images of one topic in order of recording, read as they are asked for.
+    """Iterate over the images of a topic in order of recording; they are read lazily.
 
-    `topic` None takes the bag's only image topic. Path and topic are checked at once; what is
-    corrupt inside the bag raises when the reading gets there.
+    `topic` None takes the bag's only image topic. Path and topic are checked immediately; corrupt
+    messages raise when they are reached.
 
     Raises:
-        InputError: missing or corrupt bag, no such topic, or several to choose from.
+        InputError: missing or corrupt bag, no such topic, or several image topics.
     """
     name = _choose_topic(bag_info(path), topic)
     return _iterate_images(Path(path), name)
@@ -100,12 +100,12 @@ def read_images(path: str | Path, topic: str | None = None) -> Iterator[BagFrame
 
 def _iterate_images(path: Path, topic: str) -> Iterator[BagFrame]:
     with _open_bag(path) as bag:
-        connections = [one for one in bag.connections if one.topic == topic]
-        expected_count = sum(one.msgcount for one in connections)
+        connections = [link for link in bag.connections if link.topic == topic]
+        expected_count = sum(link.msgcount for link in connections)
         count = 0
         with closing(bag.messages(connections)) as messages:
             while True:
-                # Around the reading alone: errors of whoever takes the frames are not the bag's.
+                # Only around reading: exceptions of the consumer are not errors of the bag.
                 with _blame_bag(path):
                     record = next(messages, None)
                 if record is None:
@@ -133,13 +133,15 @@ def _parse_frame(path: Path, connection: Any, stamp_ns: int, raw: bytes) -> BagF
 
 
 def _choose_topic(info: BagInfo, topic: str | None) -> str:
-    known = ", ".join(f"{one.name} ({one.message_type})" for one in info.topics) or "no topics"
+    known = (
+        ", ".join(f"{entry.name} ({entry.message_type})" for entry in info.topics) or "no topics"
+    )
     images = info.image_topics
     if topic is None:
         if len(images) == 1:
             return images[0].name
         if images:
-            names = ", ".join(one.name for one in images)
+            names = ", ".join(entry.name for entry in images)
             raise InputError.from_parts(
                 f"bag {str(info.path)!r} holds {len(images)} image topics: {names}",
                 "the name of one of them",
@@ -150,15 +152,15 @@ def _choose_topic(info: BagInfo, topic: str | None) -> str:
             f"a topic of {IMAGE_TYPE} or {COMPRESSED_IMAGE_TYPE}",
             "choose another bag",
         )
-    if any(one.name == topic for one in images):
+    if any(entry.name == topic for entry in images):
         return topic
-    wrong_type = next((one.message_type for one in info.topics if one.name == topic), None)
+    wrong_type = next((entry.message_type for entry in info.topics if entry.name == topic), None)
     wrong = f"has no topic {topic!r}"
     if wrong_type is not None:
         wrong = f"holds {wrong_type} on topic {topic!r}, no images"
     raise InputError.from_parts(
         f"bag {str(info.path)!r} {wrong}",
-        ("one of " + ", ".join(one.name for one in images)) if images else "a bag with images",
+        ("one of " + ", ".join(entry.name for entry in images)) if images else "a bag with images",
         f"choose from {known}",
     )
 
@@ -194,10 +196,10 @@ def _open_bag(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def _blame_bag(path: Path) -> Iterator[None]:
-    """Turn what rosbags raises over a corrupt bag into an InputError.
+    """Convert exceptions of rosbags about a corrupt bag to InputError.
 
-    It checks little of what it reads: struct.error, TypeError, AssertionError, errors of zstd,
-    lz4 and sqlite come out of it as they happen, so no list of types would be complete.
+    rosbags checks little: struct.error, TypeError, AssertionError and errors of zstd, lz4 and
+    sqlite escape from it, so a list of types would never be complete.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Camera images into rosbag2 recordings."""
+"""Write camera images to rosbag2 recordings."""
 
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ _STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
 
 class BagWriter:
-    """Context manager that writes a new rosbag2 folder; an error inside keeps what is written."""
+    """Context manager that writes a new rosbag2 folder; after an error the bag is still closed."""
 
     def __init__(self, path: str | Path, *, storage: Literal["mcap", "sqlite3"] = "mcap") -> None:
         try:
@@ -51,7 +51,7 @@ class BagWriter:
         message: ImageMessage | CompressedImageMessage,
         stamp_ns: int | None = None,
     ) -> None:
-        """Append an image, recorded at `stamp_ns`, by default its own stamp."""
+        """Append an image, recorded at `stamp_ns`; the default is its own stamp."""
         if isinstance(message, CompressedImageMessage):
             message_type, raw = COMPRESSED_IMAGE_TYPE, write_compressed_image(message)
         else:

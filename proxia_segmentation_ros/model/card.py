@@ -88,7 +88,7 @@ class ModelCard(_CardPart):
     @classmethod
     def _check_scales(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
         if 1.0 not in scales or any(scale <= 0 for scale in scales):
-            raise ValueError("positive numbers, 1.0 among them")
+            raise ValueError("positive numbers that hold 1.0")
         return scales
 
     def to_label_set(self) -> LabelSet:

@@ -1,1 +1,1 @@
-"""Connected regions of each class and what they tell: boxes, centroids, depth, position."""
+"""Objects in label images: connected regions with boxes, centroids, depth and position."""

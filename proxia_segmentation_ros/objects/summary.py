@@ -1,4 +1,4 @@
-"""Object summaries: the classes of a label image, their connected regions, and where these are.
+"""Summarise label images: classes, their connected regions, and where these are.
 
 Shape legend: H rows, W columns.
 """
@@ -21,7 +21,7 @@ NO_POSITION = (NAN, NAN, NAN)
 
 
 class LabelledPixels(Protocol):
-    """The part of an `inference.Segmentation` that a summary is made of."""
+    """The fields of an `inference.Segmentation` that a summary needs."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -29,7 +29,7 @@ class LabelledPixels(Protocol):
 
     @property
     def confidence(self) -> np.ndarray | None:
-        """Confidence (H, W), uint8, 255 times the probability; None where it is unknown."""
+        """Confidence (H, W), uint8, 255 times the probability; None if unknown."""
 
 
 class SceneObject(NamedTuple):
@@ -50,7 +50,7 @@ class SceneObject(NamedTuple):
 
 
 class SceneClass(NamedTuple):
-    """A class that is present, with its regions, largest first."""
+    """A class in the image with its regions, largest first."""
 
     class_id: int
     class_name: str
@@ -62,7 +62,7 @@ class SceneClass(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    """What a label image holds: present classes, largest first."""
+    """The summary of a label image: the classes in it, largest first."""
 
     width: int
     height: int
@@ -81,8 +81,8 @@ def summarize(
 ) -> Scene:
     """Describe the classes and objects of one label image.
 
-    Regions below `min_area_px` are left out; `max_per_class` 0 finds no regions at all.
-    `depth_m_HW` belongs to the same view, at any size, NaN where unknown. `camera_matrix` is
+    Regions below `min_area_px` are left out; with `max_per_class` 0 no regions are searched.
+    `depth_m_HW` shows the same view, at any size, NaN where unknown. `camera_matrix` is
     (fx, fy, cx, cy) of the label image.
 
     Raises:
@@ -145,7 +145,7 @@ class _ClassTable:
     def describe(
         self, names: Sequence[str], area_px: int, objects: Mapping[int, list[SceneObject]]
     ) -> tuple[SceneClass, ...]:
-        """Return the classes that are present, largest first."""
+        """Return the classes in the image, largest first."""
         pixels, confidence = self.pixels.tolist(), self.confidence.tolist()
         order = np.argsort(-self.pixels, kind="stable")[: np.count_nonzero(self.pixels)]
         return tuple(
@@ -185,8 +185,8 @@ def _describe_objects(
         strict=True,
     ):
         top, bottom, left, right = box
-        # Named arguments take a third longer.
-        one = SceneObject(
+        # Positional, because keyword arguments take a third longer.
+        region = SceneObject(
             0,  # not tracked
             count,
             (left, top, right - left + 1, bottom - top + 1),
@@ -196,14 +196,14 @@ def _describe_objects(
             depth_m,
             _project((x, y), depth_m, camera_matrix),
         )
-        found.setdefault(class_id, []).append(one)
+        found.setdefault(class_id, []).append(region)
     return found
 
 
 def choose_regions(
     region_classes: np.ndarray, counts: np.ndarray, min_area_px: int, max_per_class: int
 ) -> np.ndarray:
-    """Return indices of regions that are large enough, class by class, largest first."""
+    """Return the indices of large enough regions, by class, largest first."""
     (candidates,) = (counts >= max(min_area_px, 1)).nonzero()
     classes = region_classes[candidates]
     order = np.lexsort((candidates, -counts[candidates], classes))
@@ -227,10 +227,10 @@ def _fit_depth(depth_m_HW: np.ndarray, height: int, width: int) -> np.ndarray:
 def _take_median_depth(
     regions: Regions, depth_m_HW: np.ndarray | None, chosen: np.ndarray
 ) -> np.ndarray:
-    """Return the median of the known depths by region.
+    """Return the median of the known depths of each region.
 
-    One sort does it: above the bits of a depth, which order like the positive number itself,
-    lies the region's id.
+    A single sort of 64-bit keys: the region's id above the bits of its depth, since the bits of
+    positive float32 numbers have the order of the numbers.
     """
     ids = len(regions.counts) + 1
     median_m = np.full(ids, NAN)
@@ -258,7 +258,7 @@ def _project(
     depth_m: float,
     camera_matrix: tuple[float, float, float, float] | None,
 ) -> tuple[float, float, float]:
-    """Return metres right, down and ahead of the camera."""
+    """Return the position in metres right of, below and ahead of the camera (pinhole model)."""
     if camera_matrix is None or not math.isfinite(depth_m):
         return NO_POSITION
     fx, fy, cx, cy = camera_matrix

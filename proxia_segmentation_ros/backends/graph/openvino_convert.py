@@ -1,4 +1,8 @@
-"""From the torch network to an OpenVINO graph. Imports torch."""
+"""Convert torch modules to OpenVINO graphs. Imports torch.
+
+The recorder (recorder.py) is tried first; torch.export is the slow fallback for operations that it
+does not know.
+"""
 
 import logging
 import warnings
@@ -31,9 +35,9 @@ def convert_network(
     network_hw: SizeHW,
     ranges: Mapping[str, Range] | None = None,
 ) -> ov.Model:
-    """Return the graph: image_NHWC (uint8, RGB, N = 1) in, logits_NKHW (float) out.
+    """Return the graph from image_NHWC (uint8, RGB, N = 1) to logits_NKHW (float).
 
-    Layers that have a range among `ranges` are computed in int8.
+    Layers with a range in `ranges` are computed in int8.
 
     Raises:
         BackendError: torch or OpenVINO can't convert the network.
@@ -45,10 +49,10 @@ def convert_network(
 
 
 def _check_ranges(ranges: Mapping[str, Range], modules: Set[str], description: str) -> None:
-    """Refuse a range of a layer that is not in one of these modules.
+    """Check that every range belongs to a layer of one of these modules.
 
     Raises:
-        BackendError: there is one; it would stay float without a word.
+        BackendError: a range has no layer; the layer it was meant for would silently stay float.
     """
     missed = sorted(layer for layer in ranges if find_module(layer) not in modules)
     if missed:
@@ -67,18 +71,18 @@ def convert_module(
 ) -> ov.Model:
     """Return the graph of a module in eval mode.
 
-    `description` names the module in errors. Layers that have a range are computed in int8;
-    those that the module has but does not run, as attention at one scale, are left alone.
+    `description` names the module in errors. Layers with a range are computed in int8; ranges of
+    layers that the module has but does not run (attention at a single scale) are ignored.
 
     Raises:
-        BackendError: torch or OpenVINO can't convert it, or it has no such layer.
+        BackendError: torch or OpenVINO can't convert it, or a range has no layer.
     """
     _check_ranges(ranges, {name_module(path) for path, _ in module.named_modules()}, description)
     try:
         graph = record_graph(module, *examples)
     except UnknownOperation as unknown:
         logger.info("no translation for %s; exporting with torch.export, which is slow", unknown)
-        # Exported layers have no names by which they would find their ranges.
+        # Exported layers have no names to look up their ranges by.
         _check_ranges(ranges, set(), description)
     else:
         _quantise(graph, ranges)
@@ -94,16 +98,17 @@ def convert_module(
 
 
 def _quantise(graph: ov.Model, ranges: Mapping[str, Range]) -> None:
-    there = {layer for layer, _ in list_layers(graph)}
-    # Maps of a few rows are joined otherwise than the ranges were found: such a head stays float.
-    regrouped = {find_module(layer) for layer in set(ranges) - there}
+    present = {layer for layer, _ in list_layers(graph)}
+    # On images of a few rows UpsampledConvolution splits a head into other parts than those
+    # whose ranges were found: such a head stays float.
+    regrouped = {find_module(layer) for layer in set(ranges) - present}
     fitting = {layer: ends for layer, ends in ranges.items() if find_module(layer) not in regrouped}
     quantise_graph(graph, fitting)
 
 
 def export_graph(module: nn.Module, *examples: torch.Tensor) -> ov.Model:
-    """Return the graph by way of torch.export, which knows every operation."""
+    """Return the graph by torch.export, which knows every operation but takes tens of seconds."""
     with warnings.catch_warnings(), torch.no_grad():
-        # Notes of torch to itself about its own deprecations.
+        # Deprecation warnings about torch's own code.
         warnings.simplefilter("ignore")
         return ov.convert_model(torch.export.export(module, examples))

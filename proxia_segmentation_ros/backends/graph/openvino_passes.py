@@ -26,7 +26,7 @@ ConvertPart: TypeAlias = Callable[[Arrays, Ranges], ov.Model]
 def convert_full_image_pass(
     source: NetworkSource, scale: float, is_largest: bool, inputs: Arrays, ranges: Ranges
 ) -> ov.Model:
-    """Return the graph of one scale's pass over the whole image."""
+    """Return the graph of one scale's pass over the full image."""
     from proxia_segmentation_ros.backends.graph.pass_graphs import FullImagePassGraph
 
     module = FullImagePassGraph(source.load(), source.card, scale, with_attention=not is_largest)

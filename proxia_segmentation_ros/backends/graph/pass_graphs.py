@@ -1,4 +1,4 @@
-"""Passes at single scales and their fusing as torch modules; backends compile or run them.
+"""Passes at single scales and their fusion as torch modules; backends compile or run them.
 
 Maps are at 1/4 resolution of their scale's image. Shape legend: N images, T tiles, H rows,
 W columns, C colour channels, K classes.
@@ -17,9 +17,9 @@ from proxia_segmentation_ros.model.network.scale_attention import fuse_maps, sca
 
 
 class FullImagePassGraph(NetworkGraph):
-    """RGB image_NHWC (uint8) at network size in; logits, context and attention of one scale out.
+    """Maps RGB image_NHWC (uint8) at network size to logits, context and attention of a scale.
 
-    The largest scale has no use for its attention: it comes without on request.
+    `with_attention` is false for the largest scale, whose attention is never used.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class FullImagePassGraph(NetworkGraph):
     def forward(self, image_NHWC: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         size_hw = scale_size((image_NHWC.shape[1], image_NHWC.shape[2]), self.scale)
         image_NCHW = resize_bilinear(self.normalise(image_NHWC), size_hw)
-        found = self._see(image_NCHW, None)
+        found = self._run_pass(image_NCHW, None)
         maps = (found.logits_NKHW, found.context_NCK1)
         return (*maps, found.attention_N1HW) if self.with_attention else maps
 
-    def _see(self, image_NCHW: Tensor, context_NCK1: Tensor | None) -> QuarterPass:
+    def _run_pass(self, image_NCHW: Tensor, context_NCK1: Tensor | None) -> QuarterPass:
         network = self.network
         if not isinstance(network, HRNetOcrMultiScale):
             raise TypeError(f"a network without scale attention: {type(network).__name__}")
@@ -44,7 +44,7 @@ class FullImagePassGraph(NetworkGraph):
 
 
 class TilePassGraph(FullImagePassGraph):
-    """RGB windows_THWC (uint8) and the context of their image in; logits and attention out."""
+    """Maps RGB windows_THWC (uint8) and their image's object context to logits and attention."""
 
     def __init__(self, model: nn.Module, card: ModelCard, *, with_attention: bool) -> None:
         super().__init__(model, card, 1.0, with_attention=with_attention)
@@ -52,17 +52,16 @@ class TilePassGraph(FullImagePassGraph):
     def forward(  # type: ignore[override]
         self, windows_THWC: Tensor, context_NCK1: Tensor
     ) -> tuple[Tensor, ...]:
-        found = self._see(self.normalise(windows_THWC), context_NCK1)
+        found = self._run_pass(self.normalise(windows_THWC), context_NCK1)
         if self.with_attention:
             return found.logits_NKHW, found.attention_N1HW
         return (found.logits_NKHW,)
 
 
 class ExactFusion(nn.Module):
-    """Whole passes fused as the network itself does: logits_NKHW of the network's size out.
+    """Fuses full-image passes exactly as the network does, to logits_NKHW of the network's size.
 
-    The maps come as logits and attention of each scale, from the smallest scale up; the largest
-    has no attention.
+    Inputs: logits and attention of each scale, from the smallest up; the largest has no attention.
     """
 
     def __init__(self, scales: Sequence[float], network_hw: SizeHW) -> None:
@@ -81,11 +80,11 @@ class ExactFusion(nn.Module):
 
 
 class Demand(nn.Module):
-    """Logits and attention of a scale in; `weight` and `demand` of all that is larger out.
+    """Maps logits and attention of a scale to `weight` and `demand` of all larger scales.
 
     `weight` is the share of the fused logits that larger scales would have. `demand` is that
-    weight times the doubt about the best class so far: where one is sure, more weight for
-    another scale changes nothing.
+    weight times the uncertainty about the best class so far: where the class is certain, another
+    scale does not change it.
     """
 
     def forward(self, logits_NKHW: Tensor, attention_N1HW: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,11 +93,14 @@ class Demand(nn.Module):
 
 
 class NextScale(nn.Module):
-    """Add a larger scale to what is fused already, on the larger one's map.
+    """Fuses a larger scale into the maps fused so far, at the larger scale's resolution.
 
-    In come `fused`, `logits` and `weight` of the scale before, logits and attention of the
-    larger one, and `is_there`, 1 where the larger one ran. Out come `fused`, `weight` and
+    Inputs: `fused`, `logits` and `weight` of the previous scale, logits and attention of the
+    larger scale, and `has_run`, 1 where the larger scale ran. Outputs: `fused`, `weight` and
     `demand`.
+
+    fused + weight * (larger - logits) replaces the previous scale's contribution by the larger
+    scale's, and changes nothing where the larger scale did not run.
     """
 
     def forward(
@@ -119,7 +121,7 @@ class NextScale(nn.Module):
 
 
 class LastScale(nn.Module):
-    """Add the largest scale as `NextScale` does; `fused` alone comes out."""
+    """Fuses the largest scale as `NextScale` does; the only output is `fused`."""
 
     def forward(
         self,
@@ -136,7 +138,7 @@ class LastScale(nn.Module):
 
 
 class LastOfTwo(nn.Module):
-    """`LastScale` where one scale alone was before: its logits are what is fused already."""
+    """`LastScale` after a single smaller scale, whose logits are the fused logits."""
 
     def forward(
         self, first_NKhw: Tensor, weight_N1hw: Tensor, larger_NKHW: Tensor, has_run_N1HW: Tensor
@@ -148,7 +150,10 @@ class LastOfTwo(nn.Module):
 
 
 def measure_uncertainty(logits_NKHW: Tensor) -> Tensor:
-    """Return how unsure the best class is, 0..1: one minus its lead over the second best."""
+    """Return the uncertainty, 0..1: one minus the margin between the two best probabilities.
+
+    Chosen over entropy and others by mIoU (docs/decisions/005-attention-pruned-scales.md).
+    """
     if logits_NKHW.shape[1] < 2:
         return logits_NKHW * 0
     best_N2HW = logits_NKHW.softmax(dim=1).topk(2, dim=1).values

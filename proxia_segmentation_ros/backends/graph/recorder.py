@@ -1,9 +1,18 @@
-"""Record what a torch module computes as an OpenVINO graph. Imports torch.
+"""Record a torch module as an OpenVINO graph. Imports torch.
 
-The module runs once on tensors without memory (device `meta`), and every operation that it
-reaches becomes an OpenVINO node. It takes a second where torch.export with OpenVINO's own
-converter takes tens on a small CPU (docs/decisions/001-openvino-graph.md), because it only
-knows the operations that the networks of this package are made of.
+The module runs once on the meta device (tensors without memory) under a TorchDispatchMode, which
+sees every ATen operation that is reached and appends the OpenVINO node of the same meaning:
+
+1. Parameters and buffers become constants, the example inputs become graph parameters.
+2. `__torch_dispatch__` runs the operation on meta tensors, which gives the output's shape, looks
+   the operation up in `TRANSLATIONS` and binds the node to the output tensor by its id.
+3. A convolution over upsampled maps is postponed until its batch norm or any other reader comes:
+   the norm must be folded into the kernel before the convolution is split by parts
+   (upsampled_convolution.py).
+
+Why not a library: torch.export with ov.convert_model gives an equally fast graph, but recording
+took 0.04 of its time (0.2 with first imports) and does not hold the GIL for 0.7 s at a time
+(docs/decisions/001-openvino-graph.md). Unknown operations fall back to it (openvino_convert.py).
 """
 
 from collections.abc import Callable
@@ -26,27 +35,27 @@ Translation: TypeAlias = Callable[..., Node]  # (recorder, output, *arguments of
 TYPES = {torch.float32: np.float32, torch.uint8: np.uint8, torch.int64: np.int64}
 
 
-class UnknownOperation(Exception):  # noqa: N818 - the caller takes another way
-    """The module computes something that has no translation here."""
+class UnknownOperation(Exception):  # noqa: N818 - the caller falls back to torch.export
+    """The module uses an operation that has no translation here."""
 
 
 def record_graph(module: nn.Module, *examples: Tensor) -> ov.Model:
-    """Return the graph of `module(*examples)`; only the examples' shapes and types matter.
+    """Return the graph of `module(*examples)`; only shapes and types of the examples matter.
 
     Raises:
         UnknownOperation: an operation has no translation.
     """
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    stand_ins = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
+    meta_tensors = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
     recorder = GraphRecorder()
-    for name, stand_in in stand_ins.items():
-        recorder.add_constant(stand_in, tensors[name].detach().cpu().numpy(), name)
+    for name, meta_tensor in meta_tensors.items():
+        recorder.add_constant(meta_tensor, tensors[name].detach().cpu().numpy(), name)
     inputs = tuple(example.to("meta") for example in examples)
-    parameters = [recorder.add_input(one) for one in inputs]
+    parameters = [recorder.add_input(tensor) for tensor in inputs]
     with torch.no_grad(), recorder:
-        found = torch.func.functional_call(module, stand_ins, inputs)
+        found = torch.func.functional_call(module, meta_tensors, inputs)
     results = found if isinstance(found, tuple) else (found,)
-    nodes = [recorder.find_node(one) for one in results]
+    nodes = [recorder.find_node(tensor) for tensor in results]
     return ov.Model(nodes, parameters, type(module).__name__)
 
 
@@ -59,30 +68,30 @@ class GraphRecorder(TorchDispatchMode):
         self._constants: dict[int, np.ndarray] = {}
         self._names: dict[int, str] = {}
         self._postponed: dict[int, UpsampledConvolution] = {}
-        # Keeps ids unique for as long as they are keys.
+        # Tensors are keyed by id, which is only unique among live objects: keep them alive.
         self._alive: list[Tensor] = []
 
-    def add_constant(self, stand_in: Tensor, value: np.ndarray, name: str) -> None:
-        """Let `stand_in` mean this value of the module's tensor `name`."""
-        self._alive.append(stand_in)
-        self._constants[id(stand_in)] = value
-        self._names[id(stand_in)] = name
+    def add_constant(self, meta_tensor: Tensor, value: np.ndarray, name: str) -> None:
+        """Bind a meta tensor to the value of the module's parameter or buffer `name`."""
+        self._alive.append(meta_tensor)
+        self._constants[id(meta_tensor)] = value
+        self._names[id(meta_tensor)] = name
 
     def name_layer(self, weight: Tensor) -> str:
         """Return the name of the module that a weight belongs to."""
         return self._names[id(weight)].rpartition(".")[0]
 
-    def add_input(self, stand_in: Tensor) -> Node:
-        """Let `stand_in` be an input of the graph."""
-        node = ops.parameter(list(stand_in.shape), TYPES[stand_in.dtype])
-        self._bind(stand_in, node)
+    def add_input(self, meta_tensor: Tensor) -> Node:
+        """Make a meta tensor an input of the graph."""
+        node = ops.parameter(list(meta_tensor.shape), TYPES[meta_tensor.dtype])
+        self._bind(meta_tensor, node)
         return node
 
     def find_node(self, tensor: Tensor) -> Node:
         """Return the node that computes a tensor.
 
         Raises:
-            UnknownOperation: the tensor came from nowhere that was recorded.
+            UnknownOperation: no recorded operation made the tensor.
         """
         node = self._nodes.get(id(tensor))
         postponed = self.take_postponed(tensor)
@@ -112,22 +121,26 @@ class GraphRecorder(TorchDispatchMode):
         return result
 
     def postpone(self, tensor: Tensor, convolution: UpsampledConvolution) -> None:
-        """Build this one once it is clear whether a batch norm follows."""
+        """Build the convolution of `tensor` later: a batch norm may follow and be folded in."""
         self._alive.append(tensor)
         self._postponed[id(tensor)] = convolution
 
     def take_postponed(self, tensor: Tensor) -> UpsampledConvolution | None:
-        """Return the convolution that computes a tensor, if it still waits to be built."""
+        """Return the convolution of a tensor if it is not built yet, and forget it."""
         return self._postponed.pop(id(tensor), None)
 
     def read(self, value: Tensor | float) -> Node:
-        """Return a node for an operand that may be a number."""
+        """Return the node of an operand: a tensor or a number."""
         if isinstance(value, Tensor):
             return self.find_node(value)
         return ops.constant(np.float32(value))
 
     def read_constant(self, tensor: Tensor) -> np.ndarray:
-        """Return the value of a weight."""
+        """Return the value of a parameter or buffer.
+
+        Raises:
+            UnknownOperation: the tensor is computed.
+        """
         if id(tensor) not in self._constants:
             raise UnknownOperation("a weight that is computed")
         return self._constants[id(tensor)]
@@ -231,7 +244,8 @@ def _batch_norm(
     if is_training:
         raise UnknownOperation("batch norm in training")
     weight_C, bias_C, mean_C, variance_C = (
-        recorder.read_constant(one).astype(np.float64) for one in (weight, bias, mean, variance)
+        recorder.read_constant(tensor).astype(np.float64)
+        for tensor in (weight, bias, mean, variance)
     )
     gain_C = weight_C / np.sqrt(variance_C + eps)
     shift_C = bias_C - mean_C * gain_C
@@ -241,7 +255,7 @@ def _batch_norm(
     gain, shift = (
         ops.constant(value.astype(np.float32).reshape(1, -1, 1, 1)) for value in (gain_C, shift_C)
     )
-    # Merged into the convolution before it when the graph is compiled.
+    # OpenVINO folds these into the preceding convolution when it compiles the graph.
     return ops.add(ops.multiply(recorder.find_node(source), gain), shift)
 
 
@@ -280,7 +294,7 @@ def _topk(
     is_largest: bool = True,
     is_sorted: bool = True,
 ) -> Node:
-    """Return the values; nothing here reads their places."""
+    """Translate the values; their indices are never read by our networks."""
     if not (is_largest and is_sorted):
         raise UnknownOperation("topk of the smallest, or without order")
     node = recorder.find_node(source)
@@ -293,7 +307,7 @@ def _slice(
     source: Tensor,
     axis: int = 0,
     start: int | None = None,
-    end: int | None = None,  # noqa: ARG001 - the output's shape tells
+    end: int | None = None,  # noqa: ARG001 - implied by the output's shape
     step: int = 1,
 ) -> Node:
     size, first = output.shape[axis], start or 0
@@ -301,7 +315,7 @@ def _slice(
         raise UnknownOperation("a slice with steps or from the end")
     if output.shape == source.shape:
         return recorder.find_node(source)
-    bounds = (np.array([one], np.int64) for one in (first, first + size, 1, axis))
+    bounds = (np.array([bound], np.int64) for bound in (first, first + size, 1, axis))
     return ops.slice(recorder.find_node(source), *bounds)
 
 
@@ -324,7 +338,7 @@ def _translate_binary(build: Callable[[Node, Node], Node]) -> Translation:
     return translate
 
 
-# Scratch memory of batch norm; reading it would fail in `find_node`.
+# Scratch memory of batch norm. Reading such a result would raise in `find_node`.
 UNREAD_RESULTS = frozenset({"empty"})
 
 TRANSLATIONS: dict[str, Translation] = {

@@ -1,4 +1,4 @@
-"""Bilinear resizing as an OpenVINO node."""
+"""Bilinear resizing as an OpenVINO node; the same numbers as torch with align_corners=False."""
 
 from typing import Any, TypeAlias
 
@@ -9,7 +9,7 @@ Node: TypeAlias = Any
 
 
 def make_resize(source: Node, height: int, width: int) -> Node:
-    """Resize rows and columns of NCHW bilinearly without corner alignment."""
+    """Return the node that resizes NCHW bilinearly."""
     return ops.interpolate(
         source,
         np.array([height, width], np.int32),

@@ -1,4 +1,4 @@
-"""What TensorRT engines are made of: the network, and the label rule, ready for torch.export.
+"""The torch modules that TensorRT engines are built from: network and argmax post-processing.
 
 Shape legend: N images, H rows, W columns, C colour channels, K classes.
 """
@@ -18,9 +18,9 @@ DTYPES = {"f32": torch.float32, "f16": torch.float16}
 
 
 class EngineNetwork(NetworkGraph):
-    """RGB image_NHWC (uint8) at network size in, logits_NKHW (float32) out.
+    """Maps RGB image_NHWC (uint8) at network size to logits_NKHW (float32).
 
-    TensorRT types strongly: what runs in half precision is said here, by the weights' type.
+    TensorRT networks are strongly typed: the type of the weights decides what runs in f16.
     """
 
     def __init__(
@@ -29,12 +29,12 @@ class EngineNetwork(NetworkGraph):
         super().__init__(copy.deepcopy(model).eval(), card, scales)
         self.dtype = DTYPES[precision]
         _fold_batch_norms(self, torch.zeros((1, 64, 64, 3), dtype=torch.uint8))
-        # Buffers stay: pixels are normalised in float32.
+        # Not the buffers: pixels are normalised in float32.
         self.network.to(self.dtype)
         self.requires_grad_(False).eval()
 
     def forward(self, image_NHWC: Tensor) -> Tensor:
-        # TensorRT takes uint8 at its door only: the cast comes before anything else.
+        # TensorRT supports uint8 for network inputs only, so the cast must come first.
         image_NCHW = image_NHWC.to(torch.float32).permute(0, 3, 1, 2)
         if self.is_bgr:
             image_NCHW = image_NCHW.flip(1)
@@ -43,11 +43,11 @@ class EngineNetwork(NetworkGraph):
 
 
 class EngineArgmax(nn.Module):
-    """Logits_1KHW (float32) and the least probability in; ids and confidence out.
+    """Maps logits_1KHW (float32) and the minimum probability to ids and confidence.
 
-    Both come as int32 of shape (1, H, W), since converters refuse the cast to uint8. Confidence is
-    255 times the probability of the pixel's class, always computed: whether somebody wants it
-    changes from frame to frame, an engine takes seconds.
+    Both are int32 of shape (1, H, W), since torch-tensorrt has no converter for the cast to uint8.
+    Confidence, 255 times the probability of the pixel's class, is always computed: it may be
+    wanted for one frame and not for the next, and building another engine takes seconds.
     """
 
     unlabeled: Tensor
@@ -60,7 +60,7 @@ class EngineArgmax(nn.Module):
 
     def forward(self, logits_1KHW: Tensor, least_1: Tensor) -> tuple[Tensor, Tensor]:
         resized_NKHW = resize_bilinear(logits_1KHW, self.output_hw)
-        # Not max(dim): its converter gives no index.
+        # Not max(dim=1): its converter returns no indices.
         best_N1HW = resized_NKHW.amax(dim=1, keepdim=True)
         ids_NHW = resized_NKHW.argmax(dim=1).to(torch.int32)
         total_NHW = ((resized_NKHW - best_N1HW) / self.temperature).exp().sum(dim=1)
@@ -76,16 +76,16 @@ def export_module(module: nn.Module, examples: tuple[Tensor, ...]) -> torch.expo
 
 
 def _fold_batch_norms(network: EngineNetwork, example_NHWC: Tensor) -> None:
-    """Put every batch norm into the convolution before it, in float32.
+    """Fold every batch norm into the convolution before it, in float32.
 
-    Which convolution that is shows in one run: the norm reads what it wrote.
+    A trial run finds the pairs: the input of the norm is the output of its convolution.
     """
     writers: dict[int, nn.Conv2d] = {}
     kept: list[Tensor] = []
     pairs: dict[nn.BatchNorm2d, nn.Conv2d] = {}
 
     def note_conv(conv: nn.Module, _inputs: object, output: Tensor) -> None:
-        # Kept alive, or its id would name another tensor soon.
+        # Kept alive: the id of a freed tensor is reused.
         kept.append(output)
         writers[id(output)] = conv  # type: ignore[assignment]
 

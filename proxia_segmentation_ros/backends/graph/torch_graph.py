@@ -1,4 +1,4 @@
-"""The network with its preprocessing, and the label rule, as torch modules.
+"""The network with normalisation, and the argmax post-processing, in torch.
 
 Shape legend: N images, H rows, W columns, C colour channels, K classes.
 """
@@ -17,9 +17,9 @@ PIXEL_MAX = 255.0
 
 
 class NetworkGraph(nn.Module):
-    """RGB image_NHWC (uint8) at network size in, logits_NKHW out.
+    """Maps RGB image_NHWC (uint8) at network size to logits_NKHW.
 
-    Logits come at 1/4 resolution, or at network size from a multi-scale network.
+    Logits have 1/4 resolution, or the network's size if it is a multi-scale network.
     """
 
     mean_NCHW: Tensor
@@ -32,14 +32,14 @@ class NetworkGraph(nn.Module):
         self.network = model
         self.scales = tuple(scales)
         self.is_bgr = card.channel_order == "bgr"
-        # Card constants belong to 0..1 in the network's order: (x / 255 - mean) / std.
+        # (x / 255 - mean) / std, in the network's channel order, as subtraction and product.
         mean = torch.tensor(card.mean, dtype=torch.float32).view(1, 3, 1, 1)
         std = torch.tensor(card.std, dtype=torch.float32).view(1, 3, 1, 1)
         self.register_buffer("mean_NCHW", mean * PIXEL_MAX, persistent=False)
         self.register_buffer("gain_NCHW", 1 / (std * PIXEL_MAX), persistent=False)
 
     def normalise(self, image_NHWC: Tensor) -> Tensor:
-        """Return image_NCHW as the network wants it of an RGB image (uint8)."""
+        """Return the normalised image_NCHW of an RGB image (uint8)."""
         image_NCHW = image_NHWC.permute(0, 3, 1, 2).float()
         if self.is_bgr:
             image_NCHW = image_NCHW.flip(1)
@@ -57,7 +57,7 @@ class NetworkGraph(nn.Module):
 
 
 def argmax_labels(logits_NKHW: Tensor, output_hw: SizeHW) -> Tensor:
-    """Return ids_NHW (int64): argmax of the logits resized straight to the output size."""
+    """Return ids_NHW (int64): argmax of the logits resized directly to the output size."""
     return resize_bilinear(logits_NKHW, output_hw).argmax(dim=1)
 
 

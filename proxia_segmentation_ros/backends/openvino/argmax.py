@@ -1,4 +1,20 @@
-"""The label rule as an OpenVINO graph: logits_NKHW in, class ids at the output size out.
+"""Argmax post-processing as an OpenVINO graph: from logits_NKHW to class ids at the output size.
+
+The same result as bilinear interpolation to the output size followed by argmax, and on request the
+softmax probability of the class. Interpolate and TopK over whole images are bound by memory: at
+1280x720 every operation reads and writes 40 MB. Instead:
+
+1. Subtract each pixel's maximum (and divide by the temperature) at low resolution. A shift that
+   all classes share commutes with interpolation and keeps exp() from overflowing.
+2. Interpolate columns by products with small blocks of the weight matrix: half the time of
+   OpenVINO's Interpolate, whose AVX2 code gathers.
+3. Split output rows into bands whose logits stay in a core's L2 cache. In each band, interpolate
+   rows, take exp() if confidence is wanted, TopK, and divide by the sum for the probability.
+4. Concatenate the bands' ids.
+
+Measured against Interpolate and TopK: columns first 0.70 (docs/decisions/001-openvino-graph.md),
+bands a further 0.51 to 0.67 (docs/decisions/007-the-path-around-the-model.md). The graph is
+compiled for each output size and kept in memory, never in the cache on disk.
 
 Shape legend: N images (always 1 here), K classes, H rows, W columns.
 """
@@ -15,19 +31,19 @@ from proxia_segmentation_ros.config import SizeHW
 
 PIXEL_MAX = 255.0
 FLOAT_BYTES = 4
-# What two cores of today have for themselves. More bands are no faster and take longer to compile,
-# for which the first frame waits.
+# Logits of a band: what the L2 caches of two cores hold. More bands are not faster and take longer
+# to compile, which delays the first frame.
 BAND_BYTES = 1536 * 1024
 MAX_BANDS = 24
-# A float32 holds exp(-87) and no less: where every class was fainter, none would be the top one.
-# Two neighbours would have to be as sure of different classes as no network is, unless a small
-# temperature makes them.
+# exp() of less than -87 underflows float32 to 0. Were all classes of an interpolated pixel that
+# low, argmax would be arbitrary. Only two neighbours with extreme logits for different classes get
+# there, which takes a small temperature; exp() is therefore not used below MIN_TEMPERATURE.
 MIN_LOGIT = -86.0
 MIN_TEMPERATURE = 0.5
 MAX_CLASSES_ADDED = 20
-# Most of a matrix that blends columns is 0: products of such parts leave most of it out.
+# Most of the matrix that interpolates columns is 0. Products of blocks skip most of the zeros.
 BLOCK_COLUMNS = 32
-# Rows made for nothing where sources have unlike numbers of rows cost up to this share.
+# Source rows with fewer output rows than others are padded; this is the largest share of padding.
 MAX_PADDED_ROWS = 0.25
 
 
@@ -39,10 +55,10 @@ def build_argmax_graph(
     temperature: float,
     unlabeled_id: int,
 ) -> ov.Model:
-    """Return a graph of input `logits` and output ids_N1HW (int32).
+    """Return the graph from `logits` to ids_N1HW (int32).
 
-    With confidence it has a second input, the least probability of a labelled pixel, shape
-    (1,), and a second output, confidence_N1HW (uint8, 0..255).
+    With confidence it has a second input, the minimum probability of a labelled pixel, shape (1,),
+    and a second output, confidence_N1HW (uint8, 0..255).
     """
     logits = ops.parameter(list(logits_shape), np.float32, name="logits")
     least = ops.parameter([1], np.float32, name="min_confidence")
@@ -56,7 +72,7 @@ def build_argmax_graph(
     for band in blend.split(logits_shape[1] * output_hw[1] * FLOAT_BYTES):
         values = _interpolate_rows(wide, blend, band)
         if is_exponential:
-            # Of what grows with the logits the largest is the same: one pass less over all.
+            # exp() is monotonic, so TopK may follow it: a pass over the band less than TopK first.
             values = ops.exp(values)
         values = _flatten_rows(values)
         top = ops.topk(values, np.int32(1), 1, "max", "none", index_element_type="i32")
@@ -80,21 +96,25 @@ def _compute_probability(values: ov.Node, highest: ov.Node, is_exponential: bool
 
 
 def _sum_over_classes(values: ov.Node) -> ov.Node:
-    """Add a few classes one by one: OpenVINO makes it one pass with the division that follows."""
+    """Sum over the classes.
+
+    For a few classes pairwise additions are faster than ReduceSum: OpenVINO fuses them with the
+    division that follows into a single pass.
+    """
     if values.shape[1] > MAX_CLASSES_ADDED:
         return ops.reduce_sum(values, np.int32(1), keep_dims=True)
     sums = ops.split(values, np.int32(1), values.shape[1]).outputs()
     while len(sums) > 1:
         pairs = zip(sums[::2], sums[1::2], strict=False)
         unpaired = sums[-1:] if len(sums) % 2 else []
-        sums = [ops.add(one, other).output(0) for one, other in pairs] + unpaired
+        sums = [ops.add(first, second).output(0) for first, second in pairs] + unpaired
     return sums[0]
 
 
 def _subtract_max(logits: ov.Node, temperature: float) -> ov.Node:
-    """Make each pixel's top class 0 and the others less, so that exponentials can't overflow.
+    """Make each pixel's largest logit 0, so that exp() can't overflow; apply the temperature.
 
-    A shift that all classes share changes neither ids nor probabilities, nor do blends of it.
+    A shift common to all classes changes neither ids nor probabilities, interpolated or not.
     """
     shifted = ops.subtract(logits, ops.reduce_max(logits, np.int32(1), keep_dims=True))
     return ops.multiply(shifted, np.float32(1 / temperature))
@@ -102,10 +122,11 @@ def _subtract_max(logits: ov.Node, temperature: float) -> ov.Node:
 
 @dataclass(frozen=True, eq=False)
 class _RowInterpolation:
-    """Output rows by the pair of source rows that they lie between, as many for each pair.
+    """Output rows grouped by the pair of source rows (P pairs) that they are interpolated from.
 
-    `upper` and `lower` are the pairs, of `weights_PR` (the lower one's share) for R rows each;
-    `pick` are the output's rows among all of these.
+    `upper` and `lower` are the source rows of each pair; `weights_PR` is the weight of the lower
+    row for each of R output rows, padded to the same R; `pick` are the indices of the real output
+    rows among all P x R. With equal groups, a single broadcast interpolates all rows of a band.
     """
 
     upper: np.ndarray
@@ -116,8 +137,8 @@ class _RowInterpolation:
     @classmethod
     def plan(cls, rows: int, height: int) -> Self:
         upper, lower, weight = compute_interpolation(rows, height)
-        # Before the middle of the first row there is that row alone: a pair of its own, as after
-        # the last one. With the pair below it would be half as many again as any other.
+        # Output rows above the centre of the first source row copy that row. They get a group of
+        # their own: merged into the first pair it would be 1.5 times as large as all others.
         is_above = (2 * np.arange(height) + 1) * rows < height
         pairs, first, pair_of, counts = np.unique(
             np.where(is_above, -1, upper),
@@ -134,9 +155,9 @@ class _RowInterpolation:
         return cls(upper[first], lower[first], weights_PR, pair_of * most + rank)
 
     def split(self, row_bytes: int) -> list[slice]:
-        """Return bands of pairs whose logits stay in the cache from one operation to the next.
+        """Return bands of pairs whose logits stay in the L2 cache between operations.
 
-        Over the whole image every operation would fetch and store megabytes: half of the time.
+        Over the whole image, memory traffic would be half of the time.
         """
         bands = -(-self.weights_PR.size * row_bytes // BAND_BYTES)
         count = min(bands, MAX_BANDS, len(self.upper))
@@ -144,7 +165,7 @@ class _RowInterpolation:
         return [slice(top, bottom) for top, bottom in pairwise(edges)]
 
     def stack(self, bands: list[ov.Node]) -> ov.Node:
-        """Return the output's rows."""
+        """Concatenate the bands and drop the padding rows."""
         stacked = bands[0] if len(bands) == 1 else ops.concat(bands, 2)
         if np.array_equal(self.pick, np.arange(self.weights_PR.size)):
             return stacked
@@ -152,7 +173,7 @@ class _RowInterpolation:
 
 
 def _interpolate_columns(logits: ov.Node, width: int) -> ov.Node:
-    """Blend columns by products with matrices of weights: half the time of Interpolate."""
+    """Interpolate columns by products with blocks of the weight matrix."""
     columns = logits.shape[3]
     if columns == width:
         return logits
@@ -172,7 +193,7 @@ def _interpolate_columns(logits: ov.Node, width: int) -> ov.Node:
 
 
 def _interpolate_rows(wide: ov.Node, blend: _RowInterpolation, band: slice) -> ov.Node:
-    """Return the band's rows as (N, K, pairs, rows of a pair, W)."""
+    """Return the band's rows as (N, K, pairs, rows of a pair, W): upper + w * (lower - upper)."""
     weights = blend.weights_PR[band]
     upper = ops.unsqueeze(_slice_or_gather(wide, blend.upper[band], 2), np.int64(3))
     if weights.shape[1] == 1 and not weights.any():
@@ -192,15 +213,15 @@ def _slice_or_gather(values: ov.Node, indices: np.ndarray, axis: int) -> ov.Node
         return values
     if (np.diff(indices) == 1).all():
         start, stop = int(indices[0]), int(indices[-1]) + 1
-        edges = (np.array([one], np.int64) for one in (start, stop, 1, axis))
+        edges = (np.array([edge], np.int64) for edge in (start, stop, 1, axis))
         return ops.slice(values, *edges)
     return ops.gather(values, indices.astype(np.int32), np.int32(axis))
 
 
 def compute_interpolation(rows: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the upper and lower source row of every output row, and the lower one's weight.
+    """Return upper and lower source row of every output row, and the lower row's weight.
 
-    Of columns it tells the same.
+    Bilinear with align_corners=False; also used for columns.
     """
     centre = np.maximum((np.arange(height) + 0.5) * rows / height - 0.5, 0)
     upper = np.minimum(centre.astype(np.int32), rows - 1)

@@ -1,4 +1,4 @@
-"""The `openvino` backend: network and label rule compiled for the CPU, the network cached."""
+"""The `openvino` backend: compiles network and argmax graph for the CPU; caches the network."""
 
 import logging
 import threading
@@ -36,17 +36,17 @@ logger = logging.getLogger(__name__)
 
 DEVICE = "CPU"
 CACHE_FORMAT = 5
-# Runners in use hold theirs besides.
+# Kept in memory; runners keep theirs alive in addition.
 KEPT_NETWORKS = 4
-# A pruned network has one for each of its scales' maps.
+# A pruned network needs one for each size of fused logits.
 KEPT_ARGMAX_GRAPHS = 24
 
 
 class OpenVinoBackend:
-    """Compiles a network once for each size, a small label graph for each output.
+    """Compiles a network for each network size, and a small argmax graph for each output size.
 
-    Calls that run at one time share the threads out, as far as there are some for each: nobody
-    waits for another thread after every layer, as the threads of one image do, nor of one batch.
+    Concurrent calls divide the threads among themselves, if there are enough. That is faster than
+    using all threads for each image or for a batch, where they synchronise after every layer.
     """
 
     name = "openvino"
@@ -71,7 +71,7 @@ class OpenVinoBackend:
         self._cache = cache
         self._label_set = source.card.to_label_set()
         self._core = ov.Core()
-        # Held to find or make what several calls use.
+        # Guards the dicts below, which concurrent calls share.
         self._lock = threading.RLock()
         self._networks: OrderedDict[tuple[SizeHW, int], CompiledNetwork] = OrderedDict()
         self._argmax_graphs: OrderedDict[Any, ov.CompiledModel] = OrderedDict()
@@ -80,11 +80,11 @@ class OpenVinoBackend:
 
     @property
     def threads(self) -> int:
-        """CPU threads in use; 0 until the first network is compiled with the library's choice."""
+        """CPU threads in use; 0 if OpenVINO chooses and has not compiled a network yet."""
         return self._threads
 
     def prepare(self, plans: tuple[FramePlan, ...], lane: Lane = ALONE) -> Runner:
-        """Compile what the one plan needs.
+        """Compile network and argmax graph of the single plan.
 
         Raises:
             BackendError: OpenVINO refuses the graph.
@@ -100,13 +100,13 @@ class OpenVinoBackend:
         return OpenVinoRunner(plan, feed, labels, self._scales)
 
     def close(self) -> None:
-        """Forget the networks; plans still in use keep theirs."""
+        """Release the networks; runners that are still in use keep theirs."""
         self._networks.clear()
         self._argmax_graphs.clear()
         self._argmax_requests.clear()
 
     def load_network(self, network_hw: SizeHW, batch: int = 1) -> CompiledNetwork:  # noqa: ARG002
-        """Return the network for one call at a time, from memory, the cache or compiled anew.
+        """Return the network for one call at a time: from memory, the cache, or newly compiled.
 
         Raises:
             BackendError: OpenVINO refuses the graph.
@@ -147,8 +147,8 @@ class OpenVinoBackend:
         output_hw: SizeHW,
         with_confidence: bool,
     ) -> ov.CompiledModel:
-        # One for all lanes: they hardly ever meet in it, and the first frame of a size waits for
-        # each that is compiled.
+        # Shared by all lanes, which rarely need it at the same time. One for each lane would delay
+        # the first frame of a size by its compilation.
         key = logits_shape, output_hw, with_confidence
         compiled = self._argmax_graphs.get(key)
         if compiled is None:
@@ -173,9 +173,9 @@ class OpenVinoBackend:
     def compile_part(
         self, part: str, network_hw: SizeHW, convert: ConvertGraph, *, is_network: bool
     ) -> ov.CompiledModel:
-        """Return a part, from the cache or compiled anew; `part` tells all that makes it differ.
+        """Return a part, from the cache or newly compiled; the name `part` must be unique for it.
 
-        What is not of the network itself is computed in f32.
+        Parts without layers of the network (fusion) are computed in f32.
 
         Raises:
             BackendError: OpenVINO refuses the graph.
@@ -195,7 +195,7 @@ class OpenVinoBackend:
     def label(
         self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
     ) -> LabelledImage:
-        """Read the labels off logits of any size; one call at a time."""
+        """Run the argmax post-processing on logits of any size; one call at a time."""
         shape: Any = logits_1Khw.shape
         request = self._find_argmax_request(shape, plan)
         try:
@@ -240,12 +240,12 @@ class OpenVinoBackend:
         return compiled
 
     def _find_ranges(self) -> Mapping[str, Range]:
-        """Return the ranges of the layers to compute in int8."""
+        """Return the activation ranges of the layers to compute in int8."""
         quantisation = self._source.quantisation
         return quantisation.ranges if self.precision == "int8" and quantisation is not None else {}
 
     def _convert(self, network_hw: SizeHW) -> ov.Model:
-        # Only a network that is not in the cache costs the import of torch.
+        # Imports torch, which is only needed for a network that is not in the cache.
         from proxia_segmentation_ros.backends.graph.openvino_convert import convert_network
 
         source, ranges = self._source, self._find_ranges()
@@ -277,11 +277,12 @@ class OpenVinoBackend:
 
     def _list_properties(self, precision: str, streams: int) -> dict[str, Any]:
         properties: dict[str, Any] = {
-            # Without it OpenVINO takes bf16 on its own wherever there is AMX.
+            # By default OpenVINO chooses bf16 on CPUs with AMX.
             "INFERENCE_PRECISION_HINT": _name_float(precision),
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": streams,
-            # A robot's cores have other work too: a pinned thread waits for whoever has its core.
+            # A robot's cores run other processes too: a network on pinned threads took
+            # 1.4 to 2 times as long (docs/decisions/001-openvino-graph.md).
             "ENABLE_CPU_PINNING": False,
         }
         if self._threads_wanted:
@@ -289,7 +290,7 @@ class OpenVinoBackend:
         return properties
 
     def _check_precision(self, compiled: ov.CompiledModel) -> None:
-        """Report what OpenVINO really took, should it ever differ."""
+        """Log and report the precision that OpenVINO really chose, if it differs."""
         names = {"f32": "f32", "float32": "f32", "bf16": "bf16", "bfloat16": "bf16"}
         hint = compiled.get_property("INFERENCE_PRECISION_HINT")
         taken = names.get(hint.to_string(), hint.to_string())
@@ -314,10 +315,13 @@ class OpenVinoBackend:
 
 
 def _name_float(precision: str) -> str:
-    """Return the arithmetic of what is not in int8; with bf16 OpenVINO finds no kernels."""
+    """Return the precision of the layers that are not in int8.
+
+    It is f32 beside int8: OpenVINO has no kernels for bf16 there.
+    """
     return "f32" if precision == "int8" else precision
 
 
 def _to_bytes(blob: Any) -> bytes:
-    """Older releases return bytes, newer ones a stream."""
+    """Convert an exported model: bytes in older releases of OpenVINO, a stream in newer ones."""
     return blob if isinstance(blob, bytes) else bytes(blob.getbuffer())

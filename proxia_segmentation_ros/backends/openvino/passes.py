@@ -38,7 +38,7 @@ class CompilePart(Protocol):
 
 
 class OpenVinoPasses:
-    """`ScalePasses` of the OpenVINO backend, which lends it its compiler and its label rule."""
+    """`ScalePasses` of the OpenVINO backend, with its compiler and its argmax post-processing."""
 
     tile_batches: tuple[int, ...] = (1, 2, 4)
 
@@ -56,7 +56,7 @@ class OpenVinoPasses:
         self._requests: dict[str, Any] = {}
 
     def run_full_image(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
-        """Run the whole image, given at network size, at a scale."""
+        """Run the full image, given at network size, at a scale."""
         convert = partial(convert_full_image_pass, self._source, scale, is_largest)
         name = f"whole {scale:g}" + " largest" * is_largest
         return ScaleMaps(*self._run(name, convert, image_HWC[None]))
@@ -72,7 +72,7 @@ class OpenVinoPasses:
         return found[0], None if is_largest else found[1]
 
     def start_fusion(self, maps: ScaleMaps) -> FusedMaps:
-        """Return the smallest scale alone, with its demand for the others."""
+        """Return the smallest scale as the first fused maps, with its demand for larger scales."""
         weight, demand = self._run("demand", convert_demand, *list_maps(maps))
         return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
 
@@ -83,7 +83,7 @@ class OpenVinoPasses:
         attention_11hw: np.ndarray,
         has_run_11hw: np.ndarray,
     ) -> FusedMaps:
-        """Add a larger scale where it is there."""
+        """Fuse a larger scale where it has run."""
         given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
         fused, weight, demand = self._run(
             "next scale", convert_next_scale, *given, logits_1Khw, attention_11hw, has_run_11hw
@@ -93,7 +93,7 @@ class OpenVinoPasses:
     def fuse_last(
         self, before: FusedMaps, logits_1Khw: np.ndarray, has_run_11hw: np.ndarray
     ) -> np.ndarray:
-        """Add the largest scale where it is there; return fused_1Khw."""
+        """Fuse the largest scale where it has run; return fused_1Khw."""
         found = (before.weight_11hw, logits_1Khw, has_run_11hw)
         if before.fused_1Khw is before.logits_1Khw:
             return self._run("last of two", convert_last_of_two, before.fused_1Khw, *found)[0]
@@ -101,7 +101,7 @@ class OpenVinoPasses:
         return self._run("last scale", convert_last_scale, *given)[0]
 
     def fuse_full_images(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
-        """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
+        """Fuse full-image passes exactly as the network does; return logits_1KHW of its size."""
         scales = sorted(maps)
         convert = partial(convert_exact_fusion, scales, self._network_hw)
         name = "fusing of " + " ".join(f"{scale:g}" for scale in scales)
@@ -110,12 +110,12 @@ class OpenVinoPasses:
     def label(
         self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
     ) -> LabelledImage:
-        """Read the labels off logits of any size."""
+        """Run the argmax post-processing on logits of any size."""
         return self._label_logits(logits_1Khw, plan, min_confidence)
 
     def _run(self, part: str, convert: ConvertPart, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Run a part for inputs of these shapes; what it returns is overwritten by its next run."""
-        shapes = ", ".join("x".join(map(str, one.shape)) for one in arrays)
+        """Run a part on inputs of these shapes; its next run overwrites the returned arrays."""
+        shapes = ", ".join("x".join(map(str, array.shape)) for array in arrays)
         name = f"{part} ({shapes})"
         request = self._requests.get(name)
         if request is None:
@@ -126,8 +126,8 @@ class OpenVinoPasses:
                 is_network=arrays[0].dtype == np.uint8,
             )
             request = self._requests[name] = compiled.create_infer_request()
-        for index, one in enumerate(arrays):
-            request.set_input_tensor(index, ov.Tensor(one, shared_memory=True))
+        for index, array in enumerate(arrays):
+            request.set_input_tensor(index, ov.Tensor(array, shared_memory=True))
         try:
             request.infer()
         except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""What one call needs of compiled OpenVINO graphs: the network's feed, the labels' request."""
+"""Run compiled OpenVINO graphs: resize, network, argmax post-processing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from proxia_segmentation_ros.errors import BackendError
 
 @dataclass(frozen=True, eq=False)
 class NetworkFeed:
-    """A request of the network, which reads `image_1HWC` and writes `logits_1Khw`."""
+    """An infer request of the network with its own input and output memory."""
 
     request: Any
     image_1HWC: ov.Tensor
@@ -23,7 +23,7 @@ class NetworkFeed:
 
     @classmethod
     def of(cls, compiled: ov.CompiledModel) -> "NetworkFeed":
-        """Make a request with memory of its own."""
+        """Create an infer request and its memory."""
         request = compiled.create_infer_request()
         logits_1Khw = ov.Tensor(ov.Type.f32, compiled.output(0).shape)
         request.set_output_tensor(logits_1Khw)
@@ -34,7 +34,7 @@ class NetworkFeed:
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
-    """A network for one size, whose `threads` are divided among `streams` calls at a time."""
+    """A network for one size; `streams` concurrent calls share its `threads`."""
 
     compiled: ov.CompiledModel
     streams: int
@@ -42,14 +42,14 @@ class CompiledNetwork:
     _feeds: dict[int, NetworkFeed] = field(default_factory=dict)
 
     def find_feed(self, index: int) -> NetworkFeed:
-        """Return that of the lane with this index."""
+        """Return the infer request of the lane with this index."""
         if index not in self._feeds:
             self._feeds[index] = NetworkFeed.of(self.compiled)
         return self._feeds[index]
 
 
 class ArgmaxRequest:
-    """A request of a label graph; one call at a time."""
+    """An infer request of the argmax graph; one call at a time."""
 
     def __init__(self, request: Any, label_dtype: type[np.generic]) -> None:
         self._request = request
@@ -60,7 +60,7 @@ class ArgmaxRequest:
     def run(
         self, logits_1Khw: ov.Tensor, with_confidence: bool, min_confidence: float
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return labels_HW and confidence_HW, in memory of their own; RuntimeError if it fails."""
+        """Return copies of labels_HW and confidence_HW; raises RuntimeError if OpenVINO fails."""
         self._request.set_input_tensor(0, logits_1Khw)
         if with_confidence:
             self._least[0] = min_confidence
@@ -75,7 +75,7 @@ class ArgmaxRequest:
 
 
 class OpenVinoRunner:
-    """One plan: resize, network, labels; only pointers pass between the graphs."""
+    """Runs one plan: resize, network, argmax. Logits are passed by pointer, without a copy."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class OpenVinoRunner:
         (image_HWC,) = images_HWC
         plan, feed = self._plan, self._feed
         try:
-            # Copied because OpenVINO takes no read-only memory, as views of messages are.
+            # A copy: OpenVINO does not accept read-only memory, such as views of messages.
             np.copyto(feed.image_1HWC.data[0], resize_image(image_HWC, plan.network_hw))
             clock.mark("pre")
             feed.request.infer()
@@ -110,7 +110,7 @@ class OpenVinoRunner:
 
 
 def make_run_error(what: str, error: RuntimeError) -> BackendError:
-    """Return the error of a graph that fails while it runs."""
+    """Return the error of a graph that failed while it ran."""
     return BackendError.from_parts(
         f"OpenVINO failed on {what} ({error})",
         "a network that runs",

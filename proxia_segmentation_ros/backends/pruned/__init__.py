@@ -1,1 +1,1 @@
-"""Attention-pruned inference: of the larger scales only the tiles that are needed."""
+"""Attention-pruned inference: run only those tiles of larger scales that change the result."""

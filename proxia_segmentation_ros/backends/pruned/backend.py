@@ -1,4 +1,4 @@
-"""A backend whose multi-scale network runs pruned, around one that can run single passes."""
+"""A backend that runs a multi-scale network pruned, on top of a backend with single passes."""
 
 import logging
 from collections import OrderedDict
@@ -31,14 +31,14 @@ KEPT_NETWORKS = 4
 
 @runtime_checkable
 class SplitBackend(Backend, Protocol):
-    """A backend that can run a network's scales one by one."""
+    """A backend that can run the scales of a network separately."""
 
     def make_passes(self, network_hw: SizeHW) -> ScalePasses:
         """Return passes over images of this size."""
 
 
 class PrunedBackend:
-    """Takes one image at a time; each network size has its own passes and cameras' memories."""
+    """Takes an image at a time. Each network size has its own passes and states of cameras."""
 
     is_pruned: bool = True
     batch_sizes: tuple[int, ...] = (1,)
@@ -77,7 +77,7 @@ class PrunedBackend:
         return self._inner.threads
 
     def load_network(self, network_hw: SizeHW, batch: int = 1) -> PrunedNetwork:  # noqa: ARG002
-        """Return the network for this size, all its graphs compiled."""
+        """Return the network for this size with all graphs compiled."""
         network = self._networks.get(network_hw)
         if network is None:
             passes = self._inner.make_passes(network_hw)
@@ -87,12 +87,12 @@ class PrunedBackend:
             if len(self._networks) > KEPT_NETWORKS:
                 dropped, _ = self._networks.popitem(last=False)
                 self._budgets.pop(dropped, None)
-                self._warm_plans = {one for one in self._warm_plans if one.network_hw != dropped}
+                self._warm_plans = {plan for plan in self._warm_plans if plan.network_hw != dropped}
         self._networks.move_to_end(network_hw)
         return network
 
     def prepare(self, plans: tuple[FramePlan, ...], lane: Lane = ALONE) -> Runner:  # noqa: ARG002
-        """Return a runner for the one plan."""
+        """Return a runner for the single plan."""
         (plan,) = plans
         network = self.load_network(plan.network_hw)
         self._warm_labels(network, replace(plan, stream=""))
@@ -106,7 +106,7 @@ class PrunedBackend:
         return run
 
     def close(self) -> None:
-        """Free everything."""
+        """Release all resources."""
         self._networks.clear()
         self._inner.close()
 
@@ -118,16 +118,19 @@ class PrunedBackend:
         min_confidence: float,
         clock: StageClock,
     ) -> LabelledImage:
-        # Copied where it is not resized: OpenVINO takes no read-only memory.
+        # A copy if it was not resized: OpenVINO does not accept read-only memory.
         image_HWC = np.require(resize_image(image_HWC, plan.network_hw), requirements=["C", "W"])
         clock.mark("pre")
-        seen = network.run(image_HWC, self._choose_limits(network), plan.stream)
+        output = network.run(image_HWC, self._choose_limits(network), plan.stream)
         clock.mark("infer")
-        labelled = network.passes.label(seen.logits_1Khw, plan, min_confidence)
+        labelled = network.passes.label(output.logits_1Khw, plan, min_confidence)
         clock.mark("post")
-        self._report(network, seen.work, sum(clock.stages_ms.values()))
+        self._report(network, output.work, sum(clock.stages_ms.values()))
         return replace(
-            labelled, tiles_run=seen.tiles_run, tiles_total=seen.tiles_total, scales=seen.scales
+            labelled,
+            tiles_run=output.tiles_run,
+            tiles_total=output.tiles_total,
+            scales=output.scales,
         )
 
     def _warm_labels(self, network: PrunedNetwork, plan: FramePlan) -> None:
@@ -168,6 +171,6 @@ class PrunedBackend:
         if key not in self._budgets:
             most = self._pruning.tile_budget * network.larger_work + ROUNDING
             smallest = self._scales[0] ** 2
-            works = [smallest + one for one in network.list_work_levels() if one <= most]
+            works = [smallest + work for work in network.list_work_levels() if work <= most]
             self._budgets[key] = LatencyBudget(self._pruning.latency_budget_ms, works)
         return self._budgets[key]

@@ -1,31 +1,33 @@
-"""How much of a frame's work fits a latency budget, learnt from the frames before.
+"""Choose the amount of work for a frame so that it meets a latency budget.
 
-Levels are bounds of work, ascending. Work is known before a frame and its time after it; what
-a unit of work took at worst lately, but for one frame in twenty, is what it is expected to take
-next. So two slow frames suffice to go down, as far as needed, and going up has to wait.
+Levels are upper bounds of work, ascending. The work of a frame is known before it runs, its time
+afterwards. The time for a unit of work is predicted as the 95th percentile of recent frames. So two
+slow frames are enough to step down, as far as needed, and stepping up waits; longer after each
+step up that failed. A regression of time on work did not predict other levels well
+(docs/decisions/005-attention-pruned-scales.md).
 """
 
 from collections import deque
 from collections.abc import Sequence
 
-# One frame in so many may be late: p95. Stepping up looks back further than stepping down.
+# One frame in 20 may be late (p95). Stepping up looks back further than stepping down.
 WINDOW_FRAMES = 20
 LONG_WINDOW_FRAMES = 60
-# A level is left when its time comes this near the budget, and taken with more room than that.
+# Step down above this share of the budget; step up only with more room (hysteresis).
 LEAVE_ABOVE = 0.95
 TAKE_BELOW = 0.85
-# Frames to wait before the next step up: at first, after a step that was too high, at most.
+# Frames to wait before the next step up: initially, after a failed step at least, at most.
 FIRST_WAIT_FRAMES = 4
 MIN_WAIT_FRAMES = 20
 MAX_WAIT_FRAMES = 640
-# A step up that is undone within so many frames was too high.
+# A step up has failed if it is undone within so many frames.
 TRIAL_FRAMES = 40
-# What a frame takes besides its passes, in units of work; it only shapes guesses.
+# Cost of a frame besides its passes, in units of work; only used for predictions.
 FIXED_WORK = 0.1
 
 
 class LatencyBudget:
-    """Chooses the level of each frame; frames of all cameras count alike."""
+    """Chooses the level of each frame, from the frames of all cameras."""
 
     def __init__(self, budget_ms: float, works: Sequence[float]) -> None:
         """`works` are the levels' bounds, ascending, in passes of scale 1.0."""
@@ -35,7 +37,7 @@ class LatencyBudget:
         self._level = 0
         self._wait_frames = FIRST_WAIT_FRAMES
         self._frames_at_level = 0
-        # Since the last step up, while it may still prove too high.
+        # Frames since the last step up, while that may still fail.
         self._trial_frames: int | None = None
 
     @property
@@ -45,11 +47,11 @@ class LatencyBudget:
 
     @property
     def is_too_small(self) -> bool:
-        """Whether even the lowest level takes longer."""
+        """Whether even the lowest level exceeds the budget."""
         return self._level == 0 and len(self._rates) > 1 and self._predict(0) > self.budget_ms
 
     def report(self, work: float, elapsed_ms: float) -> None:
-        """Take what a frame's work was, at most its level's, and how long it took in all."""
+        """Record a frame: its work, at most that of its level, and its total time."""
         self._rates.append(elapsed_ms / (work + FIXED_WORK))
         self._frames_at_level += 1
         self._count_trial()
@@ -92,8 +94,8 @@ class LatencyBudget:
             self._trial_frames = 0
 
     def _predict(self, level: int, window: int = WINDOW_FRAMES) -> float:
-        """Return the time that the level stays within in 19 of 20 frames."""
+        """Return the time in ms that 19 of 20 frames of the level stay below."""
         late = max(1, window // WINDOW_FRAMES)
         rates = sorted(list(self._rates)[-window:])
-        # Of few frames the second worst.
+        # With few frames, the second slowest.
         return rates[max(-1 - late, -len(rates))] * (self._works[level] + FIXED_WORK)

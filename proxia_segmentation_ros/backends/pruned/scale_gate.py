@@ -1,22 +1,22 @@
-"""Whether a whole scale is worth its time, from the share it had in recent results."""
+"""Decide which scales to run, from their share in the results of recent frames."""
 
 from collections.abc import Sequence
 from itertools import takewhile
 
-# A scale with less of the result than DROP is left out, and comes back above KEEP.
+# A scale is dropped when its share falls below DROP, and returns above KEEP (hysteresis).
 DROP_BELOW = 0.02
 KEEP_ABOVE = 0.04
-# Frames over which a share is averaged, and after which a dropped scale is looked at again.
+# Time constant of the moving average; interval after which a dropped smallest scale is rechecked.
 MEMORY_FRAMES = 15
 RECHECK_FRAMES = 30
 
 
 class ScaleGate:
-    """Shares of the scales of one camera; one scale at least always stays.
+    """Moving averages of the shares of a camera's scales; at least one scale always runs.
 
-    The share of a larger scale, with all that is larger still, is known without running it, from
-    the attention of those below; it is left out together with these.
-    That of the smallest is not: once dropped, it runs every RECHECK_FRAMES to be seen again.
+    The share of a larger scale (including all still larger ones) is known without running it, from
+    the attention of smaller scales; they are dropped together. That of the smallest scale is not:
+    once dropped, it runs every RECHECK_FRAMES to measure it again.
     """
 
     def __init__(self, scales: Sequence[float]) -> None:
@@ -35,11 +35,11 @@ class ScaleGate:
         return kept
 
     def report(self, shares: dict[float, float]) -> None:
-        """Take the shares of one frame, of the scales of which they are known."""
+        """Record the known shares of a frame."""
         smallest = self._scales[0]
         if smallest in shares:
             if self._frames_without_smallest:
-                # What it was averaged over is long ago.
+                # The old average is outdated.
                 self._shares[smallest] = shares[smallest]
             self._frames_without_smallest = 0
         else:
@@ -52,4 +52,4 @@ class ScaleGate:
                 self._is_dropped[scale] = True
 
     def _is_last(self, scale: float) -> bool:
-        return all(self._is_dropped[one] for one in self._scales if one != scale)
+        return all(self._is_dropped[other] for other in self._scales if other != scale)

@@ -1,4 +1,4 @@
-"""Which tiles of a larger scale to run, and how many in one pass."""
+"""Select the tiles of a larger scale to run, and split them into batches."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,12 +16,11 @@ TILE_MAX_AGE: int = _SETTINGS["tile_max_age"].default
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """How much of the larger scales may be left out.
+    """How much of the larger scales may be skipped.
 
     A tile whose mean demand, 0..1, is below `tile_threshold` at scale 1.0, four times that at 2.0,
-    is not run. `tile_budget` bounds the work for all larger scales, as a share of running them
-    whole. Tiles of a video that did not change are reused for `tile_max_age` frames.
-    `latency_budget_ms` 0 is none.
+    is not run. `tile_budget` limits the work at all larger scales, as a share of full-image passes.
+    Unchanged tiles of a video are reused for `tile_max_age` frames. `latency_budget_ms` 0 is none.
     """
 
     tile_threshold: float = TILE_THRESHOLD
@@ -36,14 +35,14 @@ class Pruning:
 
     @property
     def is_video(self) -> bool:
-        """Whether what runs depends on the frames before."""
+        """Whether the result depends on previous frames."""
         return not self.is_off
 
     def check(self) -> None:
-        """Refuse what can't be.
+        """Check the ranges.
 
         Raises:
-            ConfigError: a number is out of its range.
+            ConfigError: a value is out of its range.
         """
         check_inference(dataclasses.asdict(self))
 
@@ -52,17 +51,17 @@ NO_PRUNING = Pruning(tile_threshold=0.0, tile_budget=1.0, tile_max_age=0)
 
 
 def choose_tiles(demand_T: np.ndarray, threshold: float) -> list[int]:
-    """Return the tiles of at least this demand, the neediest first."""
+    """Return the tiles with at least this demand, highest first."""
     order = np.argsort(-demand_T, kind="stable")
     return [int(index) for index in order if demand_T[index] >= threshold]
 
 
 def split_into_batches(tiles: Sequence[int], sizes: Sequence[int]) -> list[Sequence[int]]:
-    """Split into as few passes as the static batch sizes, 1 among them, make possible."""
+    """Split into as few batches as possible; `sizes` are the static batch sizes, 1 among them."""
     batches = []
     start = 0
     while start < len(tiles):
-        size = max(one for one in sizes if one <= len(tiles) - start)
+        size = max(size for size in sizes if size <= len(tiles) - start)
         batches.append(tiles[start : start + size])
         start += size
     return batches

@@ -1,8 +1,8 @@
-"""Tiles of an image at one scale: a grid of cells, each seen through a window with a halo.
+"""Tiles of an image at a scale: a grid of cells, each with a window that adds a halo.
 
-All windows of a grid have one size, a multiple of 4, so that one compiled
-network serves them all; at the image's edges they are moved inwards, where the halo is of real
-pixels too. Shape legend: H, W rows and columns of an image in pixels; h, w those of a map at
+All windows of a grid have the same size, a multiple of 4, so that a single compiled network serves
+them all. At the image's edges they are moved inwards, so that they contain real pixels instead of
+padding. Shape legend: H, W rows and columns of an image in pixels; h, w those of a map at
 1/4 resolution; T tiles; C colour channels.
 """
 
@@ -22,7 +22,7 @@ QUARTER = 4
 
 @dataclass(frozen=True)
 class Tile:
-    """Places in pixels of the padded image: rows and columns of the cell, corner of its window."""
+    """A cell (rows and columns) and its window's corner, in pixels of the padded image."""
 
     top: int
     bottom: int
@@ -51,7 +51,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileGrid:
-    """Cells that cover an image of this size, row by row."""
+    """Cells that cover an image of this size, in row-major order."""
 
     size_hw: SizeHW
     window_hw: SizeHW
@@ -60,7 +60,7 @@ class TileGrid:
 
     @cached_property
     def padded_hw(self) -> SizeHW:
-        """The image's size rounded up to whole pixels of its map."""
+        """The image's size, rounded up to a multiple of 4."""
         return _round_up(self.size_hw[0], QUARTER), _round_up(self.size_hw[1], QUARTER)
 
     @property
@@ -70,11 +70,11 @@ class TileGrid:
 
     @property
     def window_share(self) -> float:
-        """Pixels of one window, halo included, against those of the whole image."""
+        """Pixels of a window, halo included, relative to those of the image."""
         return self.window_hw[0] * self.window_hw[1] / (self.size_hw[0] * self.size_hw[1])
 
     def fit(self, image_HWC: np.ndarray) -> np.ndarray:
-        """Return an image resized to the grid's size, and padded."""
+        """Resize an image to the grid's size and pad it."""
         if image_HWC.shape[:2] != self.size_hw:
             size = self.size_hw[::-1]
             image_HWC = cv2.resize(image_HWC, size, interpolation=cv2.INTER_LINEAR)
@@ -84,7 +84,7 @@ class TileGrid:
         return image_HWC
 
     def cut(self, padded_HWC: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
-        """Return windows_THWC of the chosen tiles of an image that `fit` made."""
+        """Return windows_THWC of the chosen tiles of an image from `fit`."""
         height, width = self.window_hw
         windows = np.empty((len(chosen), height, width, 3), np.uint8)
         for window_HWC, index in zip(windows, chosen, strict=True):
@@ -93,7 +93,7 @@ class TileGrid:
         return windows
 
     def average(self, map_hw: np.ndarray) -> np.ndarray:
-        """Return the mean of a map, of any size, over each tile's cell, as (T,)."""
+        """Return the mean of a map, of any size, over each cell: shape (T,)."""
         rows, columns = (edges // QUARTER for edges in self._edges)
         if map_hw.shape != self.map_hw:
             map_hw = cv2.resize(map_hw, self.map_hw[::-1], interpolation=cv2.INTER_LINEAR)
@@ -110,7 +110,7 @@ class TileGrid:
 
 
 def make_grid(size_hw: SizeHW, cell_px: int, halo_px: int) -> TileGrid:
-    """Return cells of about `cell_px` a side, each with a halo of about `halo_px` around it."""
+    """Return a grid of cells with sides of about `cell_px` and a halo of about `halo_px`."""
     rows = _split(size_hw[0], cell_px)
     columns = _split(size_hw[1], cell_px)
     window_hw = _find_window(rows, halo_px), _find_window(columns, halo_px)
@@ -130,7 +130,7 @@ def make_grid(size_hw: SizeHW, cell_px: int, halo_px: int) -> TileGrid:
 
 
 def _split(length: int, cell_px: int) -> list[int]:
-    """Return the edges of even cells, at whole pixels of the map."""
+    """Return the edges of cells of about equal size, at multiples of 4."""
     padded = _round_up(length, QUARTER)
     count = max(1, round(length / cell_px))
     step = padded / count / QUARTER
@@ -143,7 +143,7 @@ def _find_window(edges: list[int], halo_px: int) -> int:
 
 
 def _place_window(start: int, end: int, window: int, length: int) -> int:
-    """Centre the window on the cell as far as the image allows."""
+    """Return the window's start: centred on the cell, but within the image."""
     before = (window - (end - start)) // 2 // QUARTER * QUARTER
     return min(max(0, start - before), length - window)
 

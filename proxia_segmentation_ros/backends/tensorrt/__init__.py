@@ -1,1 +1,1 @@
-"""The TensorRT backend for NVIDIA GPUs, by torch-tensorrt."""
+"""The TensorRT backend for NVIDIA GPUs, based on torch-tensorrt."""

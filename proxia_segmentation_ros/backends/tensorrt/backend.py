@@ -1,4 +1,4 @@
-"""The `tensorrt` backend: whole engines on the GPU, cached, their passes recorded as one graph."""
+"""The `tensorrt` backend: cached engines on the GPU, run as a single CUDA graph."""
 
 import logging
 import time
@@ -38,8 +38,8 @@ KEPT_ARGMAX_ENGINES = 8
 class TensorRtBackend:
     """Builds an engine for each size and batch of the network, a small one for each output size.
 
-    The network takes minutes to build and depends on the weights; the label rule takes seconds
-    and depends on the camera. Images, logits and labels stay on the GPU between the two.
+    The network's engine takes minutes to build and depends on the weights; the argmax engine takes
+    seconds and depends on the camera. Images, logits and labels stay on the GPU in between.
     """
 
     name = "tensorrt"
@@ -58,9 +58,9 @@ class TensorRtBackend:
         device: Device | None = None,
         build: EngineBuild | None = None,
     ) -> None:
-        """Take the current GPU; tests bring a `device` and a `build` of their own.
+        """Use the current GPU; tests pass a fake `device` and `build`.
 
-        Without `may_build` networks come from the cache or not at all; label rules are built.
+        Without `may_build` networks come from the cache only; argmax engines are still built.
         """
         self.precision = precision
         self._device = device or CudaDevice()
@@ -76,18 +76,18 @@ class TensorRtBackend:
 
     @property
     def threads(self) -> int:
-        """CPU threads in use: the one that calls."""
+        """CPU threads in use: only the calling one."""
         return 1
 
     def has_engine(self, network_hw: SizeHW, batch: int = 1) -> bool:
-        """Tell whether the network's engine is in the cache, verified."""
+        """Whether the cache holds a valid engine of the network."""
         return self._cache.load(self._make_network_key(network_hw, batch)) is not None
 
     def load_network(self, network_hw: SizeHW, batch: int = 1) -> NetworkFeed:
-        """Return the network for this size and batch: from memory, the cache or built anew.
+        """Return the network for this size and batch: from memory, the cache, or newly built.
 
         Raises:
-            BackendError: TensorRT can't build it whole or may not, or memory does not suffice.
+            BackendError: TensorRT can't or may not build it, or there is too little memory.
             WeightsError: the weights can't be loaded.
         """
         key = network_hw, batch
@@ -105,10 +105,10 @@ class TensorRtBackend:
         return feed
 
     def prepare(self, plans: tuple[FramePlan, ...], lane: Lane = ALONE) -> Runner:  # noqa: ARG002
-        """Load or build what plans of one network size need, and record it as one graph.
+        """Load or build engines for plans of the same network size; record a CUDA graph of them.
 
         Raises:
-            BackendError: TensorRT can't build it whole, or memory does not suffice.
+            BackendError: TensorRT can't build an engine, or there is too little memory.
             WeightsError: the weights can't be loaded.
         """
         feed = self.load_network(plans[0].network_hw, len(plans))
@@ -117,12 +117,12 @@ class TensorRtBackend:
             engines = [self._find_argmax_engine(feed.network, plan.output_hw) for plan in plans]
             return TensorRtRunner(self._device, feed, engines, plans, label_dtype, self._scales)
         except BackendError:
-            # Memory may be what lacked: fewer images together need what this network takes.
+            # It may be out of memory: release this network, so that a smaller batch can be tried.
             self._networks.pop((plans[0].network_hw, len(plans)), None)
             raise
 
     def close(self) -> None:
-        """Forget the engines; plans still in use keep theirs."""
+        """Release the engines; runners that are still in use keep theirs."""
         self._networks.clear()
         self._argmax_engines.clear()
 
@@ -152,7 +152,7 @@ class TensorRtBackend:
         if engine is None:
             module, examples = make()
             blob, origin = self._build(module, examples, name), "built anew"
-            # Stored before it is used: it took minutes, whatever comes next.
+            # Stored before it is used: it took minutes to build, and loading may fail.
             self._cache.store(key, blob)
             engine = self._device.load(blob)
         logger.info("%s ready after %.1f s, %s", name, time.monotonic() - started_s, origin)

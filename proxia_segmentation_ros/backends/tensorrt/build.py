@@ -1,4 +1,7 @@
-"""From a module to a TensorRT engine, whole or not at all. Imports torch_tensorrt late."""
+"""Build a TensorRT engine from a torch module, without fallback to torch.
+
+torch_tensorrt is imported when an engine is built.
+"""
 
 import importlib
 import logging
@@ -17,14 +20,14 @@ from proxia_segmentation_ros.errors import BackendError
 logger = logging.getLogger(__name__)
 
 MIB = 1 << 20
-# 0 leaves it to TensorRT, which takes all that is free.
+# Bytes. 0 is TensorRT's default: all free memory.
 WORKSPACES = (0, 1024 * MIB, 256 * MIB, 64 * MIB)
 
 EngineBuild = Callable[[nn.Module, tuple[Tensor, ...], str], bytes]
 
 
 class EngineBuilder:
-    """Builds engines on the current GPU; what TensorRT measured of its kernels is kept."""
+    """Builds engines on the current GPU and keeps TensorRT's timing cache between builds."""
 
     def __init__(self, folder: Path, facts: Mapping[str, str], precision: str) -> None:
         name = f"kernels_{facts['tensorrt']}_sm{facts['sm']}.timing"
@@ -35,7 +38,7 @@ class EngineBuilder:
         """Return the serialised engine.
 
         Raises:
-            BackendError: an operation has no converter, or memory does not suffice.
+            BackendError: an operation has no converter, or there is too little memory.
         """
         logger.info("%s: exporting the graph", name)
         examples = tuple(example.cuda() for example in examples)
@@ -55,7 +58,7 @@ class EngineBuilder:
             inputs=list(examples),
             require_full_compilation=True,
             immutable_weights=True,
-            # TensorRT's default rounds the inputs of float32 products to 10 bits.
+            # TF32, TensorRT's default, rounds inputs of float32 products to 10 bits of mantissa.
             disable_tf32=self._precision == "f32",
             workspace_size=workspace,
             timing_cache_path=str(self._timing_cache),
@@ -64,9 +67,9 @@ class EngineBuilder:
 
 
 def find_writable_folder(folder: Path) -> Path:
-    """Return the folder, made if need be, or another for this run where it can't be written.
+    """Return the folder, created if necessary; a temporary one if it is not writable.
 
-    torch_tensorrt writes its measurements after the build: it must not fail then.
+    torch_tensorrt writes its timing cache after the build, which must not fail because of that.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,10 +81,9 @@ def find_writable_folder(folder: Path) -> Path:
 
 
 def find_unconverted(exported: torch.export.ExportedProgram) -> list[str]:
-    """Return the operations that TensorRT has no converter for, with these arguments.
+    """Return the operations that have no TensorRT converter for their arguments.
 
-    The graph is brought into the form that torch_tensorrt converts: the same decompositions and
-    passes.
+    The graph is first lowered as torch_tensorrt does: the same decompositions and passes.
     """
     lowering: Any = importlib.import_module("torch_tensorrt.dynamo.lowering")
     settings: Any = importlib.import_module("torch_tensorrt.dynamo").CompilationSettings()
@@ -98,7 +100,7 @@ def find_unconverted(exported: torch.export.ExportedProgram) -> list[str]:
 
 
 def refuse_partial(unconverted: list[str], name: str) -> None:
-    """Raise BackendError where an operation would have to run outside the engine."""
+    """Raise BackendError if an operation would have to run outside the engine."""
     if unconverted:
         raise BackendError.from_parts(
             f"{name} would leave TensorRT for {', '.join(unconverted)}",
@@ -108,7 +110,7 @@ def refuse_partial(unconverted: list[str], name: str) -> None:
 
 
 def build_within_memory(build: Callable[[int], bytes], name: str) -> bytes:
-    """Build with ever smaller workspaces while the GPU's memory does not suffice.
+    """Build, with smaller and smaller workspaces if the GPU runs out of memory.
 
     Raises:
         BackendError: no workspace is small enough, or the build fails otherwise.
@@ -142,16 +144,17 @@ def build_within_memory(build: Callable[[int], bytes], name: str) -> bytes:
 
 
 def find_first_cause(error: BaseException) -> str:
-    """Return the first cause: torch_tensorrt puts the whole graph into what it raises after."""
+    """Return the message of the first cause; later ones contain the printed graph."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error) or "no engine came of it: TensorRT's own messages say why"
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell whether memory is what a build lacked.
+    """Whether a build probably failed for lack of memory.
 
-    TensorRT itself only logs why it returns no engine; torch_tensorrt asserts that there is one.
+    TensorRT only logs why it returns no engine, and torch_tensorrt then fails an assertion without
+    a message.
     """
     while error is not None:
         if isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error).lower():

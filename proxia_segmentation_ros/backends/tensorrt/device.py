@@ -1,6 +1,7 @@
-"""The GPU as TensorRT engines use it: memory, one stream, CUDA graphs. Imports torch_tensorrt late.
+"""The GPU that engines run on: memory, a stream, CUDA graphs.
 
-Only this file and `tensorrt_build.py` touch CUDA; tests stand a CPU in for the device.
+Only this file and `build.py` use CUDA; tests replace the device by a fake on the CPU.
+torch_tensorrt is imported when it is needed.
 """
 
 import contextlib
@@ -25,12 +26,12 @@ TYPES = {
 }
 
 
-# The engine itself, and what it computes in.
+# Memory needed to load an engine, in sizes of its blob: its weights and its activations.
 ROOM_FOR_ENGINE = 2
 
 
 class EngineRefused(BackendError):  # noqa: N818 - not a fault
-    """A stored engine can't be loaded: made for another GPU or version, or damaged."""
+    """A stored engine can't be loaded: built for another GPU or version, or corrupt."""
 
 
 class BoundEngine(Protocol):
@@ -43,20 +44,20 @@ class BoundEngine(Protocol):
 
 
 class Engine(Protocol):
-    """A loaded engine; each binding has memory and an execution context of its own."""
+    """A loaded engine; each binding has its own memory and execution context."""
 
     def bind(self, inputs: Sequence[Tensor]) -> BoundEngine: ...
 
 
 class Device(Protocol):
-    """Where engines run, everything in one stream."""
+    """A device that engines run on, in a single stream."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def facts(self) -> dict[str, str]:
-        """What an engine depends on: versions, the GPU and its SM."""
+        """What an engine depends on: versions, GPU and compute capability."""
 
     def use_stream(self) -> contextlib.AbstractContextManager[None]:
         """Make the owned stream the current one."""
@@ -64,20 +65,24 @@ class Device(Protocol):
     def allocate(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor: ...
 
     def allocate_host(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Return memory that is copied from and to while the CPU goes on."""
+        """Return pinned memory, for asynchronous copies."""
 
     def load(self, blob: bytes) -> Engine:
-        """Raises EngineRefused: it is not for this device."""
+        """Load an engine.
+
+        Raises:
+            EngineRefused: it was built for another device or version.
+        """
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Run `work` once, and return what repeats it with the least effort."""
+        """Run `work` once; return a function that repeats it with little launch overhead."""
 
     def mark(self) -> Callable[[], None]:
         """Return a function that waits for all that was started before this call."""
 
 
 def explain_absence() -> str | None:
-    """Return why TensorRT can't run on this machine; None where it can."""
+    """Return why TensorRT can't run on this machine; None if it can."""
     if importlib.util.find_spec("torch_tensorrt") is None:
         return "torch-tensorrt is not installed"
     if not torch.cuda.is_available():
@@ -91,7 +96,7 @@ def explain_absence() -> str | None:
 
 
 class CudaDevice:
-    """The current GPU; every engine of one backend shares its stream."""
+    """The current GPU; all engines of a backend share its stream."""
 
     def __init__(self) -> None:
         self._stream = torch.cuda.Stream()
@@ -122,7 +127,7 @@ class CudaDevice:
             yield
 
     def allocate(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Return memory of the GPU.
+        """Return zeroed memory of the GPU.
 
         Raises:
             BackendError: there is not enough.
@@ -152,14 +157,14 @@ class CudaDevice:
 
         Raises:
             EngineRefused: TensorRT can't read it.
-            BackendError: memory is what it lacks.
+            BackendError: there is too little memory.
         """
         trt: Any = importlib.import_module("tensorrt")
         if self._runtime is None:
             self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
         engine = self._runtime.deserialize_cuda_engine(blob)
         if engine is None:
-            # Only its log tells why. Without memory another build would be of no use.
+            # TensorRT only logs the reason. If it is memory, building again would not help.
             if torch.cuda.mem_get_info()[0] < ROOM_FOR_ENGINE * len(blob):
                 raise _make_memory_error(f"an engine of {len(blob) >> 20} MiB")
             raise EngineRefused.from_parts(
@@ -170,13 +175,13 @@ class CudaDevice:
         return CudaEngine(engine, self, trt)
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Run once, then capture as a CUDA graph; without one where that fails, said loudly."""
-        # TensorRT sets itself up in the first run, which a capture would refuse.
+        """Run once, then capture as a CUDA graph; if that fails, warn and return `work` itself."""
+        # The first run of TensorRT allocates, which is not allowed during capture.
         work()
         self._stream.synchronize()
         try:
             graph = torch.cuda.CUDAGraph()
-            # Another thread may load a model meanwhile: its calls must not break the capture.
+            # Calls of other threads, such as loading a model, must not invalidate the capture.
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 work()
         except (RuntimeError, BackendError) as error:
@@ -192,12 +197,12 @@ class CudaDevice:
 
     @property
     def stream_handle(self) -> int:
-        """The stream as TensorRT takes it."""
+        """The stream's handle for TensorRT."""
         return int(self._stream.cuda_stream)
 
 
 class CudaEngine:
-    """An engine of TensorRT's own runtime."""
+    """An engine in TensorRT's runtime."""
 
     def __init__(self, engine: Any, device: CudaDevice, trt: Any) -> None:
         self._engine = engine
@@ -205,7 +210,7 @@ class CudaEngine:
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         modes = {name: engine.get_tensor_mode(name) for name in names}
         self._inputs = [name for name in names if modes[name] == trt.TensorIOMode.INPUT]
-        # torch_tensorrt calls them output0, output1 and so on.
+        # torch_tensorrt names outputs output0, output1 and so on.
         self._outputs = sorted(set(names) - set(self._inputs))
 
     def bind(self, inputs: Sequence[Tensor]) -> BoundEngine:
@@ -225,7 +230,7 @@ class CudaEngine:
 
 
 class BoundCudaEngine:
-    """Keeps the tensors alive whose addresses the context holds."""
+    """An execution context, and the tensors whose addresses it holds, kept alive."""
 
     def __init__(
         self, context: Any, stream: int, inputs: tuple[Tensor, ...], outputs: Sequence[Tensor]
@@ -236,7 +241,7 @@ class BoundCudaEngine:
         self.outputs = outputs
 
     def enqueue(self) -> None:
-        """Start a run in the device's stream."""
+        """Enqueue a run in the device's stream."""
         if not self._context.execute_async_v3(self._stream):
             raise BackendError.from_parts(
                 "TensorRT can't start its engine",

@@ -1,4 +1,4 @@
-"""One pass over a batch on the GPU: images in through pinned memory, labels out the same way."""
+"""Run a batch on the GPU; images and labels are copied through pinned memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,9 +16,9 @@ SLOTS = 2
 
 
 class NetworkFeed:
-    """A network's input on the device, and two pinned buffers that images reach it through.
+    """A network's input on the device and two pinned buffers (double buffering).
 
-    While one image is on its way to the GPU the CPU writes the next one.
+    While an image is copied to the GPU, the CPU writes the next one.
     """
 
     def __init__(self, device: Device, engine: Engine, network_hw: SizeHW, batch: int) -> None:
@@ -32,7 +32,7 @@ class NetworkFeed:
         self.network = engine.bind([self._images])
 
     def put(self, index: int, image_HWC: np.ndarray) -> None:
-        """Start an image, of the network's size, on its way into the batch."""
+        """Start the copy of an image, of the network's size, into the batch."""
         slot, self._turn = self._turn, (self._turn + 1) % SLOTS
         self._waits[slot]()
         np.copyto(self._views[slot], image_HWC)
@@ -41,7 +41,7 @@ class NetworkFeed:
 
 
 class ArgmaxOutput:
-    """One image's labels on the device and in pinned memory."""
+    """Argmax engine of an image, with its results on the device and in pinned memory."""
 
     def __init__(
         self, device: Device, engine: Engine, logits_1KHW: Tensor, least_1: Tensor, is_narrow: bool
@@ -49,23 +49,28 @@ class ArgmaxOutput:
         self._device = device
         self._engine = engine.bind([logits_1KHW, least_1])
         ids, confidence = self._engine.outputs
-        # The cast that TensorRT refuses: a quarter of the bytes go to the CPU.
+        # torch casts int32 to uint8, which the engine can't: a quarter of the bytes to copy.
         kinds = (torch.uint8 if is_narrow else torch.int32, torch.uint8)
         self._results = [
-            device.allocate(one.shape, kind)
-            for one, kind in zip((ids, confidence), kinds, strict=True)
+            device.allocate(output.shape, kind)
+            for output, kind in zip((ids, confidence), kinds, strict=True)
         ]
-        self._pinned = [device.allocate_host(one.shape, one.dtype) for one in self._results]
-        self._views = [one.numpy()[0] for one in self._pinned]
+        self._pinned = [
+            device.allocate_host(result.shape, result.dtype) for result in self._results
+        ]
+        self._views = [pinned.numpy()[0] for pinned in self._pinned]
 
     def enqueue(self) -> None:
-        """Label, then narrow the numbers."""
+        """Enqueue the engine and the cast."""
         self._engine.enqueue()
         for narrow, wide in zip(self._results, self._engine.outputs, strict=True):
             narrow.copy_(wide)
 
     def fetch(self, with_confidence: bool) -> Callable[[], list[np.ndarray]]:
-        """Start the way back; the function returned waits for it. The arrays are ours."""
+        """Start the copy to the CPU; the returned function waits and returns pinned memory.
+
+        The next `fetch` overwrites them.
+        """
         wanted = 1 + with_confidence
         for pinned, result in zip(self._pinned[:wanted], self._results, strict=False):
             pinned.copy_(result, non_blocking=True)
@@ -79,7 +84,7 @@ class ArgmaxOutput:
 
 
 class TensorRtRunner:
-    """Plans that run together; everything between the copies is one recorded graph."""
+    """Runs plans as a batch; everything between the copies is a single CUDA graph."""
 
     def __init__(
         self,
@@ -126,7 +131,7 @@ class TensorRtRunner:
         return labelled
 
     def _split_logits(self) -> list[Tensor]:
-        """Return each image's logits; TensorRT wants them at aligned addresses of their own."""
+        """Return memory for each image's logits: TensorRT needs aligned addresses."""
         logits_NKHW = self._feed.network.outputs[0]
         if len(self._plans) == 1:
             return [logits_NKHW]
@@ -154,4 +159,4 @@ class TensorRtRunner:
 
 
 def _nothing_to_wait_for() -> None:
-    """Stand for the copy before the first one."""
+    """Wait for nothing: there is no copy before the first."""

@@ -1,4 +1,4 @@
-"""The `torch` backend: the graph run eagerly on the CPU, the reference for all others."""
+"""The `torch` backend: eager PyTorch on the CPU, against which all others are tested."""
 
 import contextlib
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from proxia_segmentation_ros.config import SizeHW
 
 
 class TorchBackend:
-    """Runs any plan at once; nothing is compiled, so nothing is cached."""
+    """Runs any plan immediately; nothing is compiled or cached."""
 
     name = "torch"
     is_pruned: bool = False
@@ -56,11 +56,11 @@ class TorchBackend:
         return torch.get_num_threads()
 
     def load_network(self, network_hw: SizeHW, batch: int = 1) -> object:  # noqa: ARG002
-        """Return the network, which takes any size and batch."""
+        """Return the network, which accepts any size and batch."""
         return self._graph
 
     def prepare(self, plans: tuple[FramePlan, ...], lane: Lane = ALONE) -> Runner:  # noqa: ARG002
-        """Return the plans bound to the network."""
+        """Return a runner of the plans."""
 
         def run(
             images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
@@ -75,7 +75,7 @@ class TorchBackend:
         return TorchPasses(graph, card, network_hw, self._label, self._autocast)
 
     def close(self) -> None:
-        """Nothing outlives the object itself."""
+        """Do nothing: there are no resources to release."""
 
     def _run(
         self,

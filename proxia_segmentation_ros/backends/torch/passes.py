@@ -1,4 +1,4 @@
-"""Passes at single scales by eager torch, the reference for compiled ones. Imports torch."""
+"""Passes at single scales in eager PyTorch, against which compiled ones are tested."""
 
 import contextlib
 from collections.abc import Callable
@@ -25,7 +25,7 @@ LabelLogits = Callable[[torch.Tensor, FramePlan, float], LabelledImage]
 
 
 class TorchPasses:
-    """`ScalePasses` that compile nothing; `label_logits` is the backend's label rule."""
+    """`ScalePasses` without compilation; `label_logits` is the argmax post-processing."""
 
     tile_batches: tuple[int, ...] = (1, 2, 4)
 
@@ -44,7 +44,7 @@ class TorchPasses:
         self._autocast = autocast
 
     def run_full_image(self, image_HWC: np.ndarray, scale: float, *, is_largest: bool) -> ScaleMaps:
-        """Run the whole image, given at network size, at a scale."""
+        """Run the full image, given at network size, at a scale."""
         graph = FullImagePassGraph(self._model, self._card, scale, with_attention=not is_largest)
         return ScaleMaps(*self._run(graph.eval(), image_HWC[None]))
 
@@ -58,7 +58,7 @@ class TorchPasses:
         return found[0], None if is_largest else found[1]
 
     def start_fusion(self, maps: ScaleMaps) -> FusedMaps:
-        """Return the smallest scale alone, with its demand for the others."""
+        """Return the smallest scale as the first fused maps, with its demand for larger scales."""
         weight, demand = self._run_exactly(Demand(), *list_maps(maps))
         return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
 
@@ -69,7 +69,7 @@ class TorchPasses:
         attention_11hw: np.ndarray,
         has_run_11hw: np.ndarray,
     ) -> FusedMaps:
-        """Add a larger scale where it is there."""
+        """Fuse a larger scale where it has run."""
         given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
         fused, weight, demand = self._run_exactly(
             NextScale(), *given, logits_1Khw, attention_11hw, has_run_11hw
@@ -79,33 +79,33 @@ class TorchPasses:
     def fuse_last(
         self, before: FusedMaps, logits_1Khw: np.ndarray, has_run_11hw: np.ndarray
     ) -> np.ndarray:
-        """Add the largest scale where it is there; return fused_1Khw."""
+        """Fuse the largest scale where it has run; return fused_1Khw."""
         found = (before.weight_11hw, logits_1Khw, has_run_11hw)
         if before.fused_1Khw is before.logits_1Khw:
             return self._run_exactly(LastOfTwo(), before.fused_1Khw, *found)[0]
         return self._run_exactly(LastScale(), before.fused_1Khw, before.logits_1Khw, *found)[0]
 
     def fuse_full_images(self, maps: dict[float, ScaleMaps]) -> np.ndarray:
-        """Return logits_1KHW of the network's size as the network itself fuses whole passes."""
+        """Fuse full-image passes exactly as the network does; return logits_1KHW of its size."""
         scales = sorted(maps)
-        given = [one for scale in scales for one in list_maps(maps[scale])]
+        given = [array for scale in scales for array in list_maps(maps[scale])]
         return self._run_exactly(ExactFusion(scales, self._network_hw), *given)[0]
 
     def label(
         self, logits_1Khw: np.ndarray, plan: FramePlan, min_confidence: float
     ) -> LabelledImage:
-        """Read the labels off logits of any size."""
+        """Run the argmax post-processing on logits of any size."""
         with torch.inference_mode():
             return self._label_logits(torch.from_numpy(logits_1Khw), plan, min_confidence)
 
     def _run(self, graph: torch.nn.Module, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Run in the backend's arithmetic and return float32."""
+        """Run in the backend's precision and return float32."""
         with self._autocast():
             return self._run_exactly(graph, *arrays)
 
     @staticmethod
     def _run_exactly(graph: torch.nn.Module, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         with torch.inference_mode():
-            found = graph(*(torch.from_numpy(np.ascontiguousarray(one)) for one in arrays))
+            found = graph(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
         results = found if isinstance(found, tuple) else (found,)
-        return tuple(one.float().numpy() for one in results)
+        return tuple(tensor.float().numpy() for tensor in results)

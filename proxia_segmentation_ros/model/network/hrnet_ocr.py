@@ -64,7 +64,7 @@ def _check_scales(scales: Sequence[float]) -> tuple[float, ...]:
     if 1.0 not in scales or any(scale <= 0 for scale in scales):
         raise ConfigError.from_parts(
             f"scales are {list(scales)}",
-            "positive numbers, 1.0 among them",
+            "positive numbers that hold 1.0",
             "add 1.0 to the list",
         )
     return tuple(sorted(set(scales)))

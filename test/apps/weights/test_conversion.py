@@ -37,13 +37,13 @@ def write_checkpoint(folder: Path, network: torch.nn.Module, layout: str) -> Pat
     if layout == "mmsegmentation":
         biases = {f"{name}.bias" for name in CONVOLUTIONS_WITHOUT_BIAS}
         state = {name_in_file(key): state[key] for key in state if key not in biases}
-    prefix = "module." if layout == "reference in parallel" else ""
+    prefix = "module." if layout == "NVIDIA in parallel" else ""
     path = folder / "source.pth"
     torch.save({"state_dict": {prefix + key: value for key, value in state.items()}}, path)
     return path
 
 
-@pytest.mark.parametrize("layout", ["reference", "reference in parallel", "mmsegmentation"])
+@pytest.mark.parametrize("layout", ["NVIDIA", "NVIDIA in parallel", "mmsegmentation"])
 @pytest.mark.slow
 def test_converted_network_is_the_same(
     tmp_path: Path, network: torch.nn.Module, layout: str
@@ -64,7 +64,7 @@ def test_converted_network_is_the_same(
 
 
 def test_half_is_half_the_size_and_near(tmp_path: Path, network: torch.nn.Module) -> None:
-    source = write_checkpoint(tmp_path, network, "reference")
+    source = write_checkpoint(tmp_path, network, "NVIDIA")
     whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
     convert_weights(ConversionSettings(source=source, out=whole))
     convert_weights(ConversionSettings(source=source, out=half, half=True))
@@ -81,7 +81,7 @@ def test_card_takes_what_it_is_told(tmp_path: Path, network: torch.nn.Module) ->
     labels.write_text("name: rails\nclasses:\n" + "\n".join(lines))
     out = tmp_path / "rails.safetensors"
     settings = ConversionSettings(
-        source=write_checkpoint(tmp_path, network, "reference"),
+        source=write_checkpoint(tmp_path, network, "NVIDIA"),
         out=out,
         name="rails-1",
         label_set=str(labels),
@@ -99,7 +99,7 @@ def test_card_takes_what_it_is_told(tmp_path: Path, network: torch.nn.Module) ->
 
 def test_label_set_of_another_count_is_refused(tmp_path: Path, network: torch.nn.Module) -> None:
     out = tmp_path / "out.safetensors"
-    source = write_checkpoint(tmp_path, network, "reference")
+    source = write_checkpoint(tmp_path, network, "NVIDIA")
     with pytest.raises(WeightsError, match=r"has 19 classes; expected the 11 of .*'camvid'"):
         convert_weights(ConversionSettings(source=source, out=out, label_set="camvid"))
     assert not out.exists()
@@ -115,7 +115,7 @@ def test_label_set_of_another_count_is_refused(tmp_path: Path, network: torch.nn
 def test_impossible_card_is_refused(
     tmp_path: Path, network: torch.nn.Module, changes: dict, told: str
 ) -> None:
-    source = write_checkpoint(tmp_path, network, "reference")
+    source = write_checkpoint(tmp_path, network, "NVIDIA")
     out = tmp_path / "out.safetensors"
     with pytest.raises(ConfigError, match=told):
         convert_weights(ConversionSettings(source=source, out=out, **changes))
@@ -126,7 +126,7 @@ def test_impossible_card_is_refused(
 def test_figure_that_is_no_number_is_left_out(
     tmp_path: Path, network: torch.nn.Module, figure: float
 ) -> None:
-    source = write_checkpoint(tmp_path, network, "reference")
+    source = write_checkpoint(tmp_path, network, "NVIDIA")
     torch.save({**torch.load(source), "mean_iu": figure}, source)
     card = convert_weights(ConversionSettings(source=source, out=tmp_path / "out.safetensors"))
     assert card.scores == ({"mean_iu": 0.5} if figure == 0.5 else {})
@@ -136,7 +136,7 @@ def test_figure_that_is_no_number_is_left_out(
 def test_tensor_without_numbers_is_refused(
     tmp_path: Path, network: torch.nn.Module, change: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
-    source = write_checkpoint(tmp_path, network, "reference")
+    source = write_checkpoint(tmp_path, network, "NVIDIA")
     content = torch.load(source)
     content["state_dict"]["ocr.cls_head.bias"] = change(content["state_dict"]["ocr.cls_head.bias"])
     torch.save(content, source)
@@ -145,7 +145,7 @@ def test_tensor_without_numbers_is_refused(
 
 
 def test_every_missing_tensor_is_told(tmp_path: Path, network: torch.nn.Module) -> None:
-    source = write_checkpoint(tmp_path, network, "reference")
+    source = write_checkpoint(tmp_path, network, "NVIDIA")
     content = torch.load(source)
     lost = [key for key in content["state_dict"] if key.startswith("ocr.ocr_distri_head.")]
     lost.remove("ocr.ocr_distri_head.object_context_block.f_pixel.0.weight")
@@ -169,7 +169,7 @@ def test_every_missing_tensor_is_told(tmp_path: Path, network: torch.nn.Module) 
 def test_wrong_file_is_refused(
     tmp_path: Path, network: torch.nn.Module, source: str, out: str, told: str
 ) -> None:
-    write_checkpoint(tmp_path, network, "reference")
+    write_checkpoint(tmp_path, network, "NVIDIA")
     (tmp_path / "ours.safetensors").write_bytes(b"")
     with pytest.raises(WeightsError, match=told):
         convert_weights(ConversionSettings(source=tmp_path / source, out=tmp_path / out))
