@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.lookup import find_weights
@@ -103,7 +104,14 @@ def hash_network_code() -> str:
 def hash_python_files(root: Path, folders: Sequence[str]) -> str:
     """Return a hash of paths and bytes of all `*.py` files in these folders below `root`."""
     digest = hashlib.sha256()
-    for path in sorted(path for folder in folders for path in (root / folder).rglob("*.py")):
+    paths = sorted(path for folder in folders for path in (root / folder).rglob("*.py"))
+    if not paths:
+        raise BackendError.from_parts(
+            f"no source file lies in {' or '.join(folders)} of {str(root)!r}",
+            "the package with its *.py files, which tell whether a compiled network is current",
+            "install the package with its sources",
+        )
+    for path in paths:
         content = path.read_bytes()
         # Lengths keep a byte from moving between a path and its content unnoticed.
         name = path.relative_to(root).as_posix().encode()

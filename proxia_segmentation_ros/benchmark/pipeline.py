@@ -67,8 +67,9 @@ class PipelineRunner:
         self._writers: dict[tuple[int, ...], ImageWriter] = {}
         self._changed = threading.Condition()
         self.recorder = TraceRecorder()
-        self._taken = self._finished = -1
+        self._taken = self._finished = self._newest = -1
         self._error: str | None = None
+        self._cause: Exception | None = None
         self._segment = SegmentFrames(segmenter, self._settings)
         stream = CameraStream(
             self._camera,
@@ -89,7 +90,7 @@ class PipelineRunner:
             BackendError: a frame failed or got lost.
         """
         self.recorder = TraceRecorder()
-        self._taken = self._finished = -1
+        self._taken = self._finished = self._newest = -1
         frames = self._put_on_time(run) if run.rate_hz > 0 else self._put_freely(run)
         self._wait(lambda: self._finished >= frames - 1)
         return self.recorder.finish()
@@ -118,12 +119,14 @@ class PipelineRunner:
     def send_summary(self, frame: Frame, scene: Scene) -> None:
         """Drop the summary; computing it is part of the benchmark."""
 
-    def send_views(
+    def send_aligned(self, frame: Frame, segmentation: "Segmentation", geometry: Geometry) -> None:
+        """Drop confidence and calibration."""
+
+    def send_pictures(
         self,
         frame: Frame,
         segmentation: "Segmentation",  # noqa: ARG002 - the protocol of `Sink`
         scene: Scene | None,  # noqa: ARG002
-        geometry: Geometry,  # noqa: ARG002
     ) -> None:
         """Remember the frame; `finish_frame` counts it once its stage times are recorded."""
         self._newest = frame.attachment
@@ -162,7 +165,7 @@ class PipelineRunner:
                 lambda: self._error is not None or is_enough(), LAST_FRAME_TIMEOUT_S
             )
         if self._error is not None:
-            raise BackendError(f"a frame failed in the pipeline: {self._error}")
+            raise BackendError(f"a frame failed in the pipeline: {self._error}") from self._cause
         if not is_done:
             raise BackendError.from_parts(
                 f"a frame did not come out of the pipeline within {LAST_FRAME_TIMEOUT_S:g} s",
@@ -178,7 +181,11 @@ class PipelineRunner:
         return replace(image, attachment=message.key)
 
     def _segment_and_record(self, frames: Sequence[Frame]) -> "list[Segmentation]":
-        segmentations = self._segment(frames)
+        try:
+            segmentations = self._segment(frames)
+        except Exception as error:
+            self._cause = error
+            raise
         for segmentation in segmentations:
             self.recorder.add(FrameMetrics(gauges=read_metrics(segmentation).gauges))
         return segmentations

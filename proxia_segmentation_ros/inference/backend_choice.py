@@ -19,7 +19,7 @@ from proxia_segmentation_ros.inference.cpu_fallback import (
     may_fall_back,
     warn_of_fallback,
 )
-from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.card import MULTI_SCALE_SUFFIX, ModelCard
 
 if TYPE_CHECKING:
     # Imports torch.
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BACKENDS = ("openvino", "tensorrt", "torch")
-MULTI_SCALE_SUFFIX = "_mscale"
 
 
 def choose_scales(scales: Sequence[float], card: ModelCard) -> tuple[float, ...]:

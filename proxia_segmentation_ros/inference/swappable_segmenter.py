@@ -54,6 +54,7 @@ class SwappableSegmenter:
         self._current = first
         self._facts = _read_facts(first)
         self._newest_HWC: np.ndarray | None = None
+        self._is_watching = True
         self._uses: tuple[FrameUse, ...] = ()
 
     @property
@@ -158,6 +159,12 @@ class SwappableSegmenter:
         self._facts = _read_facts(better)
         before.close()
 
+    def stop_watching(self) -> None:
+        """Keep no image and no use from now on: no other model will come."""
+        with self._lock:
+            self._is_watching = False
+            self._newest_HWC = None
+
     def _find_pictures(self) -> dict[str, np.ndarray]:
         """Return the test images: a dark or uniform frame alone would not reveal a fault."""
         if self._newest_HWC is None:
@@ -182,6 +189,8 @@ class SwappableSegmenter:
         height, width = image_HWC.shape[:2]
         use = FrameUse((height, width), with_confidence, output_size)
         with self._lock:
+            if not self._is_watching:
+                return
             self._newest_HWC = image_HWC
             if self._uses[-1:] != (use,):
                 earlier = tuple(kept for kept in self._uses if kept != use)

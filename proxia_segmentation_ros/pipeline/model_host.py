@@ -79,11 +79,18 @@ class ModelHost:
         """Start to build the missing engines; `on_status` is called from another thread."""
         if self._plan is None or self._swappable is None:
             return
+        swappable = self._swappable
+
+        def watch_status(status: UpgradeStatus) -> None:
+            if status.state in ("ready", "failed", "stopped"):
+                swappable.stop_watching()
+            on_status(status)
+
         self._upgrade = EngineUpgrade(
             self._plan.command,
-            partial(self._load_better, self._swappable, self._plan.final_settings),
-            partial(self._hand_over, self._swappable),
-            on_status,
+            partial(self._load_better, swappable, self._plan.final_settings),
+            partial(self._hand_over, swappable),
+            watch_status,
         )
 
     def close(self) -> bool:

@@ -27,9 +27,13 @@ class SharedSettings:
 
 
 class Demand(NamedTuple):
-    """Which outputs a frame needs besides its labels."""
+    """The outputs that one frame needs besides its labels.
+
+    `confidence` is to be computed, `confidence_image` also to be published.
+    """
 
     confidence: bool = False
+    confidence_image: bool = False
     summary: bool = False
     colored: bool = False
     overlay: bool = False
@@ -77,10 +81,13 @@ class Sink(Protocol):
     def send_labels(self, frame: Frame, segmentation: "Segmentation") -> None:
         """Publish the labels; the calls below follow once the labels of all cameras are out."""
 
+    def send_aligned(self, frame: Frame, segmentation: "Segmentation", geometry: Geometry) -> None:
+        """Publish what belongs to the label image: confidence if in the demand, calibration."""
+
     def send_summary(self, frame: Frame, scene: Scene) -> None:
         """Publish the object summary; called only if the demand asks for it."""
 
-    def send_views(
-        self, frame: Frame, segmentation: "Segmentation", scene: Scene | None, geometry: Geometry
+    def send_pictures(
+        self, frame: Frame, segmentation: "Segmentation", scene: Scene | None
     ) -> None:
-        """Publish the other outputs in the demand: confidence, calibration, pictures."""
+        """Publish the pictures in the demand; `scene` is None if nobody needed one."""

@@ -9,7 +9,7 @@ Shape legend: H rows, W columns, C colour channels (RGB).
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -41,9 +41,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class ModelRun(NamedTuple):
-    """How much of the network ran for one frame; `tiles` is (number run, number in total)."""
+class Published(NamedTuple):
+    """Facts about the newest published frame, without its pixels, so that these can be freed.
 
+    `tiles` is (number run, number in total).
+    """
+
+    stamp: Stamp = (0, 0)
+    frame_id: str = ""
     tiles: tuple[int, int] = (0, 0)
     scales: tuple[float, ...] = ()
 
@@ -71,10 +76,7 @@ class CameraStream:
         self.camera = camera
         self.ledger = FrameLedger()
         self.meter = StreamMeter()
-        # Facts about the newest published frame, copied so that its pixels can be freed.
-        self.newest_stamp: Stamp = (0, 0)
-        self.newest_frame_id = ""
-        self.newest_run = ModelRun()
+        self.newest = Published()
         self._settings = settings
         self._label_set = label_set
         self._sink = sink
@@ -104,24 +106,25 @@ class CameraStream:
     def publish(self, frame: Frame, segmentation: "Segmentation") -> None:
         """Publish the labels through the sink."""
         self._sink.send_labels(frame, segmentation)
-        self.newest_stamp, self.newest_frame_id = frame.stamp, frame.frame_id
-        self.newest_run = ModelRun(
-            (segmentation.tiles_run, segmentation.tiles_total), segmentation.scales
-        )
+        tiles = segmentation.tiles_run, segmentation.tiles_total
+        # One assignment: other threads read it.
+        self.newest = Published(frame.stamp, frame.frame_id, tiles, segmentation.scales)
 
     def follow_up(self, frame: Frame, segmentation: "Segmentation", stages: StageClock) -> None:
         """Summarise, then publish everything but the labels through the sink."""
         geometry, scene = Geometry(), None
-        stages.skip()
         if self._find_geometry is not None:
             geometry = self._find_geometry(frame, segmentation.labels.shape[:2])
+        # Before the summary: whatever becomes of that, these go out.
+        self._sink.send_aligned(frame, segmentation, geometry)
         boxes = frame.demand.overlay and self._settings.value.overlay.boxes
         if frame.demand.summary or boxes:
+            stages.skip()
             scene = self._summarize(segmentation, geometry)
             if frame.demand.summary:
                 self._sink.send_summary(frame, scene)
             stages.mark("objects")
-        self._sink.send_views(frame, segmentation, scene, geometry)
+        self._sink.send_pictures(frame, segmentation, scene)
 
     def reject(self, error: BaseException) -> Outcome:
         """Report a frame that can't be segmented and return the counter that it belongs to."""
@@ -274,7 +277,7 @@ class _InFlightFrame:
     received_s: float
     stages: StageClock
     frame: Any
-    segmentation: Any = field(default=None)
+    segmentation: Any = None
     inference_ms: float = 0.0
 
 

@@ -7,6 +7,9 @@ TYPES_ALONE = "declares types alone"
 
 # Modules that are tested from elsewhere: what needs them shows whether they are right.
 TESTED_BY: dict[str, dict[str, str]] = {
+    "test/wire/test_compressed.py": {
+        "wire/image_header.py": "headers of JPEG and PNG files, good and bad",
+    },
     TYPES_ALONE: {
         "apps/defaults.py": "constants; their use is tested in test/cli/test_command.py",
         "backends/contract.py": TYPES_ALONE,
@@ -92,9 +95,6 @@ TESTED_BY: dict[str, dict[str, str]] = {
         "inference/cpu_fallback.py": "a GPU that fails is followed by the CPU",
         "inference/warm_up.py": "memory that suffices for fewer images",
     },
-    "test/pipeline/test_stream.py": {
-        "pipeline/sink.py": "where the stream hands its results",
-    },
     "test/ros/node/test_cameras.py": {
         "ros/node/camera.py": "all that belongs to a camera of a running node",
         "ros/node/camera_input.py": "transport, calibration and depth of a running node",
@@ -102,9 +102,6 @@ TESTED_BY: dict[str, dict[str, str]] = {
     },
     "test/training/distributed/test_process_group.py": {
         "training/distributed/synced_batch_norm.py": "two processes against one",
-    },
-    "test/wire/test_cdr.py": {
-        "wire/image_header.py": "written images against what rclpy serialises",
     },
     "test/synthetic/test_street.py": {
         f"synthetic/{name}.py": "what any seed draws"

@@ -1,4 +1,4 @@
-"""Finds in an image what the chosen outputs show, with the segmenter that can."""
+"""Segments one image for the chosen outputs, by the steps of the pipeline."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -72,8 +72,7 @@ class Labeller:
             self._segmenter, self._segment_image = _open_fast(
                 settings, bool(kinds & CONFIDENCE_KINDS)
             )
-        self._results: list[SegmentedImage] = []
-        self._scenes: list[Scene] = []
+        self._result: tuple[SegmentedImage, Scene] | None = None
         self._stream = CameraStream(
             "",
             SharedSettings(NodeSettings()),
@@ -93,7 +92,10 @@ class Labeller:
         """
         image = DecodedImage(image_HWC=image_HWC, attachment=truth_HW)
         process_frame(self._stream, image, self._segment)
-        return self._results.pop(), self._scenes.pop()
+        result, self._result = self._result, None
+        if result is None:
+            raise ValueError("the steps of the pipeline ended without a result")
+        return result
 
     def _segment(self, frames: Sequence[Frame]) -> list[Segmentation]:
         return [self._segment_image(frame.image_HWC) for frame in frames]
@@ -107,18 +109,16 @@ class Labeller:
     def send_labels(self, frame: Frame, segmentation: Segmentation) -> None:
         """Let the labels wait for what is written with them."""
 
-    def send_summary(self, frame: Frame, scene: Scene) -> None:  # noqa: ARG002
-        """Keep the summary."""
-        self._scenes.append(scene)
+    def send_aligned(self, frame: Frame, segmentation: Segmentation, geometry: Geometry) -> None:
+        """Let the confidence wait, too."""
 
-    def send_views(
-        self,
-        frame: Frame,
-        segmentation: Segmentation,
-        scene: Scene | None,
-        geometry: Geometry,  # noqa: ARG002 - pictures have none
-    ) -> None:
+    def send_summary(self, frame: Frame, scene: Scene) -> None:
+        """Let the summary wait, too."""
+
+    def send_pictures(self, frame: Frame, segmentation: Segmentation, scene: Scene | None) -> None:
         """Keep all that the chosen outputs show."""
+        if scene is None:
+            raise ValueError("the demand of this sink asks for a summary")
         details = segmentation if isinstance(segmentation, DetailedSegmentation) else None
         segmented = SegmentedImage(
             image_HWC=frame.image_HWC,
@@ -132,11 +132,11 @@ class Labeller:
             alpha=self._settings.alpha,
             source_ids=self._source_ids,
         )
-        self._results.append(segmented)
+        self._result = segmented, scene
 
-    def _list_boxes(self, scene: Scene | None) -> list[Box]:
+    def _list_boxes(self, scene: Scene) -> list[Box]:
         """Return the boxes that are worth drawing."""
-        if scene is None or not self._settings.boxes:
+        if not self._settings.boxes:
             return []
         boxes = [
             (*region.box_xywh, summary.class_id)

@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import ConfigError
 
-SizeHW = tuple[int, int]
 # At this magnitude every operation is at the end of its range.
 LARGEST_MAGNITUDE = 30
 BLUR_SIGMA = (0.3, 1.3)

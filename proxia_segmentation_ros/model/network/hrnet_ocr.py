@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.model.card import MULTI_SCALE_SUFFIX
 from proxia_segmentation_ros.model.network.backbone import TRUNKS, HighResolutionNet, TrunkSpec
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 from proxia_segmentation_ros.model.network.ocr import ContextOutput, OcrHead, OcrOutput
@@ -21,7 +22,6 @@ from proxia_segmentation_ros.model.network.scale_attention import (
     scale_size,
 )
 
-MULTI_SCALE_SUFFIX = "_mscale"
 DEFAULT_SCALES = (0.5, 1.0)
 ARCHITECTURES = tuple(
     f"hrnet_{trunk}_ocr{suffix}" for suffix in ("", MULTI_SCALE_SUFFIX) for trunk in TRUNKS

@@ -107,7 +107,7 @@ class Camera:
         """Publish the header of the newest labelled frame; stamp 0 before the first."""
         if self._stream is not None:
             stream = self._stream
-            header = make_header(stream.newest_stamp, stream.newest_frame_id)
+            header = make_header(stream.newest.stamp, stream.newest.frame_id)
             self._output.heartbeat.publish(header)
 
     def publish_stats(self, stamp: Time) -> None:
@@ -115,7 +115,7 @@ class Camera:
         if self._stream is None:
             return
         stream = self._stream
-        header = Header(stamp=stamp, frame_id=stream.newest_frame_id)
+        header = Header(stamp=stamp, frame_id=stream.newest.frame_id)
         self._output.stats.publish(
             make_stats(
                 header,
@@ -124,7 +124,7 @@ class Camera:
                 stream.meter.times(time.monotonic()),
                 self._segmenter.backend,
                 self._segmenter.precision,
-                stream.newest_run.tiles,
+                stream.newest.tiles,
             )
         )
 
@@ -134,7 +134,7 @@ class Camera:
         source, stream = self._input, self._stream
         if source is None or stream is None:
             return Finding(part=part, level=OK, message="not subscribed")
-        run = stream.newest_run
+        run = stream.newest
         counts = stream.ledger.counts()
         times = stream.meter.times(time.monotonic())
         problem = self._find_problem(source, stream)

@@ -81,9 +81,11 @@ class CameraOutput:
     def read_demand(self) -> Demand:
         """Return the outputs that have subscribers now."""
         has_summary = _is_wanted(self.objects)
+        has_confidence = _is_wanted(self.confidence)
         with_confidence = has_summary and self._settings.value.objects.with_confidence
         return Demand(
-            confidence=with_confidence or _is_wanted(self.confidence),
+            confidence=with_confidence or has_confidence,
+            confidence_image=has_confidence,
             summary=has_summary,
             colored=_is_wanted(self.colored),
             overlay=_is_wanted(self.overlay),
@@ -94,24 +96,24 @@ class CameraOutput:
         header = make_header(frame.stamp, frame.frame_id)
         self.labels.publish(make_image(header, segmentation.labels))
 
+    def send_aligned(self, frame: Frame, segmentation: "Segmentation", geometry: Geometry) -> None:
+        """Publish confidence and calibration."""
+        if frame.demand.confidence_image and segmentation.confidence is not None:
+            header = make_header(frame.stamp, frame.frame_id)
+            self.confidence.publish(make_image(header, segmentation.confidence))
+        if geometry.calibration is not None:
+            self.camera_info.publish(geometry.calibration)
+
     def send_summary(self, frame: Frame, scene: Scene) -> None:
         """Publish the object summary."""
         header = make_header(frame.stamp, frame.frame_id)
         self.objects.publish(make_summary(header, self._camera, self._label_set, scene))
 
-    def send_views(
-        self,
-        frame: Frame,
-        segmentation: "Segmentation",
-        scene: Scene | None,
-        geometry: Geometry,
+    def send_pictures(
+        self, frame: Frame, segmentation: "Segmentation", scene: Scene | None
     ) -> None:
-        """Publish confidence, calibration and pictures."""
+        """Publish class colours and overlay."""
         header = make_header(frame.stamp, frame.frame_id)
-        if segmentation.confidence is not None and _is_wanted(self.confidence):
-            self.confidence.publish(make_image(header, segmentation.confidence))
-        if geometry.calibration is not None:
-            self.camera_info.publish(geometry.calibration)
         if frame.demand.colored:
             colored_HWC = colorize(segmentation.labels, self._label_set)
             self.colored.publish(make_image(header, colored_HWC))
