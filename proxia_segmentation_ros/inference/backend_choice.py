@@ -19,7 +19,8 @@ from proxia_segmentation_ros.inference.cpu_fallback import (
     may_fall_back,
     warn_of_fallback,
 )
-from proxia_segmentation_ros.model.card import MULTI_SCALE_SUFFIX, ModelCard
+from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.network.names import MULTI_SCALE_SUFFIX
 
 if TYPE_CHECKING:
     # Imports torch.

@@ -9,8 +9,6 @@ from typing_extensions import Self
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.labels import LabelSet
 
-# Architectures that end in it fuse several scales of the image.
-MULTI_SCALE_SUFFIX = "_mscale"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 

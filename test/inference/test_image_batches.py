@@ -165,7 +165,7 @@ def test_lanes_share_the_threads_out(
         tiny_weights, backend="openvino", precision="f32", cache_dir=shared_cache, threads=2
     )
     streams: list[int] = []
-    prepare = segmenter._backend.prepare  # type: ignore[union-attr]
+    prepare = segmenter._backend.prepare
 
     def watch(plans, lane):
         runner = prepare(plans, lane)

@@ -213,7 +213,7 @@ def test_whoever_wants_all_lanes_gets_them_before_the_next_call_and_alone() -> N
 
 def test_wait_for_all_lanes_that_is_broken_off_keeps_nobody_out() -> None:
     class Impatient(threading.Condition):
-        def wait_for(self, predicate, timeout=None):  # type: ignore[no-untyped-def]
+        def wait_for(self, predicate, timeout=None):
             if not predicate():
                 raise KeyboardInterrupt
             return True

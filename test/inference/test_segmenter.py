@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def test_labels_are_the_argmax_of_logits_resized_straight_to_the_output(
         model = graph.network
         image_NCHW = torch.from_numpy(image_HWC).permute(2, 0, 1)[None].double() / 255
         mean, std = (torch.tensor(one).view(1, 3, 1, 1).double() for one in (card.mean, card.std))
-        logits_KHW = model.forward_quarter((image_NCHW - mean) / std).logits_NKHW[0].numpy()
+        logits_KHW = model.forward_quarter((image_NCHW - mean) / std).logits_NKHW[0].numpy()  # type: ignore[operator]
     wanted_HW = _resize_by_the_book(logits_KHW, 70, 50).argmax(0)
     labels_HW = segmenter.segment(image_HWC, output_size="50x70").labels
     assert np.mean(labels_HW == wanted_HW) >= 0.999
@@ -261,9 +262,7 @@ def test_wrong_image_is_refused_by_its_own_value(
         {"min_confidence": float("nan")},
     ],
 )
-def test_wrong_option_of_a_call_is_refused(
-    segmenter: Segmenter, options: dict[str, object]
-) -> None:
+def test_wrong_option_of_a_call_is_refused(segmenter: Segmenter, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="; expected "):
         segmenter.segment(draw_image(20, 30), **options)
 
@@ -279,7 +278,7 @@ def test_wrong_option_of_a_call_is_refused(
     ],
 )
 def test_wrong_setting_is_refused_by_its_own_value(
-    tiny_weights: Path, options: dict[str, object], named: str
+    tiny_weights: Path, options: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         Segmenter.from_weights(tiny_weights, backend="torch", **options)
@@ -296,7 +295,7 @@ def test_wrong_setting_is_refused_by_its_own_value(
     ],
 )
 def test_missing_backend_or_precision_says_what_to_do(
-    tiny_weights: Path, options: dict[str, str], named: str
+    tiny_weights: Path, options: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(BackendError) as caught:
         Segmenter.from_weights(tiny_weights, **options)

@@ -72,8 +72,13 @@ class RecordingSink:
 class Camera:
     """A stream with a recording sink; labels are 3 on the left and 8 on the right."""
 
-    def __init__(self, demand: Demand = ALL, breaks: str = "", **parameters: Any) -> None:
-        self.settings = SharedSettings(NodeSettings.from_flat(parameters))
+    def __init__(
+        self,
+        demand: Demand = ALL,
+        breaks: str = "",
+        parameters: dict[str, Any] | None = None,
+    ) -> None:
+        self.settings = SharedSettings(NodeSettings.from_flat(parameters or {}))
         self.sink = RecordingSink(demand, breaks)
         self.reported: list[str] = []
         self.stream = CameraStream(
@@ -135,14 +140,14 @@ def test_nobody_who_wants_a_summary_costs_none() -> None:
 
 @pytest.mark.parametrize(("boxes", "has_scene"), [(True, True), (False, False)])
 def test_overlay_alone_has_a_scene_where_it_draws_boxes(boxes: bool, has_scene: bool) -> None:
-    camera = Camera(Demand(overlay=True), **{"overlay.boxes": boxes})
+    camera = Camera(Demand(overlay=True), parameters={"overlay.boxes": boxes})
     camera.play((1, 0))
     assert "summary" not in camera.sink.calls
     assert (camera.sink.scene is not None) == has_scene
 
 
 def test_objects_can_be_switched_off_and_the_classes_stay() -> None:
-    camera = Camera(**{"objects.enabled": False})
+    camera = Camera(parameters={"objects.enabled": False})
     camera.play((1, 0))
     assert camera.sink.scene is not None
     assert [len(found.objects) for found in camera.sink.scene.classes] == [0, 0]
@@ -204,7 +209,7 @@ def test_summary_alone_is_the_stage_of_objects() -> None:
         now_s[0] += 7.0
         aligned(*arguments)
 
-    camera.sink.send_aligned = take_long  # type: ignore[method-assign]
+    camera.sink.send_aligned = take_long  # type: ignore[assignment,method-assign]
     camera.stream.follow_up(frame, segmentation, stages)
     assert stages.stages_ms == {"objects": 0.0}
 

@@ -37,7 +37,7 @@ class Studio:
             run("decode", payload)
             return payload
 
-        def reject(error: Exception) -> Any:
+        def reject(error: BaseException) -> Any:
             self.events.append(f"reject {error}")
             return "dropped_undecodable"
 

@@ -5,12 +5,18 @@ import math
 import pytest
 
 from proxia_segmentation_ros.backends.stage_clock import StageClock
-from proxia_segmentation_ros.pipeline.timing import STAGES, FrameLedger, RollingTimes, StreamMeter
+from proxia_segmentation_ros.pipeline.timing import (
+    STAGES,
+    FrameLedger,
+    Outcome,
+    RollingTimes,
+    StreamMeter,
+)
 
 
 def test_ledger_adds_up():
     ledger = FrameLedger()
-    outcomes = [
+    outcomes: list[Outcome] = [
         "labelled",
         "dropped_replaced",
         "dropped_stale",

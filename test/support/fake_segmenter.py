@@ -60,7 +60,7 @@ class FakeSegmenter:
     def __post_init__(self) -> None:
         self.gate.set()
         self.label_set = load_label_set("camvid")
-        self.card = SimpleNamespace(
+        self.card: Any = SimpleNamespace(
             name="fake", architecture="fake_net", size_hw=(96, 128), terms="free for tests"
         )
 

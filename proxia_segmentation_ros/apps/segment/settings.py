@@ -20,7 +20,8 @@ from proxia_segmentation_ros.apps.segment.truth import choose_label_set
 from proxia_segmentation_ros.apps.segmenter_settings import SegmenterSettings
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
-from proxia_segmentation_ros.model.card import MULTI_SCALE_SUFFIX, ModelCard
+from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.network.names import MULTI_SCALE_SUFFIX
 
 BENCHMARK = "cityscapes"
 # Kinds that need confidences of any segmenter, and kinds that need the exact segmenter.

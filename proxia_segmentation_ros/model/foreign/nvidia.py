@@ -16,9 +16,10 @@ from torch import Tensor
 
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.labels import LabelClass, LabelSet, load_label_set
-from proxia_segmentation_ros.model.card import MULTI_SCALE_SUFFIX, CardLabelSet, ModelCard
+from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.network.backbone import TRUNKS
 from proxia_segmentation_ros.model.network.hrnet_ocr import DEFAULT_SCALES
+from proxia_segmentation_ros.model.network.names import MULTI_SCALE_SUFFIX
 
 SIZE_HW = (1024, 2048)
 LABEL_SETS_BY_CLASSES = {19: "cityscapes", 65: "mapillary"}

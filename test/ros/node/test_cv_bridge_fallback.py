@@ -34,7 +34,7 @@ def forget_cv_bridge():
 
 def install(monkeypatch, bridge) -> None:
     module = ModuleType("cv_bridge")
-    module.CvBridge = bridge
+    module.CvBridge = bridge  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cv_bridge", module)
 
 
