@@ -1,6 +1,6 @@
-"""How images are labelled, by what robots run or exactly; shared by scores and dumps.
+"""Settings of a segmenter, shared by `proxia evaluate` and `proxia segment`.
 
-Torch is loaded only where images are labelled exactly.
+Torch is loaded only for the exact segmenter.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class SegmenterSettings(BaseModel):
 
     weights: str = Field(default="default", description="shipped name or path")
     backend: str = Field(default="auto", description="what runs the network")
-    precision: str = Field(default="auto", description="arithmetic of the network")
+    precision: str = Field(default="auto", description="precision of the network")
     size: str = Field(default="card", description="network's input: card, input or WxH")
     scales: Scales = Field(
         default=(), description="in-model scales of a multi-scale network; empty is its card's"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PHASES = ("before", "during", "after")
 STREAM = "trial"
-MOST_IMAGES = 120
+MAX_IMAGES = 120
 # A default budget is this share of the median time of so many frames without a budget.
 UNBOUNDED_FRAMES = 30
 BUDGET_SHARE = 0.75
@@ -67,7 +67,7 @@ def run_budget_trial(trial: BudgetTrial, progress: Progress) -> dict[str, Any]:
         InputError: there are no images.
         ConfigError: the network has one scale only, or the budget is out of range.
     """
-    images = [read_rgb(path) for path in list_images(Path(trial.images))[:MOST_IMAGES]]
+    images = [read_rgb(path) for path in list_images(Path(trial.images))[:MAX_IMAGES]]
     budget_ms = trial.budget_ms or BUDGET_SHARE * _measure_unbounded_ms(trial, images)
     segmenter = _open(trial, budget_ms)
     segmenter.warm_up(_get_size(images[0]))

@@ -51,11 +51,11 @@ STYLE = {
     "svg.fonttype": "none",
 }
 # Of a group, whose width is 1.
-GROUP_WIDTH, BAR_WIDTH, MOST_BAR_WIDTH = 0.76, 0.92, 0.3
+GROUP_WIDTH, BAR_WIDTH, MAX_BAR_WIDTH = 0.76, 0.92, 0.3
 # Between a stack and the name of its phase, in panel heights.
 STRIP = (-0.035, -0.012)
 # More bars than that are too narrow for their values.
-MOST_VALUES = 14
+MAX_VALUES = 14
 WRAP_LETTERS = 48
 
 # Figures of one variant by phase: at peak, at each rate.
@@ -175,7 +175,7 @@ def draw_bars(
                 axes.plot([x] * len(values), values, color=INK, linewidth=1)
                 tick = 0.14 * width
                 axes.hlines(values[1:], x - tick, x + tick, color=INK, linewidth=1.4)
-            if len(groups) * len(variants) <= MOST_VALUES:
+            if len(groups) * len(variants) <= MAX_VALUES:
                 _write_above(axes, x, max(values), values[0])
 
 
@@ -194,7 +194,7 @@ def draw_stacks(axes: "Axes", title: str, variants: Mapping[str, Phases]) -> Non
                     x, time_ms, BAR_WIDTH * width, bottom=floor_ms, color=colour
                 )
                 floor_ms += time_ms
-            if len(groups) * len(variants) <= MOST_VALUES:
+            if len(groups) * len(variants) <= MAX_VALUES:
                 _write_above(axes, x, floor_ms, floor_ms)
             left, right = x - BAR_WIDTH * width / 2, x + BAR_WIDTH * width / 2
             strip = axes.axvspan(left, right, *STRIP, color=VARIANT_COLOURS[place], linewidth=0)
@@ -242,7 +242,7 @@ def _place_bar(group: int, place: int, places: int) -> float:
 
 
 def _choose_width(places: int) -> float:
-    return min(GROUP_WIDTH / places, MOST_BAR_WIDTH)
+    return min(GROUP_WIDTH / places, MAX_BAR_WIDTH)
 
 
 def _write_above(axes: "Axes", x: float, y: float, value: float) -> None:

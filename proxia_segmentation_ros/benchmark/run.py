@@ -10,7 +10,7 @@ import numpy as np
 from proxia_segmentation_ros.benchmark.trace import Trace
 
 # A frame rate needs one gap.
-LEAST_FRAMES = 2
+MIN_FRAMES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +24,13 @@ class Run:
     @property
     def frames_due(self) -> int:
         """Number of frames that a camera sends at that rate."""
-        return self.frames or max(LEAST_FRAMES, round(self.seconds * self.rate_hz))
+        return self.frames or max(MIN_FRAMES, round(self.seconds * self.rate_hz))
 
     def is_over(self, frames: int, elapsed_s: float) -> bool:
         """Whether a run without a rate has had all its frames or seconds."""
         if self.frames:
             return frames >= self.frames
-        return frames >= LEAST_FRAMES and elapsed_s >= self.seconds
+        return frames >= MIN_FRAMES and elapsed_s >= self.seconds
 
 
 @dataclass(frozen=True, kw_only=True)

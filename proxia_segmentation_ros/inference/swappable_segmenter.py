@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.model.card import ModelCard
 
 # Another precision shifts class borders by a pixel; a faulty engine changes far more.
-LEAST_AGREEMENT = 0.9
+MIN_AGREEMENT = 0.9
 # Pixels below this are not compared: in dark images both networks merely guess.
 SURE_CONFIDENCE = 180  # of 255
 KEPT_USES = 8
@@ -148,11 +148,11 @@ class SwappableSegmenter:
         """
         for name, image_HWC in self._find_pictures().items():
             agreement = self._compare(better, image_HWC)
-            if agreement < LEAST_AGREEMENT:
+            if agreement < MIN_AGREEMENT:
                 raise BackendError.from_parts(
                     f"of the pixels that {self.backend} is surest of in {name}, {better.backend} "
                     f"labels only {100 * agreement:.1f} % as it does",
-                    f"at least {100 * LEAST_AGREEMENT:.0f} %",
+                    f"at least {100 * MIN_AGREEMENT:.0f} %",
                     "report it; `proxia engines prune --all` has the engine built anew",
                 )
         before, self._current = self._current, better

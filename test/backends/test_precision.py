@@ -1,4 +1,4 @@
-"""Which arithmetic a CPU gets."""
+"""Which precision a CPU gets."""
 
 from pathlib import Path
 

@@ -74,7 +74,7 @@ def test_objects_can_be_left_out(open_pipeline):
     assert "objects" not in trace.stages_ms
 
 
-def test_stretches_do_not_mix(open_pipeline):
+def test_runs_do_not_mix(open_pipeline):
     pipeline = open_pipeline(FakeSegmenter())
     pipeline.run(Run(frames=4))
     trace = pipeline.run(Run(frames=3))

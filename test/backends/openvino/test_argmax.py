@@ -1,4 +1,4 @@
-"""The label rule in OpenVINO against the plain one in torch."""
+"""The argmax post-processing in OpenVINO against the plain one in torch."""
 
 import numpy as np
 import openvino as ov

@@ -30,15 +30,15 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = Path(proxia_segmentation_ros.__file__).resolve().parent
 # What a frame is on its way; bytes and arrays count from this size on.
 FORMS = (PendingFrame, ImageMessage, DecodedImage, Segmentation, LabelledImage, Regions, Scene)
-LEAST_BYTES = 1000
+MIN_BYTES = 1000
 MAX_FILES, MAX_CHANGES = 12, 5
 
 
 def is_frame(value: Any) -> bool:
     if isinstance(value, bytes | bytearray):
-        return len(value) >= LEAST_BYTES
+        return len(value) >= MIN_BYTES
     if isinstance(value, np.ndarray):
-        return value.nbytes >= LEAST_BYTES
+        return value.nbytes >= MIN_BYTES
     if isinstance(value, list | tuple):
         return any(is_frame(entry) for entry in value[:4])
     return isinstance(value, FORMS)
