@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proxia_segmentation_ros.benchmark.compare import RATE, RATIO, split_phases
-from proxia_segmentation_ros.benchmark.extra import import_extra
+from proxia_segmentation_ros.benchmark.optional_dependencies import import_extra
 from proxia_segmentation_ros.benchmark.report import OTHER_VARIANTS
 from proxia_segmentation_ros.benchmark.trace import OURS, STAGE
 from proxia_segmentation_ros.errors import InputError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from typing_extensions import Self
 
-from proxia_segmentation_ros.benchmark.extra import import_extra
+from proxia_segmentation_ros.benchmark.optional_dependencies import import_extra
 
 if TYPE_CHECKING:
     import psutil

@@ -59,7 +59,9 @@ def benchmark(
     plot: Plot = None,
     as_json: PrintJson = False,
 ) -> None:
-    """Compare frame in to labels out through DDS with the bare model call.
+    """Measure rate and latency on this machine.
+
+    By itself: frame in to labels out through DDS, against the bare model call.
 
     This is `node` at one rate; the commands below measure more.
     """

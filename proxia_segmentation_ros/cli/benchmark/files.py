@@ -37,7 +37,7 @@ def check_plot(path: Path | None) -> Path | None:
             installed.
     """
     if path is not None:
-        from proxia_segmentation_ros.benchmark.extra import import_extra
+        from proxia_segmentation_ros.benchmark.optional_dependencies import import_extra
         from proxia_segmentation_ros.benchmark.plot import SUFFIXES
 
         _check_suffix("--plot", path, SUFFIXES)

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from proxia_segmentation_ros.benchmark.extra import import_extra
+from proxia_segmentation_ros.benchmark.optional_dependencies import import_extra
 from proxia_segmentation_ros.errors import ConfigError
 
 
