@@ -138,7 +138,7 @@ def test_wrong_label_count_is_refused(saved: Path, small_card: ModelCard) -> Non
     fewer = LabelSet(name="ten", classes=camvid.classes[:10])
     card = small_card.model_copy(update={"label_set": CardLabelSet.from_label_set(fewer)})
     change_tensors(saved, card)
-    with pytest.raises(WeightsError, match=r"has 11 classes; expected the 10 of .*'ten'; take"):
+    with pytest.raises(WeightsError, match=r"has 11 classes; expected the 10 of .*'ten'; use"):
         load_weights(saved)
 
 
