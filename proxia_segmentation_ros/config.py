@@ -23,6 +23,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NAME_PATTERN = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 SIZE_PATTERN = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 MIN_SIDE_PX = 16
+MIN_RATE_HZ = 0.001
 MAX_SIZE_PIXELS = 33_177_600
 
 
@@ -54,6 +55,12 @@ def _check_scales(scales: list[float]) -> list[float]:
     if scales and (1.0 not in scales or any(not 0.1 <= scale <= 4.0 for scale in scales)):
         raise ValueError("numbers from 0.1 to 4.0 that hold 1.0, or an empty list for the card's")
     return scales
+
+
+def _check_rate(rate_hz: float) -> float:
+    if 0 < rate_hz < MIN_RATE_HZ:
+        raise ValueError(f"0, or {MIN_RATE_HZ} and more")
+    return rate_hz
 
 
 def _check_camera_names(names: list[str]) -> list[str]:
@@ -135,8 +142,19 @@ class InferenceSettings(_Settings):
     max_input_pixels: int = _setting(
         33_177_600, "live", "larger images are rejected before decoding", ge=65_536, le=2**28
     )
-    max_rate_hz: float = _setting(
-        0.0, "live", "frames per second processed of each camera; 0: no limit", ge=0, le=1000
+    max_rate_hz: Annotated[float, AfterValidator(_check_rate)] = _setting(
+        0.0,
+        "live",
+        "frames per second processed of each camera, 0.001 or more; 0: no limit",
+        ge=0,
+        le=1000,
+    )
+    frame_deadline_ms: float = _setting(
+        1500.0,
+        "live",
+        "a frame that takes longer is given up and the model replaced; 0: never",
+        ge=0,
+        le=600_000,
     )
 
 

@@ -1,19 +1,21 @@
 """A segmenter that can be replaced by another one between two frames.
 
 While TensorRT engines are built, the node serves with a CPU model; this wrapper then swaps the
-models. It keeps the newest image and the kinds of recent frames, because the new model is warmed up
-for the same kinds, and must agree with the old one on that image before it is used.
+models. For that it keeps the newest image and the kinds of recent frames, because the new model is
+warmed up for the same kinds, and must agree with the old one on that image before it is used.
+
+A model that failed or hangs is suspended, so that frames fail at once, and replaced.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.errors import BackendError, InputError
 from proxia_segmentation_ros.inference.segmenter_factory import FrameSegmenter
 from proxia_segmentation_ros.labels import LabelSet
 
@@ -47,14 +49,26 @@ class _Facts(NamedTuple):
 
 
 class SwappableSegmenter:
-    """Forwards calls to the current segmenter; `swap` must not run concurrently with calls."""
+    """Forwards calls to the current segmenter; `swap` must not run concurrently with calls.
 
-    def __init__(self, first: FrameSegmenter) -> None:
+    `keep_frames` prepares for a swap. `on_result` is called after each call of `segment_many`, with
+    its error if the model is to blame for it, else with None.
+    """
+
+    def __init__(
+        self,
+        first: FrameSegmenter,
+        *,
+        keep_frames: bool = True,
+        on_result: Callable[[BaseException | None], None] = lambda _error: None,
+    ) -> None:
         self._lock = threading.Lock()
+        self._on_result = on_result
+        self._suspended: BackendError | None = None
         self._current = first
         self._facts = _read_facts(first)
         self._newest_HWC: np.ndarray | None = None
-        self._is_watching = True
+        self._is_watching = keep_frames
         self._uses: tuple[FrameUse, ...] = ()
 
     @property
@@ -120,16 +134,31 @@ class SwappableSegmenter:
         min_confidence: float = 0.0,
         streams: Sequence[str] | None = None,
     ) -> "list[Segmentation]":
-        """Label several RGB images, each the next frame of its stream."""
+        """Label several RGB images, each the next frame of its stream.
+
+        Raises:
+            BackendError: the model is suspended, or failed.
+            InputError: an image is broken or too large.
+        """
+        if self._suspended is not None:
+            raise self._suspended
         for image_HWC, wants in zip(images_HWC, with_confidence, strict=True):
             self._note(image_HWC, wants or min_confidence > 0, output_size)
-        return self._current.segment_many(
-            images_HWC,
-            with_confidence,
-            output_size=output_size,
-            min_confidence=min_confidence,
-            streams=streams,
-        )
+        try:
+            found = self._current.segment_many(
+                images_HWC,
+                with_confidence,
+                output_size=output_size,
+                min_confidence=min_confidence,
+                streams=streams,
+            )
+        except InputError:
+            raise
+        except BaseException as error:
+            self._on_result(error)
+            raise
+        self._on_result(None)
+        return found
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
         """Warm up the current segmenter."""
@@ -139,13 +168,34 @@ class SwappableSegmenter:
         """Close the current segmenter."""
         self._current.close()
 
+    @property
+    def is_suspended(self) -> bool:
+        """Tell whether frames fail at once, until the model is replaced."""
+        return self._suspended is not None
+
+    def suspend(self, why: str) -> None:
+        """Let frames fail at once with this sentence, until the model is replaced."""
+        self._suspended = BackendError(why)
+
+    def replace(self, other: FrameSegmenter) -> FrameSegmenter:
+        """Use another segmenter from the next frame on; return the old one, which stays open."""
+        before, self._current = self._current, other
+        self._facts = _read_facts(other)
+        self._suspended = None
+        return before
+
     def swap(self, better: FrameSegmenter) -> None:
         """Replace the current segmenter by `better` and close it.
+
+        A suspended one is not asked whether it agrees, and not closed: it may hang.
 
         Raises:
             BackendError: the two label the newest frame or a synthetic test image differently; the
                 current segmenter stays in use.
         """
+        if self.is_suspended:
+            self.replace(better)
+            return
         for name, image_HWC in self._find_pictures().items():
             agreement = self._compare(better, image_HWC)
             if agreement < MIN_AGREEMENT:
@@ -155,9 +205,7 @@ class SwappableSegmenter:
                     f"at least {100 * MIN_AGREEMENT:.0f} %",
                     "report it; `proxia engines prune --all` has the engine built anew",
                 )
-        before, self._current = self._current, better
-        self._facts = _read_facts(better)
-        before.close()
+        self.replace(better).close()
 
     def stop_watching(self) -> None:
         """Keep no image and no use from now on: no other model will come."""

@@ -28,6 +28,13 @@ from proxia_segmentation_ros.inference.segmenter_factory import (
 )
 from proxia_segmentation_ros.inference.swappable_segmenter import FrameUse, SwappableSegmenter
 from proxia_segmentation_ros.inference.warm_up import warm_up_with_fallback
+from proxia_segmentation_ros.pipeline.attempt import Attempt
+from proxia_segmentation_ros.pipeline.recovery import (
+    ModelRecovery,
+    RecoveryStatus,
+    RecoveryTimes,
+)
+from proxia_segmentation_ros.pipeline.watchdog import Watchdog
 from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 
 Result = TypeVar("Result")
@@ -41,10 +48,11 @@ class LoadingStopped(ProxiaError):  # noqa: N818 - not a fault
 
 
 class ModelHost:
-    """Load, warm up and free one model; only its worker threads touch it.
+    """Load, warm up and free one model, and replace it when it fails.
 
-    `keep_waiting` is called regularly while the model loads; it may raise to cancel. If
-    `find_engines` reports missing TensorRT engines, a CPU model serves until they are built.
+    Frames are only ever segmented by the worker threads. `keep_waiting` is called regularly while
+    the model loads; it may raise to cancel. If `find_engines` reports missing TensorRT engines, a
+    CPU model serves until they are built.
     """
 
     def __init__(
@@ -58,6 +66,8 @@ class ModelHost:
         self._factory = factory
         self._settings = settings
         self._upgrade: EngineUpgrade | None = None
+        self._recovery: ModelRecovery | None = None
+        self._watchdog: Watchdog | None = None
         self.workers = FrameWorkers()
         started_s = time.monotonic()
         try:
@@ -65,9 +75,10 @@ class ModelHost:
         except BaseException:
             self.workers.close(0.0)
             raise
-        # The wrapper keeps the newest image of every call, so it is used only if a swap can come.
-        self._swappable = None if self._plan is None else SwappableSegmenter(first)
-        self.segmenter: FrameSegmenter = self._swappable or first
+        self._swappable = SwappableSegmenter(
+            first, keep_frames=self._plan is not None, on_result=self._note_result
+        )
+        self.segmenter: FrameSegmenter = self._swappable
         self.load_time_s = time.monotonic() - started_s
 
     @property
@@ -77,7 +88,7 @@ class ModelHost:
 
     def start_upgrade(self, on_status: Callable[[UpgradeStatus], None]) -> None:
         """Start to build the missing engines; `on_status` is called from another thread."""
-        if self._plan is None or self._swappable is None:
+        if self._plan is None:
             return
         swappable = self._swappable
 
@@ -93,13 +104,61 @@ class ModelHost:
             watch_status,
         )
 
+    @property
+    def recovery_status(self) -> RecoveryStatus:
+        """Whether the wanted model serves, another one, or none."""
+        return RecoveryStatus() if self._recovery is None else self._recovery.status
+
+    def start_watching(
+        self,
+        find_deadline_s: Callable[[], float],
+        on_overdue: Callable[[Attempt], None],
+        on_change: Callable[[], None],
+        give_up: Callable[[str], None],
+        times: RecoveryTimes | None = None,
+    ) -> None:
+        """Replace the model from now on when it fails or hangs; see `Watchdog`, `ModelRecovery`.
+
+        The functions are called from other threads.
+        """
+        recovery = ModelRecovery(
+            self._swappable,
+            self.workers,
+            self._settings,
+            self._open,
+            on_change=on_change,
+            give_up=give_up,
+            times=times,
+        )
+
+        def note_overdue(attempt: Attempt) -> None:
+            on_overdue(attempt)
+            if attempt.stage == "segment":
+                recovery.note_hang(
+                    f"the model has hung for {attempt.age_s:.1f} s in a frame of "
+                    f"{', '.join(attempt.cameras)}"
+                )
+
+        self._recovery = recovery
+        self._watchdog = Watchdog(self.workers, find_deadline_s, note_overdue)
+
     def close(self) -> bool:
         """Free the model; return False if a thread is still busy and was abandoned."""
+        if self._watchdog is not None:
+            self._watchdog.close()
+        has_recovered = self._recovery is None or self._recovery.close(CLOSE_TIMEOUT_S)
+        if self._swappable.is_suspended:
+            # A model that failed or hangs would not close either.
+            return self.workers.close(0.0) and has_recovered
         closing = self.workers.run(self.segmenter.close)
         has_stopped = self._upgrade is None or self._upgrade.close()
         wait([closing], CLOSE_TIMEOUT_S)
         has_closed = self.workers.close(CLOSE_TIMEOUT_S if closing.done() else 0.0)
-        return has_stopped and has_closed
+        return has_stopped and has_closed and has_recovered
+
+    def _note_result(self, error: BaseException | None) -> None:
+        if self._recovery is not None:
+            self._recovery.note_result(error)
 
     def _load(self, find_engines: EngineFinder) -> tuple[EngineBuildPlan | None, FrameSegmenter]:
         plan = find_engines(self._settings)

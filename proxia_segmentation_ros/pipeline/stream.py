@@ -19,6 +19,7 @@ from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import InputError, ProxiaError
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.objects.summary import Scene, summarize
+from proxia_segmentation_ros.pipeline.attempt import Attempt
 from proxia_segmentation_ros.pipeline.mailbox import PendingFrame
 from proxia_segmentation_ros.pipeline.sink import (
     DecodedImage,
@@ -132,9 +133,9 @@ class CameraStream:
             self._report(str(error))
         else:
             self._report(f"frame failed with {type(error).__name__}: {error}")
-        if isinstance(error, InputError) and not isinstance(error, RefusedImage):
-            return "dropped_undecodable"
-        return "dropped_refused"
+        if isinstance(error, RefusedImage):
+            return "dropped_refused"
+        return "dropped_undecodable" if isinstance(error, InputError) else "dropped_failed"
 
     def age_ms(self, frame: Frame) -> float:
         """Return the milliseconds since the image's stamp; NaN without a clock."""
@@ -282,17 +283,30 @@ class _InFlightFrame:
 
 
 def process_frames(
-    taken: Iterable[tuple[Steps, PendingFrame]], segment: Segment, clock: Callable[[], float]
+    taken: Iterable[tuple[Steps, PendingFrame]],
+    segment: Segment,
+    clock: Callable[[], float],
+    attempt: Attempt | None = None,
 ) -> None:
     """Process one frame each of several cameras; a failing frame does not affect the others.
 
     All frames are decoded, then segmented together. The labels of all cameras are published
     before the first summary is computed, so that no camera waits for the objects of another.
+    `attempt` tells other threads how far this call is; once it is abandoned, nothing is published.
     """
-    decoded = [item for stream, pending in taken for item in _decode(stream, pending, clock)]
-    segmented = _segment_all(decoded, segment, clock)
-    for item in [item for item in segmented if _publish(item, clock)]:
-        _follow_up(item, clock)
+    taken = list(taken)
+    attempt = attempt or Attempt(stream for stream, _ in taken)
+    decoded = [
+        item for stream, pending in taken for item in _decode(stream, pending, clock, attempt)
+    ]
+    attempt.stage = "segment"
+    segmented = _segment_all(decoded, segment, clock, attempt)
+    attempt.stage = "publish"
+    published = [item for item in segmented if _publish(item, clock, attempt)]
+    attempt.stage = "objects"
+    for item in published:
+        if not attempt.is_abandoned:
+            _follow_up(item, clock)
 
 
 def process_frame(stream: Steps, payload: Any, segment: Segment) -> None:
@@ -307,24 +321,24 @@ def process_frame(stream: Steps, payload: Any, segment: Segment) -> None:
 
 
 def _decode(
-    stream: Steps, pending: PendingFrame, clock: Callable[[], float]
+    stream: Steps, pending: PendingFrame, clock: Callable[[], float], attempt: Attempt
 ) -> list[_InFlightFrame]:
     stages = StageClock(clock)
     stages.add("receive", 1e3 * (clock() - pending.received_s))
     try:
         frame = stream.decode(pending.payload)
     except BaseException as error:  # noqa: BLE001 - no input may end the worker
-        stream.ledger.finish(_reject(stream, error))
+        attempt.finish(stream.camera, _reject(stream, error))
         return []
     stages.mark("decode")
     return [_InFlightFrame(stream, pending.received_s, stages, frame)]
 
 
 def _segment_all(
-    items: list[_InFlightFrame], segment: Segment, clock: Callable[[], float]
+    items: list[_InFlightFrame], segment: Segment, clock: Callable[[], float], attempt: Attempt
 ) -> list[_InFlightFrame]:
     """Segment in one call; if that fails, one by one, so that only the bad frame is lost."""
-    if not items:
+    if not items or attempt.is_abandoned:
         return []
     started_s = clock()
     try:
@@ -334,14 +348,18 @@ def _segment_all(
             item.segmentation, item.inference_ms = segmentation, spent_ms
     except BaseException as error:  # noqa: BLE001 - as above
         if len(items) > 1:
-            return [done for item in items for done in _segment_all([item], segment, clock)]
-        items[0].stream.ledger.finish(_reject(items[0].stream, error))
+            alone = [_segment_all([item], segment, clock, attempt) for item in items]
+            return [item for done in alone for item in done]
+        if not attempt.is_abandoned:
+            attempt.finish(items[0].stream.camera, _reject(items[0].stream, error))
         return []
     return items
 
 
-def _publish(item: _InFlightFrame, clock: Callable[[], float]) -> bool:
+def _publish(item: _InFlightFrame, clock: Callable[[], float], attempt: Attempt) -> bool:
     stream, stages = item.stream, item.stages
+    if attempt.is_abandoned:
+        return False
     stages.skip()
     try:
         stream.publish(item.frame, item.segmentation)
@@ -350,10 +368,10 @@ def _publish(item: _InFlightFrame, clock: Callable[[], float]) -> bool:
         for stage, spent_ms in stream.stages_ms(item.segmentation).items():
             stages.add(stage, spent_ms)
     except BaseException as error:  # noqa: BLE001 - as above
-        stream.ledger.finish(_reject(stream, error))
+        attempt.finish(stream.camera, _reject(stream, error))
         return False
     now_s = clock()
-    stream.ledger.finish("labelled")
+    attempt.finish(stream.camera, "labelled")
     stream.meter.add(
         latency_ms=1e3 * (now_s - item.received_s),
         age_ms=age_ms,
@@ -379,4 +397,4 @@ def _reject(stream: Steps, error: BaseException) -> Outcome:
         return stream.reject(error)
     except BaseException:
         logger.exception("camera %s can't report %r", stream.camera, error)
-        return "dropped_refused"
+        return "dropped_failed"

@@ -16,6 +16,7 @@ Outcome = Literal[
     "dropped_undecodable",
     "dropped_refused",
     "dropped_paused",
+    "dropped_failed",
 ]
 Percentiles = tuple[float, float, float]
 # Stages of a frame, in this order: waiting for a worker, decoding, the three of the segmenter
@@ -36,6 +37,7 @@ class LedgerCounts:
     dropped_undecodable: int = 0
     dropped_refused: int = 0
     dropped_paused: int = 0
+    dropped_failed: int = 0
 
     @property
     def dropped(self) -> int:
@@ -52,6 +54,7 @@ class LedgerCounts:
             + self.dropped_undecodable
             + self.dropped_refused
             + self.dropped_paused
+            + self.dropped_failed
         )
 
     @property
@@ -66,7 +69,7 @@ class FrameLedger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
-        self._received_s = time.monotonic()
+        self._received_s = self._labelled_s = time.monotonic()
 
     def receive(self) -> None:
         """Count a frame that came in."""
@@ -77,8 +80,14 @@ class FrameLedger:
         """Return the seconds since the last frame was received, or since construction."""
         return time.monotonic() - self._received_s
 
+    def label_silence_s(self) -> float:
+        """Return the seconds since the last frame was labelled, or since construction."""
+        return time.monotonic() - self._labelled_s
+
     def finish(self, outcome: Outcome) -> None:
         """Count the outcome of a frame that was received before."""
+        if outcome == "labelled":
+            self._labelled_s = time.monotonic()
         self._add(outcome)
 
     def counts(self) -> LedgerCounts:

@@ -166,7 +166,7 @@ def test_summary_that_breaks_costs_neither_labels_nor_calibration() -> None:
     [
         (InputError("a broken message"), "dropped_undecodable", "a broken message"),
         (RefusedImage("an image too large"), "dropped_refused", "an image too large"),
-        (KeyError("bug"), "dropped_refused", "frame failed with KeyError: 'bug'"),
+        (KeyError("bug"), "dropped_failed", "frame failed with KeyError: 'bug'"),
     ],
 )
 def test_frame_that_cannot_be_read_counts_by_its_reason(

@@ -23,13 +23,14 @@ def test_ledger_adds_up():
         "dropped_undecodable",
         "dropped_refused",
         "dropped_paused",
+        "dropped_failed",
     ]
     for outcome in outcomes:
         ledger.receive()
         ledger.finish(outcome)
     ledger.receive()
     counts = ledger.counts()
-    assert (counts.received, counts.labelled, counts.dropped, counts.under_way) == (7, 1, 5, 1)
+    assert (counts.received, counts.labelled, counts.dropped, counts.under_way) == (8, 1, 6, 1)
 
 
 def test_times_older_than_the_window_are_forgotten():

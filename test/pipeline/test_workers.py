@@ -163,7 +163,7 @@ def test_report_that_fails_itself_leaves_the_worker_alive(workers, site):
         assert site.left.acquire(timeout=TIMEOUT_S)
     finish(workers)
     counts = stream.ledger.counts()
-    assert (counts.labelled, counts.dropped_refused, counts.under_way) == (1, 1, 0)
+    assert (counts.labelled, counts.dropped_failed, counts.under_way) == (1, 1, 0)
 
 
 def test_task_that_exits_is_an_error_of_who_waits(workers):
@@ -257,3 +257,34 @@ def test_close_does_not_wait_for_a_busy_model(site):
     assert not workers.close(0.01)
     site.gate.set()
     assert workers.close(TIMEOUT_S)
+
+
+def test_worker_that_dies_is_replaced_and_told_of(workers, site):
+    calls = []
+
+    def find_capacity() -> Capacity:
+        calls.append(threading.current_thread().name)
+        if calls.count("model") == 1:
+            raise ZeroDivisionError("no such capacity")
+        return Capacity()
+
+    assert workers.recent_crash(60.0) is None
+    workers.open([site.make_stream()], site.label, find_capacity)
+    workers.put("a", "frame")
+    assert site.left.acquire(timeout=TIMEOUT_S)
+    assert workers.recent_crash(60.0) == "ZeroDivisionError: no such capacity"
+    assert len(site.labelled) == 1
+
+
+@pytest.mark.parametrize("rate_hz", [1e-10, 1e-300])
+def test_rate_that_is_almost_0_does_not_end_the_worker(workers, site, rate_hz):
+    workers.open([site.make_stream()], site.label)
+    workers.limit_rate(rate_hz)
+    workers.put("a", "first")
+    assert site.left.acquire(timeout=TIMEOUT_S)
+    workers.put("a", "second")
+    finish(workers)
+    workers.limit_rate(0.0)
+    assert site.left.acquire(timeout=TIMEOUT_S)
+    assert site.labelled == ["first", "second"]
+    assert workers.recent_crash(60.0) is None

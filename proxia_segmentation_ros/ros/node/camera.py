@@ -13,7 +13,7 @@ from proxia_segmentation_ros.pipeline.sink import SharedSettings
 from proxia_segmentation_ros.pipeline.stream import CameraStream, decode_message
 from proxia_segmentation_ros.pipeline.timing import LedgerCounts
 from proxia_segmentation_ros.pipeline.workers import FrameWorkers
-from proxia_segmentation_ros.ros.diagnostics import OK, WARN, Finding
+from proxia_segmentation_ros.ros.diagnostics import ERROR, OK, WARN, Finding
 from proxia_segmentation_ros.ros.node.camera_input import CameraInput
 from proxia_segmentation_ros.ros.node.camera_output import CameraOutput, make_header
 from proxia_segmentation_ros.ros.node.cv_bridge_fallback import convert_with_cv_bridge
@@ -21,6 +21,7 @@ from proxia_segmentation_ros.ros.node.messages import make_label_info, make_stat
 from proxia_segmentation_ros.ros.node.throttled_log import ThrottledLog
 
 SILENCE_S = 2.0
+LABEL_SILENCE_S = 1.5
 
 
 class Camera:
@@ -103,9 +104,26 @@ class Camera:
         self.unsubscribe()
         self._output.destroy()
 
+    def is_labelling(self) -> bool:
+        """Tell whether labels are fresh, or the first image is still awaited."""
+        stream = self._stream
+        return stream is None or not (
+            stream.ledger.counts().received
+            and stream.ledger.label_silence_s() > self._find_label_silence_limit_s()
+        )
+
+    def _find_label_silence_limit_s(self) -> float:
+        """Return how old the newest label may be: longer where frames are slow on purpose."""
+        inference = self._settings.value.inference
+        slowest_s = 2.0 / inference.max_rate_hz if inference.max_rate_hz > 0 else 0.0
+        return max(LABEL_SILENCE_S, inference.frame_deadline_ms / 1e3, slowest_s)
+
     def publish_heartbeat(self) -> None:
-        """Publish the header of the newest labelled frame; stamp 0 before the first."""
-        if self._stream is not None:
+        """Publish the header of the newest labelled frame while labels are fresh.
+
+        Before the first frame its stamp is 0.
+        """
+        if self._stream is not None and self.is_labelling():
             stream = self._stream
             header = make_header(stream.newest.stamp, stream.newest.frame_id)
             self._output.heartbeat.publish(header)
@@ -137,7 +155,7 @@ class Camera:
         run = stream.newest
         counts = stream.ledger.counts()
         times = stream.meter.times(time.monotonic())
-        problem = self._find_problem(source, stream)
+        level, problem = self._find_problem(source, stream)
         values: dict[str, object] = {"image_topic": source.image_topic}
         values.update({name: getattr(counts, name) for name in LedgerCounts.__dataclass_fields__})
         values.update(
@@ -154,17 +172,21 @@ class Camera:
             }
         )
         if problem is not None:
-            return Finding(part=part, level=WARN, message=problem, values=values)
+            return Finding(part=part, level=level, message=problem, values=values)
         message = "labelling" if counts.labelled else "no image yet"
         return Finding(part=part, level=OK, message=message, values=values)
 
-    def _find_problem(self, source: CameraInput, stream: CameraStream) -> str | None:
+    def _find_problem(self, source: CameraInput, stream: CameraStream) -> tuple[bytes, str | None]:
+        """Return the level and a sentence; without labels it is an error, whatever the cause."""
         recent = self._frame_problems.recent or self._link_problems.recent
-        if recent is not None:
-            return recent
         if stream.ledger.silence_s() > SILENCE_S:
-            return self._explain_silence(source)
-        return None
+            waited = self._explain_silence(source)
+            has_begun = stream.ledger.counts().received > 0
+            return (ERROR if has_begun else WARN), waited if recent is None else recent
+        if not self.is_labelling():
+            silence = f"no label for {stream.ledger.label_silence_s():.0f} s, though images arrive"
+            return ERROR, silence if recent is None else f"{silence}: {recent}"
+        return WARN, recent
 
     def _explain_silence(self, source: CameraInput) -> str:
         topic = source.image_topic
@@ -180,6 +202,10 @@ class Camera:
         if offers and self._link_problems.last is not None:
             return f"{text}: {self._link_problems.last}"
         return text
+
+    def report_overdue(self, stage: str, age_s: float) -> None:
+        """Tell that a frame of this camera was given up."""
+        self._report_frame(f"a frame was given up after {age_s:.1f} s in the step {stage}")
 
     def _report_frame(self, sentence: str) -> None:
         self._frame_problems.add(f"camera {self.name}: {sentence}")

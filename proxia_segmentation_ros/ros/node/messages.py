@@ -36,6 +36,7 @@ def make_stats(
         dropped_undecodable=counts.dropped_undecodable,
         dropped_refused=counts.dropped_refused,
         dropped_paused=counts.dropped_paused,
+        dropped_failed=counts.dropped_failed,
         rate_hz=times.rate_hz,
         latency_ms=times.latency_ms,
         age_ms=times.age_ms,

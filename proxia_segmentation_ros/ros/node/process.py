@@ -29,7 +29,12 @@ FAILED = 1
 
 
 class StoppableNode(Protocol):
-    """A node whose current work can be cancelled."""
+    """A node whose current work can be cancelled.
+
+    `exit_code` is None until the node finds that the process has to end.
+    """
+
+    exit_code: int | None
 
     def request_stop(self) -> None:
         """Cancel the current transition; called from another thread."""
@@ -69,7 +74,7 @@ def spin_until_stopped(node: StoppableNode, stopping: threading.Event) -> int:
 
     def spin() -> None:
         try:
-            while not stopping.is_set():
+            while not stopping.is_set() and node.exit_code is None:
                 executor.spin_once()
         except (ExternalShutdownException, InvalidHandle):
             # ROS was shut down from elsewhere, which is a normal end.
@@ -81,7 +86,7 @@ def spin_until_stopped(node: StoppableNode, stopping: threading.Event) -> int:
     spinner = threading.Thread(target=spin, name="executor", daemon=True)
     spinner.start()
     stopping.wait()
-    exit_code = FAILED if failures else 0
+    exit_code = FAILED if failures else node.exit_code or 0
     arm_last_resort(exit_code)
     node.request_stop()
     executor.wake()

@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, wait
 from threading import Event
 from typing import Any
 
@@ -21,18 +22,22 @@ from proxia_segmentation_ros.inference.segmenter_factory import (
     find_missing_engines,
     load_segmenter,
 )
+from proxia_segmentation_ros.pipeline.attempt import Attempt
 from proxia_segmentation_ros.pipeline.model_host import LoadingStopped, ModelHost, describe_model
 from proxia_segmentation_ros.pipeline.sink import SharedSettings
 from proxia_segmentation_ros.pipeline.stream import SegmentFrames
-from proxia_segmentation_ros.ros.diagnostics import ERROR, OK, WARN, DiagnosticsBoard, Finding
+from proxia_segmentation_ros.ros.diagnostics import DiagnosticsBoard, Finding
 from proxia_segmentation_ros.ros.node.camera import Camera
 from proxia_segmentation_ros.ros.node.camera_input import check_topics
+from proxia_segmentation_ros.ros.node.model_status import find_model_status
 from proxia_segmentation_ros.ros.node.parameters import NodeParameters
 from proxia_segmentation_ros.ros.node.process import run_node
 
 REPORT_PERIOD_S = 1.0
 HEARTBEAT_PERIOD_S = 0.1
 PAUSE_TIMEOUT_S = 5.0
+APPLY_TIMEOUT_S = 1.0
+GAVE_UP = 70
 
 
 class SegmentationNode(LifecycleNode):
@@ -56,6 +61,9 @@ class SegmentationNode(LifecycleNode):
         self._stopping = Event()
         self._phase = "unconfigured"
         self._failure: str | None = None
+        # Set when the process has to end: only a new one can help.
+        self.exit_code: int | None = None
+        self._were_labelling: list[bool] = []
         self._host: ModelHost | None = None
         self._settings: SharedSettings | None = None
         self.cameras: list[Camera] = []
@@ -114,10 +122,14 @@ class SegmentationNode(LifecycleNode):
             )
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        before = [self.get_parameter(c.name) for c in changes if self.has_parameter(c.name)]
         result = super().set_parameters_atomically(changes)
         if result.successful:
+            obstacle = self._apply_settings()
+            if obstacle is not None:
+                super().set_parameters_atomically(before)
+                return SetParametersResult(successful=False, reason=obstacle)
             self._declared.accept_change(parameter_list)
-            self._apply_settings()
         return result
 
     def set_parameters(self, parameter_list: "list[Parameter[Any]]") -> list[SetParametersResult]:
@@ -129,12 +141,23 @@ class SegmentationNode(LifecycleNode):
         """The current settings; None while unconfigured."""
         return None if self._settings is None else self._settings.value
 
-    def _apply_settings(self) -> None:
+    def _apply_settings(self) -> str | None:
+        """Change the settings between two frames; return why this was not possible."""
         host = self._host
         if host is None:
-            return
+            return None
         settings = self._declared.settings()
-        host.workers.run(lambda: self._swap_settings(settings))
+        change = host.workers.run(lambda: self._swap_settings(settings))
+        if not wait([change], APPLY_TIMEOUT_S).done and change.cancel():
+            return (
+                f"a frame has been under way for {APPLY_TIMEOUT_S:g} s; expected a moment between "
+                "two frames; nothing was changed, try it again"
+            )
+        try:
+            change.result(APPLY_TIMEOUT_S)
+        except (CancelledError, TimeoutError, ProxiaError) as error:
+            return f"the change failed: {error or type(error).__name__}"
+        return None
 
     def _swap_settings(self, settings: NodeSettings) -> None:
         """Replace the settings; runs as a worker task, so between two frames."""
@@ -217,6 +240,12 @@ class SegmentationNode(LifecycleNode):
             )
         self._phase = "inactive"
         self._log_model(self._host, settings)
+        self._host.start_watching(
+            self._find_deadline_s,
+            self._on_overdue,
+            self._status_changed.trigger,
+            self._give_up,
+        )
         self._host.start_upgrade(self._on_engine_status)
 
     def _activate(self, state: LifecycleState) -> None:
@@ -287,6 +316,24 @@ class SegmentationNode(LifecycleNode):
             self._logged_terms.add(terms)
             self.get_logger().info(f"terms of the weights {host.segmenter.card.name}: {terms}")
 
+    def _find_deadline_s(self) -> float:
+        settings = self._settings
+        return 0.0 if settings is None else settings.value.inference.frame_deadline_ms / 1e3
+
+    def _on_overdue(self, attempt: Attempt) -> None:
+        """Tell of the frames that were given up; called from the watchdog's thread."""
+        for camera in self.cameras:
+            if camera.name in attempt.cameras:
+                camera.report_overdue(attempt.stage, attempt.age_s)
+
+    def _give_up(self, sentence: str) -> None:
+        """End the process: no model serves any more. Called from another thread."""
+        self.get_logger().fatal(
+            f"{sentence}; ending with exit code {GAVE_UP}, for a supervisor to start anew"
+        )
+        self.exit_code = GAVE_UP
+        self._status_changed.trigger()
+
     def _on_engine_status(self, status: UpgradeStatus) -> None:
         """Log the progress of the engine build; called from the thread that runs it."""
         text = f"engine {status.state} after {status.elapsed_s:.1f} s: {status.step}"
@@ -302,6 +349,10 @@ class SegmentationNode(LifecycleNode):
         if self._phase == "active":
             for camera in self.cameras:
                 camera.publish_heartbeat()
+            are_labelling = [camera.is_labelling() for camera in self.cameras]
+            if are_labelling != self._were_labelling:
+                self._were_labelling = are_labelling
+                self._publish_if_changed()
 
     def _publish_report(self) -> None:
         self._reported_at_s = time.monotonic()
@@ -318,18 +369,8 @@ class SegmentationNode(LifecycleNode):
         self._board.publish_if_changed(self._collect_status(), self.get_clock().now().to_msg())
 
     def _collect_status(self) -> list[Finding]:
-        values: dict[str, object] = {"state": self._phase}
-        if self._host is not None and self._settings is not None:
-            values.update(describe_model(self._host.segmenter, self._settings.value))
-        level, message = (OK, self._phase) if self._failure is None else (ERROR, self._failure)
-        status = None if self._host is None else self._host.upgrade_status
-        if status is not None:
-            values.update(status.to_values())
-            if status.state == "failed" and level == OK:
-                level, message = WARN, f"{message}; no engine: {status.step}"
-            elif status.state in ("building", "loading"):
-                message = f"{message}; {status.state} an engine"
-        model = Finding(part="model", level=level, message=message, values=values)
+        settings = None if self._settings is None else self._settings.value
+        model = find_model_status(self._phase, self._failure, self._host, settings)
         return [model, *(camera.find_status() for camera in self.cameras)]
 
 
