@@ -24,10 +24,7 @@ def list_label_problems(pairs: Dataset, most: int = MAX_MASKS) -> list[str]:
         InputError: a mask can't be read, or no mask has a pixel with a class.
     """
     indices = range(0, len(pairs), -(-len(pairs) // most))
-    with ThreadPoolExecutor() as pool:
-        counts = sum(
-            pool.map(lambda index: _count_ids(pairs, index), indices), np.zeros(SOURCE_IDS, int)
-        )
+    counts = _count_all(pairs, indices)
     label_set = pairs.label_set
     checked = f"{len(indices)} of {len(pairs)} masks" if len(indices) < len(pairs) else "the masks"
     problems = _name_unknown(counts, label_set, checked) if _is_plain(pairs) else []
@@ -42,6 +39,26 @@ def list_label_problems(pairs: Dataset, most: int = MAX_MASKS) -> list[str]:
     if absent:
         problems.append(f"{checked} of {pairs.name} hold no pixel of {', '.join(absent)}")
     return problems
+
+
+def list_unknown_ids(pairs: Dataset) -> list[str]:
+    """Return a sentence if any mask holds ids that the label set doesn't know; reads every mask.
+
+    Raises:
+        InputError: a mask can't be read.
+    """
+    if not _is_plain(pairs):
+        return []
+    counts = _count_all(pairs, range(len(pairs)))
+    return _name_unknown(counts, pairs.label_set, "the masks")
+
+
+def _count_all(pairs: Dataset, indices: range) -> np.ndarray:
+    counts = np.zeros(SOURCE_IDS, int)
+    with ThreadPoolExecutor() as pool:
+        for part in pool.map(lambda index: _count_ids(pairs, index), indices):
+            counts += part
+    return counts
 
 
 def _is_plain(pairs: Dataset) -> bool:

@@ -30,7 +30,11 @@ class TruthMasks:
         self._label_set = label_set
         self._masks: dict[Path, list[Path]] = {}
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in MASK_SUFFIXES)
+            found = sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in MASK_SUFFIXES and not file.name.startswith(".")
+            )
             for mask in found:
                 key = _make_key(mask.relative_to(path), MASK_TAILS)
                 self._masks.setdefault(key, []).append(mask)
@@ -82,12 +86,17 @@ def find_wrong(labels_HW: np.ndarray, truth_HW: np.ndarray, unlabeled_id: int) -
 
 
 def choose_label_set(own: LabelSet, named: str) -> LabelSet:
-    """Return the label set with source ids: the named one, else the shipped one, else `own`.
+    """Return the label set with source ids: the named one, the weights' own, or the shipped one.
+
+    The shipped one of the same name and classes stands for the weights' own if their card is of
+    version 0.1, which doesn't say the source ids.
 
     Raises:
         ConfigError: the named label set can't be read or has other classes.
     """
     if not named:
+        if not list_assumed_ids(own):
+            return own
         try:
             shipped = load_label_set(own.name)
         except ConfigError:
@@ -105,12 +114,23 @@ def choose_label_set(own: LabelSet, named: str) -> LabelSet:
 
 def make_source_ids(label_set: LabelSet) -> np.ndarray:
     """Return the source id of each class id, the first if a class has several."""
-    firsts = [(entry.source_ids or (entry.id,))[0] for entry in label_set.classes]
+    firsts = [entry.mask_ids[0] for entry in label_set.classes]
     nothing = (*label_set.source_ignore, label_set.unlabeled_id)[0]
     dtype = np.uint8 if max(*firsts, nothing) <= np.iinfo(np.uint8).max else np.uint16
     table = np.full(label_set.unlabeled_id + 1, nothing, dtype)
     table[: len(firsts)] = firsts
     return table
+
+
+def list_assumed_ids(label_set: LabelSet) -> list[str]:
+    """Return a sentence if nothing says which ids of masks mean the classes of the weights."""
+    if any(label_class.source_ids for label_class in label_set.classes):
+        return []
+    return [
+        f"the card of the weights, of version 0.1, doesn't say which ids of masks mean the classes "
+        f"of {label_set.name!r}; 0 to {len(label_set) - 1} are assumed; name the label set that "
+        "the weights were trained with (--label-set) if it has source_ids"
+    ]
 
 
 def _make_key(path: Path, tails: tuple[str, ...]) -> Path:
