@@ -17,6 +17,7 @@ from proxia_segmentation_ros.backends.precision import (
     describe_cpu,
     read_cpu_flags,
 )
+from proxia_segmentation_ros.data.pair_checks import check_pairs
 from proxia_segmentation_ros.errors import ConfigError, InputError, WeightsError
 from proxia_segmentation_ros.inference import Segmenter
 from proxia_segmentation_ros.model.quantisation import Quantisation, Range, copy_with_quantisation
@@ -58,8 +59,8 @@ def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisa
     _check_numbers(settings)
     source = WeightFile(settings.weights)
     check_copy(source.path, settings.out)
-    # Opened now, so that missing masks are reported before the work.
-    settings.truth.open(source.card.to_label_set())
+    # Opened now, so that missing or broken masks are reported before the work.
+    check_pairs(settings.truth.open(source.card.to_label_set()))
     pictures = _choose_images(settings.images, settings.count)
     progress.begin("finding ranges", len(pictures))
     ranges = find_ranges(source, _read(pictures, progress))

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.data.pair_files import IMAGE_SUFFIXES
 from proxia_segmentation_ros.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 SYNTHETIC = re.compile(r"synthetic(?::(\d+))?")
 DEVICE = re.compile(r"/dev/video\d+")
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
 BAG_SUFFIXES = frozenset({".mcap", ".db3"})
 PASSED_ON_SUFFIXES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.data.datasets.folder import read_mask
+from proxia_segmentation_ros.data.datasets.folder import index_by_stem, read_mask
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.sources.frame_sources import (
@@ -101,7 +101,7 @@ class TruthFolder:
         self.label_set: LabelSet = load_label_set(label_set_name)
         self._paths = list_images(folder)
         if isinstance(source, FolderSource):
-            by_stem = {path.stem: path for path in self._paths}
+            by_stem = index_by_stem(folder, self._paths, "mask")
             missing = [path.name for path in source.paths if path.stem not in by_stem]
             if missing:
                 raise InputError.from_parts(

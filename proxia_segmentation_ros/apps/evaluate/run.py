@@ -11,6 +11,7 @@ from proxia_segmentation_ros.apps.segment.truth import list_assumed_ids
 from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING, Pruning
 from proxia_segmentation_ros.data.dataset import Dataset, FocusedPair
 from proxia_segmentation_ros.data.label_statistics import list_unknown_ids
+from proxia_segmentation_ros.data.pair_checks import check_pairs
 from proxia_segmentation_ros.data.resize import resize_pair
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
@@ -171,13 +172,13 @@ def evaluate_weights(
 
 
 def find_notes(settings: EvaluationSettings, pairs: Dataset) -> tuple[str, ...]:
-    """Return what could make the scores wrong: ids that are assumed or of no class.
+    """Check the files; return what could make the scores wrong, as ids of no class do.
 
     Raises:
-        InputError: a mask can't be read.
+        InputError: a file can't be used.
     """
-    notes = list_assumed_ids(pairs.label_set) if settings.data.dataset == FOLDERS else []
-    return (*notes, *list_unknown_ids(pairs))
+    assumed = list_assumed_ids(pairs.label_set) if settings.data.dataset == FOLDERS else []
+    return (*assumed, *check_pairs(pairs), *list_unknown_ids(pairs))
 
 
 def _open_segmenter(
