@@ -206,11 +206,11 @@ def _as_id(value: object) -> int:
     return value
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]  yaml has no types
     """Refuses a key that is there twice, of which YAML would take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping = super().construct_mapping(node, deep=deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         names = [key.value for key, _ in node.value]
         for name in names:
             if names.count(name) > 1:

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from types import FunctionType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import yaml
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
@@ -55,11 +55,18 @@ class _McapReader(storage_mcap.McapReader):
 
 
 class _DirectoryReader(reader.DirectoryReader):
-    STORAGE_PLUGINS = {**reader.DirectoryReader.STORAGE_PLUGINS, "mcap": _McapReader}
+    STORAGE_PLUGINS: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        **reader.DirectoryReader.STORAGE_PLUGINS,
+        "mcap": _McapReader,
+    }
 
 
 class _Reader(Reader):
-    STORAGE_PLUGINS = {**Reader.STORAGE_PLUGINS, "dir": _DirectoryReader, ".mcap": _McapReader}
+    STORAGE_PLUGINS: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        **Reader.STORAGE_PLUGINS,
+        "dir": _DirectoryReader,
+        ".mcap": _McapReader,
+    }
 
 
 @contextmanager

@@ -4,6 +4,7 @@ OpenCV converts palettes to colours, and stretches grey values of 1 bit to 0 and
 """
 
 import io
+from typing import Any
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
@@ -42,8 +43,7 @@ def decode_bitmap(content: bytes) -> np.ndarray | None:
 
 
 def _read_values(picture: Image.Image) -> np.ndarray:
-    is_tiff = isinstance(picture, TiffImagePlugin.TiffImageFile)
-    tags = picture.tag_v2 if is_tiff else {}
+    tags: Any = picture.tag_v2 if isinstance(picture, TiffImagePlugin.TiffImageFile) else {}
     bits = int(tags.get(_BITS, (8,))[0])
     is_inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     values = np.asarray(picture)

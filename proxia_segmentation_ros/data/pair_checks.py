@@ -152,9 +152,10 @@ def _find_end(path: Path, picture: Image.Image) -> int:
     if picture.format == "WEBP":
         with path.open("rb") as file:
             return int.from_bytes(file.read(8)[4:], "little") + 8
-    tile = picture.tile[0] if len(picture.tile) == 1 else None
-    if tile is None or tile[0] != "raw":
+    tiles = getattr(picture, "tile", [])
+    if len(tiles) != 1 or tiles[0][0] != "raw":
         return 0
+    tile = tiles[0]
     mode = tile[3][0] if isinstance(tile[3], tuple) else tile[3]
     bits = {"1": 1, "L": 8, "P": 8, "BGR": 24, "RGB": 24, "BGRX": 32, "BGRA": 32}.get(str(mode), 0)
     bits = int(mode[2:]) if str(mode)[:2] in ("P;", "L;") and mode[2:].isdecimal() else bits

@@ -1,8 +1,9 @@
-"""Decode mask files to class ids: the stored palette indices or grey values of a PNG, BMP or TIFF.
+"""Decode mask files to class ids: the stored palette indices or grey values.
 
-BMP and TIFF are left to `bitmap_ids.py`. Of PNGs, OpenCV converts a palette PNG to colours. With the colour type in the header changed from palette to
-greyscale, it decodes the same bytes as grey values, which are the palette indices. It also
-stretches grey values of 1, 2 and 4 bits to 0..255, which is undone here.
+BMP and TIFF are left to `bitmap_ids.py`. OpenCV converts a palette PNG to colours. With the colour
+type in the header changed from palette to greyscale, it decodes the same bytes as grey values,
+which are the palette indices. It also stretches grey values of 1, 2 and 4 bits to 0..255, which is
+undone here.
 """
 
 import struct

@@ -31,7 +31,7 @@ def make_image(index: int) -> ImageMessage:
 
 
 def write_bag(path: Path, storage: str, count: int = 10) -> Path:
-    with BagWriter(path, storage=storage) as bag:  # type: ignore[arg-type]
+    with BagWriter(path, storage=storage) as bag:
         for index in range(count):
             bag.write("/image", make_image(index))
     return path
@@ -99,6 +99,26 @@ def test_log_of_a_recording_that_was_cut_off_is_read_too(
     assert [frame.stamp_ns - 1_000_000_000 for frame in frames] == list(range(30))
     assert f"{file.name}-wal is merged into a copy" in caplog.text
     assert {entry: entry.read_bytes() for entry in path.iterdir()} == before
+
+
+def test_unfinished_transaction_is_rolled_back(tmp_path: Path) -> None:
+    """A power cut in the middle of writing, without a write-ahead log."""
+    path = write_bag(tmp_path / "bag", "sqlite3")
+    file = find_storage(path)
+    before = file.read_bytes()
+    database = sqlite3.connect(file, isolation_level=None)
+    database.execute("PRAGMA journal_mode=DELETE")
+    database.execute("PRAGMA cache_size=1")
+    database.execute("BEGIN IMMEDIATE")
+    rows = [(1, 1_000_000_000 + index, bytes(5000)) for index in range(10, 30)]
+    database.executemany("INSERT INTO messages(topic_id, timestamp, data) VALUES(?, ?, ?)", rows)
+    left = {ending: Path(f"{file}{ending}").read_bytes() for ending in ("", "-journal")}
+    database.close()
+    assert left[""] != before
+    for ending, content in left.items():
+        Path(f"{file}{ending}").write_bytes(content)
+    for source in (path, file):
+        assert len(list(read_images(source))) == 10
 
 
 def write_with_foreign_channel(path: Path, encoding: bytes) -> Path:

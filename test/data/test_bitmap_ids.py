@@ -1,6 +1,7 @@
 """BMP and TIFF masks of any kind are read as the ids that they hold."""
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,24 @@ def test_tiff_whose_zero_is_white_gives_what_is_stored(bits: int) -> None:
     decoded = decode_mask(content)
     assert decoded is not None
     assert decoded.tolist() == (IDS_HW if bits == 8 else IDS_HW % 2).tolist()
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_tiff_of_few_bits_is_not_stretched(bits: int) -> None:
+    """Pillow and OpenCV don't write such files: two rows of four pixels, padded to bytes."""
+    rows = [sum(int(value) << bits * (3 - k) for k, value in enumerate(row)) for row in IDS_HW]
+    row_bytes = 4 * bits // 8
+    pixels = b"".join(row.to_bytes(row_bytes, "big") for row in rows)
+    entries = [(256, 4), (257, 2), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1), (278, 2)]
+    entries.append((279, len(pixels)))
+    directory = struct.pack("<H", len(entries)) + b"".join(
+        struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value) for tag, value in entries
+    )
+    start = 8 + len(pixels)
+    content = b"II*\0" + struct.pack("<I", start) + pixels + directory + bytes(4)
+    decoded = decode_mask(content)
+    assert decoded is not None
+    assert decoded.tolist() == IDS_HW.tolist()
 
 
 def test_tiff_of_several_pictures_is_refused() -> None:

@@ -248,7 +248,7 @@ class _Demo:
         cv2.imwrite(str(files[1]), cv2.cvtColor(sheet_HWC, cv2.COLOR_RGB2BGR))
         summary = summarize_demo(record)
         files[2].write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        return DemoResult(summary, files, list_remarks(record, played.late))
+        return DemoResult(summary, files, list_remarks(record, played.late, self._stream.skipped))
 
     def _make_record(self, played: _PlayedStream) -> DemoRecord:
         listener = played.listener
@@ -280,11 +280,13 @@ def run_demo(settings: DemoSettings, progress: Progress) -> DemoResult:
     return _Demo(settings, progress).run()
 
 
-def list_remarks(record: DemoRecord, late: int) -> list[str]:
+def list_remarks(record: DemoRecord, late: int, skipped: int = 0) -> list[str]:
     """Return the remarks to print below the figures."""
     remarks = [describe_frame_counts(record.stats)]
     if late:
         remarks.append(f"{late} frames were published late: this machine was overloaded")
+    if skipped:
+        remarks.append(f"{skipped} damaged frames of the source were left out")
     return remarks
 
 

@@ -10,7 +10,6 @@ from PIL import Image
 from proxia_segmentation_ros.data.datasets.folder import ImageMaskFolder, read_image, read_mask
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import load_label_set
-from proxia_segmentation_ros.sources.frame_sources import IMAGE_SUFFIXES as SEGMENTED_SUFFIXES
 
 RED_RGB = (255, 0, 0)
 
@@ -150,7 +149,9 @@ def test_two_images_of_one_name_are_refused(folders: tuple[Path, Path]) -> None:
         ImageMaskFolder(*folders, load_label_set("camvid"))
 
 
-@pytest.mark.parametrize("suffix", sorted(SEGMENTED_SUFFIXES))
+@pytest.mark.parametrize(
+    "suffix", [".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"]
+)
 def test_images_that_proxia_segment_takes_are_taken_here_too(
     folders: tuple[Path, Path], suffix: str
 ) -> None:
