@@ -27,6 +27,24 @@ def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     )
 
 
+def index_by_stem(folder: Path, paths: list[Path], kind: str) -> dict[str, Path]:
+    """Return the files by their names without suffix.
+
+    Raises:
+        InputError: two files have the same name, of which neither is known to be the right one.
+    """
+    by_stem: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in by_stem:
+            raise InputError.from_parts(
+                f"{by_stem[path.stem].name!r} and {path.name!r} in {str(folder)!r} have one name",
+                f"one {kind} of a name",
+                "take one away or rename it",
+            )
+        by_stem[path.stem] = path
+    return by_stem
+
+
 def read_image(path: Path) -> np.ndarray:
     """Read an image file as image_HWC uint8 RGB, ignoring its EXIF orientation.
 

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.data.datasets.folder import index_by_stem, read_mask
+from proxia_segmentation_ros.data.pair_files import index_by_stem, read_mask
 from proxia_segmentation_ros.errors import ConfigError, InputError
-from proxia_segmentation_ros.labels import LabelSet, load_label_set
+from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.sources.frame_sources import (
     DamagedFrame,
     FolderSource,
@@ -96,6 +96,7 @@ class FrameStream:
                     continue
                 truth_HW = self._truth.read(index) if self._truth else source_frame.truth_HW
                 try:
+                    _check_truth_size(source_frame.frame, truth_HW)
                     playable = self._convert(SourceFrame(source_frame.frame, truth_HW))
                     _check_header(playable.frame)
                 except InputError as error:
@@ -148,8 +149,8 @@ class FrameStream:
 class TruthFolder:
     """Ground-truth masks of a source, matched by name to images, else in natural order."""
 
-    def __init__(self, folder: Path, source: Source, label_set_name: str = "camvid") -> None:
-        self.label_set: LabelSet = load_label_set(label_set_name)
+    def __init__(self, folder: Path, source: Source, label_set: LabelSet) -> None:
+        self.label_set = label_set
         self._paths = list_images(folder)
         if isinstance(source, FolderSource):
             by_stem = index_by_stem(folder, self._paths, "mask")
@@ -168,6 +169,25 @@ class TruthFolder:
         if index >= len(self._paths):
             return None
         return read_mask(self._paths[index], self.label_set)
+
+
+def _check_truth_size(frame: "PlayedFrame", truth_HW: np.ndarray | None) -> None:
+    from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
+    from proxia_segmentation_ros.wire.compressed import read_encoded_size
+
+    if truth_HW is None:
+        return
+    payload = frame.payload
+    if isinstance(payload, CompressedImageMessage):
+        size_hw = read_encoded_size(payload.data)
+    else:
+        size_hw = payload.height, payload.width
+    if truth_HW.shape != size_hw:
+        raise InputError.from_parts(
+            f"its mask is {truth_HW.shape} and the image {size_hw} (rows, columns)",
+            "the same size as they are stored, without EXIF orientation",
+            "correct one of them",
+        )
 
 
 def _check_header(frame: "PlayedFrame") -> None:

@@ -110,6 +110,7 @@ def test_unfinished_transaction_is_rolled_back(tmp_path: Path) -> None:
     database.execute("PRAGMA journal_mode=DELETE")
     database.execute("PRAGMA cache_size=1")
     database.execute("BEGIN IMMEDIATE")
+    database.execute("DELETE FROM messages WHERE timestamp % 2")
     rows = [(1, 1_000_000_000 + index, bytes(5000)) for index in range(10, 30)]
     database.executemany("INSERT INTO messages(topic_id, timestamp, data) VALUES(?, ?, ?)", rows)
     left = {ending: Path(f"{file}{ending}").read_bytes() for ending in ("", "-journal")}

@@ -7,6 +7,7 @@ from sample_files import draw_image, make_compressed_message, write_images, writ
 
 from proxia_segmentation_ros.bag import BagWriter
 from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.sources.frame_sources import SourceFrame, open_source
 from proxia_segmentation_ros.sources.frame_stream import (
     FrameStream,
@@ -16,6 +17,8 @@ from proxia_segmentation_ros.sources.frame_stream import (
     parse_transport,
 )
 from proxia_segmentation_ros.wire.played_frame import PlayedFrame
+
+CAMVID = load_label_set("camvid")
 
 
 @pytest.fixture
@@ -55,7 +58,9 @@ def test_raw_frames_are_encoded_for_compressed(tmp_path):
 def test_size_stretches_image_and_truth(folder, tmp_path):
     source = open_source(str(folder))
     masks = write_masks(tmp_path / "masks", ["a1.png", "a2.png", "a3.png"], [3, 8, 11])
-    stream = FrameStream(source, StreamSettings(size_hw=(48, 96)), TruthFolder(masks, source))
+    stream = FrameStream(
+        source, StreamSettings(size_hw=(48, 96)), TruthFolder(masks, source, CAMVID)
+    )
     frames = list(stream)
     assert decode_rgb(frames[0].frame).shape == (48, 96, 3)
     truths = [frame.truth_HW for frame in frames if frame.truth_HW is not None]
@@ -70,13 +75,13 @@ def test_truth_of_images_is_found_by_name(folder, tmp_path):
     source = open_source(str(folder))
     masks = write_masks(tmp_path / "masks", ["a1.png", "a3.png"], [3, 8])
     with pytest.raises(InputError, match=r"a2\.jpg"):
-        TruthFolder(masks, source)
+        TruthFolder(masks, source, CAMVID)
 
 
 def test_truth_of_other_sources_is_taken_in_order(tmp_path):
     source = open_source(str(write_video(tmp_path / "film.mp4", frames=3)))
     masks = write_masks(tmp_path / "masks", ["9.png", "10.png"], [1, 2])
-    stream = FrameStream(source, StreamSettings(), TruthFolder(masks, source))
+    stream = FrameStream(source, StreamSettings(), TruthFolder(masks, source, CAMVID))
     ids = [
         None if source_frame.truth_HW is None else int(source_frame.truth_HW[0, 0])
         for source_frame in stream
@@ -90,7 +95,7 @@ def test_damaged_frames_are_left_out_and_told(tmp_path, caplog):
     (folder / "2.jpg").write_bytes(b"garbage")
     source = open_source(str(folder))
     masks = write_masks(tmp_path / "masks", ["1.png", "2.png", "3.png"], [1, 2, 3])
-    stream = FrameStream(source, StreamSettings(), TruthFolder(masks, source))
+    stream = FrameStream(source, StreamSettings(), TruthFolder(masks, source, CAMVID))
     truths = [frame.truth_HW for frame in stream if frame.truth_HW is not None]
     assert [int(truth_HW[0, 0]) for truth_HW in truths] == [1, 3]
     assert len(list(stream)) == 2
@@ -128,11 +133,20 @@ def test_many_damaged_frames_are_not_told_one_by_one(tmp_path, caplog):
     assert (stream.skipped, len(caplog.records)) == (29, 11)
 
 
+def test_mask_of_another_size_is_told(folder, tmp_path, caplog):
+    source = open_source(str(folder))
+    masks = write_masks(tmp_path / "masks", ["a1.png", "a2.png", "a3.png"], [1, 2, 3])
+    cv2.imwrite(str(masks / "a2.png"), np.zeros((25, 32), np.uint8))
+    stream = FrameStream(source, StreamSettings(), TruthFolder(masks, source, CAMVID))
+    assert (len(list(stream)), stream.skipped) == (2, 1)
+    assert "its mask is (25, 32) and the image (24, 32)" in caplog.text
+
+
 def test_two_masks_of_one_name_are_refused(folder, tmp_path):
     source = open_source(str(folder))
     masks = write_masks(tmp_path / "masks", ["a1.png", "a1.tif"], [3, 8])
     with pytest.raises(InputError, match=r"'a1\.png' and 'a1\.tif'"):
-        TruthFolder(masks, source)
+        TruthFolder(masks, source, CAMVID)
 
 
 def test_loop_begins_anew_and_max_frames_ends_it(folder):

@@ -15,6 +15,7 @@ import cv2
 from proxia_segmentation_ros.apps.defaults import DEMO_OUT, DEMO_SECONDS, SOURCE
 from proxia_segmentation_ros.apps.demo.frame_store import FrameStore
 from proxia_segmentation_ros.apps.demo.record import DemoRecord, match_frames, summarize_demo
+from proxia_segmentation_ros.apps.segment.truth import choose_label_set
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import ProxiaError
 from proxia_segmentation_ros.labels import load_label_set
@@ -96,7 +97,9 @@ class _Demo:
         self._settings = settings
         self._progress = progress
         self._source = open_source(settings.source, size_hw=settings.size_hw or DEFAULT_SIZE_HW)
-        self._truth = TruthFolder(settings.truth, self._source) if settings.truth else None
+        # Masks are read by the source ids of the weights, as in `proxia evaluate`.
+        own = choose_label_set(self._card.to_label_set(), "")
+        self._truth = TruthFolder(settings.truth, self._source, own) if settings.truth else None
         self._stream = self._open_stream(self._source)
         self._store = FrameStore()
         self._node_arguments = self._list_node_arguments()

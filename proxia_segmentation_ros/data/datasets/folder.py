@@ -7,6 +7,7 @@ from proxia_segmentation_ros.data.pair_files import (
     IMAGE_SUFFIXES,
     MASK_SUFFIXES,
     PairFiles,
+    index_by_stem,
     list_files,
 )
 from proxia_segmentation_ros.data.pair_files import read_image as read_image
@@ -59,21 +60,3 @@ def _pair_files(images: Path, masks: Path) -> list[PathPair]:
             "add the masks or remove the images",
         )
     return [(path, masks_by_stem[path.stem]) for path in found]
-
-
-def index_by_stem(folder: Path, paths: list[Path], kind: str) -> dict[str, Path]:
-    """Return the files by their names without suffix.
-
-    Raises:
-        InputError: two files have the same name, of which neither is known to be the right one.
-    """
-    by_stem: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in by_stem:
-            raise InputError.from_parts(
-                f"{by_stem[path.stem].name!r} and {path.name!r} in {str(folder)!r} have one name",
-                f"one {kind} of a name",
-                "take one away or rename it",
-            )
-        by_stem[path.stem] = path
-    return by_stem
