@@ -210,14 +210,24 @@ class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]  yaml has no types
     """Refuses a key that is there twice, of which YAML would take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        # Before the keys of merged mappings (<<) join, which these may override.
         names = [key.value for key, _ in node.value]
         for name in names:
             if names.count(name) > 1:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {name!r} is there twice", node.start_mark
                 )
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return mapping
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML, as `yaml.safe_load` does, and refuse a key that is there twice.
+
+    Raises:
+        yaml.YAMLError: the text is no YAML, or repeats a key.
+    """
+    return yaml.load(text, _StrictLoader)
 
 
 def load_label_set(name_or_path: str | Path) -> LabelSet:
@@ -245,7 +255,7 @@ def load_label_set(name_or_path: str | Path) -> LabelSet:
             )
         text = entry.read_text(encoding="utf-8")
     try:
-        raw = yaml.load(text, _StrictLoader)
+        raw = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError.from_parts(
             f"label set {str(name_or_path)!r} is not YAML ({error})", "a YAML file", "correct it"

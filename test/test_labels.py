@@ -178,6 +178,15 @@ def test_yaml_that_means_something_else_is_refused(tmp_path: Path, line: str, na
         load_label_set(path)
 
 
+def test_merged_keys_may_be_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nclasses:\n- &first {id: 0, name: all, rgb: [9, 9, 9]}\n"
+        "- {<<: *first, id: 1, name: rest}\n"
+    )
+    assert load_label_set(path).names == ("all", "rest")
+
+
 def test_file_of_the_user_is_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\nclasses:\n- {id: 0, name: all, rgb: [9, 9, 9]}\n")

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.checkpoint import load_weights
 from proxia_segmentation_ros.training.recipe import load_recipe
@@ -114,6 +116,18 @@ def test_broken_files_are_listed_before_the_first_step(camvid_folder: Path, tmp_
     with pytest.raises(InputError, match=r"1 of 2 pairs of .*val(.|\n)*0\.png': PNG .* truncated"):
         train()
     assert steps == []
+
+
+def test_card_keeps_the_source_ids_of_the_training(tmp_path: Path) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text(
+        "name: yard\nsource_ignore: [0]\nclasses:\n"
+        "- {id: 0, name: ground, rgb: [1, 2, 3], source_ids: [1, 255]}\n"
+        "- {id: 1, name: plant, rgb: [4, 5, 6], source_ids: [2]}\n"
+    )
+    recipe = load_recipe("camvid", [f"data.label_set={path}"])
+    card = ModelCard.from_json(make_card(recipe, {}).to_json(), "here")
+    assert card.to_label_set() == load_label_set(path)
 
 
 def test_card_keeps_terms_and_training_data_of_the_initial_weights() -> None:
