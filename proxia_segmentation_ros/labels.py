@@ -206,7 +206,7 @@ def _as_id(value: object) -> int:
     return value
 
 
-class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]  yaml has no types
+class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
     """Refuses a key that is there twice, of which YAML would take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
