@@ -238,6 +238,13 @@ def test_ids_of_no_class_are_told_beside_the_scores(folders):
     assert f"note: {note}" in evaluation.to_text()
 
 
+def test_masks_without_any_class_have_no_score(folders):
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(folders[1] / name), np.full((24, 32), 77, np.uint8))
+    with pytest.raises(InputError, match="no pixel of the 2 masks has a class of 'camvid'"):
+        evaluate_weights(set_up(folders), Counter())
+
+
 def test_card_of_version_0_1_says_that_its_ids_are_assumed(folders, monkeypatch):
     class YardSegmenter(FakeSegmenter):
         label_set = make_card().to_label_set()
