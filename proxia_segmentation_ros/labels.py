@@ -125,6 +125,13 @@ class LabelSet:
         table[list(self.source_ignore)] = self.unlabeled_id
         return table
 
+    @cached_property
+    def is_known(self) -> np.ndarray:
+        """Whether a source id is of a class or to be ignored, bool (65536,); 255 may be void."""
+        known: np.ndarray = self.source_table != self.unlabeled_id
+        known[[*self.source_ignore, self.unlabeled_id]] = True
+        return known
+
     def map_source(self, mask_HW: np.ndarray) -> np.ndarray:
         """Map a data set's mask of unsigned source ids to class ids."""
         mapped: np.ndarray = self.source_table[mask_HW]

@@ -82,21 +82,19 @@ def _count_classes(counts: np.ndarray, pairs: Dataset) -> np.ndarray:
 
 
 def _name_unknown(counts: np.ndarray, label_set: LabelSet, checked: str) -> list[str]:
-    table = label_set.source_table.copy()
-    is_known = table != label_set.unlabeled_id
-    is_known[[*label_set.source_ignore, label_set.unlabeled_id]] = True
-    unknown = np.flatnonzero((counts > 0) & ~is_known)
+    unknown = np.flatnonzero((counts > 0) & ~label_set.is_known)
     if not len(unknown):
         return []
     share = 100 * counts[unknown].sum() / counts.sum()
     return [
-        f"{_list_ids(unknown)} in {checked} {'is' if len(unknown) == 1 else 'are'} of no class and "
+        f"{list_ids(unknown)} in {checked} {'is' if len(unknown) == 1 else 'are'} of no class and "
         f"ignored, {share:.1f} % of all pixels; source_ids of the label set {label_set.name} say "
         "which ids mean a class, source_ignore which shall be ignored"
     ]
 
 
-def _list_ids(ids: np.ndarray) -> str:
+def list_ids(ids: Sequence[int] | np.ndarray) -> str:
+    """Return the first ids as words: `ids 3, 7 and 12 more`."""
     more = f" and {len(ids) - MAX_IDS_LISTED} more" if len(ids) > MAX_IDS_LISTED else ""
     return f"{'id' if len(ids) == 1 else 'ids'} {', '.join(map(str, ids[:MAX_IDS_LISTED]))}{more}"
 

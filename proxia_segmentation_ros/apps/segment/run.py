@@ -84,6 +84,8 @@ def segment_files(
         if labeller is not None:
             labeller.close()
     _check_any(settings, counts)
+    for note in truth.list_unknown_ids() if truth is not None else ():
+        say(f"note: {note}")
     if settings.index:
         write_index(settings.out, planned)
         counts.written += 1
