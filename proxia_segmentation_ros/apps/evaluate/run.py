@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from proxia_segmentation_ros.apps.evaluate.process_group import join_process_group
-from proxia_segmentation_ros.apps.evaluate.settings import FOLDERS, EvaluationSettings
+from proxia_segmentation_ros.apps.evaluate.settings import (
+    FOLDERS,
+    EvaluationData,
+    EvaluationSettings,
+)
 from proxia_segmentation_ros.apps.segment.truth import list_assumed_ids
 from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING, Pruning
 from proxia_segmentation_ros.data.dataset import Dataset, FocusedPair
@@ -144,7 +148,7 @@ def evaluate_weights(
     pairs = settings.data.open(read_card(settings.weights).to_label_set())
     observers = make_observers(settings, pairs.label_set)
     with join_process_group() as group:
-        notes = find_notes(settings, pairs) if group.rank == 0 else ()
+        notes = find_notes(settings.data, pairs) if group.rank == 0 else ()
         segmenter = _open_segmenter(settings, observers, cache_dir)
         indices = group.split_indices(len(pairs))
         progress.begin("labelling", len(indices))
@@ -171,13 +175,13 @@ def evaluate_weights(
             segmenter.close()
 
 
-def find_notes(settings: EvaluationSettings, pairs: Dataset) -> tuple[str, ...]:
+def find_notes(data: EvaluationData, pairs: Dataset) -> tuple[str, ...]:
     """Check the files; return what could make the scores wrong, as ids of no class do.
 
     Raises:
         InputError: a file can't be used.
     """
-    assumed = list_assumed_ids(pairs.label_set) if settings.data.dataset == FOLDERS else []
+    assumed = list_assumed_ids(pairs.label_set) if data.dataset == FOLDERS else []
     return (*assumed, *check_pairs(pairs), *list_unknown_ids(pairs))
 
 
