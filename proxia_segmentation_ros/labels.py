@@ -17,16 +17,23 @@ UNLABELED_8 = 255
 UNLABELED_16 = 65535
 MAX_CLASSES_8 = 255
 SOURCE_IDS = 65536
+_SET_KEYS = ("name", "source_ignore", "classes")
+_CLASS_KEYS = ("id", "name", "rgb", "source_ids")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelClass:
-    """A class; `source_ids` are its pixel values in the masks of a data set."""
+    """A class; `source_ids` are its pixel values in the masks of a data set, by default its id."""
 
     id: int
     name: str
     rgb: tuple[int, int, int]
     source_ids: tuple[int, ...] = ()
+
+    @property
+    def mask_ids(self) -> tuple[int, ...]:
+        """Return the pixel values that mean this class: `source_ids`, or its own id."""
+        return self.source_ids or (self.id,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,20 +70,24 @@ class LabelSet:
         self._check_source_ids()
 
     def _check_source_ids(self) -> None:
-        named = [value for label_class in self.classes for value in label_class.source_ids]
-        for value in (*named, *self.source_ignore):
+        owners: dict[int, str] = dict.fromkeys(self.source_ignore, "source_ignore")
+        for label_class in self.classes:
+            owner = f"{label_class.name!r}{'' if label_class.source_ids else ', as its id,'}"
+            for value in label_class.mask_ids:
+                if value in owners:
+                    raise ConfigError.from_parts(
+                        f"label set {self.name!r} gives the source id {value} to {owners[value]} "
+                        f"and to {owner}",
+                        "one class for each source id; without source_ids a class has its own id",
+                        "take it from one of them",
+                    )
+                owners[value] = owner
+        for value in owners:
             if not 0 <= value < SOURCE_IDS:
                 raise ConfigError.from_parts(
                     f"label set {self.name!r} has the source id {value}",
                     f"0 to {SOURCE_IDS - 1}",
                     "correct source_ids and source_ignore",
-                )
-        for value in named:
-            if named.count(value) > 1:
-                raise ConfigError.from_parts(
-                    f"label set {self.name!r} gives the source id {value} to two classes",
-                    "one class for each source id",
-                    "take it from one of them",
                 )
 
     def __len__(self) -> int:
@@ -110,9 +121,16 @@ class LabelSet:
         """Class id by source id (65536 entries); unknown source ids are unlabeled."""
         table = np.full(SOURCE_IDS, self.unlabeled_id, self.label_dtype)
         for label_class in self.classes:
-            table[list(label_class.source_ids or (label_class.id,))] = label_class.id
+            table[list(label_class.mask_ids)] = label_class.id
         table[list(self.source_ignore)] = self.unlabeled_id
         return table
+
+    @cached_property
+    def is_known(self) -> np.ndarray:
+        """Whether a source id is of a class or to be ignored, bool (65536,); 255 may be void."""
+        known: np.ndarray = self.source_table != self.unlabeled_id
+        known[[*self.source_ignore, self.unlabeled_id]] = True
+        return known
 
     def map_source(self, mask_HW: np.ndarray) -> np.ndarray:
         """Map a data set's mask of unsigned source ids to class ids."""
@@ -120,11 +138,17 @@ class LabelSet:
         return mapped
 
     def to_dict(self) -> dict[str, Any]:
-        """Return `{name, classes: [{id, name, rgb}]}` as a model card holds it."""
+        """Return the label set as a model card holds it, with the source ids of every class."""
         return {
             "name": self.name,
+            "source_ignore": list(self.source_ignore),
             "classes": [
-                {"id": label_class.id, "name": label_class.name, "rgb": list(label_class.rgb)}
+                {
+                    "id": label_class.id,
+                    "name": label_class.name,
+                    "rgb": list(label_class.rgb),
+                    "source_ids": list(label_class.mask_ids),
+                }
                 for label_class in self.classes
             ],
         }
@@ -137,17 +161,12 @@ class LabelSet:
             ConfigError: a key is missing or a value has the wrong form.
         """
         try:
-            classes = tuple(
-                LabelClass(
-                    id=int(label_class["id"]),
-                    name=str(label_class["name"]),
-                    rgb=_as_rgb(label_class["rgb"]),
-                    source_ids=tuple(int(value) for value in label_class.get("source_ids", ())),
-                )
-                for label_class in raw["classes"]
+            _check_keys(raw, _SET_KEYS)
+            return cls(
+                name=_as_text(raw["name"]),
+                classes=tuple(_read_class(entry) for entry in raw["classes"]),
+                source_ignore=_as_ids(raw.get("source_ignore", ())),
             )
-            ignored = tuple(int(value) for value in raw.get("source_ignore", ()))
-            return cls(name=str(raw["name"]), classes=classes, source_ignore=ignored)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError.from_parts(
                 f"label set can't be read ({type(error).__name__}: {error})",
@@ -156,9 +175,66 @@ class LabelSet:
             ) from error
 
 
-def _as_rgb(values: Sequence[int]) -> tuple[int, int, int]:
-    red, green, blue = (int(value) for value in values)
-    return red, green, blue
+def _read_class(raw: Mapping[str, Any]) -> LabelClass:
+    _check_keys(raw, _CLASS_KEYS)
+    red, green, blue = _as_ids(raw["rgb"])
+    source_ids = _as_ids(raw.get("source_ids", (raw["id"],)))
+    if not source_ids:
+        raise ValueError(f"source_ids of {raw['name']!r} is empty")
+    return LabelClass(
+        id=_as_id(raw["id"]),
+        name=_as_text(raw["name"]),
+        rgb=(red, green, blue),
+        source_ids=source_ids if "source_ids" in raw else (),
+    )
+
+
+def _check_keys(raw: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in raw.keys():  # noqa: SIM118  a list has no keys and is refused here
+        if key not in known:
+            raise ValueError(f"key {key!r} is unknown, known are {', '.join(known)}")
+
+
+def _as_text(value: object) -> str:
+    # YAML reads no, on and 1 as other types, whose text would be another name.
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError(f"name is {value!r}, write it in quotes")
+    return value
+
+
+def _as_ids(values: Sequence[object]) -> tuple[int, ...]:
+    return tuple(_as_id(value) for value in values)
+
+
+def _as_id(value: object) -> int:
+    # True is an int in Python, and YAML reads `yes` so.
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that is there twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        # Before the keys of merged mappings (<<) join, which these may override.
+        names = [key.value for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {name!r} is there twice", node.start_mark
+                )
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML, as `yaml.safe_load` does, and refuse a key that is there twice.
+
+    Raises:
+        yaml.YAMLError: the text is no YAML, or repeats a key.
+    """
+    return yaml.load(text, _StrictLoader)
 
 
 def load_label_set(name_or_path: str | Path) -> LabelSet:
@@ -186,7 +262,7 @@ def load_label_set(name_or_path: str | Path) -> LabelSet:
             )
         text = entry.read_text(encoding="utf-8")
     try:
-        raw = yaml.safe_load(text)
+        raw = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError.from_parts(
             f"label set {str(name_or_path)!r} is not YAML ({error})", "a YAML file", "correct it"

@@ -107,9 +107,7 @@ def test_pixel_type_grows_with_the_classes(
 
 def test_dictionary_of_a_card_gives_the_same_classes() -> None:
     label_set = LabelSet.from_dict(TWO)
-    again = LabelSet.from_dict(label_set.to_dict())
-    assert again.names == label_set.names
-    assert again.to_dict() == label_set.to_dict()
+    assert LabelSet.from_dict(label_set.to_dict()) == label_set
 
 
 @pytest.mark.parametrize(
@@ -124,7 +122,21 @@ def test_dictionary_of_a_card_gives_the_same_classes() -> None:
         (with_class(source_ids=None), "can't be read"),
         (with_class(source_ids=[-1]), "-1"),
         (with_class(source_ids=[70000]), "70000"),
-        (with_class(source_ids=[4]), "4"),
+        (with_class(source_ids=[4]), "source id 4 to 'ground' and to 'rest'"),
+        (with_class(source_ids=[9]), "source id 9 to source_ignore and to 'rest'"),
+        (with_class(source_ids=[]), "source_ids of 'rest' is empty"),
+        (with_class(source_ids="78"), "'7' is no whole number"),
+        (with_class(source_ids=[7.0]), "7.0 is no whole number"),
+        (with_class(rgb=[0.5, 0.4, 0.3]), "0.5 is no whole number"),
+        (with_class(rgb=["1", "2", "3"]), "'1' is no whole number"),
+        (with_class(id=True), "True is no whole number"),
+        (with_class(name=False), "name is False, write it in quotes"),
+        (with_class(name=2), "name is 2, write it in quotes"),
+        (with_class(name=" "), "name is ' '"),
+        (with_class(source_id=[8]), "key 'source_id' is unknown"),
+        (TWO | {"ignore": [8]}, "key 'ignore' is unknown"),
+        (TWO | {"name": True}, "name is True"),
+        (TWO | {"source_ignore": [True]}, "True is no whole number"),
         (TWO | {"source_ignore": [-1]}, "-1"),
         ({"name": "none", "classes": []}, "[]"),
         ({"classes": TWO["classes"]}, "'name'"),
@@ -136,6 +148,43 @@ def test_wrong_label_set_is_refused_by_its_own_value(raw: dict[str, object], nam
         LabelSet.from_dict(raw)
     assert named in str(caught.value)
     assert "; expected " in str(caught.value)
+
+
+def test_id_of_a_class_without_source_ids_is_a_source_id_too() -> None:
+    """Class 0 claims 1, which class 1 means without saying so."""
+    classes = [
+        {"id": 0, "name": "ground", "rgb": [1, 2, 3], "source_ids": [0, 1]},
+        {"id": 1, "name": "rest", "rgb": [4, 5, 6]},
+    ]
+    with pytest.raises(ConfigError, match=r"source id 1 to 'ground' and to 'rest', as its id"):
+        LabelSet.from_dict({"name": "two", "classes": classes})
+    with pytest.raises(ConfigError, match=r"source id 1 to source_ignore and to 'rest', as its id"):
+        LabelSet.from_dict(
+            {"name": "two", "source_ignore": [1], "classes": [TWO["classes"][0], classes[1]]}
+        )
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("- {id: 0, name: all, rgb: [9, 9, 9], source_ids: [1], source_ids: [2]}", "'source_ids'"),
+        ("- {id: 0, name: no, rgb: [9, 9, 9]}", "name is False"),
+    ],
+)
+def test_yaml_that_means_something_else_is_refused(tmp_path: Path, line: str, named: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"name: mine\nclasses:\n{line}\n")
+    with pytest.raises(ConfigError, match=named):
+        load_label_set(path)
+
+
+def test_merged_keys_may_be_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nclasses:\n- &first {id: 0, name: all, rgb: [9, 9, 9]}\n"
+        "- {<<: *first, id: 1, name: rest}\n"
+    )
+    assert load_label_set(path).names == ("all", "rest")
 
 
 def test_file_of_the_user_is_read(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from proxia_segmentation_ros.apps.defaults import (
@@ -85,7 +85,7 @@ def play_source(settings: PlaySettings, say: Callable[[str], None]) -> "PlayRepo
         is_live=stream.is_live,
     )
     try:
-        return _publish(stream, frames, settings, say)
+        return replace(_publish(stream, frames, settings, say), skipped=stream.skipped)
     finally:
         frames.close()
 

@@ -1,5 +1,6 @@
 """Post-training quantisation: find int8 ranges, compare with float, keep them if accurate."""
 
+import logging
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from proxia_segmentation_ros.apps.defaults import CALIBRATION_IMAGES, MAX_LOST_POINTS
-from proxia_segmentation_ros.apps.evaluate.run import evaluate_weights
+from proxia_segmentation_ros.apps.evaluate.run import evaluate_weights, find_notes
 from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData, EvaluationSettings
 from proxia_segmentation_ros.backends.network_source import WeightFile
 from proxia_segmentation_ros.backends.precision import (
@@ -24,6 +25,8 @@ from proxia_segmentation_ros.model.weight_file import check_copy
 from proxia_segmentation_ros.progress import Progress
 from proxia_segmentation_ros.sources.image_files import list_inputs, read_image_file
 from proxia_segmentation_ros.training.quantisation import find_ranges
+
+logger = logging.getLogger(__name__)
 
 TIMED_IMAGES = 24
 POINTS = 100.0
@@ -58,8 +61,10 @@ def quantise_weights(settings: QuantiseSettings, progress: Progress) -> Quantisa
     _check_numbers(settings)
     source = WeightFile(settings.weights)
     check_copy(source.path, settings.out)
-    # Opened now, so that missing masks are reported before the work.
-    settings.truth.open(source.card.to_label_set())
+    # Opened now, so that missing or broken masks are reported before the work.
+    pairs = settings.truth.open(source.card.to_label_set())
+    for note in find_notes(settings.truth, pairs):
+        logger.warning(note)
     pictures = _choose_images(settings.images, settings.count)
     progress.begin("finding ranges", len(pictures))
     ranges = find_ranges(source, _read(pictures, progress))

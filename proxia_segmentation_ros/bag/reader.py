@@ -1,13 +1,12 @@
 """Read camera images from rosbag2 recordings: MCAP or sqlite3, a folder or a single file of it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rosbags.rosbag2 import Reader
-
+from proxia_segmentation_ros.bag.storage import METADATA, open_reader
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.wire.cdr import (
     CompressedImageMessage,
@@ -23,6 +22,8 @@ _READERS: dict[str, Callable[[bytes], ImageMessage | CompressedImageMessage]] = 
     COMPRESSED_IMAGE_TYPE: read_compressed_image,
 }
 _BAG_RULE = "a rosbag2 folder with metadata.yaml, or one .mcap or .db3 file"
+_COMPRESSED_SUFFIX = ".zstd"
+_REPAIR = "record it again or repair it with `mcap recover` or `ros2 bag reindex`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,20 +86,27 @@ def bag_info(path: str | Path) -> BagInfo:
         return BagInfo(Path(path), duration_s, bag.message_count, topics)
 
 
-def read_images(path: str | Path, topic: str | None = None) -> Iterator[BagFrame]:
+def read_images(
+    path: str | Path,
+    topic: str | None = None,
+    *,
+    skip_damaged: Callable[[InputError], None] | None = None,
+) -> Iterator[BagFrame]:
     """Iterate over the images of a topic in order of recording; they are read lazily.
 
     `topic` None takes the bag's only image topic. Path and topic are checked immediately; corrupt
-    messages raise when they are reached.
+    messages raise when they are reached, or are handed to `skip_damaged` and left out.
 
     Raises:
         InputError: missing or corrupt bag, no such topic, or several image topics.
     """
     name = _choose_topic(bag_info(path), topic)
-    return _iterate_images(Path(path), name)
+    return _iterate_images(Path(path), name, skip_damaged)
 
 
-def _iterate_images(path: Path, topic: str) -> Iterator[BagFrame]:
+def _iterate_images(
+    path: Path, topic: str, skip_damaged: Callable[[InputError], None] | None
+) -> Iterator[BagFrame]:
     with _open_bag(path) as bag:
         connections = [link for link in bag.connections if link.topic == topic]
         expected_count = sum(link.msgcount for link in connections)
@@ -112,7 +120,14 @@ def _iterate_images(path: Path, topic: str) -> Iterator[BagFrame]:
                     break
                 connection, stamp_ns, raw = record
                 count += 1
-                yield _parse_frame(path, connection, stamp_ns, raw)
+                try:
+                    frame = _parse_frame(path, connection, stamp_ns, raw)
+                except InputError as error:
+                    if skip_damaged is None:
+                        raise
+                    skip_damaged(error)
+                    continue
+                yield frame
         if count < expected_count:
             raise InputError.from_parts(
                 f"bag {str(path)!r} holds {count} of the {expected_count} messages on {topic!r}"
@@ -181,17 +196,32 @@ def _open_bag(path: Path) -> Iterator[Any]:
             _BAG_RULE,
             f"convert it with `rosbags-convert --src {path} --dst {path.with_suffix('')}`",
         )
-    if path.is_dir() and not (path / "metadata.yaml").is_file():
+    if path.is_file() and path.suffix == _COMPRESSED_SUFFIX:
         raise InputError.from_parts(
-            f"folder {str(path)!r} has no metadata.yaml",
-            _BAG_RULE,
-            "name the .mcap or .db3 file in it, or make one with `ros2 bag reindex`",
+            f"bag {str(path)!r} is compressed", _BAG_RULE, _name_decompression([path])
         )
-    with _blame_bag(path):
-        bag = Reader(path)
-        bag.open()
-    with closing(bag):
+    if path.is_dir() and not (path / METADATA).is_file():
+        raise InputError.from_parts(
+            f"folder {str(path)!r} has no metadata.yaml", _BAG_RULE, _find_remedy(path)
+        )
+    with ExitStack() as stack:
+        with _blame_bag(path):
+            bag = stack.enter_context(open_reader(path))
         yield bag
+
+
+def _find_remedy(path: Path) -> str:
+    """Return what helps with a folder that can't be opened, by the files in it."""
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    if any(file.suffix in {".mcap", ".db3"} for file in files):
+        return "name the .mcap or .db3 file in it, or make one with `ros2 bag reindex`"
+    compressed = [file for file in files if file.suffix == _COMPRESSED_SUFFIX]
+    return _name_decompression(compressed) if compressed else "check the path; it holds no bag"
+
+
+def _name_decompression(files: Sequence[Path]) -> str:
+    first = files[0]
+    return f"decompress it with `zstd -d {first}`, then name {str(first.with_suffix(''))!r}"
 
 
 @contextmanager
@@ -207,5 +237,11 @@ def _blame_bag(path: Path) -> Iterator[None]:
         raise InputError.from_parts(
             f"bag {str(path)!r} can't be read ({type(error).__name__}: {error})",
             _BAG_RULE,
-            "record it again or repair it with `mcap recover` or `ros2 bag reindex`",
+            _find_repair(path),
         ) from error
+
+
+def _find_repair(path: Path) -> str:
+    """Return what helps with a bag that can't be read: only with storage files tools can help."""
+    has_storage = path.is_file() or any(file.suffix in {".mcap", ".db3"} for file in path.iterdir())
+    return _REPAIR if has_storage else _find_remedy(path)

@@ -1,13 +1,11 @@
 """The images that benchmarks label."""
 
-import itertools
-
 import cv2
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.sources.frame_sources import open_source
+from proxia_segmentation_ros.sources.frame_stream import FrameStream, StreamSettings
 from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
 from proxia_segmentation_ros.wire.compressed import decode_compressed
 from proxia_segmentation_ros.wire.encodings import decode_image
@@ -22,7 +20,8 @@ def load_images(source: str, size_hw: SizeHW, count: int) -> list[np.ndarray]:
         InputError: the source is missing, unreadable or empty.
     """
     images = []
-    for source_frame in itertools.islice(open_source(source, size_hw=size_hw), count):
+    stream = FrameStream(open_source(source, size_hw=size_hw), StreamSettings(max_frames=count))
+    for source_frame in stream:
         payload = source_frame.frame.payload
         if isinstance(payload, CompressedImageMessage):
             image_HWC = decode_compressed(payload, max_pixels=MAX_PIXELS)
@@ -33,8 +32,4 @@ def load_images(source: str, size_hw: SizeHW, count: int) -> list[np.ndarray]:
                 image_HWC, (size_hw[1], size_hw[0]), interpolation=cv2.INTER_AREA
             )
         images.append(np.ascontiguousarray(image_HWC))
-    if not images:
-        raise InputError.from_parts(
-            f"source {source!r} holds no images", "one or more", "take another source"
-        )
     return images

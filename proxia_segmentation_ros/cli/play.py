@@ -72,4 +72,5 @@ def play(
         use_sim_time=use_sim_time,
     )
     report = play_source(settings, print)
-    print(f"played {report.published} frames, {report.late} of them late")
+    skipped = f"; {report.skipped} damaged ones were left out" if report.skipped else ""
+    print(f"played {report.published} frames, {report.late} of them late{skipped}")

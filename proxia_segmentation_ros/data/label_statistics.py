@@ -24,10 +24,7 @@ def list_label_problems(pairs: Dataset, most: int = MAX_MASKS) -> list[str]:
         InputError: a mask can't be read, or no mask has a pixel with a class.
     """
     indices = range(0, len(pairs), -(-len(pairs) // most))
-    with ThreadPoolExecutor() as pool:
-        counts = sum(
-            pool.map(lambda index: _count_ids(pairs, index), indices), np.zeros(SOURCE_IDS, int)
-        )
+    counts = _count_all(pairs, indices)
     label_set = pairs.label_set
     checked = f"{len(indices)} of {len(pairs)} masks" if len(indices) < len(pairs) else "the masks"
     problems = _name_unknown(counts, label_set, checked) if _is_plain(pairs) else []
@@ -42,6 +39,26 @@ def list_label_problems(pairs: Dataset, most: int = MAX_MASKS) -> list[str]:
     if absent:
         problems.append(f"{checked} of {pairs.name} hold no pixel of {', '.join(absent)}")
     return problems
+
+
+def list_unknown_ids(pairs: Dataset) -> list[str]:
+    """Return a sentence if any mask holds ids that the label set doesn't know; reads every mask.
+
+    Raises:
+        InputError: a mask can't be read.
+    """
+    if not _is_plain(pairs):
+        return []
+    counts = _count_all(pairs, range(len(pairs)))
+    return _name_unknown(counts, pairs.label_set, "the masks")
+
+
+def _count_all(pairs: Dataset, indices: range) -> np.ndarray:
+    counts = np.zeros(SOURCE_IDS, int)
+    with ThreadPoolExecutor() as pool:
+        for part in pool.map(lambda index: _count_ids(pairs, index), indices):
+            counts += part
+    return counts
 
 
 def _is_plain(pairs: Dataset) -> bool:
@@ -65,21 +82,19 @@ def _count_classes(counts: np.ndarray, pairs: Dataset) -> np.ndarray:
 
 
 def _name_unknown(counts: np.ndarray, label_set: LabelSet, checked: str) -> list[str]:
-    table = label_set.source_table.copy()
-    is_known = table != label_set.unlabeled_id
-    is_known[[*label_set.source_ignore, label_set.unlabeled_id]] = True
-    unknown = np.flatnonzero((counts > 0) & ~is_known)
+    unknown = np.flatnonzero((counts > 0) & ~label_set.is_known)
     if not len(unknown):
         return []
     share = 100 * counts[unknown].sum() / counts.sum()
     return [
-        f"{_list_ids(unknown)} in {checked} {'is' if len(unknown) == 1 else 'are'} of no class and "
+        f"{list_ids(unknown)} in {checked} {'is' if len(unknown) == 1 else 'are'} of no class and "
         f"ignored, {share:.1f} % of all pixels; source_ids of the label set {label_set.name} say "
         "which ids mean a class, source_ignore which shall be ignored"
     ]
 
 
-def _list_ids(ids: np.ndarray) -> str:
+def list_ids(ids: Sequence[int] | np.ndarray) -> str:
+    """Return the first ids as words: `ids 3, 7 and 12 more`."""
     more = f" and {len(ids) - MAX_IDS_LISTED} more" if len(ids) > MAX_IDS_LISTED else ""
     return f"{'id' if len(ids) == 1 else 'ids'} {', '.join(map(str, ids[:MAX_IDS_LISTED]))}{more}"
 

@@ -11,7 +11,7 @@ from proxia_segmentation_ros.data.png_ids import decode_mask
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelSet
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 
 
@@ -25,6 +25,24 @@ def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
         for path in folder.iterdir()
         if path.suffix.lower() in suffixes and not path.name.startswith(".")
     )
+
+
+def index_by_stem(folder: Path, paths: list[Path], kind: str) -> dict[str, Path]:
+    """Return the files by their names without suffix.
+
+    Raises:
+        InputError: two files have the same name, of which neither is known to be the right one.
+    """
+    by_stem: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in by_stem:
+            raise InputError.from_parts(
+                f"{by_stem[path.stem].name!r} and {path.name!r} in {str(folder)!r} have one name",
+                f"one {kind} of a name",
+                "take one away or rename it",
+            )
+        by_stem[path.stem] = path
+    return by_stem
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -47,15 +65,22 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_ids(path: Path) -> np.ndarray:
-    """Read the pixel values of a mask file, the palette indices of a palette PNG.
+    """Read the pixel values of a mask file, the palette indices where it has a palette.
 
     Raises:
-        InputError: the file is missing, no image, or has colours or transparent pixels.
+        InputError: the file is missing, no PNG, BMP or TIFF whatever its name says, truncated, or
+            has colours or transparent pixels.
     """
-    mask = decode_mask(path.read_bytes()) if path.is_file() else None
+    content = path.read_bytes() if path.is_file() else b""
+    try:
+        mask = decode_mask(content)
+    except InputError as error:
+        raise InputError(f"mask {str(path)!r}: {error}") from error
     if mask is None:
         raise InputError.from_parts(
-            f"mask {str(path)!r} can't be read", "a PNG file of class ids", "check the file"
+            f"mask {str(path)!r} can't be read ({describe_format(content)})",
+            "a whole PNG, BMP or TIFF file of class ids",
+            "check the file",
         )
     if mask.ndim == 3 and mask.shape[2] == 4:
         mask = _drop_alpha(mask, path)
@@ -69,6 +94,15 @@ def read_ids(path: Path) -> np.ndarray:
             "convert its colours to ids",
         )
     return mask
+
+
+def describe_format(content: bytes) -> str:
+    """Return what the first bytes of a file say about its format."""
+    if content.startswith(b"\xff\xd8\xff"):
+        return "it is a JPEG, whose compression changes ids"
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "it is a WebP, whose compression may change ids"
+    return f"{len(content)} bytes that start with {content[:8].hex(' ')}" if content else "no bytes"
 
 
 def _drop_alpha(mask_HWC: np.ndarray, path: Path) -> np.ndarray:

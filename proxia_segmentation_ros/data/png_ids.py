@@ -1,8 +1,9 @@
-"""Decode mask files to class ids: the stored palette indices or grey values of a PNG.
+"""Decode mask files to class ids: the stored palette indices or grey values.
 
-OpenCV converts a palette PNG to colours. With the colour type in the header changed from palette to
-greyscale, it decodes the same bytes as grey values, which are the palette indices. It also
-stretches grey values of 1, 2 and 4 bits to 0..255, which is undone here.
+BMP and TIFF are left to `bitmap_ids.py`. OpenCV converts a palette PNG to colours. With the colour
+type in the header changed from palette to greyscale, it decodes the same bytes as grey values,
+which are the palette indices. It also stretches grey values of 1, 2 and 4 bits to 0..255, which is
+undone here.
 """
 
 import struct
@@ -10,6 +11,8 @@ import zlib
 
 import cv2
 import numpy as np
+
+from proxia_segmentation_ros.data.bitmap_ids import decode_bitmap, is_bitmap
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Offsets in the file, which starts with the signature, then length, name and content of IHDR:
@@ -19,12 +22,17 @@ GREYSCALE, PALETTE = 0, 3
 
 
 def decode_mask(content: bytes) -> np.ndarray | None:
-    """Decode an image file; return the stored palette indices or grey values of a PNG.
+    """Decode a mask file; return its stored palette indices or grey values.
 
-    Colours and alpha are in OpenCV's order (BGRA). Returns None if it is no image.
+    Colours keep their channels. Returns None if the file is truncated or no PNG, BMP or TIFF.
+
+    Raises:
+        InputError: a TIFF holds several pictures.
     """
+    if is_bitmap(content):
+        return decode_bitmap(content)
     if len(content) <= HEADER_END or not content.startswith(SIGNATURE):
-        return _decode(content)
+        return None
     depth_bits, colour_type = content[DEPTH_OFFSET], content[COLOUR_OFFSET]
     if colour_type not in (GREYSCALE, PALETTE):
         return _decode(content)
@@ -36,8 +44,6 @@ def decode_mask(content: bytes) -> np.ndarray | None:
 
 
 def _decode(content: bytes) -> np.ndarray | None:
-    if not content:
-        return None
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
 
 

@@ -75,7 +75,8 @@ def evaluate(
     observers with the parts of the others.
 
     Raises:
-        InputError: there are no images, or their classes differ from the segmenter's.
+        InputError: there are no images, no pixel has a class, or their classes differ from the
+            segmenter's.
         ConfigError: an observer needs logits and the segmenter does not return them.
     """
     wanted = label_set or segmenter.label_set
@@ -97,6 +98,12 @@ def evaluate(
     if not totals.images:
         raise InputError.from_parts(
             "there are no images to evaluate", "at least one image with its mask", "check the paths"
+        )
+    if not totals.matrix.true_pixels.any():
+        raise InputError.from_parts(
+            f"no pixel of the {totals.images} masks has a class of {wanted.name!r}",
+            "masks with the source ids of that label set",
+            "name the label set of the masks with --label-set, or correct its source_ids",
         )
     return EvaluationReport.from_matrix(totals.matrix, wanted, totals.images)
 

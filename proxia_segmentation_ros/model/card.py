@@ -29,17 +29,22 @@ class _CardPart(BaseModel):
 
 
 class CardClass(_CardPart):
-    """One class of the card's label set."""
+    """One class of the card's label set.
+
+    `source_ids` are its pixel values in the training masks; cards of version 0.1 don't say them.
+    """
 
     id: int
     name: str
     rgb: tuple[Colour, Colour, Colour]
+    source_ids: tuple[int, ...] | None = None
 
 
 class CardLabelSet(_CardPart):
     """The classes of the network's logits, in the order of their ids."""
 
     name: str
+    source_ignore: tuple[int, ...] = ()
     classes: tuple[CardClass, ...]
 
     @model_validator(mode="after")
@@ -52,11 +57,11 @@ class CardLabelSet(_CardPart):
 
     def to_label_set(self) -> LabelSet:
         """Return the classes as a `LabelSet`."""
-        return LabelSet.from_dict(self.model_dump())
+        return LabelSet.from_dict(self.model_dump(exclude_none=True))
 
     @classmethod
     def from_label_set(cls, label_set: LabelSet) -> Self:
-        """Convert a label set; its source ids are not part of a card."""
+        """Convert a label set with its source ids, by which masks can be read again."""
         return cls.model_validate(label_set.to_dict())
 
 
@@ -97,7 +102,7 @@ class ModelCard(_CardPart):
 
     def to_json(self) -> str:
         """Return the JSON object for the file's metadata."""
-        return json.dumps(self.model_dump(by_alias=True), ensure_ascii=False)
+        return json.dumps(self.model_dump(by_alias=True, exclude_none=True), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Self:

@@ -1,7 +1,8 @@
 """Sources of frames: the synthetic street, a video, images, a bag or a camera."""
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.data.pair_files import IMAGE_SUFFIXES, list_files
 from proxia_segmentation_ros.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,11 +19,16 @@ if TYPE_CHECKING:
 
 SYNTHETIC = re.compile(r"synthetic(?::(\d+))?")
 DEVICE = re.compile(r"/dev/video\d+")
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
 BAG_SUFFIXES = frozenset({".mcap", ".db3"})
-PASSED_ON_SUFFIXES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
+COMPRESSED_BAG_ENDINGS = (".mcap.zstd", ".db3.zstd")
 DEFAULT_RATE_HZ = 15.0
+# Frame counts of some video formats are estimates.
+MAX_MISSING_SHARE = 0.02
+MAX_FAILED_READS = 100
+# Below this mean rate a bag has a pause or a wrong stamp, and its median interval is taken.
+SLOWEST_MEAN_RATE_HZ = 0.1
+INTERVALS_SAMPLED = 30
 DEFAULT_SIZE_HW = (360, 480)
 # A daylight scene; recipes train on seeds below 900 000, so that no weights were trained on it.
 DEFAULT_SEED = 1_000_010
@@ -36,6 +43,14 @@ class SourceFrame:
     truth_HW: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class DamagedFrame:
+    """Stands in a source for a frame that can't be read; the frames after it can."""
+
+    name: str
+    reason: str
+
+
 class Source(Protocol):
     """Frames with a rate; each iteration starts at the first frame.
 
@@ -48,7 +63,7 @@ class Source(Protocol):
     is_endless: bool
     label_set_name: str
 
-    def __iter__(self) -> Iterator[SourceFrame]: ...
+    def __iter__(self) -> Iterator[SourceFrame | DamagedFrame]: ...
 
 
 class SyntheticSource:
@@ -97,19 +112,29 @@ class VideoSource:
             )
         return capture
 
-    def __iter__(self) -> Iterator[SourceFrame]:
+    def __iter__(self) -> Iterator[SourceFrame | DamagedFrame]:
         from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 
         capture = self._open()
+        count = 0 if self.is_endless else int(max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        number, failed = 0, 0
         try:
-            while True:
+            # A read fails at the end, and also at a broken frame with others behind it.
+            while failed <= max(0, min(count - number, MAX_FAILED_READS)):
                 is_read, image_bgr_HWC = capture.read()
                 if not is_read:
-                    return
+                    failed += 1
+                    continue
+                for place in range(number, number + failed):
+                    yield DamagedFrame(f"frame {place}", "it can't be decoded")
+                number, failed = number + failed + 1, 0
                 image_HWC = cv2.cvtColor(image_bgr_HWC, cv2.COLOR_BGR2RGB)
                 yield SourceFrame(PlayedFrame.from_rgb(image_HWC))
         finally:
             capture.release()
+        if count - number > max(1, MAX_MISSING_SHARE * count):
+            reason = f"the video ends after {number} of the {count} frames that its header names"
+            yield DamagedFrame(f"frame {number}", reason)
 
 
 class FolderSource:
@@ -123,9 +148,12 @@ class FolderSource:
         self.rate_hz = DEFAULT_RATE_HZ
         self.paths = list_images(Path(path))
 
-    def __iter__(self) -> Iterator[SourceFrame]:
+    def __iter__(self) -> Iterator[SourceFrame | DamagedFrame]:
         for path in self.paths:
-            yield SourceFrame(_read_played_frame(path))
+            try:
+                yield SourceFrame(_read_played_frame(path))
+            except (InputError, OSError) as error:
+                yield DamagedFrame(path.name, str(error))
 
 
 class BagSource:
@@ -140,22 +168,42 @@ class BagSource:
         self.name = path
         self._path = path
         self._topic = topic
-        first = next(read_images(path, topic), None)
-        if first is None:
+        damaged: list[InputError] = []
+        frames = read_images(path, topic, skip_damaged=damaged.append)
+        first = list(itertools.islice(frames, INTERVALS_SAMPLED + 1))
+        if not first:
             raise InputError.from_parts(
-                f"bag {path!r} holds no images",
+                f"bag {path!r} holds {'no whole images' if damaged else 'no images'}",
                 "a topic of Image or CompressedImage with messages",
                 "pick another bag",
             )
         rates_hz = {info.name: info.rate_hz for info in bag_info(path).image_topics}
-        self.rate_hz = rates_hz[first.topic] or DEFAULT_RATE_HZ
+        self.rate_hz = rates_hz[first[0].topic]
+        if self.rate_hz < SLOWEST_MEAN_RATE_HZ:
+            self.rate_hz = _find_median_rate([frame.stamp_ns for frame in first])
 
-    def __iter__(self) -> Iterator[SourceFrame]:
+    def __iter__(self) -> Iterator[SourceFrame | DamagedFrame]:
         from proxia_segmentation_ros.bag import read_images
         from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 
-        for frame in read_images(self._path, self._topic):
+        damaged: list[InputError] = []
+        number = 0
+        for frame in read_images(self._path, self._topic, skip_damaged=damaged.append):
+            for error in damaged:
+                yield DamagedFrame(f"frame {number}", str(error))
+                number += 1
+            damaged.clear()
             yield SourceFrame(PlayedFrame(payload=frame.message, stamp_ns=frame.stamp_ns))
+            number += 1
+        for error in damaged:
+            yield DamagedFrame(f"frame {number}", str(error))
+            number += 1
+
+
+def _find_median_rate(stamps_ns: Sequence[int]) -> float:
+    """Return the rate by the median interval, the default rate without any."""
+    intervals_ns = [gap for gap in np.diff(stamps_ns).tolist() if gap > 0]
+    return 1e9 / float(np.median(intervals_ns)) if intervals_ns else DEFAULT_RATE_HZ
 
 
 def open_source(
@@ -175,13 +223,23 @@ def open_source(
     if not path.exists():
         raise _missing(source)
     suffix = path.suffix.lower()
-    if suffix in BAG_SUFFIXES or (path / "metadata.yaml").is_file() or suffix == ".bag":
+    is_bag = suffix in {*BAG_SUFFIXES, ".bag"} or path.name.endswith(COMPRESSED_BAG_ENDINGS)
+    if is_bag or _is_bag_folder(path):
         return BagSource(source, bag_topic)
     if path.is_dir() or suffix in IMAGE_SUFFIXES:
         return FolderSource(source)
     if suffix in VIDEO_SUFFIXES:
         return VideoSource(source)
     raise InputError.from_parts(f"source {source!r} is of no known kind", KNOWN_KINDS, "pick one")
+
+
+def _is_bag_folder(path: Path) -> bool:
+    """Whether a folder holds a bag, or one that lost its metadata.yaml, and no images."""
+    if (path / "metadata.yaml").is_file():
+        return True
+    names = [file.name for file in path.iterdir()] if path.is_dir() else []
+    has_bag = any(name.endswith((*BAG_SUFFIXES, *COMPRESSED_BAG_ENDINGS)) for name in names)
+    return has_bag and not list_files(path, IMAGE_SUFFIXES)
 
 
 def list_images(path: Path) -> list[Path]:
@@ -194,7 +252,7 @@ def list_images(path: Path) -> list[Path]:
         raise _missing(str(path))
     if path.is_file():
         return [path]
-    paths = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+    paths = list_files(path, IMAGE_SUFFIXES)
     if not paths:
         raise InputError.from_parts(
             f"folder {str(path)!r} holds no images",
@@ -211,13 +269,19 @@ def sort_naturally(name: str) -> list[tuple[int, int, str]]:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """Read an image file as uint8 RGB (H, W, 3).
+    """Read an image file as uint8 RGB (H, W, 3), in the layout that is stored.
+
+    As of JPEG frames, which are passed on, the EXIF orientation is ignored: masks ignore it too.
 
     Raises:
         InputError: the file is no image that OpenCV can decode.
     """
     encoded = np.fromfile(path, np.uint8)
-    image_bgr_HWC = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    mode = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image_bgr_HWC = cv2.imdecode(encoded, mode) if encoded.size else None
+    except cv2.error:
+        image_bgr_HWC = None
     if image_bgr_HWC is None:
         raise InputError.from_parts(
             f"{str(path)!r} can't be decoded", "an image that OpenCV reads", "check the file"
@@ -226,12 +290,20 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def _read_played_frame(path: Path) -> "PlayedFrame":
+    """Return a file's bytes if it is a JPEG or PNG, whatever its name says, else its pixels."""
+    from proxia_segmentation_ros.wire.image_header import (
+        JPEG_SIGNATURE,
+        PNG_SIGNATURE,
+        check_whole,
+        read_header,
+    )
     from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 
-    file_format = PASSED_ON_SUFFIXES.get(path.suffix.lower())
-    if file_format is None:
+    content = path.read_bytes()
+    if not content.startswith((JPEG_SIGNATURE, PNG_SIGNATURE)):
         return PlayedFrame.from_rgb(read_rgb(path))
-    return PlayedFrame.from_encoded(path.read_bytes(), file_format)
+    check_whole(content)
+    return PlayedFrame.from_encoded(content, read_header(content).file_format)
 
 
 def _missing(source: str) -> InputError:

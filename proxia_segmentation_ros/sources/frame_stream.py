@@ -1,6 +1,7 @@
 """Frames of a source as a player publishes them: length, size, transport and ground truth."""
 
 import itertools
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +11,11 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.data.datasets.folder import read_mask
+from proxia_segmentation_ros.data.pair_files import index_by_stem, read_mask
 from proxia_segmentation_ros.errors import ConfigError, InputError
-from proxia_segmentation_ros.labels import LabelSet, load_label_set
+from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.sources.frame_sources import (
+    DamagedFrame,
     FolderSource,
     Source,
     SourceFrame,
@@ -23,7 +25,10 @@ from proxia_segmentation_ros.sources.frame_sources import (
 if TYPE_CHECKING:
     from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 
+logger = logging.getLogger(__name__)
+
 Transport = Literal["raw", "compressed"]
+MAX_WARNINGS = 10
 JPEG_QUALITY = 90
 
 
@@ -43,7 +48,13 @@ class StreamSettings:
 
 
 class FrameStream:
-    """The frames of a source, converted as the settings say."""
+    """The frames of a source, converted as the settings say.
+
+    Frames that can't be read are left out with a warning.
+
+    Raises:
+        InputError: no frame of the source can be played.
+    """
 
     def __init__(
         self, source: Source, settings: StreamSettings, truth: "TruthFolder | None" = None
@@ -51,15 +62,24 @@ class FrameStream:
         self._source = source
         self._settings = settings
         self._truth = truth
+        self._damaged: dict[str, str] = {}
         self.is_live = source.rate_hz == 0
         self.rate_hz = source.rate_hz if settings.rate_hz is None else settings.rate_hz
         self.transport = settings.transport or self._find_transport()
 
+    @property
+    def skipped(self) -> int:
+        """Number of frames that were left out so far, each counted once."""
+        return len(self._damaged)
+
     def _find_transport(self) -> Transport:
         if self._source.is_endless:
             return "raw"
-        first = next(iter(self._source), None)
-        return "compressed" if first is not None and first.frame.is_compressed else "raw"
+        for source_frame in self._source:
+            if not isinstance(source_frame, DamagedFrame):
+                return "compressed" if source_frame.frame.is_compressed else "raw"
+            self._leave_out(source_frame)
+        raise self._explain_nothing()
 
     def __iter__(self) -> Iterator[SourceFrame]:
         frames = self._iterate()
@@ -71,11 +91,43 @@ class FrameStream:
         while True:
             is_empty = True
             for index, source_frame in enumerate(self._source):
-                is_empty = False
+                if isinstance(source_frame, DamagedFrame):
+                    self._leave_out(source_frame)
+                    continue
                 truth_HW = self._truth.read(index) if self._truth else source_frame.truth_HW
-                yield self._convert(SourceFrame(source_frame.frame, truth_HW))
-            if is_empty or not self._settings.loop:
+                try:
+                    _check_truth_size(source_frame.frame, truth_HW)
+                    playable = self._convert(SourceFrame(source_frame.frame, truth_HW))
+                    _check_header(playable.frame)
+                except InputError as error:
+                    self._leave_out(DamagedFrame(f"frame {index}", str(error)))
+                    continue
+                is_empty = False
+                yield playable
+            if is_empty:
+                raise self._explain_nothing()
+            if not self._settings.loop:
                 return
+
+    def _leave_out(self, damaged: DamagedFrame) -> None:
+        if damaged.name in self._damaged:
+            return
+        self._damaged[damaged.name] = damaged.reason
+        if self.skipped <= MAX_WARNINGS:
+            logger.warning(
+                "%s: %s is left out: %s", self._source.name, damaged.name, damaged.reason
+            )
+        if self.skipped == MAX_WARNINGS:
+            logger.warning("%s: further frames are left out silently", self._source.name)
+
+    def _explain_nothing(self) -> InputError:
+        first = next(iter(self._damaged.items()), None)
+        why = f"; {first[0]}: {first[1].partition(';')[0]}" if first else ""
+        return InputError.from_parts(
+            f"source {self._source.name!r} holds no frame that can be played{why}",
+            "at least one whole frame",
+            "check the files",
+        )
 
     def _convert(self, source_frame: SourceFrame) -> SourceFrame:
         settings = self._settings
@@ -97,11 +149,11 @@ class FrameStream:
 class TruthFolder:
     """Ground-truth masks of a source, matched by name to images, else in natural order."""
 
-    def __init__(self, folder: Path, source: Source, label_set_name: str = "camvid") -> None:
-        self.label_set: LabelSet = load_label_set(label_set_name)
+    def __init__(self, folder: Path, source: Source, label_set: LabelSet) -> None:
+        self.label_set = label_set
         self._paths = list_images(folder)
         if isinstance(source, FolderSource):
-            by_stem = {path.stem: path for path in self._paths}
+            by_stem = index_by_stem(folder, self._paths, "mask")
             missing = [path.name for path in source.paths if path.stem not in by_stem]
             if missing:
                 raise InputError.from_parts(
@@ -117,6 +169,38 @@ class TruthFolder:
         if index >= len(self._paths):
             return None
         return read_mask(self._paths[index], self.label_set)
+
+
+def _check_truth_size(frame: "PlayedFrame", truth_HW: np.ndarray | None) -> None:
+    from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
+    from proxia_segmentation_ros.wire.compressed import read_encoded_size
+
+    if truth_HW is None:
+        return
+    payload = frame.payload
+    if isinstance(payload, CompressedImageMessage):
+        size_hw = read_encoded_size(payload.data)
+    else:
+        size_hw = payload.height, payload.width
+    if truth_HW.shape != size_hw:
+        raise InputError.from_parts(
+            f"its mask is {truth_HW.shape} and the image {size_hw} (rows, columns)",
+            "the same size as they are stored, without EXIF orientation",
+            "correct one of them",
+        )
+
+
+def _check_header(frame: "PlayedFrame") -> None:
+    """Refuse a JPEG or PNG whose size can't be read: the player needs it for the calibration.
+
+    Raises:
+        InputError: the header can't be read.
+    """
+    from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
+    from proxia_segmentation_ros.wire.compressed import read_encoded_size
+
+    if isinstance(frame.payload, CompressedImageMessage):
+        read_encoded_size(frame.payload.data)
 
 
 def count_bytes(source_frame: SourceFrame) -> int:

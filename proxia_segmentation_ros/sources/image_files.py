@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from proxia_segmentation_ros.data.pair_files import IMAGE_SUFFIXES
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.sources.frame_sources import IMAGE_SUFFIXES, sort_naturally
+from proxia_segmentation_ros.sources.frame_sources import sort_naturally
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8\xff", 0xDA, b"\xff\xd9"
 NO_IMAGE = "no image: not a format that OpenCV can read"

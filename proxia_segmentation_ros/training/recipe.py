@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.labels import parse_yaml
 from proxia_segmentation_ros.training.settings import DataSettings as DataSettings
 from proxia_segmentation_ros.training.settings import ModelSettings as ModelSettings
 from proxia_segmentation_ros.training.settings import OptimiserSettings as OptimiserSettings
@@ -183,7 +184,7 @@ def _list_names(raw: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 def _read_raw(name_or_path: str, command: str = TRAIN) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(_read_text(name_or_path, command)) or {}
+        raw = parse_yaml(_read_text(name_or_path, command)) or {}
     except yaml.YAMLError as error:
         raise ConfigError.from_parts(
             f"recipe {name_or_path!r} is no YAML ({error})".replace("\n", " "),
@@ -226,7 +227,7 @@ def _read_override(override: str, origin: str) -> Assignment:
             f"override {override!r} has no value", "name=value", f"write {origin} NAME=VALUE"
         )
     try:
-        return name.strip(), yaml.safe_load(value)
+        return name.strip(), parse_yaml(value)
     except yaml.YAMLError as error:
         raise ConfigError.from_parts(
             f"override {override!r} is no YAML ({error})".replace("\n", " "),

@@ -16,6 +16,7 @@ from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
+from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.checkpoint import load_weights, save_weights
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 from proxia_segmentation_ros.model.network.hrnet_ocr import (
@@ -36,6 +37,7 @@ from proxia_segmentation_ros.training.logs.run_log import Report
 from proxia_segmentation_ros.training.recipe import Recipe, load_recipe
 from proxia_segmentation_ros.training.sources import (
     StridedDataset,
+    check_training_files,
     list_training_label_problems,
     open_validation,
 )
@@ -202,17 +204,45 @@ def make_trainer(
     )
 
 
-def report_label_problems(recipe: Recipe, report: Report) -> None:
-    """Report the problems found in the training masks, in the first process only."""
-    if get_rank() == 0:
-        label_set = load_label_set(recipe.data.label_set)
-        for problem in list_training_label_problems(recipe.data, label_set):
-            report({"note": problem})
+def check_data(recipe: Recipe, report: Report, *, resume: bool = False) -> None:
+    """Check the files of the data by their headers, in the first process only.
+
+    Unless the run is resumed, what may be wrong with their labels is reported too.
+
+    Raises:
+        InputError: files can't be used, and the message lists them; or no pixel has a class.
+    """
+    if get_rank() != 0:
+        return
+    label_set = load_label_set(recipe.data.label_set)
+    notes = check_training_files(recipe.data, label_set)
+    if not resume:
+        for note in (*notes, *list_training_label_problems(recipe.data, label_set)):
+            report({"note": note})
 
 
-def make_card(recipe: Recipe, scores: dict[str, float]) -> ModelCard:
-    """Return the card of a network trained by `recipe`."""
+def read_parent_card(recipe: Recipe) -> ModelCard | None:
+    """Return the card of the initial weights, None without any.
+
+    Raises:
+        WeightsError: the weights can't be read.
+    """
+    source = recipe.model.initial_weights
+    return read_card(source) if source else None
+
+
+def make_card(
+    recipe: Recipe, scores: dict[str, float], parent: ModelCard | None = None
+) -> ModelCard:
+    """Return the card of a network trained by `recipe`.
+
+    Training data and terms of its initial weights, whose card is `parent`, are its own too.
+    """
     settings = recipe.model
+    training_data, terms = settings.training_data, settings.terms
+    if parent is not None:
+        training_data = _add_inherited(training_data, parent.training_data, parent.name)
+        terms = _add_inherited(terms, parent.terms, parent.name)
     return ModelCard(
         name=settings.name,
         architecture=settings.architecture,
@@ -224,11 +254,18 @@ def make_card(recipe: Recipe, scores: dict[str, float]) -> ModelCard:
         mean=Normalisation().mean,
         std=Normalisation().std,
         label_set=CardLabelSet.from_label_set(load_label_set(recipe.data.label_set)),
-        training_data=settings.training_data,
-        terms=settings.terms,
+        training_data=training_data,
+        terms=terms,
         scores=scores,
         made_with=f"proxia train, torch {version('torch')}",
     )
+
+
+def _add_inherited(own: str, inherited: str, name: str) -> str:
+    if inherited and inherited in own:
+        return own
+    origin = f"started from {name!r}: {inherited.strip() or 'not stated'}"
+    return f"{own.strip().removesuffix('.')}; {origin}" if own.strip() else origin
 
 
 def train_from_recipe(
@@ -262,16 +299,16 @@ def train_from_recipe(
             "a folder without one, or its continuation",
             "name another folder with --out, or go on with --resume",
         )
+    parent = read_parent_card(recipe)
     with open_process_group(recipe.device):
-        if not resume:
-            report_label_problems(recipe, report)
+        check_data(recipe, report, resume=resume)
         trainer = make_trainer(recipe, out, report, on_step, report_centroids)
         if resume:
             trainer.resume()
         best = trainer.run()
         path = get_weights_path(recipe, out)
         if get_rank() == 0:
-            write_best_weights(recipe, out, best)
+            write_best_weights(recipe, out, best, parent)
     return path
 
 
@@ -280,11 +317,13 @@ def get_weights_path(recipe: Recipe, out: Path) -> Path:
     return out / f"{recipe.model.name}.safetensors"
 
 
-def write_best_weights(recipe: Recipe, out: Path, best: dict[str, Any]) -> Path:
+def write_best_weights(
+    recipe: Recipe, out: Path, best: dict[str, Any], parent: ModelCard | None = None
+) -> Path:
     """Write the best checkpoint of a run as a weight file with its card."""
     network = build_network(recipe, len(load_label_set(recipe.data.label_set)))
     network.load_state_dict(load_checkpoint(out / BEST_NAME)["model"])
     scores = {key: value for key, value in best.items() if isinstance(value, float)}
     path = get_weights_path(recipe, out)
-    save_weights(path, network, make_card(recipe, scores))
+    save_weights(path, network, make_card(recipe, scores, parent))
     return path

@@ -62,8 +62,8 @@ def run_smoke(
         wait_at_barrier,
     )
     from proxia_segmentation_ros.training.session import (
+        check_data,
         make_trainer,
-        report_label_problems,
         train_from_recipe,
     )
 
@@ -80,7 +80,7 @@ def run_smoke(
             for name in RUN_FILES:
                 (out / name).unlink(missing_ok=True)
         wait_at_barrier()
-        report_label_problems(recipe, report)
+        check_data(recipe, report)
         make_trainer(load_recipe(name_or_path, short), out, report).run(stop_step=2)
         wait_at_barrier()
         path = train_from_recipe(name_or_path, short, out=out, resume=True, report=report)

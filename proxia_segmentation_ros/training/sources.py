@@ -9,6 +9,7 @@ from proxia_segmentation_ros.data.dataset import Dataset, FocusedPair
 from proxia_segmentation_ros.data.datasets.catalogue import open_dataset
 from proxia_segmentation_ros.data.datasets.folder import ImageMaskFolder
 from proxia_segmentation_ros.data.label_statistics import list_label_problems
+from proxia_segmentation_ros.data.pair_checks import check_pairs
 from proxia_segmentation_ros.data.resize import resize_pair
 from proxia_segmentation_ros.data.sampling.centroids import ReportProgress
 from proxia_segmentation_ros.data.sampling.class_uniform import open_class_uniform_source
@@ -58,26 +59,48 @@ def list_training_label_problems(settings: DataSettings, label_set: LabelSet) ->
     return list_label_problems(_open_training(settings, label_set))
 
 
+def check_training_files(settings: DataSettings, label_set: LabelSet) -> list[str]:
+    """Check the headers of all files of the training and of the validation.
+
+    Returns a sentence for what may be meant otherwise.
+
+    Raises:
+        ConfigError: an option is wrong, or its classes are not the recipe's.
+        InputError: a folder or file is missing, truncated, of the wrong format or size; the message
+            lists them.
+    """
+    if settings.folder_weight == 0:
+        return []
+    sets = [_limit(_open_training(settings, label_set), settings.train_limit)]
+    coarse = _open_coarse(settings)
+    sets += [coarse] if coarse is not None else []
+    sets.append(open_validation(settings, label_set))
+    return [note for pairs in sets for note in check_pairs(pairs)]
+
+
+def _open_coarse(settings: DataSettings) -> Dataset | None:
+    if settings.class_uniform is None or not settings.coarse_dataset:
+        return None
+    whole = open_dataset(
+        settings.coarse_dataset,
+        settings.coarse_root or settings.root,
+        settings.coarse_split,
+        **settings.coarse_options,
+    )
+    return _limit(whole, settings.train_limit)
+
+
 def _open_files(
     settings: DataSettings, label_set: LabelSet, seed: int, report_centroids: ReportProgress | None
 ) -> PairSource:
     pairs = _limit(_open_training(settings, label_set), settings.train_limit)
     if settings.class_uniform is not None:
-        coarse = None
-        if settings.coarse_dataset:
-            whole = open_dataset(
-                settings.coarse_dataset,
-                settings.coarse_root or settings.root,
-                settings.coarse_split,
-                **settings.coarse_options,
-            )
-            coarse = _limit(whole, settings.train_limit)
         return open_class_uniform_source(
             pairs,
             settings.class_uniform,
             weight=settings.folder_weight,
             seed=seed,
-            coarse=coarse,
+            coarse=_open_coarse(settings),
             report=report_centroids,
         )
 

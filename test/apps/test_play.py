@@ -69,12 +69,21 @@ def test_folder_of_jpeg_is_played_compressed_in_a_loop(listen, tmp_path):
     assert [bytes(message.data) == first for message in heard] == [True, False, True, False, True]
 
 
-def test_frame_that_breaks_in_mid_stream_ends_the_playing(listen, tmp_path):
-    folder = write_images(tmp_path / "images", ["1.bmp"])
+def test_frame_that_breaks_in_mid_stream_is_left_out_and_counted(listen, tmp_path):
+    folder = write_images(tmp_path / "images", ["1.bmp", "3.bmp"])
     (folder / "2.bmp").write_bytes(b"BM broken")
-    listen(Image, "image")
-    with pytest.raises(InputError, match=r"2\.bmp"):
-        play_source(PlaySettings(source=str(folder), wait_for="", rate_hz=50.0), lambda _: None)
+    heard, wait_for = listen(Image, "image")
+    report = play_source(
+        PlaySettings(source=str(folder), wait_for="", rate_hz=50.0), lambda _: None
+    )
+    assert wait_for(2)
+    assert (report.published, report.skipped, len(heard)) == (2, 1, 2)
+
+
+def test_source_of_damaged_frames_alone_is_refused(tmp_path):
+    (tmp_path / "2.bmp").write_bytes(b"BM broken")
+    with pytest.raises(InputError, match=r"no frame that can be played; 2\.bmp"):
+        play_source(PlaySettings(source=str(tmp_path), wait_for=""), lambda _: None)
 
 
 def test_wrong_transport_is_found_before_the_source_is_opened():

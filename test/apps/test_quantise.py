@@ -80,6 +80,22 @@ def test_a_folder_without_images_is_refused(settings: QuantiseSettings) -> None:
         quantise_weights(replace(settings, images=nothing), Silence())
 
 
+def test_what_is_wrong_with_masks_is_told_before_the_work(
+    settings: QuantiseSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    masks = Path(settings.truth.labels)
+    empty = masks.with_name("empty")
+    empty.mkdir()
+    settings = replace(settings, images=empty)
+    cv2.imwrite(str(masks / "0.png"), np.full((288, 384), 77, np.uint8))
+    with pytest.raises(InputError, match="is empty"):
+        quantise_weights(settings, Silence())
+    assert "id 77 in the masks is of no class and ignored, 33.3 %" in caplog.text
+    cv2.imwrite(str(masks / "0.png"), np.zeros((280, 384), np.uint8))
+    with pytest.raises(InputError, match="1 of 3 pairs"):
+        quantise_weights(settings, Silence())
+
+
 def test_shipped_weights_are_not_overwritten(settings: QuantiseSettings) -> None:
 
     with pytest.raises(WeightsError, match="lies among those that the package ships"):

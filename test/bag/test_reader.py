@@ -198,7 +198,7 @@ def test_bags_that_are_none_are_input_errors(tmp_path: Path) -> None:
         "missing": "does not exist",
         "old.bag": "is of ROS 1.*rosbags-convert",
         "notes.txt": "can't be read",
-        "empty": "has no metadata.yaml.*ros2 bag reindex",
+        "empty": "has no metadata.yaml.*holds no bag",
     }.items():
         for read in (bag_info, read_images):
             with pytest.raises(InputError, match=sentence):

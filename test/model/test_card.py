@@ -21,7 +21,10 @@ Change = Callable[[dict[str, Any]], Any]
 def test_card_survives_its_json(small_card: ModelCard) -> None:
     raw = json.loads(small_card.to_json())
     assert raw["schema"] == 1
-    assert raw["label_set"]["classes"][0] == {"id": 0, "name": "sky", "rgb": [70, 130, 180]}
+    assert raw["label_set"]["source_ignore"] == [11]
+    assert raw["label_set"]["classes"][0] == {
+        "id": 0, "name": "sky", "rgb": [70, 130, 180], "source_ids": [0],
+    }  # fmt: skip
     assert ModelCard.from_json(small_card.to_json(), "here") == small_card
 
 
@@ -36,8 +39,18 @@ def test_card_has_the_fields_of_the_contract(small_card: ModelCard) -> None:
 def test_label_set_comes_back(small_card: ModelCard) -> None:
     camvid = load_label_set("camvid")
     found = small_card.to_label_set()
-    assert (found.name, found.names) == (camvid.name, camvid.names)
+    assert found == camvid
     assert (found.palette == camvid.palette).all()
+
+
+def test_card_of_version_0_1_has_no_source_ids(small_card: ModelCard) -> None:
+    raw = json.loads(small_card.to_json())
+    del raw["label_set"]["source_ignore"]
+    for entry in raw["label_set"]["classes"]:
+        del entry["source_ids"]
+    found = ModelCard.from_json(json.dumps(raw), "here").to_label_set()
+    assert {entry.source_ids for entry in found.classes} == {()}
+    assert found.names == load_label_set("camvid").names
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,12 @@
 import itertools
+import re
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
+from rosbags.rosbag2 import Writer
+from rosbags.typesys import Stores, get_typestore
 from sample_files import (
     TinyScene,
     draw_image,
@@ -13,9 +18,13 @@ from sample_files import (
 )
 
 from proxia_segmentation_ros.bag import BagWriter
+from proxia_segmentation_ros.bag.reader import IMAGE_TYPE
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.sources.frame_sources import list_images, open_source
+from proxia_segmentation_ros.sources.frame_sources import DamagedFrame, list_images, open_source
 from proxia_segmentation_ros.sources.frame_stream import decode_rgb
+from proxia_segmentation_ros.wire import write_image
+
+TYPESTORE = get_typestore(Stores.ROS2_HUMBLE)
 
 
 def list_shades(source):
@@ -152,11 +161,101 @@ def test_missing_camera_is_named():
         open_source("/dev/video99")
 
 
-def test_broken_image_is_named_when_its_turn_comes(tmp_path):
-    (tmp_path / "broken.bmp").write_bytes(b"BM no image")
-    source = open_source(str(tmp_path))
-    with pytest.raises(InputError, match=r"broken\.bmp"):
-        list(source)
+def test_files_that_are_no_images_stand_as_damaged_frames(tmp_path):
+    write_images(tmp_path, ["1.jpg", "3.jpg", "5.jpg", "9.bmp"])
+    (tmp_path / "2.bmp").write_bytes(b"BM no image")
+    (tmp_path / "4.jpg").write_bytes(b"")
+    whole = (tmp_path / "5.jpg").read_bytes()
+    (tmp_path / "6.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "7.png").write_bytes(b"garbage")
+    (tmp_path / "._1.jpg").write_bytes(b"note of a Mac")
+    (tmp_path / "8.png").symlink_to(tmp_path / "gone.png")
+    found = list(open_source(str(tmp_path)))
+    damaged = [frame.name if isinstance(frame, DamagedFrame) else "" for frame in found]
+    assert damaged == ["", "2.bmp", "", "4.jpg", "", "6.jpg", "7.png", "8.png", ""]
+
+
+def test_content_tells_the_format_and_not_the_name(tmp_path):
+    """A .jpg that is a WebP is decoded, a .bmp that is a JPEG passed on."""
+    image = Image.new("RGB", (32, 24), (40, 40, 40))
+    image.save(tmp_path / "1.jpg", "WEBP")
+    image.save(tmp_path / "2.bmp", "JPEG")
+    image.save(tmp_path / "3.jpg", "PNG")
+    frames = [source_frame.frame for source_frame in open_source(str(tmp_path))]
+    assert [frame.is_compressed for frame in frames] == [False, True, True]
+    assert [frame.payload.format for frame in frames[1:]] == ["jpeg", "png"]
+    assert list_shades(open_source(str(tmp_path))) == pytest.approx([40, 40, 40], abs=4)
+
+
+def test_images_are_played_as_they_are_stored(tmp_path):
+    """So lie the masks of --truth, and so are JPEGs passed on."""
+    pixels = np.zeros((24, 32, 3), np.uint8)
+    pixels[:12] = 200
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for name in ("1.webp", "2.jpg"):
+        Image.fromarray(pixels).save(tmp_path / name, exif=exif)
+    for source_frame in open_source(str(tmp_path)):
+        assert decode_rgb(source_frame.frame)[3, 3, 0] > 180
+
+
+def write_motion_jpeg(path, frames=10):
+    """Write a film of JPEGs, each of which can be broken alone, and return their places."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240))
+    rng = np.random.default_rng(0)
+    for _ in range(frames):
+        writer.write(rng.integers(0, 256, (240, 320, 3), np.uint8))
+    writer.release()
+    content = path.read_bytes()
+    return [found.start() for found in re.finditer(rb"\xff\xd8\xff", content)]
+
+
+def test_video_goes_on_after_a_broken_frame(tmp_path):
+    film = tmp_path / "film.avi"
+    places = write_motion_jpeg(film)
+    content = bytearray(film.read_bytes())
+    content[places[4] : places[4] + 4000] = bytes(4000)
+    film.write_bytes(content)
+    found = list(open_source(str(film)))
+    assert [isinstance(frame, DamagedFrame) for frame in found] == [k == 4 for k in range(10)]
+
+
+def test_video_that_is_cut_off_says_so(tmp_path):
+    film = tmp_path / "film.avi"
+    places = write_motion_jpeg(film)
+    film.write_bytes(film.read_bytes()[: places[6]])
+    *frames, last = open_source(str(film))
+    assert not any(isinstance(frame, DamagedFrame) for frame in frames)
+    assert isinstance(last, DamagedFrame)
+    assert re.search(rf"ends after {len(frames)} of the 10 frames", last.reason)
+
+
+def test_message_that_is_cut_off_is_a_damaged_frame_of_a_bag(tmp_path):
+    with Writer(tmp_path / "bag", version=8) as bag:
+        link = bag.add_connection("/image", IMAGE_TYPE, typestore=TYPESTORE)
+        for index in range(5):
+            raw = write_image(make_raw_message(40 * index))
+            bag.write(link, 10**18 + index * 10**8, raw[:40] if index in (0, 2, 4) else raw)
+    found = list(open_source(str(tmp_path / "bag")))
+    assert [isinstance(frame, DamagedFrame) for frame in found] == [True, False, True, False, True]
+
+
+def test_stamp_at_zero_does_not_slow_a_bag_down(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.write("/cam", make_raw_message(0), 0)
+        for index in range(1, 10):
+            bag.write("/cam", make_raw_message(10), 10**18 + index * 10**8)
+    assert open_source(str(tmp_path / "bag")).rate_hz == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("name", ["bag_0.db3.zstd", "bag_0.mcap.zstd"])
+def test_compressed_bag_alone_says_what_to_do(tmp_path, name):
+    folder = tmp_path / "bag"
+    folder.mkdir()
+    (folder / name).write_bytes(b"zstd")
+    for source in (folder, folder / name):
+        with pytest.raises(InputError, match=rf"`zstd -d .*{name}`"):
+            open_source(str(source))
 
 
 def test_missing_folder_is_named(tmp_path):

@@ -208,6 +208,14 @@ def test_malformed_override_is_named(override: str, sentence: str) -> None:
         load_recipe("synthetic", [override])
 
 
+def test_setting_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    """YAML itself takes the last."""
+    path = tmp_path / "twice.yaml"
+    path.write_text("steps: 5\nseed: 1\nsteps: 7\n")
+    with pytest.raises(ConfigError, match="key 'steps' is there twice"):
+        load_recipe(path)
+
+
 def test_override_fills_a_group_that_the_file_left_empty(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("optimiser:\n")

@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.model.card import ModelCard
+from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.checkpoint import load_weights
 from proxia_segmentation_ros.training.recipe import load_recipe
 from proxia_segmentation_ros.training.session import (
@@ -16,6 +19,7 @@ from proxia_segmentation_ros.training.session import (
     load_initial_weights,
     make_card,
     measure_miou,
+    read_parent_card,
     train_from_recipe,
 )
 
@@ -87,6 +91,74 @@ def test_weights_start_from_the_seed() -> None:
     other = build_network(recipe.model_copy(update={"seed": 77}), 11)
     assert torch.equal(one.ocr.cls_head.weight, two.ocr.cls_head.weight)
     assert not torch.equal(one.ocr.cls_head.weight, other.ocr.cls_head.weight)
+
+
+def test_broken_files_are_listed_before_the_first_step(camvid_folder: Path, tmp_path: Path) -> None:
+    """Also those of the validation, which come only after hours."""
+    cv2.imwrite(str(camvid_folder / "trainannot" / "1.png"), np.zeros((41, 60), np.uint8))
+    overrides = [*SMALL, f"data.root={camvid_folder}", "data.synthetic_weight=0"]
+    steps: list[int] = []
+
+    def train() -> None:
+        train_from_recipe(
+            "camvid",
+            overrides,
+            out=tmp_path / "run",
+            report=lambda row: None,
+            on_step=lambda step, _steps: steps.append(step),
+        )
+
+    with pytest.raises(InputError, match=r"1 of 2 pairs of .*train(.|\n)*1\.png' is \(41, 60\)"):
+        train()
+    cv2.imwrite(str(camvid_folder / "trainannot" / "1.png"), np.zeros((40, 60), np.uint8))
+    image = camvid_folder / "val" / "0.png"
+    image.write_bytes(image.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"1 of 2 pairs of .*val(.|\n)*0\.png': PNG .* truncated"):
+        train()
+    assert steps == []
+
+
+def test_card_keeps_the_source_ids_of_the_training(tmp_path: Path) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text(
+        "name: yard\nsource_ignore: [0]\nclasses:\n"
+        "- {id: 0, name: ground, rgb: [1, 2, 3], source_ids: [1, 255]}\n"
+        "- {id: 1, name: plant, rgb: [4, 5, 6], source_ids: [2]}\n"
+    )
+    recipe = load_recipe("camvid", [f"data.label_set={path}"])
+    card = ModelCard.from_json(make_card(recipe, {}).to_json(), "here")
+    assert card.to_label_set() == load_label_set(path)
+
+
+def test_card_keeps_terms_and_training_data_of_the_initial_weights() -> None:
+    recipe = load_recipe(
+        "camvid",
+        [
+            "model.initial_weights=attention",
+            "model.training_data=our yard",
+            "model.terms=ours alone.",
+        ],
+    )
+    parent = read_parent_card(recipe)
+    assert parent is not None
+    assert parent.terms
+    card = make_card(recipe, {}, parent)
+    assert card.terms == f"ours alone; started from {parent.name!r}: {parent.terms}"
+    assert card.training_data == f"our yard; started from {parent.name!r}: {parent.training_data}"
+    same = load_recipe("camvid", [f"model.terms={parent.terms!r}"])
+    assert make_card(same, {}, parent).terms == parent.terms
+    untold = parent.model_copy(update={"terms": ""})
+    assert make_card(recipe, {}, untold).terms.endswith(f"started from {parent.name!r}: not stated")
+    assert make_card(recipe, {}).terms == "ours alone."
+    assert read_parent_card(load_recipe("camvid")) is None
+
+
+def test_written_weights_carry_what_they_started_from(tmp_path: Path) -> None:
+    overrides = [*SMALL, "data.synthetic_size_hw=[64, 96]", "steps=1", "validate_every=1"]
+    started = [*overrides, "model.initial_weights=default", "model.initial_partial=true"]
+    path = train_from_recipe("synthetic", started, out=tmp_path, report=lambda row: None)
+    assert read_card("default").terms in read_card(path).terms
+    assert read_card("default").training_data in read_card(path).training_data
 
 
 def test_card_of_a_multi_scale_network_names_its_scales() -> None:

@@ -15,6 +15,7 @@ import cv2
 from proxia_segmentation_ros.apps.defaults import DEMO_OUT, DEMO_SECONDS, SOURCE
 from proxia_segmentation_ros.apps.demo.frame_store import FrameStore
 from proxia_segmentation_ros.apps.demo.record import DemoRecord, match_frames, summarize_demo
+from proxia_segmentation_ros.apps.segment.truth import choose_label_set
 from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import ProxiaError
 from proxia_segmentation_ros.labels import load_label_set
@@ -96,7 +97,9 @@ class _Demo:
         self._settings = settings
         self._progress = progress
         self._source = open_source(settings.source, size_hw=settings.size_hw or DEFAULT_SIZE_HW)
-        self._truth = TruthFolder(settings.truth, self._source) if settings.truth else None
+        # Masks are read by the source ids of the weights, as in `proxia evaluate`.
+        own = choose_label_set(self._card.to_label_set(), "")
+        self._truth = TruthFolder(settings.truth, self._source, own) if settings.truth else None
         self._stream = self._open_stream(self._source)
         self._store = FrameStore()
         self._node_arguments = self._list_node_arguments()
@@ -248,7 +251,7 @@ class _Demo:
         cv2.imwrite(str(files[1]), cv2.cvtColor(sheet_HWC, cv2.COLOR_RGB2BGR))
         summary = summarize_demo(record)
         files[2].write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        return DemoResult(summary, files, list_remarks(record, played.late))
+        return DemoResult(summary, files, list_remarks(record, played.late, self._stream.skipped))
 
     def _make_record(self, played: _PlayedStream) -> DemoRecord:
         listener = played.listener
@@ -280,11 +283,13 @@ def run_demo(settings: DemoSettings, progress: Progress) -> DemoResult:
     return _Demo(settings, progress).run()
 
 
-def list_remarks(record: DemoRecord, late: int) -> list[str]:
+def list_remarks(record: DemoRecord, late: int, skipped: int = 0) -> list[str]:
     """Return the remarks to print below the figures."""
     remarks = [describe_frame_counts(record.stats)]
     if late:
         remarks.append(f"{late} frames were published late: this machine was overloaded")
+    if skipped:
+        remarks.append(f"{skipped} damaged frames of the source were left out")
     return remarks
 
 

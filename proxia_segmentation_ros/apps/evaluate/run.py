@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from proxia_segmentation_ros.apps.evaluate.process_group import join_process_group
-from proxia_segmentation_ros.apps.evaluate.settings import EvaluationSettings
+from proxia_segmentation_ros.apps.evaluate.settings import (
+    FOLDERS,
+    EvaluationData,
+    EvaluationSettings,
+)
+from proxia_segmentation_ros.apps.segment.truth import list_assumed_ids
 from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING, Pruning
-from proxia_segmentation_ros.data.dataset import FocusedPair
+from proxia_segmentation_ros.data.dataset import Dataset, FocusedPair
+from proxia_segmentation_ros.data.label_statistics import list_unknown_ids
+from proxia_segmentation_ros.data.pair_checks import check_pairs
 from proxia_segmentation_ros.data.resize import resize_pair
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.evaluation import EvaluationReport, evaluate
@@ -85,6 +92,7 @@ class Evaluation:
     label_set: LabelSet
     observers: tuple[EvaluationObserver, ...] = ()
     pruning: Pruning = NO_PRUNING
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results for JSON."""
@@ -102,7 +110,7 @@ class Evaluation:
             "window": self.settings.window,
             "overlap": self.settings.overlap,
         }
-        content = {**run, **self.report.to_dict()}
+        content = {**run, **self.report.to_dict(), "notes": list(self.notes)}
         for observer in self.observers:
             content.update(observer.to_dict(self.report.class_names))
         return content
@@ -110,6 +118,7 @@ class Evaluation:
     def to_text(self) -> str:
         """Return the results as a text."""
         parts = [
+            *(f"note: {note}" for note in self.notes),
             self.report.to_text(),
             self._describe_pruning(),
             *(observer.to_text() for observer in self.observers),
@@ -139,6 +148,7 @@ def evaluate_weights(
     pairs = settings.data.open(read_card(settings.weights).to_label_set())
     observers = make_observers(settings, pairs.label_set)
     with join_process_group() as group:
+        notes = find_notes(settings.data, pairs) if group.rank == 0 else ()
         segmenter = _open_segmenter(settings, observers, cache_dir)
         indices = group.split_indices(len(pairs))
         progress.begin("labelling", len(indices))
@@ -159,9 +169,20 @@ def evaluate_weights(
                 pairs.label_set,
                 observers,
                 segmenter.pruning,
+                notes,
             )
         finally:
             segmenter.close()
+
+
+def find_notes(data: EvaluationData, pairs: Dataset) -> tuple[str, ...]:
+    """Check the files; return what could make the scores wrong, as ids of no class do.
+
+    Raises:
+        InputError: a file can't be used.
+    """
+    assumed = list_assumed_ids(pairs.label_set) if data.dataset == FOLDERS else []
+    return (*assumed, *check_pairs(pairs), *list_unknown_ids(pairs))
 
 
 def _open_segmenter(

@@ -16,7 +16,7 @@ from proxia_segmentation_ros.apps.segment.settings import (
     find_source_set,
     make_layout,
 )
-from proxia_segmentation_ros.apps.segment.truth import TruthMasks, find_wrong
+from proxia_segmentation_ros.apps.segment.truth import TruthMasks, find_wrong, list_assumed_ids
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.progress import Progress
@@ -62,6 +62,9 @@ def segment_files(
     layout = make_layout(settings, card)
     source_set = find_source_set(settings, card)
     truth = TruthMasks(settings.masks, source_set) if settings.masks is not None else None
+    if truth is not None:
+        for note in list_assumed_ids(source_set):
+            say(f"note: {note}")
     planned = plan_tasks([file for file in files if not file.skip_reason], layout)
     todo = [task for task in planned if not (settings.skip_existing and task.is_done(settings.out))]
     if SUBMISSION in settings.write:
@@ -81,6 +84,8 @@ def segment_files(
         if labeller is not None:
             labeller.close()
     _check_any(settings, counts)
+    for note in truth.list_unknown_ids() if truth is not None else ():
+        say(f"note: {note}")
     if settings.index:
         write_index(settings.out, planned)
         counts.written += 1

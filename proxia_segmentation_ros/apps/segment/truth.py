@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from proxia_segmentation_ros.data.pair_files import MASK_SUFFIXES, read_mask
+from proxia_segmentation_ros.data.label_statistics import list_ids
+from proxia_segmentation_ros.data.pair_files import MASK_SUFFIXES, read_ids
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.sources.image_files import InputFile
@@ -28,9 +29,14 @@ class TruthMasks:
         """
         self._path = path
         self._label_set = label_set
+        self._unknown: set[int] = set()
         self._masks: dict[Path, list[Path]] = {}
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in MASK_SUFFIXES)
+            found = sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in MASK_SUFFIXES and not file.name.startswith(".")
+            )
             for mask in found:
                 key = _make_key(mask.relative_to(path), MASK_TAILS)
                 self._masks.setdefault(key, []).append(mask)
@@ -46,7 +52,9 @@ class TruthMasks:
             InputError: the mask is missing, unreadable or of another size, or there are two masks.
         """
         mask = self._find(file)
-        truth_HW = read_mask(mask, self._label_set)
+        ids_HW = read_ids(mask)
+        self._unknown |= set(np.unique(ids_HW[~self._label_set.is_known[ids_HW]]).tolist())
+        truth_HW = self._label_set.map_source(ids_HW)
         if truth_HW.shape != image_HWC.shape[:2]:
             raise InputError.from_parts(
                 f"mask {str(mask)!r} is {truth_HW.shape} and its image {image_HWC.shape[:2]}",
@@ -54,6 +62,16 @@ class TruthMasks:
                 "correct one of them",
             )
         return truth_HW
+
+    def list_unknown_ids(self) -> list[str]:
+        """Return a sentence if the masks read so far hold ids that the label set doesn't know."""
+        if not self._unknown:
+            return []
+        unknown = sorted(self._unknown)
+        return [
+            f"{list_ids(unknown)} in the masks {'is' if len(unknown) == 1 else 'are'} of no class "
+            f"of {self._label_set.name!r} and not compared"
+        ]
 
     def _find(self, file: InputFile) -> Path:
         if self._path.is_file():
@@ -82,12 +100,17 @@ def find_wrong(labels_HW: np.ndarray, truth_HW: np.ndarray, unlabeled_id: int) -
 
 
 def choose_label_set(own: LabelSet, named: str) -> LabelSet:
-    """Return the label set with source ids: the named one, else the shipped one, else `own`.
+    """Return the label set with source ids: the named one, the weights' own, or the shipped one.
+
+    The shipped one of the same name and classes stands for the weights' own if their card is of
+    version 0.1, which doesn't say the source ids.
 
     Raises:
         ConfigError: the named label set can't be read or has other classes.
     """
     if not named:
+        if not list_assumed_ids(own):
+            return own
         try:
             shipped = load_label_set(own.name)
         except ConfigError:
@@ -105,12 +128,23 @@ def choose_label_set(own: LabelSet, named: str) -> LabelSet:
 
 def make_source_ids(label_set: LabelSet) -> np.ndarray:
     """Return the source id of each class id, the first if a class has several."""
-    firsts = [(entry.source_ids or (entry.id,))[0] for entry in label_set.classes]
+    firsts = [entry.mask_ids[0] for entry in label_set.classes]
     nothing = (*label_set.source_ignore, label_set.unlabeled_id)[0]
     dtype = np.uint8 if max(*firsts, nothing) <= np.iinfo(np.uint8).max else np.uint16
     table = np.full(label_set.unlabeled_id + 1, nothing, dtype)
     table[: len(firsts)] = firsts
     return table
+
+
+def list_assumed_ids(label_set: LabelSet) -> list[str]:
+    """Return a sentence if nothing says which ids of masks mean the classes of the weights."""
+    if any(label_class.source_ids for label_class in label_set.classes):
+        return []
+    return [
+        f"the card of the weights, of version 0.1, doesn't say which ids of masks mean the classes "
+        f"of {label_set.name!r}; 0 to {len(label_set) - 1} are assumed; name the label set that "
+        "the weights were trained with (--label-set) if it has source_ids"
+    ]
 
 
 def _make_key(path: Path, tails: tuple[str, ...]) -> Path:

@@ -7,6 +7,7 @@ from proxia_segmentation_ros.data.pair_files import (
     IMAGE_SUFFIXES,
     MASK_SUFFIXES,
     PairFiles,
+    index_by_stem,
     list_files,
 )
 from proxia_segmentation_ros.data.pair_files import read_image as read_image
@@ -24,9 +25,13 @@ class ImageMaskFolder(PairFiles):
     def __init__(
         self, images: Path, masks: Path, label_set: LabelSet, *, keep_decoded: bool = False
     ) -> None:
-        super().__init__(
-            _pair_files(images, masks), label_set, name=str(images), keep_decoded=keep_decoded
-        )
+        pairs = _pair_files(images, masks)
+        super().__init__(pairs, label_set, name=str(images), keep_decoded=keep_decoded)
+        paired = {mask for _, mask in pairs}
+        # Masks whose image is missing, or in a format that isn't read.
+        self.unpaired_masks = [
+            path for path in list_files(masks, MASK_SUFFIXES) if path not in paired
+        ]
 
 
 def _pair_files(images: Path, masks: Path) -> list[PathPair]:
@@ -37,7 +42,7 @@ def _pair_files(images: Path, masks: Path) -> list[PathPair]:
                 "a folder of images and one of masks",
                 "check the path",
             )
-    masks_by_stem = {path.stem: path for path in list_files(masks, MASK_SUFFIXES)}
+    masks_by_stem = index_by_stem(masks, list_files(masks, MASK_SUFFIXES), "mask")
     found = list_files(images, IMAGE_SUFFIXES)
     if not found:
         raise InputError.from_parts(
@@ -45,6 +50,7 @@ def _pair_files(images: Path, masks: Path) -> list[PathPair]:
             f"files that end in {', '.join(IMAGE_SUFFIXES)}",
             "check the path",
         )
+    index_by_stem(images, found, "image")
     missing = [path.name for path in found if path.stem not in masks_by_stem]
     if missing:
         raise InputError.from_parts(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from proxia_segmentation_ros.data.dataset import PathPair
-from proxia_segmentation_ros.data.pair_files import IMAGE_SUFFIXES, list_files
+from proxia_segmentation_ros.data.pair_files import IMAGE_SUFFIXES, index_by_stem, list_files
 from proxia_segmentation_ros.errors import InputError
 
 
@@ -49,9 +49,10 @@ def pair_by_stem(dataset: str, images: Path, masks: Path) -> list[PathPair]:
     """Return the images of a folder, each with the PNG mask of the same stem.
 
     Raises:
-        InputError: there is no image, or a mask is missing.
+        InputError: there is no image, two have one name, or a mask is missing.
     """
-    pairs = [(path, masks / f"{path.stem}.png") for path in list_images(images)]
+    found = index_by_stem(images, list_images(images), "image")
+    pairs = [(path, masks / f"{stem}.png") for stem, path in found.items()]
     check_found(dataset, images, pairs)
     check_files(dataset, "mask", [mask for _, mask in pairs])
     return pairs

@@ -1,5 +1,6 @@
 """Plays frames as a ROS camera: publishes Image and CameraInfo at the frame rate."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -22,10 +23,14 @@ from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
 from proxia_segmentation_ros.wire.compressed import read_encoded_size
 from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 
+logger = logging.getLogger(__name__)
+
 Transport = Literal["raw", "compressed"]
 
 READY_POLL_S = 0.05
 SETTLE_S = 0.2
+# A longer gap is a stamp that is not set, or a pause that nobody wants to wait for.
+MAX_GAP_S = 60.0
 FOCAL_LENGTH_IN_WIDTHS = 0.8  # about 64 degrees across, a usual street camera
 
 
@@ -40,10 +45,14 @@ class PublishedFrame:
 
 @dataclass(frozen=True)
 class PlayReport:
-    """Result of `play`; `late` counts frames that were late by more than one period."""
+    """Result of `play`; `late` counts frames that were late by more than one period.
+
+    `skipped` frames of the source could not be read.
+    """
 
     published: int
     late: int
+    skipped: int = 0
 
 
 class CameraPlayer:
@@ -147,10 +156,20 @@ class CameraPlayer:
         return PlayReport(published=published, late=late)
 
     def _find_gap(self, before_ns: int | None, stamp_ns: int | None) -> float:
-        """Return the seconds between two frames; one period if stamps jump back, as in a loop."""
-        if before_ns is not None and stamp_ns is not None and stamp_ns > before_ns:
-            return (stamp_ns - before_ns) / 1e9
-        return 1.0 / self.rate_hz if self.rate_hz > 0 else 0.0
+        """Return the seconds between two frames.
+
+        One period if stamps jump back, as in a loop, or by more than a minute.
+        """
+        period_s = 1.0 / self.rate_hz if self.rate_hz > 0 else 0.0
+        if before_ns is None or stamp_ns is None or stamp_ns <= before_ns:
+            return period_s
+        gap_s = (stamp_ns - before_ns) / 1e9
+        if gap_s <= max(MAX_GAP_S, period_s):
+            return gap_s
+        logger.warning(
+            "a frame is %.0f s after the one before it; it is played after %.3g s", gap_s, period_s
+        )
+        return period_s
 
     def _publish(self, frame: PlayedFrame, index: int) -> PublishedFrame:
         self._check_transport(frame)

@@ -9,9 +9,9 @@ import pytest
 from safetensors.numpy import save_file
 from sample_files import write_images
 
-from proxia_segmentation_ros.apps.demo.run import DemoSettings, run_demo
+from proxia_segmentation_ros.apps.demo.run import DemoSettings, _Demo, run_demo
 from proxia_segmentation_ros.errors import InputError, ProxiaError, WeightsError
-from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.sources.image_files import read_image_file
 
@@ -134,6 +134,23 @@ def test_node_that_does_not_start_is_told_with_its_last_words(settings, monkeypa
     monkeypatch.setenv("FAKE_NODE", "broken")
     with pytest.raises(ProxiaError, match=r"(?s)exit code 1.*weights 'none' are not shipped"):
         run_demo(DemoSettings(**settings), Quiet())
+
+
+def test_masks_are_read_by_the_source_ids_of_the_weights(settings, tmp_path):
+    classes = [{"id": 0, "name": "ground", "rgb": [1, 2, 3], "source_ids": [3]}]
+    own = LabelSet.from_dict({"name": "yard", "classes": classes})
+    card = ModelCard(
+        name="yard",
+        architecture="hrnet_w18_small_v1_ocr",
+        size_hw=(24, 32),
+        label_set=CardLabelSet.from_label_set(own),
+    )
+    path = tmp_path / "yard.safetensors"
+    save_file({}, path, {"card": card.to_json()})
+    demo = _Demo(DemoSettings(**settings | {"weights": str(path)}), Quiet())
+    assert (demo._truth.label_set, demo._name_truth()) == (own, ("ground",))
+    truths = [frame.truth_HW for frame in demo._stream if frame.truth_HW is not None]
+    assert {int(truth_HW[0, 0]) for truth_HW in truths} == {0}
 
 
 def test_wrong_source_and_weights_are_found_before_the_node_starts(settings):

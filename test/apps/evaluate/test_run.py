@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from sample_files import write_images
+from tiny_network import make_card
 
 from proxia_segmentation_ros.apps.evaluate.run import evaluate_weights
 from proxia_segmentation_ros.apps.evaluate.settings import EvaluationData, EvaluationSettings
@@ -9,6 +12,7 @@ from proxia_segmentation_ros.backends.pruned.tile_selection import Pruning
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.inference import Segmentation
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
+from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 
 
 class FakeSegmenter:
@@ -52,6 +56,12 @@ class Counter:
 def set_up(folders, **settings):
     images, masks = map(str, folders)
     return EvaluationSettings(data=EvaluationData(images=images, labels=masks), **settings)
+
+
+def leave_out_source_ids(label_set):
+    """Return the label set as cards of version 0.1 hold it."""
+    classes = tuple(replace(entry, source_ids=()) for entry in label_set.classes)
+    return replace(label_set, classes=classes, source_ignore=())
 
 
 @pytest.fixture
@@ -190,9 +200,60 @@ def test_masks_have_the_classes_of_the_weights_unless_others_are_named(folders, 
     data = EvaluationData(images=str(folders[0]), labels=str(folders[1]))
     assert data.open(own).label_set == own
     shipped = load_label_set("camvid")
-    plain = LabelSet.from_dict(shipped.to_dict())
+    plain = leave_out_source_ids(shipped)
     assert plain.source_ignore != shipped.source_ignore
     assert data.open(plain).label_set == shipped
     named = data.model_copy(update={"label_set": "camvid"})
     with pytest.raises(ConfigError, match="those of the weights: ground"):
         named.open(own)
+
+
+def test_masks_are_read_by_the_source_ids_of_the_card(folders):
+    """Ids 1 and 2 of masks mean the classes 0 and 1, as in the training."""
+    classes = [
+        {"id": k, "name": name, "rgb": [k, k, k], "source_ids": [k + 1]}
+        for k, name in enumerate(("ground", "plant"))
+    ]
+    trained = LabelSet.from_dict({"name": "yard", "classes": classes, "source_ignore": [0]})
+    card = make_card(label_set=CardLabelSet.from_label_set(trained))
+    own = ModelCard.from_json(card.to_json(), "here").to_label_set()
+    opened = EvaluationData(images=str(folders[0]), labels=str(folders[1])).open(own)
+    assert opened.label_set == trained
+    assert opened.label_set.map_source(np.array([0, 1, 2, 3])).tolist() == [255, 0, 1, 255]
+
+
+def test_source_ids_of_the_card_win_over_the_shipped_ones_of_the_same_name(folders):
+    shipped = load_label_set("camvid")
+    first = replace(shipped.classes[0], source_ids=(40,))
+    own = replace(shipped, classes=(first, *shipped.classes[1:]))
+    data = EvaluationData(images=str(folders[0]), labels=str(folders[1]))
+    assert data.open(own).label_set is own
+
+
+def test_ids_of_no_class_are_told_beside_the_scores(folders):
+    cv2.imwrite(str(folders[1] / "b.png"), np.full((24, 32), 77, np.uint8))
+    evaluation = evaluate_weights(set_up(folders), Counter())
+    [note] = evaluation.to_dict()["notes"]
+    assert note.startswith("id 77 in the masks is of no class and ignored, 50.0 % of all pixels")
+    assert f"note: {note}" in evaluation.to_text()
+
+
+def test_masks_without_any_class_have_no_score(folders):
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(folders[1] / name), np.full((24, 32), 77, np.uint8))
+    with pytest.raises(InputError, match="no pixel of the 2 masks has a class of 'camvid'"):
+        evaluate_weights(set_up(folders), Counter())
+
+
+def test_card_of_version_0_1_says_that_its_ids_are_assumed(folders, monkeypatch):
+    class YardSegmenter(FakeSegmenter):
+        label_set = make_card().to_label_set()
+
+    monkeypatch.setattr("proxia_segmentation_ros.inference.Segmenter", YardSegmenter, raising=False)
+    monkeypatch.setattr(
+        "proxia_segmentation_ros.apps.evaluate.run.read_card", lambda _weights: make_card()
+    )
+    [note] = evaluate_weights(set_up(folders), Counter()).to_dict()["notes"]
+    assert (
+        "doesn't say which ids of masks mean the classes of 'test11'; 0 to 10 are assumed" in note
+    )

@@ -239,6 +239,17 @@ def test_two_masks_of_one_image_are_refused(tmp_path):
     assert re.search(r"failed a\.png: masks '.*a\.bmp' and '.*a\.png' are both", said[0])
 
 
+def test_ids_of_no_class_are_told_at_the_end(tmp_path):
+    """11 is CamVid's void, 255 nobody's; hidden files of a Mac are no masks."""
+    folder = write_images(tmp_path / "in", ["a.png", "b.png"])
+    for name, left in (("a.png", 77), ("b.png", 11)):
+        write_mask(tmp_path / "truth" / name, left=left, right=255)
+    (tmp_path / "truth" / "._a.png").write_bytes(b"note of a Mac")
+    _, said, _ = run(folder, tmp_path / "out", write=("errors",), truth=tmp_path / "truth")
+    assert said[-1] == "note: id 77 in the masks is of no class of 'camvid' and not compared"
+    assert sum("note:" in line for line in said) == 1
+
+
 def test_one_mask_is_the_truth_of_one_image_alone(tmp_path):
     folder = write_images(tmp_path / "in", ["a.png", "b.png"])
     mask = tmp_path / "mask.png"

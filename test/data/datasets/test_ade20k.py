@@ -31,3 +31,10 @@ def test_ade20k_names_what_is_missing(tmp_path: Path, removed: str, named: str) 
     (tmp_path / removed).rename(tmp_path / "away")
     with pytest.raises(InputError, match=named):
         open_dataset("ade20k", tmp_path, "train")
+
+
+def test_two_images_of_one_mask_are_refused(tmp_path: Path) -> None:
+    for suffix in ("jpg", "png"):
+        write_pairs(tmp_path / "images/training", tmp_path / "annotations/training", [1], suffix)
+    with pytest.raises(InputError, match=r"'frame_0\.jpg' and 'frame_0\.png' in .* have one name"):
+        open_dataset("ade20k", tmp_path, "train")

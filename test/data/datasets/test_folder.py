@@ -127,3 +127,36 @@ def test_mask_of_the_upright_picture_is_told_about_orientation(tmp_path: Path) -
     pairs = ImageMaskFolder(tmp_path / "images", tmp_path / "masks", load_label_set("camvid"))
     with pytest.raises(InputError, match=r"\(40, 24\).*\(24, 40\).*EXIF orientation"):
         pairs[0]
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "WEBP"])
+def test_mask_that_was_only_renamed_to_png_is_refused(tmp_path: Path, file_format: str) -> None:
+    path = tmp_path / "0.png"
+    Image.new("L", (40, 24), 3).save(path, file_format)
+    with pytest.raises(InputError, match=r"can't be read \(it is a .* changes? ids\)"):
+        read_mask(path, load_label_set("camvid"))
+
+
+def test_two_masks_of_one_name_are_refused(folders: tuple[Path, Path]) -> None:
+    Image.new("L", (30, 20), 3).save(folders[1] / "0.tif")
+    with pytest.raises(InputError, match=r"'0\.png' and '0\.tif' in .*masks' have one name"):
+        ImageMaskFolder(*folders, load_label_set("camvid"))
+
+
+def test_two_images_of_one_name_are_refused(folders: tuple[Path, Path]) -> None:
+    Image.new("RGB", (30, 20)).save(folders[0] / "0.jpg")
+    with pytest.raises(InputError, match=r"'0\.jpg' and '0\.png' in .*images' have one name"):
+        ImageMaskFolder(*folders, load_label_set("camvid"))
+
+
+@pytest.mark.parametrize(
+    "suffix", [".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"]
+)
+def test_images_that_proxia_segment_takes_are_taken_here_too(
+    folders: tuple[Path, Path], suffix: str
+) -> None:
+    Image.new("RGB", (30, 20), RED_RGB).save(folders[0] / f"3{suffix}")
+    Image.new("L", (30, 20), 3).save(folders[1] / "3.png")
+    pairs = ImageMaskFolder(*folders, load_label_set("camvid"))
+    assert len(pairs) == 4
+    np.testing.assert_allclose(pairs[3][0][0, 0].astype(int), RED_RGB, atol=8)

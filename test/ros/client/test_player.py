@@ -300,6 +300,21 @@ def test_own_stamps_space_the_frames(session, monkeypatch):
     assert waited_s == pytest.approx([0.0, 0.1, 0.3, 0.02, 0.1])
 
 
+def test_stamp_that_is_not_set_keeps_nobody_waiting(session, monkeypatch, caplog):
+    """From time 0 to today there are 54 years."""
+    first_ns = 1_700_000_000_000_000_000
+    stamps_ns = [0, first_ns, first_ns + 59_000_000_000, first_ns + 400_000_000_000]
+    _, frames = make_frames(4)
+    frames = [
+        PlayedFrame(payload=frame.payload, stamp_ns=stamp_ns)
+        for frame, stamp_ns in zip(frames, stamps_ns, strict=True)
+    ]
+    waited_s: list[float] = []
+    make_player_of(FakeTime(waited_s), session, frames, monkeypatch).play()
+    assert waited_s == pytest.approx([0.0, 0.02, 59.0, 0.02])
+    assert "a frame is 1700000000 s after the one before it" in caplog.text
+
+
 class FakeTime:
     """A clock that only waiting and work move."""
 
