@@ -1,4 +1,4 @@
-"""The confusion matrix counts as the reference system does, and misses stay misses."""
+"""The confusion matrix counts as NVIDIA/semantic-segmentation does, and misses stay misses."""
 
 import math
 from pathlib import Path

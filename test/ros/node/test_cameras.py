@@ -163,7 +163,7 @@ def test_undecodable_depth_costs_the_depth_and_not_the_objects(robot, start_node
         status = robot.find_diagnostic("camera camera")
         return status is not None and "depth: image encoding 'rgb8'" in status.message
 
-    robot.wait_for(is_told, "a complaint about depth")
+    robot.wait_for(is_told, "a warning about depth")
     robot.wait_for(lambda: scenes, "a summary")
 
 
