@@ -52,7 +52,9 @@ def test_times_that_nobody_asks_for_do_not_pile_up():
 def test_no_times_are_nan_and_a_rate_of_zero():
     times = StreamMeter().times(now_s=5.0)
     assert times.rate_hz == 0.0
-    assert all(math.isnan(one) for one in (*times.latency_ms, *times.age_ms, times.inference_ms))
+    assert all(
+        math.isnan(value) for value in (*times.latency_ms, *times.age_ms, times.inference_ms)
+    )
 
 
 def test_meter_keeps_its_three_times_apart():
