@@ -59,8 +59,8 @@ def test_cityscapes_maps_label_ids_to_its_nineteen_classes() -> None:
     cityscapes = load_label_set("cityscapes")
     label_ids = np.array([7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33])
     assert cityscapes.map_source(label_ids).tolist() == list(range(19))
-    others = np.setdiff1d(np.arange(256), label_ids)
-    assert set(cityscapes.map_source(others).tolist()) == {255}
+    unmapped_ids = np.setdiff1d(np.arange(256), label_ids)
+    assert set(cityscapes.map_source(unmapped_ids).tolist()) == {255}
     assert (cityscapes.names[0], cityscapes.names[18]) == ("road", "bicycle")
     assert cityscapes.palette[[0, 18, 255]].tolist() == [[128, 64, 128], [119, 11, 32], [0, 0, 0]]
 

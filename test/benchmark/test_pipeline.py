@@ -51,8 +51,8 @@ def open_pipeline():
         return opened[-1]
 
     yield open_one
-    for one in opened:
-        one.close()
+    for pipeline in opened:
+        pipeline.close()
 
 
 def test_every_frame_goes_through_all_stages(open_pipeline):

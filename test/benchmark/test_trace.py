@@ -73,9 +73,9 @@ def test_stages_are_medians_and_gauges_are_means():
 
 
 def test_cameras_with_equal_stamps_stay_apart():
-    one = make_trace([0.0, 1.0], {0: 0.1}, stages_ms={"infer": [1.0]})
-    two = make_trace([0.0, 1.0], {0: 0.2, 1: 1.2}, stages_ms={"infer": [3.0]})
-    merged = merge_traces([one, two])
+    first = make_trace([0.0, 1.0], {0: 0.1}, stages_ms={"infer": [1.0]})
+    second = make_trace([0.0, 1.0], {0: 0.2, 1: 1.2}, stages_ms={"infer": [3.0]})
+    merged = merge_traces([first, second])
     assert (len(merged.sent_s), len(merged.received_s), merged.missed) == (4, 3, 1)
     assert sorted(merged.list_latencies_ms()) == pytest.approx([100, 200, 200])
     assert merged.stages_ms["infer"] == [1.0, 3.0]

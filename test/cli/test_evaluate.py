@@ -117,10 +117,10 @@ def test_two_processes_score_as_one_does(
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    one = (tmp_path / "one.json").read_text()
-    assert (tmp_path / "two.json").read_text() == one
-    assert json.loads(one)["images"] == len(FRAMES) == 3
-    assert json.loads(one)["pixels"] > 0
+    report = (tmp_path / "one.json").read_text()
+    assert (tmp_path / "two.json").read_text() == report
+    assert json.loads(report)["images"] == len(FRAMES) == 3
+    assert json.loads(report)["pixels"] > 0
     # One of them speaks.
     assert done.stdout.count('"mean_iou"') == 1
 
@@ -171,9 +171,11 @@ def test_options_of_a_data_set_are_its_own(
     call(monkeypatch, "evaluate", *folders, *weights, "--out", tmp_path / "named.json")
     paths = [plain / "a", plain / "b", "--label-set", "cityscapes"]
     call(monkeypatch, "evaluate", *paths, *weights, "--out", tmp_path / "paths.json")
-    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("named", "paths"))
-    assert (one.pop("dataset"), one.pop("split")) == ("folder", "val")
-    assert one.pop("options") == {"label_set": "cityscapes", "images": "a", "masks": "b"}
-    assert one.pop("images_dir") != two.pop("images_dir")
-    assert one == two
-    assert one["images"] == 1
+    by_name, by_paths = (
+        json.loads((tmp_path / f"{name}.json").read_text()) for name in ("named", "paths")
+    )
+    assert (by_name.pop("dataset"), by_name.pop("split")) == ("folder", "val")
+    assert by_name.pop("options") == {"label_set": "cityscapes", "images": "a", "masks": "b"}
+    assert by_name.pop("images_dir") != by_paths.pop("images_dir")
+    assert by_name == by_paths
+    assert by_name["images"] == 1

@@ -75,7 +75,7 @@ def test_dumps_of_the_reference_have_its_values(explain: Callable[..., Any]) -> 
         assert settings["alpha"][0] == 0.4
         assert {"composite", "colored", "confidence", "attention"} <= {*settings["write"][0]}
         assert settings["out"] == ("out", "command line")
-    # val alone, where the reference takes train too
+    # val alone, where NVIDIA/semantic-segmentation takes train too
     assert (city["path"][0], city["truth"][0]) == ("leftImg8bit/val", "gtFine/val")
     assert "errors" in city["write"][0]
     assert folder["path"] == ("/a b", "--set")

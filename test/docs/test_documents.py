@@ -196,6 +196,67 @@ def test_python_of_the_documents_runs(
     assert "road" in capsys.readouterr().out
 
 
+SOURCE_SUFFIXES = (".py", ".msg", ".cmake", ".sh")
+SOURCE_FOLDERS = ("test/", "proxia_segmentation_ros/", "docs/", "config/", "launch/", "scripts/")
+NO_SOURCES = {"build", "__pycache__", ".git", ".venv"}
+
+
+def expand_braces(path: str) -> list[str]:
+    """Return `a/b` and `a/c` for `a/{b,c}`."""
+    head, brace, rest = path.partition("{")
+    middle, _, tail = rest.partition("}")
+    return [f"{head}{part}{tail}" for part in middle.split(",")] if brace else [path]
+
+
+def is_source(path: str, test_name: str) -> bool:
+    """Whether a path, with placeholders allowed, is a file of ours that defines a test."""
+    pattern = re.sub(r"<[^<>]+>", "*", path).strip("/")
+    # A message type, as ROS writes it.
+    pattern = re.sub(r"^proxia_segmentation_ros/([A-Z]\w+)$", r"msg/\1.msg", pattern)
+    found = (
+        file
+        for file in ROOT.rglob(pattern)
+        if not NO_SOURCES & set(file.relative_to(ROOT).parts[:-1])
+    )
+    defined = re.compile(rf"^(async )?(def|class) {re.escape(test_name.split('[')[0])}\b", re.M)
+    return any(
+        not test_name or (file.is_file() and defined.search(file.read_text())) for file in found
+    )
+
+
+def find_missing_sources(text: str) -> list[str]:
+    """Return the code spans that name a source file or folder which does not exist.
+
+    A path may begin at the root or in any folder, hold `*`, `{a,b}` or a placeholder such as
+    `<name>`, and be followed by `::test_name`.
+    """
+    spans = re.findall(r"`([^`\s]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S))
+    missing = []
+    for span in spans:
+        path, _, test_name = span.partition("::")
+        if not path.endswith(SOURCE_SUFFIXES) and not path.startswith(SOURCE_FOLDERS):
+            continue
+        if not all(is_source(part, test_name) for part in expand_braces(path)):
+            missing.append(span)
+    return missing
+
+
+@pytest.mark.parametrize(
+    "document", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name_page
+)
+def test_source_files_that_a_document_names_exist(document: Path) -> None:
+    assert find_missing_sources(document.read_text()) == []
+
+
+def test_missing_source_files_are_found() -> None:
+    text = (
+        "`wire/cdr.py` `test_*.py` `docs/decisions/<name>.md` `test/docs/test_documents.py::STATUS`"
+    )
+    assert find_missing_sources(text) == ["test/docs/test_documents.py::STATUS"]
+    text = "`wire/gone.py` `test/gone/` `config/gone_*.yaml` `test/docs/test_site.py::test_gone`"
+    assert len(find_missing_sources(text)) == 4
+
+
 STATUS = re.compile(
     r"accepted(, in part superseded by \d{3}(, \d{3})*)?|superseded by \d{3}|proposed"
 )

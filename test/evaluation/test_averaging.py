@@ -1,4 +1,4 @@
-"""Averages over copies of an image, against the reference's and against the obvious way."""
+"""Averages over copies of an image, against NVIDIA/semantic-segmentation and the obvious way."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_every_scale_is_seen_at_its_size_and_weighs_the_same() -> None:
 
     averaging = Averaging(flip=True, scales=(1.0, 0.5, 2.0))
     logits = averaging.compute_logits(network, torch.rand(1, 3, 5, 8))
-    # 2.5 is rounded to the even 2, as the reference does
+    # 2.5 is rounded to the even 2, as NVIDIA/semantic-segmentation does
     assert seen == [(5, 8), (2, 4), (10, 16)] * 2
     torch.testing.assert_close(logits, torch.full((1, 1, 5, 8), 3.5))
 

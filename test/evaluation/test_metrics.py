@@ -1,4 +1,4 @@
-"""The confusion matrix counts as the reference system does, and misses stay misses."""
+"""The confusion matrix counts as NVIDIA/semantic-segmentation does, and misses stay misses."""
 
 import math
 from pathlib import Path
@@ -86,13 +86,13 @@ def test_means_weigh_classes_alike_or_by_their_pixels() -> None:
 
 
 def test_matrices_add_up_as_their_images_do() -> None:
-    one, other = make_matrix([0, 1, 1], [0, 1, 255]), make_matrix([2, 2], [2, 0])
-    one.add_cells(other.cells)
+    total, other = make_matrix([0, 1, 1], [0, 1, 255]), make_matrix([2, 2], [2, 0])
+    total.add_cells(other.cells)
     both = make_matrix([0, 1, 1, 2, 2], [0, 1, 255, 2, 0])
-    np.testing.assert_array_equal(one.cells, both.cells)
-    assert one.missed.tolist() == [0, 1, 0]
+    np.testing.assert_array_equal(total.cells, both.cells)
+    assert total.missed.tolist() == [0, 1, 0]
     with pytest.raises(InputError, match=r"int64 of shape \(2, 3\); expected int64 of .*3, 4"):
-        one.add_cells(ConfusionMatrix(2).cells)
+        total.add_cells(ConfusionMatrix(2).cells)
 
 
 def test_class_that_nobody_has_is_nan_and_outside_the_mean() -> None:

@@ -124,8 +124,8 @@ def test_pair_whose_json_says_something_else_is_of_others(tmp_path: Path, conten
 def test_leftovers_are_old_parts_of_our_own_files(tmp_path: Path) -> None:
     store(tmp_path)
     parts = [tmp_path / f".{'a' * 32}.{kind}.77.partial" for kind in ("blob", "json")]
-    others = [tmp_path / "model.blob", tmp_path / ".hidden.partial"]
-    for path in (*parts, *others):
+    foreign = [tmp_path / "model.blob", tmp_path / ".hidden.partial"]
+    for path in (*parts, *foreign):
         path.write_bytes(b"x")
     assert list_leftovers([tmp_path]) == []
     grow_old(tmp_path)

@@ -47,17 +47,17 @@ def test_images_of_all_sizes_get_in_a_batch_what_they_get_alone(
 ) -> None:
     images = [draw_image(96, 128), draw_image(240, 320)[:, ::-1], draw_image(97, 131)[::-1]]
     wants = [True, False, True]
-    alone = [segmenter.segment(one, want) for one, want in zip(images, wants, strict=True)]
+    alone = [segmenter.segment(image, want) for image, want in zip(images, wants, strict=True)]
     segmenter.warm_up((96, 128), batch=3)
     passes.clear()
     together = segmenter.segment_many(images, wants)
     assert passes == ([2, 1] if segmenter.backend == "torch" else [1, 1, 1])
-    for one, other, image in zip(alone, together, images, strict=True):
-        assert other.labels.shape == image.shape[:2]
-        assert np.mean(one.labels == other.labels) >= 0.999
-        assert (one.confidence is None) == (other.confidence is None)
-        if one.confidence is not None and other.confidence is not None:
-            assert np.abs(one.confidence.astype(int) - other.confidence).max() <= 1
+    for single, batched, image in zip(alone, together, images, strict=True):
+        assert batched.labels.shape == image.shape[:2]
+        assert np.mean(single.labels == batched.labels) >= 0.999
+        assert (single.confidence is None) == (batched.confidence is None)
+        if single.confidence is not None and batched.confidence is not None:
+            assert np.abs(single.confidence.astype(int) - batched.confidence).max() <= 1
     assert np.mean(together[0].labels == together[2].labels[:96, :128]) < 0.9
 
 
@@ -103,7 +103,7 @@ def test_calls_at_one_time_get_what_they_get_alone(
     images = [draw_image(96, 128), draw_image(97, 131)[::-1]]
     segmenter.warm_up((96, 128))
     assert (segmenter.largest_batch, segmenter.lanes) == (1, 1)
-    alone = [segmenter.segment(one, i % 2 == 0) for i, one in enumerate(images)]
+    alone = [segmenter.segment(image, i % 2 == 0) for i, image in enumerate(images)]
     segmenter.warm_up((96, 128), batch=2)
     if segmenter.backend == "openvino":
         assert (segmenter.largest_batch, segmenter.lanes) == (1, min(2, segmenter.threads))
@@ -121,12 +121,12 @@ def test_calls_at_one_time_get_what_they_get_alone(
     found_of_all = hold_together(segmenter, images, 5)
     shares = {lane.share for lane in taken}
     assert shares == ({1} if gap < 0 or segmenter.lanes == 1 else {1, 2})
-    for one, found in zip(alone, found_of_all, strict=True):
+    for single, found in zip(alone, found_of_all, strict=True):
         assert len(found) == 5
-        for other in found:
-            assert np.mean(one.labels == other.labels) >= 0.999
-            if one.confidence is not None:
-                assert np.abs(one.confidence.astype(int) - other.confidence).max() <= 1
+        for batched in found:
+            assert np.mean(single.labels == batched.labels) >= 0.999
+            if single.confidence is not None:
+                assert np.abs(single.confidence.astype(int) - batched.confidence).max() <= 1
 
 
 def test_call_that_takes_long_holds_up_no_other_lane(
@@ -184,7 +184,7 @@ def test_call_that_fails_leaves_no_lane_busy(
 ) -> None:
     segmenter.warm_up((96, 128), batch=2)
     images = [draw_image(96, 128, seed) for seed in range(2)]
-    wanted = [one.labels for one in segmenter.segment_many(images, [False] * 2)]
+    wanted = [result.labels for result in segmenter.segment_many(images, [False] * 2)]
 
     def fail(*_: object) -> None:
         raise MemoryError("no room")
@@ -194,7 +194,7 @@ def test_call_that_fails_leaves_no_lane_busy(
             patch.setattr(segmenter, "_find_runner", fail)
             with pytest.raises(MemoryError, match="no room"):
                 segmenter.segment(images[0])
-    found = [one.labels for one in segmenter.segment_many(images, [False] * 2)]
+    found = [result.labels for result in segmenter.segment_many(images, [False] * 2)]
     np.testing.assert_array_equal(found, wanted)
 
 

@@ -104,8 +104,8 @@ def test_shares_leave_no_core_to_a_lane_that_is_not_there(count: int, shares: li
     names = "abcd"[:count]
     street.saturate(*names)
     found = [street.begin(name, 0.1) for name in names]
-    assert [one.index for one in found] == list(range(count))
-    assert [one.share for one in found] == shares
+    assert [lane.index for lane in found] == list(range(count))
+    assert [lane.share for lane in found] == shares
     assert set(found) <= set(street.lanes.list_all())
 
 
@@ -113,7 +113,7 @@ def test_lanes_to_prepare_begin_with_the_whole_processor() -> None:
     assert Street(1).lanes.list_all() == [ALONE]
     listed = Street(2).lanes.list_all()
     assert listed[0] == ALONE
-    assert {(one.index, one.share) for one in listed} == {(0, 1), (1, 1), (0, 2), (1, 2)}
+    assert {(lane.index, lane.share) for lane in listed} == {(0, 1), (1, 1), (0, 2), (1, 2)}
 
 
 def run_beside(do: Callable[[], None]) -> threading.Thread:

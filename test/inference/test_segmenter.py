@@ -40,7 +40,9 @@ def test_backends_agree_in_f32(
     pair: tuple[Segmenter, Segmenter], size_hw: tuple[int, int], output_size: str
 ) -> None:
     image_HWC = draw_image(*size_hw)
-    first, second = (one.segment(image_HWC, output_size=output_size).labels for one in pair)
+    first, second = (
+        segmenter.segment(image_HWC, output_size=output_size).labels for segmenter in pair
+    )
     assert first.shape == second.shape
     assert np.mean(first == second) >= 0.999
     assert len(np.unique(first)) >= 5
@@ -48,7 +50,7 @@ def test_backends_agree_in_f32(
 
 def test_backends_agree_on_confidence(pair: tuple[Segmenter, Segmenter]) -> None:
     image_HWC = draw_image(120, 160)
-    first, second = (one.segment(image_HWC, True).confidence for one in pair)
+    first, second = (segmenter.segment(image_HWC, True).confidence for segmenter in pair)
     assert first is not None
     assert second is not None
     assert np.abs(first.astype(int) - second).max() <= 1
@@ -87,7 +89,9 @@ def test_labels_are_the_argmax_of_logits_resized_straight_to_the_output(
     with torch.no_grad():
         model = graph.network
         image_NCHW = torch.from_numpy(image_HWC).permute(2, 0, 1)[None].double() / 255
-        mean, std = (torch.tensor(one).view(1, 3, 1, 1).double() for one in (card.mean, card.std))
+        mean, std = (
+            torch.tensor(values).view(1, 3, 1, 1).double() for values in (card.mean, card.std)
+        )
         logits_KHW = model.forward_quarter((image_NCHW - mean) / std).logits_NKHW[0].numpy()  # type: ignore[operator]
     wanted_HW = _resize_by_the_book(logits_KHW, 70, 50).argmax(0)
     labels_HW = segmenter.segment(image_HWC, output_size="50x70").labels

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds, against the reference system's."""
+"""Parameters and multiply-adds, against NVIDIA/semantic-segmentation's."""
 
 import pytest
 

@@ -137,9 +137,9 @@ def test_class_zero_has_objects_and_unlabeled_has_none() -> None:
     labels_HW = np.full((30, 40), UNLABELED, np.uint8)
     labels_HW[5:20, 5:20] = 0
     scene = summarize(make_segmentation(labels_HW), LABEL_SET)
-    (one,) = scene.classes
-    (found,) = one.objects
-    assert (one.class_id, found.box_xywh, found.touches_border) == (0, (5, 5, 15, 15), False)
+    (only_class,) = scene.classes
+    (found,) = only_class.objects
+    assert (only_class.class_id, found.box_xywh, found.touches_border) == (0, (5, 5, 15, 15), False)
     assert scene.unlabeled_fraction == pytest.approx(1 - 225 / 1200)
 
 

@@ -34,7 +34,7 @@ def test_due_letters_come_together_one_of_each_camera():
     for camera, payload in (("c", 1), ("a", 2), ("c", 3)):
         post(mailbox, camera, payload)
     taken = mailbox.take_due(0.0, 0.0, most=4)
-    assert [(one.camera, one.payload) for one in taken] == [("a", 2), ("c", 3)]
+    assert [(frame.camera, frame.payload) for frame in taken] == [("a", 2), ("c", 3)]
     assert mailbox.take_due(0.0, 0.0, most=4) == []
 
 
@@ -44,7 +44,7 @@ def test_more_cameras_than_places_take_turns():
     for _ in range(5):
         for camera in "abcde":
             post(mailbox, camera, 0)
-        rounds.append("".join(one.camera for one in mailbox.take_due(0.0, 0.0, most=2)))
+        rounds.append("".join(frame.camera for frame in mailbox.take_due(0.0, 0.0, most=2)))
     assert rounds == ["ab", "cd", "ae", "bc", "de"]
 
 
@@ -52,7 +52,7 @@ def test_letter_of_a_busy_camera_waits_and_keeps_its_turn():
     mailbox = Mailbox("ab")
     for camera in "ab":
         post(mailbox, camera, 0)
-    assert [one.camera for one in mailbox.take_due(0.0, 0.0, busy=["a"])] == ["b"]
+    assert [frame.camera for frame in mailbox.take_due(0.0, 0.0, busy=["a"])] == ["b"]
     assert mailbox.next_due_s(busy=["a"]) is None
     assert mailbox.next_due_s() is not None
     post(mailbox, "b", 1)
@@ -65,8 +65,8 @@ def test_camera_within_its_period_leaves_its_place_to_others():
     take(mailbox, 0.0, 1.0)
     for camera in "abc":
         post(mailbox, camera, 1)
-    assert [one.camera for one in mailbox.take_due(0.5, 1.0, most=2)] == ["b", "c"]
-    assert [one.camera for one in mailbox.take_due(1.0, 1.0, most=2)] == ["a"]
+    assert [frame.camera for frame in mailbox.take_due(0.5, 1.0, most=2)] == ["b", "c"]
+    assert [frame.camera for frame in mailbox.take_due(1.0, 1.0, most=2)] == ["a"]
 
 
 def test_empty_slot_is_passed_over():
@@ -110,5 +110,5 @@ def test_released_letter_is_due_at_once():
 def test_clear_returns_what_waited():
     mailbox = Mailbox(["a", "b"])
     post(mailbox, "a", 1)
-    assert [one.payload for one in mailbox.clear()] == [1]
+    assert [frame.payload for frame in mailbox.clear()] == [1]
     assert mailbox.next_due_s() is None

@@ -1,6 +1,7 @@
 """Loading the model of a node: what it falls back to where a GPU lacks memory or an engine."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,9 +127,15 @@ def test_engine_that_the_gpu_refuses_is_ordered_anew(garage: Garage) -> None:
 
 def upgrade(host: ModelHost) -> UpgradeStatus:
     told: list[UpgradeStatus] = []
-    host.start_upgrade(told.append)
-    assert host._upgrade is not None
-    host._upgrade._thread.join(30)
+    has_ended = threading.Event()
+
+    def note(status: UpgradeStatus) -> None:
+        told.append(status)
+        if status.state in ("ready", "failed", "stopped"):
+            has_ended.set()
+
+    host.start_upgrade(note)
+    assert has_ended.wait(30)
     return told[-1]
 
 

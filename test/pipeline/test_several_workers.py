@@ -46,21 +46,21 @@ class Mill:
 
     def label(self, decoded: Sequence[str]) -> list[str]:
         with self.changed:
-            for one in decoded:
-                self.inside.append(one[0])
-                self.threads.setdefault(one[0], set()).add(threading.current_thread().name)
+            for frame in decoded:
+                self.inside.append(frame[0])
+                self.threads.setdefault(frame[0], set()).add(threading.current_thread().name)
             self.changed.notify_all()
             if not self.changed.wait_for(
-                lambda: all(one[0] in self.open_gates for one in decoded), TIMEOUT_S
+                lambda: all(frame[0] in self.open_gates for frame in decoded), TIMEOUT_S
             ):
                 raise TimeoutError("the test left a gate shut")
-            for one in decoded:
-                self.inside.remove(one[0])
-                self.done.append(one)
+            for frame in decoded:
+                self.inside.remove(frame[0])
+                self.done.append(frame)
             self.changed.notify_all()
-            if any("bad" in one for one in decoded):
+            if any("bad" in frame for frame in decoded):
                 raise ValueError(decoded)
-            if any("exit" in one for one in decoded):
+            if any("exit" in frame for frame in decoded):
                 raise SystemExit(3)
         return list(decoded)
 
@@ -136,8 +136,11 @@ def test_frame_that_fails_beside_another_costs_its_own_camera_alone(
     put(workers, "b2")
     assert mill.wait_for(lambda: len(mill.done) == 3)
     workers.run(lambda: None).result(TIMEOUT_S)
-    counts = [one.ledger.counts() for one in mill.streams.values()]
-    assert [(one.labelled, one.dropped_refused, one.under_way) for one in counts] == [
+    counts = [stream.ledger.counts() for stream in mill.streams.values()]
+    assert [
+        (camera_counts.labelled, camera_counts.dropped_refused, camera_counts.under_way)
+        for camera_counts in counts
+    ] == [
         (1, 0, 0),
         (1, 1, 0),
     ]
@@ -200,8 +203,8 @@ def test_pause_waits_for_the_frames_of_all_cameras(workers: FrameWorkers, mill: 
     assert not workers.pause(SHORT_S)
     mill.open("b")
     assert workers.pause(TIMEOUT_S)
-    counts = {camera: one.ledger.counts() for camera, one in mill.streams.items()}
-    assert [one.under_way for one in counts.values()] == [0, 0]
+    counts = {camera: stream.ledger.counts() for camera, stream in mill.streams.items()}
+    assert [camera_counts.under_way for camera_counts in counts.values()] == [0, 0]
     assert counts["b"].labelled == 1
 
 

@@ -54,7 +54,7 @@ class Studio:
     def label(self, decoded: Sequence[str]) -> list[str]:
         self.calls.append(list(decoded))
         self.now_s += 0.03
-        if any("label" in one for one in decoded):
+        if any("label" in frame for frame in decoded):
             raise ValueError("no label for one of them")
         return list(decoded)
 
@@ -77,8 +77,11 @@ def studio() -> Studio:
 
 def read_outcomes(streams: dict[str, CallableStream]) -> dict[str, tuple[int, int]]:
     counts = {camera: stream.ledger.counts() for camera, stream in streams.items()}
-    assert all(one.under_way == 0 for one in counts.values())
-    return {camera: (one.labelled, one.dropped_undecodable) for camera, one in counts.items()}
+    assert all(camera_counts.under_way == 0 for camera_counts in counts.values())
+    return {
+        camera: (camera_counts.labelled, camera_counts.dropped_undecodable)
+        for camera, camera_counts in counts.items()
+    }
 
 
 def test_frames_of_a_round_are_labelled_by_one_call(studio: Studio) -> None:
@@ -164,7 +167,7 @@ def test_no_frame_is_kept_once_its_round_is_over() -> None:
     while stream.ledger.counts().labelled == 0:
         workers.run(lambda: None).result(10.0)
     workers.run(lambda: None).result(10.0)
-    assert [one() for one in kept] == [None]
+    assert [reference() for reference in kept] == [None]
     assert workers.close(10.0)
 
 

@@ -1,6 +1,7 @@
 """Counters and rolling times."""
 
 import math
+import weakref
 
 import pytest
 
@@ -44,16 +45,25 @@ def test_times_older_than_the_window_are_forgotten():
 
 
 def test_times_that_nobody_asks_for_do_not_pile_up():
+    class Duration(float):
+        """A float that can be referred to weakly."""
+
+    def add_at(second: int) -> weakref.ref[Duration]:
+        duration = Duration(1.0)
+        times.add(duration, now_s=float(second))
+        return weakref.ref(duration)
+
     times = RollingTimes(window_s=1.0)
-    for second in range(50):
-        times.add(1.0, now_s=float(second))
-    assert len(times._entries) == 1
+    references = [add_at(second) for second in range(50)]
+    assert [reference() for reference in references] == [None] * 49 + [1.0]
 
 
 def test_no_times_are_nan_and_a_rate_of_zero():
     times = StreamMeter().times(now_s=5.0)
     assert times.rate_hz == 0.0
-    assert all(math.isnan(one) for one in (*times.latency_ms, *times.age_ms, times.inference_ms))
+    assert all(
+        math.isnan(value) for value in (*times.latency_ms, *times.age_ms, times.inference_ms)
+    )
 
 
 def test_meter_keeps_its_three_times_apart():

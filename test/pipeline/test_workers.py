@@ -132,10 +132,10 @@ def test_rounds_grow_when_more_frames_may_share_a_call(workers, site):
 
     workers.open([site.make_stream(), other.make_stream()], label, lambda: Capacity(most))
     workers.run(put_both).result(TIMEOUT_S)
-    finish_frames = [one.left.acquire(timeout=TIMEOUT_S) for one in (site, other)]
+    finish_frames = [stream.left.acquire(timeout=TIMEOUT_S) for stream in (site, other)]
     most = 2
     workers.run(put_both).result(TIMEOUT_S)
-    finish_frames += [one.left.acquire(timeout=TIMEOUT_S) for one in (site, other)]
+    finish_frames += [stream.left.acquire(timeout=TIMEOUT_S) for stream in (site, other)]
     assert all(finish_frames)
     assert rounds == [["a"], ["b"], ["a", "b"]]
 

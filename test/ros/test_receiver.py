@@ -163,7 +163,7 @@ def test_node_that_ros_destroys_while_it_shuts_down_closes_at_once(ros_domain):
     assert ear.reports == []
 
 
-def test_thread_ends_without_a_complaint_when_ros_shuts_down(session, speaker):
+def test_thread_ends_without_an_error_when_ros_shuts_down(session, speaker):
     session.close()
     give_up_s = time.monotonic() + TIMEOUT_S
     while any(thread.name == "receiver" for thread in threading.enumerate()):

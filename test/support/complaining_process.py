@@ -1,4 +1,4 @@
-"""An answering process that has a complaint instead of an answer."""
+"""An answering process that reports an error instead of an answer."""
 
 from proxia_segmentation_ros.benchmark.workers.json_process import read_requests, reporting_errors
 from proxia_segmentation_ros.errors import ProxiaError

@@ -89,7 +89,7 @@ def golden_losses_input() -> tuple[Tensor, Tensor]:
 
 
 def check_golden_gradient(shared_dir: Path, name: str, got: Tensor) -> None:
-    """Compare with the gradient of a loss that the reference system gave."""
+    """Compare with the gradient of a loss that NVIDIA/semantic-segmentation gave."""
     with np.load(shared_dir / "golden" / "losses_grad.npz") as arrays:
         [key] = [key for key in arrays.files if key.startswith(name) or f"_{name}" in key]
         wanted = torch.from_numpy(arrays[key])

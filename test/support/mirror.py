@@ -87,10 +87,10 @@ TESTED_BY: dict[str, dict[str, str]] = {
     },
     "test/model/network/test_golden.py": {
         "model/network/names.py": "constants alone",
-        "model/network/backbone.py": "maps of every stage against the reference system",
-        "model/network/blocks.py": "maps of every stage against the reference system",
-        "model/network/ocr.py": "maps of every stage against the reference system",
-        "model/network/scale_attention.py": "attention of every scale against the reference system",
+        "model/network/backbone.py": "maps of every stage against NVIDIA/semantic-segmentation",
+        "model/network/blocks.py": "maps of every stage against NVIDIA/semantic-segmentation",
+        "model/network/ocr.py": "maps of every stage against NVIDIA/semantic-segmentation",
+        "model/network/scale_attention.py": "attention of every scale against NVIDIA",
     },
     "test/pipeline/test_model_host.py": {
         "inference/cpu_fallback.py": "a GPU that fails is followed by the CPU",
@@ -125,7 +125,7 @@ CROSS_CUTTING: dict[str, str] = {
     "evaluation/test_cityscapes_agreement.py": "our scores against the benchmark's own",
     "inference/test_image_batches.py": "several images at a time in every backend",
     "launch/test_proxia_launch.py": "the file of launch/",
-    "model/network/test_golden.py": "whole networks against the reference system",
+    "model/network/test_golden.py": "whole networks against NVIDIA/semantic-segmentation",
     "ros/node/test_frame_walk.py": "a frame through every room, against docs/architecture.md",
     "pipeline/test_several_workers.py": "workers, mailbox and stream together",
     "ros/node/test_bad_input.py": "a running node",
@@ -134,7 +134,7 @@ CROSS_CUTTING: dict[str, str] = {
     "ros/node/test_real_model.py": "a running node",
     "ros/node/test_setbacks.py": "a running node",
     "ros/test_robot.py": "the robot in test/support",
-    "training/test_golden_step.py": "one training step against the reference system's",
+    "training/test_golden_step.py": "one training step against NVIDIA/semantic-segmentation",
     "training/test_killed_run.py": "a whole run in a process of its own",
 }
 # All of test/packaging/ is about the repository and not about a module.

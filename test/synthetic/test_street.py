@@ -160,8 +160,8 @@ def test_every_class_survives_a_quarter_of_the_resolution() -> None:
         quarter = cv2.resize(is_class_HWC, (96, 72), interpolation=cv2.INTER_AREA)
         again_HW = cv2.resize(quarter, (480, 360), interpolation=cv2.INTER_LINEAR).argmax(axis=2)
         for label in range(11):
-            one, other = labels_HW == label, again_HW == label
-            overlap[:, label] += (one & other).sum(), (one | other).sum()
+            first_HW, second_HW = labels_HW == label, again_HW == label
+            overlap[:, label] += (first_HW & second_HW).sum(), (first_HW | second_HW).sum()
     assert (overlap[0] / overlap[1]).min() > 0.85
 
 

@@ -82,15 +82,15 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in ("step_s", "eta_s")} for row in rows]
 
 
-def assert_same(one: Any, other: Any, place: str = "") -> None:
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), place
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for name in one:
-            assert_same(one[name], other[name], f"{place}.{name}")
+def assert_same(got: Any, wanted: Any, place: str = "") -> None:
+    if isinstance(got, torch.Tensor):
+        assert torch.equal(got, wanted), place
+    elif isinstance(got, dict):
+        assert got.keys() == wanted.keys()
+        for name in got:
+            assert_same(got[name], wanted[name], f"{place}.{name}")
     else:
-        assert one == other, place
+        assert got == wanted, place
 
 
 def test_killed_run_reaches_the_same_bits(pairs_folder: Path, tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ def test_killed_run_reaches_the_same_bits(pairs_folder: Path, tmp_path: Path) ->
     assert torch.load(killed / "last.pt", weights_only=True)["step"] < STEPS
     assert start(killed, pairs_folder, "--resume").wait(300) == 0
     for name in ("last.pt", "best.pt"):
-        one, other = (torch.load(run / name, weights_only=True) for run in (whole, killed))
-        assert_same(one, other, name)
+        got, wanted = (torch.load(run / name, weights_only=True) for run in (whole, killed))
+        assert_same(got, wanted, name)
     assert read_rows(killed) == read_rows(whole)
     # safetensors writes its header's keys in any order, so that bytes may differ.
     (network, card), (other_network, other_card) = (

@@ -145,21 +145,22 @@ def test_reading_a_recipe_does_without_torch() -> None:
 
 
 def test_recipes_of_the_reference_have_its_values() -> None:
-    one, sota, vistas = (
+    cityscapes, sota, vistas = (
         load_recipe(name)
         for name in ("train_cityscapes", "train_cityscapes_sota", "train_mapillary")
     )
-    for recipe in (one, sota, vistas):
+    recipes = (cityscapes, sota, vistas)
+    for recipe in recipes:
         chosen = recipe.optimiser
         assert (chosen.name, chosen.loss, chosen.momentum) == ("sgd", "rmi", 0.9)
         assert (chosen.weight_decay, chosen.aux_weight, chosen.decay_all) == (1e-4, 0.4, True)
         assert recipe.data.class_uniform is not None
         assert not recipe.uses_class_weights
-    assert [recipe.optimiser.learning_rate for recipe in (one, sota, vistas)] == [5e-3, 1e-2, 5e-3]
-    assert [recipe.optimiser.poly_power for recipe in (one, sota, vistas)] == [2, 2, 1]
-    assert [recipe.optimiser.scale_weight for recipe in (one, sota, vistas)] == [0.05, 0.05, 0]
+    assert [recipe.optimiser.learning_rate for recipe in recipes] == [5e-3, 1e-2, 5e-3]
+    assert [recipe.optimiser.poly_power for recipe in recipes] == [2, 2, 1]
+    assert [recipe.optimiser.scale_weight for recipe in recipes] == [0.05, 0.05, 0]
     # Epochs times whole batches of all GPUs in an epoch.
-    assert one.steps == 175 * (2975 // 8)
+    assert cityscapes.steps == 175 * (2975 // 8)
     assert sota.steps == 175 * (2975 // 16)
     assert vistas.steps == 200 * (18000 // (8 * vistas.batch_size))
     names = load_label_set("cityscapes").names

@@ -87,10 +87,10 @@ def test_run_is_not_overwritten_by_another(camvid_folder: Path, tmp_path: Path) 
 
 def test_weights_start_from_the_seed() -> None:
     recipe = load_recipe("camvid", SMALL)
-    one, two = build_network(recipe, 11), build_network(recipe, 11)
+    first, same = build_network(recipe, 11), build_network(recipe, 11)
     other = build_network(recipe.model_copy(update={"seed": 77}), 11)
-    assert torch.equal(one.ocr.cls_head.weight, two.ocr.cls_head.weight)
-    assert not torch.equal(one.ocr.cls_head.weight, other.ocr.cls_head.weight)
+    assert torch.equal(first.ocr.cls_head.weight, same.ocr.cls_head.weight)
+    assert not torch.equal(first.ocr.cls_head.weight, other.ocr.cls_head.weight)
 
 
 def test_broken_files_are_listed_before_the_first_step(camvid_folder: Path, tmp_path: Path) -> None:

@@ -133,8 +133,8 @@ def test_only_folders_keep_decoded_pairs_and_only_while_asked(
         (DataSettings(**folder, dataset="cityscapes"), False),
     ):
         [source] = make_sources(settings, label_set)
-        one, two = (source.draw_at(0, np.random.default_rng(0)).image_HWC for _ in range(2))
-        assert (one is two) is is_kept
+        first, second = (source.draw_at(0, np.random.default_rng(0)).image_HWC for _ in range(2))
+        assert (first is second) is is_kept
 
 
 def test_limit_takes_the_first_pairs_for_training_alone(cityscapes: Path) -> None:

@@ -47,8 +47,8 @@ def weights(tmp_path):
 @pytest.fixture
 def settings(tmp_path, weights, ros_domain, monkeypatch):
     """Settings of a demo of some JPEG files on the fake node, with half the truth its labels."""
-    for patience in ("LAST_LABELS_TIMEOUT_S", "LAST_STATS_TIMEOUT_S"):
-        monkeypatch.setattr(f"proxia_segmentation_ros.apps.demo.run.{patience}", 60.0)
+    for timeout in ("LAST_LABELS_TIMEOUT_S", "LAST_STATS_TIMEOUT_S"):
+        monkeypatch.setattr(f"proxia_segmentation_ros.apps.demo.run.{timeout}", 60.0)
     here = str(Path(__file__).parents[2] / "support")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, *sys.path]))
     names = [f"frame{index}" for index in range(FRAMES)]

@@ -216,9 +216,9 @@ def test_command_writes_page_and_weights(folders, tmp_path, monkeypatch, capsys)
 def test_command_tells_at_once_that_figures_can_not_be_written(
     folders, tmp_path, monkeypatch, capsys, place
 ):
-    code, out, complaint = call(monkeypatch, capsys, *folders, "--out", tmp_path / place)
+    code, out, error = call(monkeypatch, capsys, *folders, "--out", tmp_path / place)
     assert (code, out) == (3, "")
-    assert complaint.startswith("proxia: out ")
+    assert error.startswith("proxia: out ")
 
 
 def test_command_leaves_old_figures_whole_where_the_disk_is_full(
@@ -231,14 +231,14 @@ def test_command_leaves_old_figures_whole_where_the_disk_is_full(
     out.write_text("old")
     monkeypatch.setattr(Path, "replace", fail)
     options = ["--weights", "synthetic", "--size", "64x48", "--out", out]
-    code, shown, complaint = call(monkeypatch, capsys, *folders, *options)
+    code, shown, error = call(monkeypatch, capsys, *folders, *options)
     assert (code, out.read_text()) == (3, "old")
     assert "mean_iou" in shown
-    assert "can't be written (No space left on device)" in complaint
+    assert "can't be written (No space left on device)" in error
 
 
 def test_command_refuses_shipped_weights_as_a_target(folders, monkeypatch, capsys):
     target = find_weights("synthetic")
-    code, _, complaint = call(monkeypatch, capsys, *folders, "--save-calibrated", target)
+    code, _, error = call(monkeypatch, capsys, *folders, "--save-calibrated", target)
     assert code == 4
-    assert "the package ships" in complaint
+    assert "the package ships" in error

@@ -36,12 +36,12 @@ def make_pair(height: int = 90, width: int = 120) -> tuple[np.ndarray, np.ndarra
 def test_same_generator_gives_same_pair() -> None:
     image_HWC, labels_HW = make_pair()
     settings = AugmentationSettings(crop_hw=(64, 96))
-    one, two = (
+    first, second = (
         augment_pair(image_HWC, labels_HW, settings, np.random.default_rng(3), unlabeled_id=255)
         for _ in range(2)
     )
-    np.testing.assert_array_equal(one[0], two[0])
-    np.testing.assert_array_equal(one[1], two[1])
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -177,21 +177,21 @@ def test_blur_that_cannot_act_is_refused(settings: dict[str, object], named: str
 def test_further_settings_leave_the_draws_of_older_ones() -> None:
     image_HWC, labels_HW = make_pair()
     settings = AugmentationSettings(crop_hw=(64, 96), hue=0.0, randaugment=None)
-    one, two = np.random.default_rng(1), np.random.default_rng(1)
-    augment_pair(image_HWC, labels_HW, settings, one, unlabeled_id=255)
+    actual, expected = np.random.default_rng(1), np.random.default_rng(1)
+    augment_pair(image_HWC, labels_HW, settings, actual, unlabeled_id=255)
     # scale, stretch, offsets, area or linear, flip, gamma, three gains, brightness, contrast,
     # saturation, the size of the noise, noise, and whether to blur
-    scale = math.exp(two.uniform(math.log(0.5), math.log(2)))
-    stretch = math.exp(two.uniform(-0.1, 0.1))
+    scale = math.exp(expected.uniform(math.log(0.5), math.log(2)))
+    stretch = math.exp(expected.uniform(-0.1, 0.1))
     for length, side in ((90, 64 / stretch), (120, 96 * stretch)):
         low, high = sorted((0, length - round(side / scale)))
-        two.integers(low, high + 1)
+        expected.integers(low, high + 1)
     if scale < 1:
-        two.random()
-    two.random(1 + 1 + 3 + 1 + 1 + 1 + 1)
-    two.standard_normal((64, 96, 3), dtype=np.float32)
-    two.random(2 if two.random() < settings.blur else 0)
-    assert one.bit_generator.state["state"] == two.bit_generator.state["state"]
+        expected.random()
+    expected.random(1 + 1 + 3 + 1 + 1 + 1 + 1)
+    expected.standard_normal((64, 96, 3), dtype=np.float32)
+    expected.random(2 if expected.random() < settings.blur else 0)
+    assert actual.bit_generator.state["state"] == expected.bit_generator.state["state"]
 
 
 def test_changes_of_light_leave_a_dark_image_as_bright_as_it_was() -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints of the reference system load strictly, and nothing in them runs."""
+"""Checkpoints of NVIDIA/semantic-segmentation load strictly, and nothing in them runs."""
 
 import collections
 import os

@@ -1,4 +1,4 @@
-"""The networks compute what the reference system computes."""
+"""The networks compute what NVIDIA/semantic-segmentation computes."""
 
 import copy
 import gzip
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 LOGITS_ATOL = {torch.float32: 5e-4, torch.float64: 2e-4}
 ATTENTION_ATOL = 1e-4
 MAX_ARGMAX_DIFFERENCE = 2e-4
-# Digest of the sixteen-digit digests that the reference run left of its 1903 tensors.
+# Digest of the sixteen-digit digests that NVIDIA/semantic-segmentation left of its 1903 tensors.
 FILL_DIGEST = "94db8184166702dd93f0354e3b5c8a2980cba0714f7e7a8bc53d64a410e45c44"
 ODD_HW = (181, 259)
 
@@ -126,7 +126,7 @@ class GoldenRuns:
         if (size_hw, scale) not in self._passes:
             attention: Maps = {}
             hook = self.multi.scale_attn.register_forward_hook(_make_recorder(attention, "it"))
-            # The reference resized its input in float32. At sizes that don't divide, doing it
+            # NVIDIA's code resized its input in float32. At sizes that don't divide, doing it
             # in float64 moves the sampling points by 3e-5: more than the rest errs.
             resized = resize_bilinear(image, scale_size(size_hw, scale)).to(self.dtype)
             found = self.multi.forward_scale(resized)

@@ -57,7 +57,7 @@ def test_status_of_a_camera_tells_no_backend():
     assert read_serving(make_values(backend="openvino", rate_hz="5.0")) == {}
 
 
-def test_newest_backend_of_a_node_outlives_a_stretch(session):
+def test_newest_backend_of_a_node_outlives_a_run(session):
     listener = BenchmarkListener(session, {})
     diagnostics = session.node.create_publisher(DiagnosticArray, "/diagnostics", DIAGNOSTICS_QOS)
     for precision in ("f32", "int8"):

@@ -214,7 +214,7 @@ def test_topics_that_an_active_node_never_hears_of_move_to_a_new_participant(
     assert player.play().published == 3
     assert audience.wait_for(3)
     session.close()
-    assert not any(spare.context.ok() for spare in opened)
+    assert not any(session.context.ok() for session in opened)
 
 
 def test_topics_stay_where_no_node_is_waited_for(session, monkeypatch):

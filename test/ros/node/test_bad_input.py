@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 @dataclass(frozen=True)
 class BadFrame:
-    """A frame to refuse, what the complaint says, and the counter it goes to."""
+    """A frame to refuse, what the log says, and the counter it goes to."""
 
     make: Callable[[], Image | CompressedImage]
     says: str

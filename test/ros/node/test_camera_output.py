@@ -50,7 +50,8 @@ def test_summary_keeps_every_field_of_a_scene():
     (summary,) = message.classes
     assert (summary.class_id, summary.class_name, summary.pixel_count) == (8, "car", 90)
     assert math.isnan(summary.mean_confidence)
-    (one,) = summary.objects
-    assert (one.box.x_offset, one.box.y_offset, one.box.width, one.box.height) == (3, 4, 10, 7)
-    assert (one.centroid_x, one.pixel_count, one.touches_border) == (8.5, 70, True)
-    assert (one.depth_m, one.position.x, one.position.z) == (2.5, 0.1, 2.5)
+    (region,) = summary.objects
+    box = region.box
+    assert (box.x_offset, box.y_offset, box.width, box.height) == (3, 4, 10, 7)
+    assert (region.centroid_x, region.pixel_count, region.touches_border) == (8.5, 70, True)
+    assert (region.depth_m, region.position.x, region.position.z) == (2.5, 0.1, 2.5)

@@ -126,7 +126,9 @@ def test_depth_of_the_same_stamp_gives_objects_their_distance(robot, start_node)
         robot.publish("/depth", make_image(depth_HW, sec=3, encoding="16UC1"))
         robot.show(make_image(make_scene(), sec=3))
         return any(
-            not math.isnan(one.objects[0].depth_m) for scene in scenes for one in scene.classes
+            not math.isnan(class_summary.objects[0].depth_m)
+            for scene in scenes
+            for class_summary in scene.classes
         )
 
     robot.wait_for(is_near, "an object with depth")
@@ -163,7 +165,7 @@ def test_undecodable_depth_costs_the_depth_and_not_the_objects(robot, start_node
         status = robot.find_diagnostic("camera camera")
         return status is not None and "depth: image encoding 'rgb8'" in status.message
 
-    robot.wait_for(is_told, "a complaint about depth")
+    robot.wait_for(is_told, "a warning about depth")
     robot.wait_for(lambda: scenes, "a summary")
 
 
@@ -181,10 +183,10 @@ def test_objects_are_summed_up_with_the_labels_they_came_from(robot, start_node)
     scene = scenes[-1]
     assert (scene.camera, scene.label_set) == ("camera", "camvid")
     assert (scene.image_width, scene.image_height) == (128, 96)
-    counts = {one.class_id: one.pixel_count for one in scene.classes}
+    counts = {class_summary.class_id: class_summary.pixel_count for class_summary in scene.classes}
     ids, pixels = np.unique(expect_labels(image_HWC), return_counts=True)
     assert counts == dict(zip(ids.tolist(), pixels.tolist(), strict=True))
-    assert all(one.objects for one in scene.classes)
+    assert all(class_summary.objects for class_summary in scene.classes)
 
 
 def test_objects_off_leaves_the_classes(robot, start_node):
@@ -198,7 +200,7 @@ def test_objects_off_leaves_the_classes(robot, start_node):
 
     robot.wait_for(hears, "a summary")
     assert scenes[-1].classes
-    assert not any(one.objects for one in scenes[-1].classes)
+    assert not any(class_summary.objects for class_summary in scenes[-1].classes)
 
 
 def test_qos_override_reaches_the_subscription_and_the_publisher(robot, start_node):
@@ -265,7 +267,7 @@ def test_stats_name_the_camera_and_its_times(robot, start_node):
 
     robot.wait_for(is_measured, "stats with a rate")
     assert stats[-1].camera == "camera"
-    assert not any(math.isnan(one) for one in stats[-1].latency_ms)
+    assert not any(math.isnan(latency) for latency in stats[-1].latency_ms)
     assert stats[-1].header.frame_id == "cam"
 
 
@@ -368,7 +370,7 @@ def test_times_of_each_stage_and_what_ran_are_in_the_diagnostics(robot, start_no
     def find():
         robot.show(make_image(make_scene()))
         status = robot.find_diagnostic("camera camera")
-        values = {} if status is None else {one.key: one.value for one in status.values}
+        values = {} if status is None else {entry.key: entry.value for entry in status.values}
         return values if values.get("stage_infer_ms") == "20.00" and stats else None
 
     values = robot.wait_for(find, "stage times")

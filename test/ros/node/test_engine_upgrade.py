@@ -90,28 +90,28 @@ def upgrading() -> Iterator[Callable[..., Upgrading]]:
         return started[-1]
 
     yield start
-    for one in started:
-        one.upgrade.close()
+    for case in started:
+        case.upgrade.close()
 
 
 def test_progress_and_result_of_a_build(
     builder: Builder, upgrading: Callable[..., Upgrading]
 ) -> None:
-    one = upgrading(builder.command)
-    wait_for(lambda: one.upgrade.status.step == "trying kernels", "the first step")
-    first_s = one.upgrade.status.elapsed_s
-    wait_for(lambda: one.upgrade.status.elapsed_s > first_s, "time to pass")
+    case = upgrading(builder.command)
+    wait_for(lambda: case.upgrade.status.step == "trying kernels", "the first step")
+    first_s = case.upgrade.status.elapsed_s
+    wait_for(lambda: case.upgrade.status.elapsed_s > first_s, "time to pass")
     builder.tell("print('a library talks'); say(step='writing'); " + DONE)
-    status = one.wait_for("ready")
+    status = case.wait_for("ready")
     assert status.step == "serving with marked, f32"
-    assert one.taken == [one.better]
-    steps = [(told.state, told.step) for told in one.told]
+    assert case.taken == [case.better]
+    steps = [(told.state, told.step) for told in case.told]
     assert steps[:3] == [
         ("building", "trying kernels"),
         ("building", "writing"),
         ("loading", "loading the engine"),
     ]
-    assert one.upgrade.status == status
+    assert case.upgrade.status == status
 
 
 @pytest.mark.parametrize(
@@ -127,26 +127,26 @@ def test_progress_and_result_of_a_build(
 def test_build_that_fails_says_how_and_nothing_is_loaded(
     builder: Builder, upgrading: Callable[..., Upgrading], code: str, sentence: str
 ) -> None:
-    one = upgrading(builder.command)
+    case = upgrading(builder.command)
     builder.tell(code)
-    assert sentence in one.wait_for("failed").step
-    assert one.taken == []
+    assert sentence in case.wait_for("failed").step
+    assert case.taken == []
 
 
 def test_engine_that_was_built_is_loaded_however_its_process_ends(
     builder: Builder, upgrading: Callable[..., Upgrading]
 ) -> None:
-    one = upgrading(builder.command)
+    case = upgrading(builder.command)
     builder.tell(DONE + "; print('the driver is gone'); sys.stdout.flush(); os.abort()")
-    one.wait_for("ready")
-    assert one.taken == [one.better]
+    case.wait_for("ready")
+    assert case.taken == [case.better]
     sentence = "the engine is built; its process then ended with signal 6: the driver is gone"
-    assert sentence in [told.step for told in one.told]
+    assert sentence in [told.step for told in case.told]
 
 
 def test_command_that_does_not_exist_is_a_failure(upgrading: Callable[..., Upgrading]) -> None:
-    one = upgrading(("/no/such/program",))
-    assert "/no/such/program" in one.wait_for("failed").step
+    case = upgrading(("/no/such/program",))
+    assert "/no/such/program" in case.wait_for("failed").step
 
 
 def test_engine_that_can_not_be_loaded_is_a_failure(
@@ -155,17 +155,17 @@ def test_engine_that_can_not_be_loaded_is_a_failure(
     def load() -> FakeSegmenter:
         raise BackendError("the GPU fell off the bus")
 
-    one = upgrading(builder.command, load)
+    case = upgrading(builder.command, load)
     builder.tell(DONE)
-    assert one.wait_for("failed").step == "the GPU fell off the bus"
+    assert case.wait_for("failed").step == "the GPU fell off the bus"
 
 
 def test_closing_kills_the_build(builder: Builder, upgrading: Callable[..., Upgrading]) -> None:
-    one = upgrading(builder.command)
+    case = upgrading(builder.command)
     wait_for(builder.is_running, "the builder")
-    assert one.upgrade.close()
+    assert case.upgrade.close()
     assert not builder.is_running()
-    assert one.upgrade.status.state == "stopped"
+    assert case.upgrade.status.state == "stopped"
 
 
 def test_closing_while_it_loads_frees_what_was_loaded(
@@ -178,14 +178,14 @@ def test_closing_while_it_loads_frees_what_was_loaded(
         gate.wait(30)
         return better
 
-    one = upgrading(builder.command, load)
+    case = upgrading(builder.command, load)
     builder.tell(DONE)
     assert entered.wait(30)
-    assert not one.upgrade.close()
+    assert not case.upgrade.close()
     gate.set()
-    one.wait_for("stopped")
+    case.wait_for("stopped")
     assert better.is_closed
-    assert one.taken == []
+    assert case.taken == []
 
 
 class Upgradable:

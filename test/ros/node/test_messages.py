@@ -10,8 +10,8 @@ from proxia_segmentation_ros.ros.node.messages import make_label_info, make_stat
 def test_label_info_lists_ids_names_and_threshold():
     label_set = load_label_set("camvid")
     info = make_label_info(Header(), label_set, 0.5)
-    assert [one.class_name for one in info.class_map] == list(label_set.names)
-    assert [one.class_id for one in info.class_map] == list(range(len(label_set)))
+    assert [named_class.class_name for named_class in info.class_map] == list(label_set.names)
+    assert [named_class.class_id for named_class in info.class_map] == list(range(len(label_set)))
     assert info.threshold == 0.5
 
 

@@ -17,7 +17,7 @@ def test_every_setting_is_a_parameter_with_its_default_and_description(start_nod
             assert node.get_parameter(row.name).value == row.default
         ranges = [*descriptor.integer_range, *descriptor.floating_point_range]
         expected = [] if row.maximum is None else [(row.minimum, row.maximum)]
-        assert [(one.from_value, one.to_value) for one in ranges] == expected
+        assert [(bounds.from_value, bounds.to_value) for bounds in ranges] == expected
 
 
 def test_live_change_takes_effect_on_the_next_frame(robot, start_node):

@@ -69,7 +69,7 @@ def test_node_stops_while_its_model_is_busy_with_a_frame(robot, start_process, n
         robot.publish("/image", make_image(make_scene()))
         status = robot.find_diagnostic("camera camera")
         return status is not None and any(
-            one.key == "received" and int(one.value) > 1 for one in status.values
+            entry.key == "received" and int(entry.value) > 1 for entry in status.values
         )
 
     robot.wait_for(is_received, "a frame in the model")

@@ -69,7 +69,7 @@ def test_label_info_names_every_id_and_is_latched(robot, start_node):
     robot.wait_for_state("active")
     infos = robot.listen("/proxia/label_info", LabelInfo, LATCHED)
     robot.wait_for(lambda: infos, "latched label info")
-    named = [(one.class_id, one.class_name) for one in infos[0].class_map]
+    named = [(named_class.class_id, named_class.class_name) for named_class in infos[0].class_map]
     assert named == list(enumerate(load_label_set("camvid").names))
     assert infos[0].threshold == pytest.approx(0.25)
 
@@ -179,7 +179,7 @@ def test_newest_frame_replaces_the_waiting_one_and_the_ledger_adds_up(robot, sta
         )
     under_test.segmenter.gate.set()
     robot.wait_for_stamp("/proxia/labels", 5)
-    stamps = [one.header.stamp.sec for one in robot.heard["/proxia/labels"]]
+    stamps = [message.header.stamp.sec for message in robot.heard["/proxia/labels"]]
     assert stamps[-2:] == [2, 5]
     newest = robot.wait_for(
         lambda: stats and stats[-1].labelled == before + 2 and stats[-1], "stats of all frames"

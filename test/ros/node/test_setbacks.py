@@ -20,8 +20,8 @@ CALIBRATED = {"cameras.camera.camera_info_topic": "/camera_info"}
 
 def list_endpoints(node) -> tuple[list[str], list[str]]:
     return (
-        sorted(one.topic_name for one in node.publishers),
-        sorted(one.topic_name for one in node.subscriptions),
+        sorted(endpoint.topic_name for endpoint in node.publishers),
+        sorted(endpoint.topic_name for endpoint in node.subscriptions),
     )
 
 
@@ -99,7 +99,7 @@ def test_bad_calibration_costs_neither_labels_nor_objects(robot, start_node, cha
 
     def is_summed_up() -> bool:
         robot.show(make_image(make_scene(), sec=2))
-        return any(one.classes and one.classes[0].objects for one in scenes)
+        return any(scene.classes and scene.classes[0].objects for scene in scenes)
 
     robot.wait_for(is_summed_up, "objects")
     counts = camera.stream.ledger.counts()

@@ -52,7 +52,7 @@ def test_ever_new_sentences_do_not_flood_the_log(ledge):
     assert ledge.throttled_log.count == 1000
 
 
-def test_recent_complaint_fades_and_the_last_one_stays(ledge):
+def test_recent_message_fades_and_the_last_one_stays(ledge):
     ledge.throttled_log.add("bad")
     assert ledge.throttled_log.recent == "bad"
     ledge.now_s += LOG_PERIOD_S + 0.1

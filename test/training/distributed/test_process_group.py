@@ -71,7 +71,7 @@ with open_process_group("cpu"):
         report=lambda row: None,
     )
     cells = validate(trainer.average)["cells"]
-    before = {name: one.clone() for name, one in trainer.model.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     trainer.run()
     if get_rank() == 0:
         after = trainer.model.state_dict()
@@ -108,9 +108,11 @@ def test_two_processes_equal_one_with_the_doubled_batch(
 ) -> None:
     run_processes(tmp_path / "one", 1, 4, optimiser)
     run_processes(tmp_path / "two", 2, 2, optimiser)
-    one, two = (torch.load(tmp_path / n / "end.pt", weights_only=True) for n in ("one", "two"))
-    assert one["cells"] == two["cells"]
-    for name, tensor in one["after"].items():
-        assert torch.equal(one["before"][name], two["before"][name]), name
-        torch.testing.assert_close(two["after"][name], tensor, rtol=1e-3, atol=1e-5)
+    single, double = (
+        torch.load(tmp_path / n / "end.pt", weights_only=True) for n in ("one", "two")
+    )
+    assert single["cells"] == double["cells"]
+    for name, tensor in single["after"].items():
+        assert torch.equal(single["before"][name], double["before"][name]), name
+        torch.testing.assert_close(double["after"][name], tensor, rtol=1e-3, atol=1e-5)
     assert len((tmp_path / "two" / "log.jsonl").read_text().splitlines()) == 1

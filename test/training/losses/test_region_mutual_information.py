@@ -1,4 +1,4 @@
-"""The region mutual information loss against the reference system's."""
+"""The region mutual information loss against NVIDIA/semantic-segmentation's."""
 
 import json
 from pathlib import Path
