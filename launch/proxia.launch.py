@@ -17,6 +17,8 @@ PROFILE = PathJoinSubstitution([CONFIG, "fastdds_profile.xml"])
 # Fast DDS 2 (Humble, Jazzy) reads the second name.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
+RESPAWN_DELAY_S = 2.0
+
 # No `choices` for values that the node validates: its errors say more.
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -58,6 +60,12 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "log_level", default_value="info", description="debug, info, warn, error or fatal"
+    ),
+    DeclareLaunchArgument(
+        "respawn",
+        default_value="true",
+        choices=["true", "false"],
+        description="true starts the node anew, after two seconds, whenever its process ends",
     ),
     DeclareLaunchArgument(
         "compat",
@@ -113,6 +121,8 @@ def make_nodes(context: LaunchContext) -> list[Node]:
         remappings=list(remaps.items()),
         ros_arguments=["--log-level", values.get("log_level", "info")],
         output="screen",
+        respawn=values.get("respawn", "true") == "true",
+        respawn_delay=RESPAWN_DELAY_S,
     )
     displayed = {**DISPLAYED, **remaps, "/image": values.get("image_topic", "image")}
     viewer = Node(

@@ -8,7 +8,8 @@ A model that failed or hangs is suspended, so that frames fail at once, and repl
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,7 +53,7 @@ class SwappableSegmenter:
     """Forwards calls to the current segmenter; `swap` must not run concurrently with calls.
 
     `keep_frames` prepares for a swap. `on_result` is called after each call of `segment_many`, with
-    its error if the model is to blame for it, else with None.
+    its error if the model is to blame for it, else with None; `lend` spares frames this detour.
     """
 
     def __init__(
@@ -140,25 +141,37 @@ class SwappableSegmenter:
             BackendError: the model is suspended, or failed.
             InputError: an image is broken or too large.
         """
-        if self._suspended is not None:
-            raise self._suspended
         for image_HWC, wants in zip(images_HWC, with_confidence, strict=True):
             self._note(image_HWC, wants or min_confidence > 0, output_size)
-        try:
-            found = self._current.segment_many(
+        with self._use() as current:
+            return current.segment_many(
                 images_HWC,
                 with_confidence,
                 output_size=output_size,
                 min_confidence=min_confidence,
                 streams=streams,
             )
+
+    def lend(self) -> AbstractContextManager[FrameSegmenter]:
+        """Return the segmenter for one call of `segment_many`: this one while a swap can come.
+
+        Raises:
+            BackendError: on entering, if the model is suspended.
+        """
+        return nullcontext(self) if self._is_watching else self._use()
+
+    @contextmanager
+    def _use(self) -> Iterator[FrameSegmenter]:
+        if self._suspended is not None:
+            raise self._suspended
+        try:
+            yield self._current
         except InputError:
             raise
         except BaseException as error:
             self._on_result(error)
             raise
         self._on_result(None)
-        return found
 
     def warm_up(self, size_hw: SizeHW, batch: int = 1) -> None:
         """Warm up the current segmenter."""

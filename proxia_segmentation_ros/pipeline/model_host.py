@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -80,6 +81,10 @@ class ModelHost:
         )
         self.segmenter: FrameSegmenter = self._swappable
         self.load_time_s = time.monotonic() - started_s
+
+    def lend(self) -> AbstractContextManager[FrameSegmenter]:
+        """Return the model that serves, for one call; see `SwappableSegmenter.lend`."""
+        return self._swappable.lend()
 
     @property
     def upgrade_status(self) -> UpgradeStatus | None:

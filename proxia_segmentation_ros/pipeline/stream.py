@@ -9,6 +9,7 @@ Shape legend: H rows, W columns, C colour channels (RGB).
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -29,6 +30,7 @@ from proxia_segmentation_ros.pipeline.sink import (
     Sink,
     Stamp,
 )
+from proxia_segmentation_ros.pipeline.steps import Steps
 from proxia_segmentation_ros.pipeline.timing import FrameLedger, Outcome, StreamMeter
 from proxia_segmentation_ros.wire.cdr import read_compressed_image, read_image
 from proxia_segmentation_ros.wire.compressed import decode_compressed
@@ -219,11 +221,20 @@ class _Segmenter(Protocol):
 
 
 class SegmentFrames:
-    """Segments frames of all cameras, batched or in concurrent calls, with the current settings."""
+    """Segments frames of all cameras, batched or in concurrent calls, with the current settings.
 
-    def __init__(self, segmenter: _Segmenter, settings: SharedSettings) -> None:
+    `lend` returns a context with the segmenter for one call; without it that is `segmenter`.
+    """
+
+    def __init__(
+        self,
+        segmenter: _Segmenter,
+        settings: SharedSettings,
+        lend: Callable[[], AbstractContextManager[_Segmenter]] | None = None,
+    ) -> None:
         self._segmenter = segmenter
         self._settings = settings
+        self._lend = lend or (lambda: nullcontext(segmenter))
 
     def find_capacity(self) -> Capacity:
         """Return how many frames to batch, and how many calls may run concurrently."""
@@ -232,38 +243,14 @@ class SegmentFrames:
     def __call__(self, frames: Sequence[Frame]) -> "list[Segmentation]":
         """Segment the frames; images may differ in size."""
         output = self._settings.value.output
-        return self._segmenter.segment_many(
-            [frame.image_HWC for frame in frames],
-            [frame.demand.confidence for frame in frames],
-            output_size=output.size,
-            min_confidence=output.min_confidence,
-            streams=[frame.camera for frame in frames],
-        )
-
-
-class Steps(Protocol):
-    """What `process_frames` needs from a stream; `CameraStream` and test fakes implement it.
-
-    An exception in a step ends the frame; `reject` reports it and returns the frame's outcome.
-    """
-
-    ledger: FrameLedger
-    meter: StreamMeter
-
-    @property
-    def camera(self) -> str: ...
-
-    def decode(self, payload: Any, /) -> Any: ...
-
-    def publish(self, frame: Any, segmentation: Any, /) -> None: ...
-
-    def follow_up(self, frame: Any, segmentation: Any, stages: StageClock, /) -> None: ...
-
-    def reject(self, error: BaseException, /) -> Outcome: ...
-
-    def age_ms(self, frame: Any, /) -> float: ...
-
-    def stages_ms(self, segmentation: Any, /) -> Mapping[str, float]: ...
+        with self._lend() as segmenter:
+            return segmenter.segment_many(
+                [frame.image_HWC for frame in frames],
+                [frame.demand.confidence for frame in frames],
+                output_size=output.size,
+                min_confidence=output.min_confidence,
+                streams=[frame.camera for frame in frames],
+            )
 
 
 Segment = Callable[[Sequence[Any]], Sequence[Any]]

@@ -10,15 +10,20 @@ from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 PERIOD_S = 0.1
 # Frames of a new model or size may compile first.
 FIRST_FRAMES = 3
-FIRST_DEADLINE_S = 30.0
+FIRST_DEADLINE_S = 10.0
+# A slow machine or a large network is no hang: the deadline is at least this many times the longest
+# of the last calls, but no longer than this.
+TIMES_THE_SLOWEST = 4.0
+LONGEST_DEADLINE_S = 30.0
 
 
 class Watchdog:
     """A thread that calls `on_overdue(attempt)` for each call that it has abandoned.
 
     `find_deadline_s` returns the longest time for a frame; 0 turns the watchdog off. The first
-    frames after activation have `FIRST_DEADLINE_S`. Only time in which this process ran counts: one
-    that was suspended has not hung.
+    frames after activation have `FIRST_DEADLINE_S`, and where frames are slow as a rule the deadline
+    grows with them, up to `LONGEST_DEADLINE_S`. Only time in which this process ran counts: one that was suspended
+    has not hung.
     """
 
     def __init__(
@@ -48,8 +53,10 @@ class Watchdog:
         running = self._workers.advance(elapsed_s)
         if deadline_s <= 0:
             return
+        needed_s = TIMES_THE_SLOWEST * self._workers.slowest_s
         if self._workers.processed < FIRST_FRAMES:
-            deadline_s = max(deadline_s, FIRST_DEADLINE_S)
+            needed_s = FIRST_DEADLINE_S
+        deadline_s = max(deadline_s, min(needed_s, LONGEST_DEADLINE_S))
         for attempt in running:
             if attempt.age_s > deadline_s and self._workers.abandon(attempt):
                 self._on_overdue(attempt)

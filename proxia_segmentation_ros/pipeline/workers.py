@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 
 from proxia_segmentation_ros.pipeline.attempt import Attempt
 from proxia_segmentation_ros.pipeline.mailbox import Mailbox, PendingFrame
-from proxia_segmentation_ros.pipeline.stream import Capacity, Segment, Steps, process_frames
+from proxia_segmentation_ros.pipeline.steps import Steps
+from proxia_segmentation_ros.pipeline.stream import Capacity, Segment, process_frames
 
 Result = TypeVar("Result")
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 # A frame that is due later is looked at again: the clock of a wait has a largest value.
 LONGEST_WAIT_S = 60.0
+KEPT_AGES = 32
 RESTART_DELAY_S = 0.1
 
 
@@ -68,6 +70,7 @@ class FrameWorkers:
         self._threads: list[threading.Thread] = []
         self._crash: tuple[float, str] | None = None
         self._processed = 0
+        self._ages_s: deque[float] = deque(maxlen=KEPT_AGES)
         self._add_workers(1)
 
     def recent_crash(self, within_s: float) -> str | None:
@@ -81,6 +84,12 @@ class FrameWorkers:
     def processed(self) -> int:
         """Calls of the segmenter since the streams were opened that came back in time."""
         return self._processed
+
+    @property
+    def slowest_s(self) -> float:
+        """The longest of the last calls that came back in time, in seconds."""
+        with self._changed:
+            return max(self._ages_s, default=0.0)
 
     def run(self, task: Callable[[], Result]) -> "Future[Result]":
         """Run a task in the first worker, before the next frame and while no frame runs."""
@@ -110,6 +119,7 @@ class FrameWorkers:
             self._segment = segment
             self._find_capacity = find_capacity
             self._processed = 0
+            self._ages_s.clear()
             self._add_workers(min(len(self._streams), find_capacity().at_once))
 
     def put(self, camera: str, payload: Any) -> None:
@@ -224,7 +234,9 @@ class FrameWorkers:
                 if job.attempt.is_abandoned:
                     return
                 del self._jobs[index]
-                self._processed += bool(job.cameras)
+                if job.cameras:
+                    self._processed += 1
+                    self._ages_s.append(job.attempt.age_s)
                 self._changed.notify_all()
             # Otherwise this variable would keep the frame's pixels alive until the next job.
             del job

@@ -92,6 +92,7 @@ def test_arguments_are_those_of_the_contract(launch_file: ModuleType) -> None:
         "rviz": "false",
         "use_sim_time": "",
         "log_level": "info",
+        "respawn": "true",
         "compat": "none",
     }
     assert Path(params_file).parts[-4:] == (

@@ -111,9 +111,23 @@ def test_labels_that_come_after_the_deadline_are_thrown_away(place: Place) -> No
 
 def test_first_frames_may_take_longer(place: Place) -> None:
     place.serve("hang")
-    place.pass_time(20.0)
+    place.pass_time(9.0)
     assert place.overdue == []
-    place.pass_time(11.0)
+    place.pass_time(2.0)
+    assert len(place.overdue) == 1
+
+
+def test_deadline_grows_where_frames_are_slow_as_a_rule(place: Place) -> None:
+    for _ in range(3):
+        place.serve("hang")
+        place.pass_time(2.0)
+        place.gates[-1].set()
+        assert place.publishing.acquire(timeout=TIMEOUT_S)
+        place.workers.run(lambda: None).result(TIMEOUT_S)
+    place.serve("hang")
+    place.pass_time(7.5)
+    assert place.overdue == []
+    place.pass_time(1.0)
     assert len(place.overdue) == 1
 
 

@@ -15,6 +15,7 @@ TESTED_BY: dict[str, dict[str, str]] = {
         "backends/contract.py": TYPES_ALONE,
         "backends/scale_passes.py": TYPES_ALONE,
         "data/dataset.py": TYPES_ALONE,
+        "pipeline/steps.py": TYPES_ALONE,
         "progress.py": TYPES_ALONE,
     },
     "test/apps/evaluate/test_run.py": {

@@ -258,7 +258,7 @@ class SegmentationNode(LifecycleNode):
         for camera in self.cameras:
             camera.publish_label_info()
         streams = [camera.subscribe(host.workers) for camera in self.cameras]
-        segment = SegmentFrames(host.segmenter, settings)
+        segment = SegmentFrames(host.segmenter, settings, host.lend)
         host.workers.open(streams, segment, segment.find_capacity)
         for name in self._declared.unused_qos_overrides():
             self.get_logger().warning(f"{name} is for a topic that this node does not have")

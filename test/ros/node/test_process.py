@@ -76,6 +76,18 @@ def test_node_stops_while_its_model_is_busy_with_a_frame(robot, start_process, n
     assert stop(process, number) == 0
 
 
+def test_third_model_that_hangs_ends_the_process_for_its_supervisor(robot, start_process):
+    process = start_process("hanging", "--ros-args", "-p", "inference.frame_deadline_ms:=300.0")
+    robot.wait_for_diagnostic("model", "active")
+
+    def has_ended() -> bool:
+        robot.publish("/image", make_image(make_scene()))
+        return robot.wait_briefly(lambda: process.poll() is not None)
+
+    robot.wait_for(has_ended, "the end of the process")
+    assert process.returncode == 70
+
+
 def test_node_whose_close_hangs_stops_by_the_last_resort(robot, start_process):
     process = start_process("closing")
     robot.wait_for_diagnostic("model", "active")

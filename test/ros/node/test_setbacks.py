@@ -3,8 +3,10 @@
 import math
 
 import pytest
+from fake_segmenter import FakeSegmenter
 from robot import make_header, make_image, make_scene
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
+from std_msgs.msg import Header
 
 from proxia_segmentation_ros.msg import SceneSummary
 from proxia_segmentation_ros.ros.node.camera_input import CameraInput
@@ -123,13 +125,153 @@ def test_failing_model_is_told_once_and_the_next_frame_is_labelled(
 
     def fails_again(sec: int, before: int) -> bool:
         robot.publish("/image", make_image(make_scene(), sec=sec))
-        return robot.wait_briefly(lambda: under_test.count("dropped_refused") > before)
+        return robot.wait_briefly(lambda: under_test.count("dropped_failed") > before)
 
-    for sec in (2, 3, 4):
-        before = under_test.count("dropped_refused")
+    for sec in (2, 3):
+        before = under_test.count("dropped_failed")
         robot.wait_for(lambda sec=sec, n=before: fails_again(sec, n), "the frame to fail")
     assert robot.wait_for_diagnostic("camera camera", "RuntimeError: no memory").level == b"\x01"
     under_test.segmenter.segment = segment
     robot.show(make_image(make_scene(), sec=9))
     lines = [line for line in capfd.readouterr().err.splitlines() if "no memory" in line]
     assert len(lines) == 1
+
+
+class Models:
+    """A factory of segmenters of which the first ones are replaced."""
+
+    def __init__(self) -> None:
+        self.made: list[FakeSegmenter] = []
+
+    def __call__(self, _settings):
+        self.made.append(FakeSegmenter())
+        return self.made[-1]
+
+
+def show_and_count(robot, under_test, name: str) -> None:
+    """Publish images until a frame more is counted under this name."""
+    before = under_test.count(name)
+
+    def is_counted() -> bool:
+        robot.publish("/image", make_image(make_scene(), sec=5))
+        return robot.wait_briefly(lambda: under_test.count(name) > before)
+
+    robot.wait_for(is_counted, f"a frame more of {name}")
+
+
+def count_open(under_test) -> int:
+    counts = under_test.node.cameras[0].stream.ledger.counts()
+    return counts.under_way
+
+
+def test_model_that_fails_three_times_in_a_row_is_loaded_again(robot, start_node):
+    models = Models()
+    under_test = start_node(factory=models)
+    robot.listen("/proxia/labels", Image)
+    robot.show(make_image(make_scene(), sec=1))
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("no memory")
+
+    models.made[0].segment = fail
+    for _ in range(3):
+        show_and_count(robot, under_test, "dropped_failed")
+    robot.show(make_image(make_scene(), sec=9))
+    assert len(models.made) == 2
+    status = robot.wait_for_diagnostic("model", "active")
+    assert {"recovery": "well", "recovery_step": "loaded again"}.items() <= {
+        entry.key: entry.value for entry in status.values
+    }.items()
+    robot.wait_for(lambda: count_open(under_test) == 0, "an outcome of every frame")
+
+
+def test_model_that_hangs_is_told_of_and_replaced_while_the_node_goes_on(robot, start_node):
+    models = Models()
+    under_test = start_node({"inference.frame_deadline_ms": 400.0}, factory=models)
+    robot.listen("/proxia/labels", Image)
+    for sec in (1, 2, 3):
+        robot.show(make_image(make_scene(), sec=sec))
+    models.made[0].gate.clear()
+    show_and_count(robot, under_test, "dropped_failed")
+    robot.show(make_image(make_scene(), sec=9))
+    assert len(models.made) == 2
+    told = [
+        status
+        for report in robot.heard["/diagnostics"]
+        for status in report.status
+        if "the model has hung for" in status.message
+    ]
+    assert {status.level for status in told} == {b"\x02"}
+    models.made[0].gate.set()
+    robot.show(make_image(make_scene(), sec=10))
+    robot.wait_for(lambda: count_open(under_test) == 0, "an outcome of every frame")
+
+
+def test_heartbeat_stops_and_an_error_is_told_while_images_come_without_labels(robot, start_node):
+    models = Models()
+    under_test = start_node({"inference.frame_deadline_ms": 0.0}, factory=models)
+    robot.listen("/proxia/labels", Image)
+    beats = robot.listen("/proxia/heartbeat", Header)
+    robot.show(make_image(make_scene(), sec=1))
+    robot.wait_for(lambda: any(beat.stamp.sec == 1 for beat in beats), "a beat of the frame")
+    models.made[0].gate.clear()
+
+    def is_told() -> bool:
+        robot.publish("/image", make_image(make_scene(), sec=2))
+        status = robot.find_diagnostic("camera camera")
+        return status.level == b"\x02" and "though images arrive" in status.message
+
+    robot.wait_for(is_told, "an error of the camera")
+    before = len(beats)
+    robot.publish("/image", make_image(make_scene(), sec=2))
+    assert not robot.wait_briefly(lambda: len(beats) > before + 1)
+    models.made[0].gate.set()
+    robot.show(make_image(make_scene(), sec=3))
+    robot.wait_for(lambda: any(beat.stamp.sec == 3 for beat in beats), "a beat of the new frame")
+    assert robot.wait_for_diagnostic("camera camera", "labelling").level == b"\x00"
+    assert under_test.count("dropped_failed") == 0
+
+
+def test_camera_that_falls_silent_is_an_error(robot, start_node):
+    start_node()
+    robot.listen("/proxia/labels", Image)
+
+    def has_level(level: bytes) -> bool:
+        status = robot.find_diagnostic("camera camera")
+        return status is not None and status.level == level
+
+    robot.wait_for(lambda: has_level(b"\x01"), "a warning before the first image")
+    robot.show(make_image(make_scene(), sec=1))
+    robot.wait_for(lambda: has_level(b"\x02"), "an error after the last one")
+
+
+def test_parameter_that_cannot_be_applied_is_refused_and_keeps_its_value(robot, start_node):
+    under_test = start_node({"inference.frame_deadline_ms": 0.0})
+    robot.listen("/proxia/labels", Image)
+    robot.show(make_image(make_scene(), sec=1))
+    under_test.segmenter.entered.clear()
+    under_test.segmenter.gate.clear()
+
+    def is_busy() -> bool:
+        robot.publish("/image", make_image(make_scene(), sec=2))
+        return robot.wait_briefly(under_test.segmenter.entered.is_set)
+
+    robot.wait_for(is_busy, "a frame in the model")
+    answer = robot.set_named({"inference.max_rate_hz": 5.0})
+    assert not answer.successful
+    assert "a frame has been under way for" in answer.reason
+    assert robot.get_parameter("inference.max_rate_hz") == 0.0
+    under_test.segmenter.gate.set()
+    robot.show(make_image(make_scene(), sec=3))
+    assert robot.set_named({"inference.max_rate_hz": 5.0}).successful
+    assert under_test.node.settings.inference.max_rate_hz == 5.0
+
+
+def test_tiny_rate_is_refused_and_the_node_labels_on(robot, start_node):
+    start_node()
+    robot.listen("/proxia/labels", Image)
+    robot.show(make_image(make_scene(), sec=1))
+    answer = robot.set_named({"inference.max_rate_hz": 1e-10})
+    assert not answer.successful
+    assert "0, or 0.001 and more" in answer.reason
+    robot.show(make_image(make_scene(), sec=2))
