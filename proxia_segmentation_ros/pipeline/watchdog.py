@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from proxia_segmentation_ros.pipeline.attempt import Attempt
 from proxia_segmentation_ros.pipeline.workers import FrameWorkers
@@ -18,7 +19,9 @@ LONGEST_DEADLINE_S = 30.0
 
 
 class Watchdog:
-    """A thread that calls `on_overdue(attempt)` for each call that it has abandoned.
+    """A thread that calls `on_overdue(attempt)` for each call that it abandons.
+
+    No frame starts before `on_overdue` returns, so it can keep the next one off the model.
 
     `find_deadline_s` returns the longest time for a frame; 0 turns the watchdog off. The first
     frames after activation have `FIRST_DEADLINE_S`, and where frames are slow as a rule the deadline
@@ -58,8 +61,8 @@ class Watchdog:
             needed_s = FIRST_DEADLINE_S
         deadline_s = max(deadline_s, min(needed_s, LONGEST_DEADLINE_S))
         for attempt in running:
-            if attempt.age_s > deadline_s and self._workers.abandon(attempt):
-                self._on_overdue(attempt)
+            if attempt.age_s > deadline_s:
+                self._workers.abandon(attempt, partial(self._on_overdue, attempt))
 
     def close(self) -> None:
         """Stop to watch."""

@@ -164,8 +164,10 @@ class FrameWorkers:
                 attempt.age_s += elapsed_s
             return running
 
-    def abandon(self, attempt: Attempt) -> bool:
+    def abandon(self, attempt: Attempt, on_abandoned: Callable[[], None]) -> bool:
         """Give up a hanging call: count its frames as failed, and let a new thread take its place.
+
+        `on_abandoned` is called before that thread can take a frame into the same model.
 
         Returns:
             False if the call has ended meanwhile.
@@ -176,6 +178,7 @@ class FrameWorkers:
                 return False
             attempt.abandon("dropped_failed")
             del self._jobs[index]
+            on_abandoned()
             self._start_worker(index)
             self._changed.notify_all()
             return True

@@ -96,6 +96,24 @@ def test_hanging_call_is_given_up_at_the_deadline_and_the_next_frame_is_served(
     assert (counts.labelled, counts.dropped_failed, counts.under_way) == (4, 1, 0)
 
 
+def test_no_frame_starts_before_the_watcher_has_been_told(place: Place) -> None:
+    place.warm_up()
+    place.serve("hang")
+    place.workers.put("a", "waits")
+    has_started: list[bool] = []
+    place.watchdog = Watchdog(
+        place.workers,
+        lambda: place.deadline_s,
+        lambda attempt: has_started.append(place.entered.acquire(timeout=0.2)),
+        clock=lambda: place.now_s,
+        start=False,
+    )
+    place.pass_time(1.2)
+    assert has_started == [False]
+    assert place.entered.acquire(timeout=TIMEOUT_S)
+    assert place.publishing.acquire(timeout=TIMEOUT_S)
+
+
 def test_labels_that_come_after_the_deadline_are_thrown_away(place: Place) -> None:
     place.warm_up()
     place.serve("hang")

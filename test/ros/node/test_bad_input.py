@@ -172,7 +172,7 @@ def test_error_of_the_model_costs_the_frame_and_no_more(robot, start_node):
     robot.publish("/image", make_image(make_scene(), sec=2))
     robot.wait_for_diagnostic("camera camera", "RuntimeError: no memory")
     robot.show(make_image(make_scene(), sec=3))
-    assert under_test.count("dropped_refused") == 1
+    assert under_test.count("dropped_failed") == 1
     robot.wait_for(
         lambda: under_test.count("received") == under_test.count("labelled") + 1,
         "every other frame to be labelled",
