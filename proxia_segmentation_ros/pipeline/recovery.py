@@ -263,7 +263,6 @@ class ModelRecovery:
 
     def _end(self, sentence: str) -> None:
         self._set_status(state="given up", sentence=sentence)
-        logger.critical("%s", sentence)
         self._give_up(sentence)
 
     def _set_status(self, **changes: Any) -> None:

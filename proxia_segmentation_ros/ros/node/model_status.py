@@ -3,14 +3,23 @@
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.pipeline.model_host import ModelHost, describe_model
 from proxia_segmentation_ros.ros.diagnostics import ERROR, OK, WARN, Finding
+from proxia_segmentation_ros.ros.node.throttled_log import ThrottledLog
 
 CRASH_SHOWN_S = 10.0
 
 
 def find_model_status(
-    phase: str, failure: str | None, host: ModelHost | None, settings: NodeSettings | None
+    phase: str,
+    failure: str | None,
+    host: ModelHost | None,
+    settings: NodeSettings | None,
+    problems: ThrottledLog,
 ) -> Finding:
-    """Return the status; `failure` is why the last transition failed, or why the node gave up."""
+    """Return the status.
+
+    `failure` is why the last transition failed, or why the node gave up; `problems` holds the
+    warnings that the package logged.
+    """
     values: dict[str, object] = {"state": phase}
     level, message = (OK, phase) if failure is None else (ERROR, failure)
     if host is not None:
@@ -25,6 +34,10 @@ def find_model_status(
             level, message = WARN, f"{message}; no engine: {status.step}"
         elif status.state in ("building", "loading"):
             message = f"{message}; {status.state} an engine"
+    if problems.recent is not None and level == OK:
+        level, message = WARN, f"{message}; {problems.recent}"
+    if problems.last is not None:
+        values.update(warnings=problems.count, last_warning=problems.last)
     return Finding(part="model", level=level, message=message, values=values)
 
 

@@ -29,6 +29,7 @@ from proxia_segmentation_ros.pipeline.stream import SegmentFrames
 from proxia_segmentation_ros.ros.diagnostics import DiagnosticsBoard, Finding
 from proxia_segmentation_ros.ros.node.camera import Camera
 from proxia_segmentation_ros.ros.node.camera_input import check_topics
+from proxia_segmentation_ros.ros.node.log_bridge import LogBridge
 from proxia_segmentation_ros.ros.node.model_status import find_model_status
 from proxia_segmentation_ros.ros.node.parameters import NodeParameters
 from proxia_segmentation_ros.ros.node.process import run_node
@@ -69,6 +70,7 @@ class SegmentationNode(LifecycleNode):
         self.cameras: list[Camera] = []
         self._reported_at_s = 0.0
         self._logged_terms: set[str] = set()
+        self._log_bridge = LogBridge(self.get_logger())
         self._board = DiagnosticsBoard(self)
         self._declared = NodeParameters(self)
         # Simulated time may stand still or jump, so reports use the steady clock.
@@ -185,9 +187,10 @@ class SegmentationNode(LifecycleNode):
         return self._release()
 
     def destroy_node(self) -> None:
-        """Destroy the node, after ending the receiver threads of its cameras."""
+        """Destroy the node, after ending the log bridge and the receiver threads of its cameras."""
         for camera in self.cameras:
             camera.unsubscribe()
+        self._log_bridge.close()
         super().destroy_node()
 
     # Steps of the transitions
@@ -370,7 +373,9 @@ class SegmentationNode(LifecycleNode):
 
     def _collect_status(self) -> list[Finding]:
         settings = None if self._settings is None else self._settings.value
-        model = find_model_status(self._phase, self._failure, self._host, settings)
+        model = find_model_status(
+            self._phase, self._failure, self._host, settings, self._log_bridge.problems
+        )
         return [model, *(camera.find_status() for camera in self.cameras)]
 
 

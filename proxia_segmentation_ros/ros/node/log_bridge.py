@@ -1,0 +1,66 @@
+"""Hands what the package logs with Python's `logging` to the node's logger and to diagnostics.
+
+Rooms below `ros/` know nothing of ROS; without this bridge their warnings would only reach stderr,
+and their other lines nobody.
+"""
+
+import logging
+from typing import Any
+
+from rclpy.logging import LoggingSeverity
+
+from proxia_segmentation_ros.ros.node.throttled_log import ThrottledLog
+
+PACKAGE_LOGGER = "proxia_segmentation_ros"
+
+
+class LogBridge(logging.Handler):
+    """Forwards records of the package until it is closed.
+
+    `log` is the node's logger. `problems` holds what was of level WARNING or above, for diagnostics.
+    """
+
+    def __init__(self, log: Any) -> None:
+        super().__init__()
+        self._log = log
+        self.problems = ThrottledLog(_ignore)
+        # rclpy remembers the severity of each line of code, so each has one of its own.
+        self._send = (
+            (logging.CRITICAL, lambda text: log.fatal(text)),
+            (logging.ERROR, lambda text: log.error(text)),
+            (logging.WARNING, lambda text: log.warning(text)),
+            (logging.INFO, lambda text: log.info(text)),
+            (logging.NOTSET, lambda text: log.debug(text)),
+        )
+        self._logger = logging.getLogger(PACKAGE_LOGGER)
+        self._level_before = self._logger.level
+        is_debugging = log.get_effective_level() <= LoggingSeverity.DEBUG
+        self._logger.setLevel(logging.DEBUG if is_debugging else logging.INFO)
+        self._logger.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record with the severity that it has, and keep it if it is a warning."""
+        try:
+            if record.levelno >= logging.WARNING:
+                self.problems.add(_describe(record))
+            text = self.format(record)
+            next(send for level, send in self._send if record.levelno >= level)(text)
+        except Exception:  # noqa: BLE001 - logging must not end what is logged
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Forward nothing from now on."""
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._level_before)
+        super().close()
+
+
+def _describe(record: logging.LogRecord) -> str:
+    """Return the record as one sentence, with the error that it is about but no traceback."""
+    message = record.getMessage()
+    error = record.exc_info[1] if record.exc_info else None
+    return message if error is None else f"{message}: {type(error).__name__}: {error}"
+
+
+def _ignore(_sentence: str) -> None:
+    """Log nothing: the record itself is logged."""
