@@ -156,6 +156,30 @@ class InferenceSettings(_Settings):
         ge=0,
         le=600_000,
     )
+    max_input_age_ms: float = _setting(
+        0.0,
+        "live",
+        "images whose stamp is older are dropped as stale; 0: none",
+        ge=0,
+        le=86_400_000,
+    )
+    age_warning_ms: float = _setting(
+        1000.0, "live", "images older than this are told with WARN; 0: never", ge=0, le=86_400_000
+    )
+    age_error_ms: float = _setting(
+        5000.0,
+        "live",
+        "images older than this, up to 10 minutes (recorded), are told with ERROR; 0: never",
+        ge=0,
+        le=86_400_000,
+    )
+    future_tolerance_ms: float = _setting(
+        100.0,
+        "live",
+        "images whose stamp is further ahead of the clock are told with WARN",
+        ge=0,
+        le=86_400_000,
+    )
 
 
 class OutputSettings(_Settings):

@@ -49,6 +49,7 @@ FIELDS = {
         "dropped_undecodable": "uint64",
         "dropped_refused": "uint64",
         "dropped_paused": "uint64",
+        "dropped_failed": "uint64",
         "rate_hz": "float",
         "latency_ms": "float[3]",
         "age_ms": "float[3]",

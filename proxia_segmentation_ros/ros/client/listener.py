@@ -15,7 +15,7 @@ from proxia_segmentation_ros.ros.client.player import to_nanoseconds
 from proxia_segmentation_ros.ros.client.session import RosSession
 from proxia_segmentation_ros.wire.cdr import read_image
 
-DROP_REASONS = ("replaced", "stale", "undecodable", "refused", "paused")
+DROP_REASONS = ("replaced", "stale", "undecodable", "refused", "paused", "failed")
 
 
 @dataclass(frozen=True, eq=False)

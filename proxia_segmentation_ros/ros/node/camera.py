@@ -42,6 +42,7 @@ class Camera:
         self._segmenter = segmenter
         self._notice_change = notice_change
         self._frame_problems = ThrottledLog(node.get_logger().warning)
+        self._time_problems = ThrottledLog(node.get_logger().warning)
         self._link_problems = ThrottledLog(node.get_logger().warning)
         self._output = CameraOutput(
             node, name, prefix, settings, segmenter.label_set, self._report_link
@@ -87,6 +88,7 @@ class Camera:
             report=self._report_frame,
             find_geometry=self._input.find_geometry if self._input.has_geometry else None,
             now_ns=self._read_clock_ns,
+            report_time=self._report_time,
         )
         return self._stream
 
@@ -163,6 +165,8 @@ class Camera:
                 "rate_hz": times.rate_hz,
                 "latency_ms_p50": times.latency_ms[0],
                 "latency_ms_p99": times.latency_ms[2],
+                "age_ms_p50": times.age_ms[0],
+                "age_ms_p99": times.age_ms[2],
                 "inference_ms": times.inference_ms,
                 **{f"stage_{name}_ms": spent_ms for name, spent_ms in times.stages_ms.items()},
                 "tiles": f"{run.tiles[0]}/{run.tiles[1]}",
@@ -186,6 +190,9 @@ class Camera:
         if not self.is_labelling():
             silence = f"no label for {stream.ledger.label_silence_s():.0f} s, though images arrive"
             return ERROR, silence if recent is None else f"{silence}: {recent}"
+        is_late, time_problem = stream.freshness.recent() or (False, None)
+        if is_late or recent is None:
+            return (ERROR if is_late else WARN), time_problem
         return WARN, recent
 
     def _explain_silence(self, source: CameraInput) -> str:
@@ -206,6 +213,10 @@ class Camera:
     def report_overdue(self, stage: str, age_s: float) -> None:
         """Tell that a frame of this camera was given up."""
         self._report_frame(f"a frame was given up after {age_s:.1f} s in the step {stage}")
+
+    def _report_time(self, sentence: str) -> None:
+        # Diagnostics show it once a second: it may come with every frame, with other numbers.
+        self._time_problems.add(f"camera {self.name}: {sentence}")
 
     def _report_frame(self, sentence: str) -> None:
         self._frame_problems.add(f"camera {self.name}: {sentence}")

@@ -1,5 +1,6 @@
 """What goes wrong half-way or beside the frames leaves a node that goes on."""
 
+import itertools
 import math
 import threading
 
@@ -19,6 +20,10 @@ TWO_CAMERAS = {
     "cameras.right.image_topic": "/right/image",
 }
 CALIBRATED = {"cameras.camera.camera_info_topic": "/camera_info"}
+
+
+# A picture that does not change is told as frozen.
+SEEDS = itertools.count()
 
 
 def list_endpoints(node) -> tuple[list[str], list[str]]:
@@ -182,10 +187,13 @@ def test_model_that_fails_three_times_in_a_row_is_loaded_again(robot, start_node
         show_and_count(robot, under_test, "dropped_failed")
     robot.show(make_image(make_scene(), sec=9))
     assert len(models.made) == 2
-    status = robot.wait_for_diagnostic("model", "active")
-    assert {"recovery": "well", "recovery_step": "loaded again"}.items() <= {
-        entry.key: entry.value for entry in status.values
-    }.items()
+    wanted = {("recovery", "well"), ("recovery_step", "loaded again")}
+
+    def is_told() -> bool:
+        values = robot.find_diagnostic("model").values
+        return wanted <= {(entry.key, entry.value) for entry in values}
+
+    robot.wait_for(is_told, "the recovery in the diagnostics")
     robot.wait_for(lambda: count_open(under_test) == 0, "an outcome of every frame")
 
 
@@ -228,7 +236,12 @@ def test_heartbeat_stops_and_an_error_is_told_while_images_come_without_labels(r
     models.made[0].gate.set()
     robot.show(make_image(make_scene(), sec=3))
     robot.wait_for(lambda: any(beat.stamp.sec == 3 for beat in beats), "a beat of the new frame")
-    assert robot.wait_for_diagnostic("camera camera", "labelling").level == b"\x00"
+
+    def is_well_again() -> bool:
+        robot.show(make_aged_image(under_test.node, 0.0))
+        return robot.find_diagnostic("camera camera").level == b"\x00"
+
+    robot.wait_for(is_well_again, "a camera without problems")
     assert under_test.count("dropped_failed") == 0
 
 
@@ -275,3 +288,53 @@ def test_tiny_rate_is_refused_and_the_node_labels_on(robot, start_node):
     assert not answer.successful
     assert "0, or 0.001 and more" in answer.reason
     robot.show(make_image(make_scene(), sec=2))
+
+
+def make_aged_image(node, age_s: float):
+    """Return an image whose stamp is this much older than the node's clock."""
+    image = make_image(make_scene(next(SEEDS)))
+    stamp_ns = node.get_clock().now().nanoseconds - round(age_s * 1e9)
+    image.header.stamp.sec, image.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("age_s", "level", "words"),
+    [
+        (2.0, b"\x01", "s old when it came"),
+        (8.0, b"\x02", "s old when it came"),
+        (-60.0, b"\x01", "ahead of the clock"),
+    ],
+)
+def test_age_of_images_is_told_and_they_are_labelled(robot, start_node, age_s, level, words):
+    under_test = start_node()
+    robot.listen("/proxia/labels", Image)
+
+    def is_told() -> bool:
+        robot.show(make_aged_image(under_test.node, age_s))
+        status = robot.find_diagnostic("camera camera")
+        return status is not None and status.level == level and words in status.message
+
+    robot.wait_for(is_told, "the age in the diagnostics")
+
+
+def test_stale_images_are_dropped_counted_and_told(robot, start_node):
+    under_test = start_node({"inference.max_input_age_ms": 2000.0})
+    robot.listen("/proxia/labels", Image)
+    robot.show(make_aged_image(under_test.node, 0.0))
+
+    def is_dropped() -> bool:
+        robot.publish("/image", make_aged_image(under_test.node, 3.0))
+        return robot.wait_briefly(lambda: under_test.count("dropped_stale"))
+
+    robot.wait_for(is_dropped, "a stale frame")
+    robot.wait_for_diagnostic("camera camera", "expected at most 2000 ms")
+    robot.show(make_aged_image(under_test.node, 0.0))
+
+
+def test_clock_that_never_comes_is_told(robot, start_node):
+    start_node({"use_sim_time": True})
+    robot.listen("/proxia/labels", Image)
+    robot.show(make_image(make_scene(), sec=1))
+    status = robot.wait_for_diagnostic("camera camera", "use_sim_time is set and no /clock came")
+    assert status.level == b"\x01"
