@@ -1,8 +1,8 @@
 """Judges the stamps of a camera's images: too old, ahead of the clock, missing, or not changing.
 
-A picture that is labelled late or twice looks like any other to whoever gets the labels, so whatever
-is wrong with its time is told. Frames are dropped for their age where a limit is set, and never
-otherwise: those of a bag that is played without `/clock` are days old.
+A picture that is labelled late or twice looks like any other to whoever gets the labels, so
+whatever is wrong with its time is told. Frames are dropped for their age where a limit is set, and
+never otherwise: those of a bag that is played without `/clock` are days old.
 """
 
 import time
@@ -19,7 +19,7 @@ STOPPED_CLOCK_S = 2.0
 SHOWN_S = 5.0
 
 
-class StaleImage(InputError):
+class StaleImage(InputError):  # noqa: N818 - as RefusedImage
     """An image that is older than `inference.max_input_age_ms`."""
 
 
@@ -32,8 +32,8 @@ class Freshness:
     """Checks each image of one camera when it is decoded; called by one thread at a time.
 
     `now_ns` reads the clock of the stamps; without it only jumps of the stamps are noticed.
-    `report_jump` is called with a sentence about each, `report` with one about each image whose time
-    is wrong in another way.
+    `report_jump` is called with a sentence about each, `report` with one about each image whose
+    time is wrong in another way.
     """
 
     def __init__(

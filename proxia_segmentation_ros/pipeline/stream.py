@@ -63,8 +63,9 @@ class CameraStream:
 
     `decode` turns a payload into pixels and may raise InputError. `report` is called with a
     sentence about a failed frame. `find_geometry(frame, label_size_hw)` returns depth and
-    calibration. `now_ns` reads the clock of the image stamps; without it a frame has no age. `report_time`
-    is called with a sentence about each image that is late or unchanged (see `Freshness`).
+    calibration. `now_ns` reads the clock of the image stamps; without it a frame has no age.
+    `report_time` is called with a sentence about each image that is late or unchanged (see
+    `Freshness`).
     """
 
     def __init__(

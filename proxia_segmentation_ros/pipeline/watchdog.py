@@ -24,9 +24,9 @@ class Watchdog:
     No frame starts before `on_overdue` returns, so it can keep the next one off the model.
 
     `find_deadline_s` returns the longest time for a frame; 0 turns the watchdog off. The first
-    frames after activation have `FIRST_DEADLINE_S`, and where frames are slow as a rule the deadline
-    grows with them, up to `LONGEST_DEADLINE_S`. Only time in which this process ran counts: one that was suspended
-    has not hung.
+    frames after activation have `FIRST_DEADLINE_S`, and where frames are slow as a rule the
+    deadline grows with them, up to `LONGEST_DEADLINE_S`. Only time in which this process ran
+    counts: one that was suspended has not hung.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ and their other lines nobody.
 import logging
 from typing import Any
 
-from rclpy.logging import LoggingSeverity
+from rclpy.impl.logging_severity import LoggingSeverity
 
 from proxia_segmentation_ros.ros.node.throttled_log import ThrottledLog
 
@@ -17,21 +17,14 @@ PACKAGE_LOGGER = "proxia_segmentation_ros"
 class LogBridge(logging.Handler):
     """Forwards records of the package until it is closed.
 
-    `log` is the node's logger. `problems` holds what was of level WARNING or above, for diagnostics.
+    `log` is the node's logger. `problems` holds what was of level WARNING or above, for
+    diagnostics.
     """
 
     def __init__(self, log: Any) -> None:
         super().__init__()
-        self._log = log
+        self._log: Any = log
         self.problems = ThrottledLog(_ignore)
-        # rclpy remembers the severity of each line of code, so each has one of its own.
-        self._send = (
-            (logging.CRITICAL, lambda text: log.fatal(text)),
-            (logging.ERROR, lambda text: log.error(text)),
-            (logging.WARNING, lambda text: log.warning(text)),
-            (logging.INFO, lambda text: log.info(text)),
-            (logging.NOTSET, lambda text: log.debug(text)),
-        )
         self._logger = logging.getLogger(PACKAGE_LOGGER)
         self._level_before = self._logger.level
         is_debugging = log.get_effective_level() <= LoggingSeverity.DEBUG
@@ -43,10 +36,22 @@ class LogBridge(logging.Handler):
         try:
             if record.levelno >= logging.WARNING:
                 self.problems.add(_describe(record))
-            text = self.format(record)
-            next(send for level, send in self._send if record.levelno >= level)(text)
+            self._send(record.levelno, self.format(record))
         except Exception:  # noqa: BLE001 - logging must not end what is logged
             self.handleError(record)
+
+    def _send(self, level: int, text: str) -> None:
+        # rclpy allows each line of code one severity alone, so there is one for each.
+        if level >= logging.CRITICAL:
+            self._log.fatal(text)
+        elif level >= logging.ERROR:
+            self._log.error(text)
+        elif level >= logging.WARNING:
+            self._log.warning(text)
+        elif level >= logging.INFO:
+            self._log.info(text)
+        else:
+            self._log.debug(text)
 
     def close(self) -> None:
         """Forward nothing from now on."""

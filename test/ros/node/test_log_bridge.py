@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from rcl_interfaces.msg import Log
-from rclpy.logging import LoggingSeverity
+from rclpy.impl.logging_severity import LoggingSeverity
 
 from proxia_segmentation_ros.ros.node.log_bridge import LogBridge
 
