@@ -7,6 +7,7 @@ ROS_SOURCED := $(filter-out $(CURDIR)/%,$(subst :, ,$(AMENT_PREFIX_PATH)))
 PYTHON_3_11 := $(if $(ROS_SOURCED),,$(shell command -v python3.11))
 PYTHON ?= $(or $(PYTHON_3_11),python3)
 LINT := build/lint-venv/bin
+TWO_AT_A_TIME := OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile
 
 # Targets with `##` behind them are listed, below the last `##@` above them.
 help:
@@ -29,12 +30,13 @@ pre-commit: lint-venv ## run those checks on all files now; most of them repair 
 	@$(LINT)/pre-commit run --all-files
 
 ##@ Check
-# pytest comes last, so that the last line is the verdict
+# pytest comes last, so that the last line is the verdict. Test files run in two processes, with one
+# thread each for torch: more of them wait for each other on a small machine.
 test: lint types ## check everything
-	@. build/env.sh && python -m pytest $(PYTEST_ARGS)
+	@. build/env.sh && $(TWO_AT_A_TIME) $(PYTEST_ARGS)
 
 test-fast: setup ## all tests but those marked slow
-	@. build/env.sh && python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@. build/env.sh && $(TWO_AT_A_TIME) -m "not slow" $(PYTEST_ARGS)
 
 # All checks run, whatever the first one finds. No torch, no ROS: seconds after the first time.
 lint: lint-venv ## style, spelling and layers

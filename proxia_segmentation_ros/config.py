@@ -227,6 +227,9 @@ class CameraSettings(_Settings):
         "", "configure", "topic of the camera's calibration; empty: none"
     )
     depth_topic: str = _setting("", "configure", "topic of depth aligned to the image; empty: none")
+    expected_rate_hz: float = _setting(
+        0.0, "live", "images per second; WARN if a fifth of them is missing; 0: any", ge=0, le=1000
+    )
 
 
 class NodeSettings(_Settings):

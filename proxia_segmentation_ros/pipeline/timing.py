@@ -100,6 +100,24 @@ class FrameLedger:
             self._counts[name] = self._counts.get(name, 0) + 1
 
 
+class RateMeter:
+    """Finds a rate from readings of a counter; called by one thread."""
+
+    def __init__(self, window_s: float = 2.0) -> None:
+        self._window_s = window_s
+        self._readings: deque[tuple[float, int]] = deque()
+
+    def add(self, count: int, now_s: float) -> float | None:
+        """Take a reading; return the rate in Hz over the window, None while that is not full."""
+        self._readings.append((now_s, count))
+        while len(self._readings) > 2 and now_s - self._readings[1][0] >= self._window_s:
+            self._readings.popleft()
+        first_s, first = self._readings[0]
+        if now_s - first_s < self._window_s:
+            return None
+        return (count - first) / (now_s - first_s)
+
+
 class RollingTimes:
     """Durations from the last `window_s` seconds; at most the newest 4096 of them."""
 

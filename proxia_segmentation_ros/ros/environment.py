@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
+from proxia_segmentation_ros.ros.shared_memory import uses_fast_dds
+
 PROFILE_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
 # Fast DDS 2 reads the older name; later ones warn of it.
 LEGACY_PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
@@ -22,7 +24,7 @@ def prepare_environment(environ: MutableMapping[str, str] | None = None) -> None
     target = os.environ if environ is None else environ
     if PROFILE_VARIABLE in target or LEGACY_PROFILE_VARIABLE in target:
         return
-    if "fastrtps" not in target.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
+    if not uses_fast_dds(target):
         return
     profile = find_profile()
     if profile is None:

@@ -46,7 +46,7 @@ def allow_overrides() -> QoSOverridingOptions:
 
 
 def watch_subscription(node: Node, topic: str, report: Report) -> SubscriptionEventCallbacks:
-    """Return callbacks that report a publisher whose offered QoS is incompatible."""
+    """Return callbacks that report lost messages, and publishers with an incompatible QoS."""
 
     def explain(event: Any) -> None:
         policy = _name_policy(event)
@@ -62,7 +62,14 @@ def watch_subscription(node: Node, topic: str, report: Report) -> SubscriptionEv
             f"set {_override_name(topic, 'subscription', policy)} to what it offers"
         )
 
-    return SubscriptionEventCallbacks(incompatible_qos=explain)
+    def tell_lost(event: Any) -> None:
+        report(
+            f"{event.total_count_change} messages of {topic} were lost on the way, "
+            f"{event.total_count} in all; expected none; look at the network, or at /dev/shm where "
+            "the publisher runs on this machine"
+        )
+
+    return SubscriptionEventCallbacks(incompatible_qos=explain, message_lost=tell_lost)
 
 
 def watch_publisher(node: Node, topic: str, report: Report) -> PublisherEventCallbacks:
@@ -99,9 +106,12 @@ def _override_name(topic: str, entity: str, policy: str) -> str:
 
 
 def create_watched(create: Callable[[Any], Entity], events: Any) -> Entity:
-    """Create a publisher or subscription, with event callbacks if the middleware has them."""
+    """Create a publisher or subscription, with the event callbacks that the middleware has."""
     try:
         return create(events)
     except UnsupportedEventTypeError:
-        # The topic works without them; mismatches are just not reported.
-        return create(None)
+        # The topic works without them; what they would tell is just not reported.
+        if getattr(events, "message_lost", None) is None:
+            return create(None)
+    events.message_lost = None
+    return create_watched(create, events)

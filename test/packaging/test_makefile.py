@@ -38,4 +38,4 @@ def test_everything_is_checked_and_the_tests_come_last() -> None:
     text = "\n".join(lines)
     for tool in ("ruff check", "ruff format --check", "codespell", "lint-imports", "mypy"):
         assert tool in text
-    assert lines[-1].endswith("python -m pytest -x")
+    assert lines[-1].endswith("python -m pytest -n 2 --dist loadfile -x")

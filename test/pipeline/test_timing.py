@@ -10,6 +10,7 @@ from proxia_segmentation_ros.pipeline.timing import (
     STAGES,
     FrameLedger,
     Outcome,
+    RateMeter,
     RollingTimes,
     StreamMeter,
 )
@@ -100,3 +101,12 @@ def test_stage_clock_takes_times_from_elsewhere() -> None:
     clock.add("pre", 0.5)
     clock.mark("pre")
     assert clock.stages_ms == {"pre": 2.5}
+
+
+def test_rate_is_found_over_a_window_once_it_is_full() -> None:
+    meter = RateMeter(window_s=2.0)
+    assert meter.add(0, 10.0) is None
+    assert meter.add(15, 11.0) is None
+    assert meter.add(30, 12.0) == pytest.approx(15.0)
+    assert meter.add(30, 13.0) == pytest.approx(7.5)
+    assert meter.add(30, 14.0) == pytest.approx(0.0)

@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from proxia_segmentation_ros.inference.segmenter_factory import FrameSegmenter
 from proxia_segmentation_ros.pipeline.sink import SharedSettings
 from proxia_segmentation_ros.pipeline.stream import CameraStream, decode_message
-from proxia_segmentation_ros.pipeline.timing import LedgerCounts
+from proxia_segmentation_ros.pipeline.timing import LedgerCounts, RateMeter
 from proxia_segmentation_ros.pipeline.workers import FrameWorkers
 from proxia_segmentation_ros.ros.diagnostics import ERROR, OK, WARN, Finding
 from proxia_segmentation_ros.ros.node.camera_input import CameraInput
@@ -22,6 +22,8 @@ from proxia_segmentation_ros.ros.node.throttled_log import ThrottledLog
 
 SILENCE_S = 2.0
 LABEL_SILENCE_S = 1.5
+# Of the expected images; with fewer something is wrong.
+LEAST_SHARE = 0.8
 
 
 class Camera:
@@ -47,6 +49,7 @@ class Camera:
         self._output = CameraOutput(
             node, name, prefix, settings, segmenter.label_set, self._report_link
         )
+        self._received = RateMeter()
         self._input: CameraInput | None = None
         self._stream: CameraStream | None = None
 
@@ -65,6 +68,7 @@ class Camera:
     def subscribe(self, workers: FrameWorkers) -> CameraStream:
         """Subscribe to the camera; its frames are ignored until the workers have its stream."""
         transport = self._settings.value.camera(self.name).transport
+        self._received = RateMeter()
         # The subscription calls the workers directly, to keep the path of a frame short.
         self._input = CameraInput(
             self._node,
@@ -156,12 +160,17 @@ class Camera:
             return Finding(part=part, level=OK, message="not subscribed")
         run = stream.newest
         counts = stream.ledger.counts()
-        times = stream.meter.times(time.monotonic())
+        now_s = time.monotonic()
+        times = stream.meter.times(now_s)
+        received_hz = self._received.add(counts.received, now_s)
         level, problem = self._find_problem(source, stream)
+        if problem is None and received_hz is not None:
+            level, problem = WARN, self._find_missing(received_hz)
         values: dict[str, object] = {"image_topic": source.image_topic}
         values.update({name: getattr(counts, name) for name in LedgerCounts.__dataclass_fields__})
         values.update(
             {
+                "received_hz": float("nan") if received_hz is None else received_hz,
                 "rate_hz": times.rate_hz,
                 "latency_ms_p50": times.latency_ms[0],
                 "latency_ms_p99": times.latency_ms[2],
@@ -194,6 +203,15 @@ class Camera:
         if is_late or recent is None:
             return (ERROR if is_late else WARN), time_problem
         return WARN, recent
+
+    def _find_missing(self, received_hz: float) -> str | None:
+        expected_hz = self._settings.value.camera(self.name).expected_rate_hz
+        if received_hz >= LEAST_SHARE * expected_hz:
+            return None
+        return (
+            f"{received_hz:.1f} images a second arrive; expected {expected_hz:g} "
+            f"(cameras.{self.name}.expected_rate_hz); look at the camera, the network and /dev/shm"
+        )
 
     def _explain_silence(self, source: CameraInput) -> str:
         topic = source.image_topic

@@ -1,7 +1,8 @@
-"""What `/diagnostics` says about the model: its phase, and what replaced it if it failed."""
+"""What `/diagnostics` says about the model (phase, failures, replacement) and shared memory."""
 
 from proxia_segmentation_ros.config import NodeSettings
 from proxia_segmentation_ros.pipeline.model_host import ModelHost, describe_model
+from proxia_segmentation_ros.ros import shared_memory
 from proxia_segmentation_ros.ros.diagnostics import ERROR, OK, WARN, Finding
 from proxia_segmentation_ros.ros.node.throttled_log import ThrottledLog
 
@@ -39,6 +40,15 @@ def find_model_status(
     if problems.last is not None:
         values.update(warnings=problems.count, last_warning=problems.last)
     return Finding(part="model", level=level, message=message, values=values)
+
+
+def find_shared_memory_status() -> list[Finding]:
+    """Return a status of `/dev/shm` where Fast DDS uses it."""
+    if not shared_memory.uses_fast_dds():
+        return []
+    problem = shared_memory.find_problem()
+    level, message = (OK, "enough for images") if problem is None else (WARN, problem)
+    return [Finding(part="shared memory", level=level, message=message)]
 
 
 def _judge(host: ModelHost, level: bytes, message: str) -> tuple[bytes, str]:

@@ -21,6 +21,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.ros import shared_memory
 from proxia_segmentation_ros.ros.environment import prepare_environment
 
 JOIN_TIMEOUT_S = 0.7
@@ -54,6 +55,7 @@ def run_node(make_node: Callable[[], StoppableNode], args: Sequence[str] | None)
     stopping = threading.Event()
     watch_signals(stopping.set)
     prepare_environment()
+    look_at_shared_memory()
     try:
         rclpy.init(
             args=None if args is None else list(args),
@@ -64,6 +66,19 @@ def run_node(make_node: Callable[[], StoppableNode], args: Sequence[str] | None)
         get_logger("proxia").fatal(f"can't start: {error}; expected valid ROS arguments")
         return ConfigError.exit_code
     return spin_until_stopped(node, stopping)
+
+
+def look_at_shared_memory() -> None:
+    """Remove what killed processes left in shared memory, and warn if there is too little."""
+    if not shared_memory.uses_fast_dds():
+        return
+    log = get_logger("proxia")
+    freed = shared_memory.remove_leftovers()
+    if freed:
+        log.info(f"removed {freed / 2**20:.0f} MiB that killed processes left in shared memory")
+    problem = shared_memory.find_problem()
+    if problem is not None:
+        log.warning(problem)
 
 
 def spin_until_stopped(node: StoppableNode, stopping: threading.Event) -> int:

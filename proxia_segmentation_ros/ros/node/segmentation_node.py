@@ -30,7 +30,10 @@ from proxia_segmentation_ros.ros.diagnostics import DiagnosticsBoard, Finding
 from proxia_segmentation_ros.ros.node.camera import Camera
 from proxia_segmentation_ros.ros.node.camera_input import check_topics
 from proxia_segmentation_ros.ros.node.log_bridge import LogBridge
-from proxia_segmentation_ros.ros.node.model_status import find_model_status
+from proxia_segmentation_ros.ros.node.model_status import (
+    find_model_status,
+    find_shared_memory_status,
+)
 from proxia_segmentation_ros.ros.node.parameters import NodeParameters
 from proxia_segmentation_ros.ros.node.process import run_node
 
@@ -376,7 +379,8 @@ class SegmentationNode(LifecycleNode):
         model = find_model_status(
             self._phase, self._failure, self._host, settings, self._log_bridge.problems
         )
-        return [model, *(camera.find_status() for camera in self.cameras)]
+        memory = find_shared_memory_status()
+        return [model, *memory, *(camera.find_status() for camera in self.cameras)]
 
 
 def main(args: Sequence[str] | None = None) -> int:

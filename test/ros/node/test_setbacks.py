@@ -3,6 +3,9 @@
 import itertools
 import math
 import threading
+import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fake_segmenter import FakeSegmenter
@@ -11,7 +14,9 @@ from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from proxia_segmentation_ros.msg import SceneSummary
+from proxia_segmentation_ros.ros import shared_memory
 from proxia_segmentation_ros.ros.node.camera_input import CameraInput
+from proxia_segmentation_ros.ros.qos import watch_subscription
 
 TWO_CAMERAS = {
     "autostart": False,
@@ -199,7 +204,7 @@ def test_model_that_fails_three_times_in_a_row_is_loaded_again(robot, start_node
 
 def test_model_that_hangs_is_told_of_and_replaced_while_the_node_goes_on(robot, start_node):
     models = Models()
-    under_test = start_node({"inference.frame_deadline_ms": 400.0}, factory=models)
+    under_test = start_node({"inference.frame_deadline_ms": 1000.0}, factory=models)
     robot.listen("/proxia/labels", Image)
     for sec in (1, 2, 3):
         robot.show(make_image(make_scene(), sec=sec))
@@ -337,4 +342,44 @@ def test_clock_that_never_comes_is_told(robot, start_node):
     robot.listen("/proxia/labels", Image)
     robot.show(make_image(make_scene(), sec=1))
     status = robot.wait_for_diagnostic("camera camera", "use_sim_time is set and no /clock came")
+    assert status.level == b"\x01"
+
+
+def test_missing_images_are_told_where_a_rate_is_expected(robot, start_node):
+    under_test = start_node({"cameras.camera.expected_rate_hz": 50.0})
+    robot.listen("/proxia/labels", Image)
+
+    def is_told() -> bool:
+        robot.show(make_aged_image(under_test.node, 0.0))
+        time.sleep(0.2)
+        status = robot.find_diagnostic("camera camera")
+        return status is not None and "expected 50 (cameras.camera.expected" in status.message
+
+    robot.wait_for(is_told, "too low a rate")
+    assert robot.set_named({"cameras.camera.expected_rate_hz": 1.0}).successful
+
+    def is_well() -> bool:
+        robot.show(make_aged_image(under_test.node, 0.0))
+        return robot.find_diagnostic("camera camera").message == "labelling"
+
+    robot.wait_for(is_well, "a rate that suffices")
+
+
+def test_lost_messages_are_told(robot, start_node):
+    """No test can lose messages on purpose: the event is called as the middleware does."""
+    under_test = start_node()
+    robot.wait_for_state("active")
+    told: list[str] = []
+    events: Any = watch_subscription(under_test.node, "/image", told.append)
+    events.message_lost(SimpleNamespace(total_count=17, total_count_change=3))
+    assert told[0].startswith("3 messages of /image were lost on the way, 17 in all;")
+    (subscription,) = (s for s in under_test.node.subscriptions if s.topic_name == "/image")
+    kinds = {event.event_type.name for event in subscription.event_handlers}
+    assert "RCL_SUBSCRIPTION_MESSAGE_LOST" in kinds
+
+
+def test_shared_memory_that_does_not_suffice_is_told(robot, start_node, monkeypatch):
+    monkeypatch.setattr(shared_memory, "find_problem", lambda: "/dev/shm holds 64 MiB")
+    start_node()
+    status = robot.wait_for_diagnostic("shared memory", "/dev/shm holds 64 MiB")
     assert status.level == b"\x01"
