@@ -1,6 +1,7 @@
 """Which files are images, and what is said of the others."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -123,7 +124,8 @@ def test_picture_is_turned_as_opencv_turns_it(
     exif[ExifTags.Base.Orientation] = orientation
     path = tmp_path / "phone"
     Image.fromarray(stored).save(path, file_format, exif=exif)
-    theirs = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    theirs: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    theirs = theirs[..., ::-1]
     assert np.array_equal(read_image_file(path), theirs)
     assert theirs.shape[:2] == ((24, 16) if 5 <= orientation <= 8 else (16, 24))
 

@@ -118,14 +118,33 @@ def test_payload_swapped_before_encoding_is_swapped_back(original: str) -> None:
     assert decoded_HWC.flags.c_contiguous
 
 
+@pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
-def test_compressed_bayer_mosaic_becomes_color(pattern: str) -> None:
-    encoding = f"bayer_{pattern}8"
+def test_compressed_bayer_mosaic_becomes_color(pattern: str, bits: int) -> None:
+    encoding = f"bayer_{pattern}{bits}"
     png = encode(pack(make_patches(), encoding), ".png")
 
-    image_HWC = decode(png, f"{encoding}; png compressed ")
+    for image_format in (f"{encoding}; png compressed ", encoding, f"{encoding}; png"):
+        image_HWC = decode(png, image_format)
+        assert np.array_equal(read_patches(image_HWC), read_patches(make_patches()))
 
-    assert np.array_equal(read_patches(image_HWC), read_patches(make_patches()))
+
+@pytest.mark.parametrize("original", ["mono16", "16UC1"])
+def test_16_bit_grey_gives_its_high_byte(original: str) -> None:
+    grey_HW = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50) * 31 + 200
+    image_HWC = decode(encode(grey_HW, ".png"), f"{original}; png compressed ")
+
+    assert np.array_equal(image_HWC, np.repeat((grey_HW >> 8)[..., None], 3, 2))
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_16_bit_colors_keep_their_order(order: str) -> None:
+    """image_transport names what it gave to the codec, as for 8 bits."""
+    image_HWC = make_photo()
+    given = image_HWC if order == "bgr" else image_HWC[..., ::-1]
+    png = encode(given.astype(np.uint16) << 8, ".png")
+
+    assert np.array_equal(decode(png, f"rgb16; png compressed {order}16"), image_HWC)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])

@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -147,7 +148,8 @@ def test_stray_bytes_before_a_restart_are_damage() -> None:
 def test_pixels_are_those_of_opencv(mode: str, subsampling: str) -> None:
     file = io.BytesIO()
     Image.fromarray(make_photo()).convert(mode).save(file, "JPEG", subsampling=subsampling)
-    theirs = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    theirs: Any = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    theirs = theirs[..., ::-1]
     assert np.abs(decode_jpeg(file.getvalue()).astype(int) - theirs).max() <= 1
 
 
@@ -160,7 +162,7 @@ def test_colours_of_printers_are_those_of_opencv_or_refused_by_name() -> None:
             with pytest.raises(InputError, match="unusual chroma subsampling; expected 4:4:4, "):
                 decode_jpeg(file.getvalue())
             continue
-        theirs = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+        theirs: Any = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
         assert np.abs(decode_jpeg(file.getvalue()).astype(int) - theirs[..., ::-1]).max() <= 1
 
 

@@ -146,7 +146,7 @@ def list_kinds() -> dict[str, bytes]:
 @pytest.mark.parametrize("kind", list_kinds())
 def test_pixels_are_those_of_opencv(kind: str, mode: int) -> None:
     content = list_kinds()[kind]
-    theirs = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
+    theirs: Any = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
     ours = decode_png(content, mode)
     if kind == "transparent palette" and mode == cv2.IMREAD_UNCHANGED:
         theirs = theirs[..., :3]
