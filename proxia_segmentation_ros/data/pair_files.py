@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from proxia_segmentation_ros.data.dataset import Pair, PathPair
 from proxia_segmentation_ros.data.png_ids import decode_mask
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.wire.compressed import decode_image_file
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
@@ -51,17 +51,14 @@ def read_image(path: Path) -> np.ndarray:
     Masks belong to the pixels as they are stored, so a rotated image would not match its mask.
 
     Raises:
-        InputError: the file is missing or no image.
+        InputError: the file is missing, no image, truncated or damaged.
     """
     # Decoded from bytes, because OpenCV aborts the process on a file name that is not UTF-8.
     content = path.read_bytes() if path.is_file() else b""
-    mode = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image_bgr = cv2.imdecode(np.frombuffer(content, np.uint8), mode) if content else None
-    if image_bgr is None:
-        raise InputError.from_parts(
-            f"image {str(path)!r} can't be read", "a PNG or JPEG file", "check the file"
-        )
-    return np.ascontiguousarray(image_bgr[..., ::-1])
+    try:
+        return decode_image_file(content)
+    except InputError as error:
+        raise InputError(f"image {str(path)!r} can't be read: {error}") from error
 
 
 def read_ids(path: Path) -> np.ndarray:

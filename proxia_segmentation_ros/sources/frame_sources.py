@@ -274,19 +274,14 @@ def read_rgb(path: Path) -> np.ndarray:
     As of JPEG frames, which are passed on, the EXIF orientation is ignored: masks ignore it too.
 
     Raises:
-        InputError: the file is no image that OpenCV can decode.
+        InputError: the file is no image that OpenCV can decode, truncated or damaged.
     """
-    encoded = np.fromfile(path, np.uint8)
-    mode = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    from proxia_segmentation_ros.wire.compressed import decode_image_file
+
     try:
-        image_bgr_HWC = cv2.imdecode(encoded, mode) if encoded.size else None
-    except cv2.error:
-        image_bgr_HWC = None
-    if image_bgr_HWC is None:
-        raise InputError.from_parts(
-            f"{str(path)!r} can't be decoded", "an image that OpenCV reads", "check the file"
-        )
-    return cv2.cvtColor(image_bgr_HWC, cv2.COLOR_BGR2RGB)
+        return decode_image_file(path.read_bytes())
+    except InputError as error:
+        raise InputError(f"{str(path)!r}: {error}") from error
 
 
 def _read_played_frame(path: Path) -> "PlayedFrame":

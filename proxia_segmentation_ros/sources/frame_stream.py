@@ -172,16 +172,9 @@ class TruthFolder:
 
 
 def _check_truth_size(frame: "PlayedFrame", truth_HW: np.ndarray | None) -> None:
-    from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
-    from proxia_segmentation_ros.wire.compressed import read_encoded_size
-
     if truth_HW is None:
         return
-    payload = frame.payload
-    if isinstance(payload, CompressedImageMessage):
-        size_hw = read_encoded_size(payload.data)
-    else:
-        size_hw = payload.height, payload.width
+    size_hw = read_frame_size(frame)
     if truth_HW.shape != size_hw:
         raise InputError.from_parts(
             f"its mask is {truth_HW.shape} and the image {size_hw} (rows, columns)",
@@ -196,11 +189,22 @@ def _check_header(frame: "PlayedFrame") -> None:
     Raises:
         InputError: the header can't be read.
     """
+    read_frame_size(frame)
+
+
+def read_frame_size(frame: "PlayedFrame") -> tuple[int, int]:
+    """Return (height, width) without decoding.
+
+    Raises:
+        InputError: the header of a JPEG or PNG can't be read.
+    """
     from proxia_segmentation_ros.wire.cdr import CompressedImageMessage
     from proxia_segmentation_ros.wire.compressed import read_encoded_size
 
-    if isinstance(frame.payload, CompressedImageMessage):
-        read_encoded_size(frame.payload.data)
+    payload = frame.payload
+    if isinstance(payload, CompressedImageMessage):
+        return read_encoded_size(payload.data)
+    return payload.height, payload.width
 
 
 def count_bytes(source_frame: SourceFrame) -> int:

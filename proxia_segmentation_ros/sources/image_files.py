@@ -12,8 +12,8 @@ import numpy as np
 from proxia_segmentation_ros.data.pair_files import IMAGE_SUFFIXES
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.sources.frame_sources import sort_naturally
+from proxia_segmentation_ros.wire.compressed import decode_image_file
 
-JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8\xff", 0xDA, b"\xff\xd9"
 NO_IMAGE = "no image: not a format that OpenCV can read"
 
 
@@ -66,26 +66,13 @@ def read_image_file(path: Path, *, as_stored: bool = False) -> np.ndarray:
     The EXIF orientation is applied unless `as_stored`; masks belong to the stored pixels.
 
     Raises:
-        InputError: the file can't be read or decoded, or is truncated.
+        InputError: the file can't be read or decoded, is truncated or damaged.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise _unreadable(error) from error
-    mode = cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if as_stored else 0)
-    image_bgr_HWC = None
-    if content and not _is_cut_jpeg(content):
-        try:
-            image_bgr_HWC = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
-        except cv2.error as error:
-            raise InputError.from_parts(
-                f"can't be decoded ({error.err})", "an image that OpenCV reads", "convert it"
-            ) from error
-    if image_bgr_HWC is None:
-        raise InputError.from_parts(
-            f"{len(content)} bytes can't be decoded", "a whole image", "get the file again"
-        )
-    return cv2.cvtColor(image_bgr_HWC, cv2.COLOR_BGR2RGB)
+    return decode_image_file(content, as_stored=as_stored)
 
 
 @contextmanager
@@ -148,21 +135,6 @@ def _has_reader(path: Path) -> bool:
     name = os.fspath(path)
     is_utf8 = name.encode(errors="replace") == os.fsencode(name)
     return not is_utf8 or cv2.haveImageReader(name)
-
-
-def _is_cut_jpeg(content: bytes) -> bool:
-    """Whether a JPEG is truncated; older OpenCV fills the missing part with grey."""
-    if not content.startswith(JPEG_START):
-        return False
-    place = 2
-    while place + 4 <= len(content) and content[place] == 0xFF:
-        if content[place + 1] == JPEG_SCAN:
-            return content.find(JPEG_END, place) < 0
-        # Fill bytes may precede a marker; a segment starts with its length.
-        is_padding = content[place + 1] == 0xFF
-        length = 0 if is_padding else int.from_bytes(content[place + 2 : place + 4], "big")
-        place += 1 if is_padding else 2 + length
-    return place + 4 > len(content)
 
 
 def _unreadable(error: OSError) -> InputError:

@@ -5,6 +5,7 @@ Suffixes: H rows, W columns, C channels, S bytes as sent.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -21,36 +22,76 @@ from proxia_segmentation_ros.wire.limits import (
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """Bytes per pixel and cv2's conversion to RGB, None where the bytes are RGB already."""
+    """How pixels of an encoding stand in a row, and cv2's conversion to RGB.
 
-    num_bytes: int
+    `num_channels` of `num_bytes` each; of two bytes the high one is the value. `conversion` is None
+    where the values are RGB already.
+    """
+
+    num_channels: int
     conversion: int | None
+    num_bytes: int = 1
     needs_even_width: bool = False
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes from one pixel to the next."""
+        return self.num_channels * self.num_bytes
+
+
+@dataclass(frozen=True)
+class PlanarLayout:
+    """A plane of Y and one of interleaved chroma; a pixel of chroma stands for a square of Y."""
+
+    is_vu: bool
+    square_px: int
+
+    @property
+    def rows_per_row(self) -> Fraction:
+        """Rows of Y that the data of one row of the image take, chroma included."""
+        return 1 + Fraction(2, self.square_px**2)
 
 
 # OpenCV names a Bayer pattern by the second and third pixel of its second row, ROS by the first
 # four pixels: ROS' rggb is OpenCV's BG.
-BAYER_CONVERSIONS: dict[str, int] = {
-    "bayer_rggb8": cv2.COLOR_BayerBG2RGB,
-    "bayer_bggr8": cv2.COLOR_BayerRG2RGB,
-    "bayer_gbrg8": cv2.COLOR_BayerGR2RGB,
-    "bayer_grbg8": cv2.COLOR_BayerGB2RGB,
+_BAYER_PATTERNS = {
+    "rggb": cv2.COLOR_BayerBG2RGB,
+    "bggr": cv2.COLOR_BayerRG2RGB,
+    "gbrg": cv2.COLOR_BayerGR2RGB,
+    "grbg": cv2.COLOR_BayerGB2RGB,
 }
-NV12 = "nv12"
-LAYOUTS: dict[str, PixelLayout] = {
+BAYER_CONVERSIONS: dict[str, int] = {
+    f"bayer_{pattern}{bits}": conversion
+    for bits in (8, 16)
+    for pattern, conversion in _BAYER_PATTERNS.items()
+}
+LAYOUTS: dict[str, PixelLayout | PlanarLayout] = {
     "rgb8": PixelLayout(3, None),
     "bgr8": PixelLayout(3, cv2.COLOR_BGR2RGB),
     "rgba8": PixelLayout(4, cv2.COLOR_RGBA2RGB),
     "bgra8": PixelLayout(4, cv2.COLOR_BGRA2RGB),
     "mono8": PixelLayout(1, cv2.COLOR_GRAY2RGB),
-    # The encoding does not define an order; RViz and users of cv_bridge assume BGR.
+    "rgb16": PixelLayout(3, None, num_bytes=2),
+    "bgr16": PixelLayout(3, cv2.COLOR_BGR2RGB, num_bytes=2),
+    "rgba16": PixelLayout(4, cv2.COLOR_RGBA2RGB, num_bytes=2),
+    "bgra16": PixelLayout(4, cv2.COLOR_BGRA2RGB, num_bytes=2),
+    "mono16": PixelLayout(1, cv2.COLOR_GRAY2RGB, num_bytes=2),
+    # These encodings do not define an order; RViz and users of cv_bridge assume BGR.
+    "8UC1": PixelLayout(1, cv2.COLOR_GRAY2RGB),
     "8UC3": PixelLayout(3, cv2.COLOR_BGR2RGB),
+    "8UC4": PixelLayout(4, cv2.COLOR_BGRA2RGB),
+    "16UC1": PixelLayout(1, cv2.COLOR_GRAY2RGB, num_bytes=2),
     "yuv422": PixelLayout(2, cv2.COLOR_YUV2RGB_UYVY, needs_even_width=True),
     "uyvy": PixelLayout(2, cv2.COLOR_YUV2RGB_UYVY, needs_even_width=True),
     "yuv422_yuy2": PixelLayout(2, cv2.COLOR_YUV2RGB_YUY2, needs_even_width=True),
     "yuyv": PixelLayout(2, cv2.COLOR_YUV2RGB_YUY2, needs_even_width=True),
-    NV12: PixelLayout(1, None, needs_even_width=True),
-    **{name: PixelLayout(1, conversion) for name, conversion in BAYER_CONVERSIONS.items()},
+    "nv12": PlanarLayout(is_vu=False, square_px=2),
+    "nv21": PlanarLayout(is_vu=True, square_px=2),
+    "nv24": PlanarLayout(is_vu=False, square_px=1),
+    **{
+        name: PixelLayout(1, conversion, num_bytes=2 if name.endswith("16") else 1)
+        for name, conversion in BAYER_CONVERSIONS.items()
+    },
 }
 
 SUPPORTED_ENCODINGS = tuple(LAYOUTS)
@@ -65,9 +106,9 @@ def decode_image(
 ) -> np.ndarray:
     """Convert an image to RGB, uint8 (H, W, 3), C-contiguous.
 
-    Unpadded rgb8 is returned as a view of the message's data: read-only if that is, and keeping
-    it alive. `fallback` decodes encodings not in SUPPORTED_ENCODINGS; it is only called for images
-    within the limits.
+    Of 16 bits the upper 8 are taken. Unpadded rgb8 is returned as a view of the message's data:
+    read-only if that is, and keeping it alive. `fallback` decodes encodings not in
+    SUPPORTED_ENCODINGS; it is only called for images within the limits.
 
     Raises:
         RefusedImage: sides under 16 px, more than `max_pixels`, rows or data too short.
@@ -78,24 +119,19 @@ def decode_image(
     if layout is None:
         return _apply_fallback(message, fallback)
     data_S = view_bytes(message.data)
+    min_pixel_bytes = 1 if isinstance(layout, PlanarLayout) else layout.pixel_bytes
     check_rows(
         len(data_S),
         height=message.height,
         step=message.step,
-        min_step=message.width * layout.num_bytes,
+        min_step=message.width * min_pixel_bytes,
         encoding=message.encoding,
     )
-    if layout.needs_even_width and message.width % 2:
-        raise RefusedImage.from_parts(
-            f"{message.encoding} image has an odd width ({message.width}x{message.height})",
-            "an even width",
-            "check the camera driver",
-        )
-    size_hw = (message.height, message.width)
+    _check_even(message, layout)
     try:
-        if message.encoding == NV12:
-            return _convert_nv12(data_S, size_hw=size_hw, step=message.step)
-        return _convert_packed(data_S, layout, size_hw=size_hw, step=message.step)
+        if isinstance(layout, PlanarLayout):
+            return _convert_planar(message, layout, data_S)
+        return _convert_packed(message, layout, data_S)
     except cv2.error as error:
         raise InputError.from_parts(
             f"{message.encoding} image of {message.width}x{message.height} can't be converted"
@@ -141,50 +177,85 @@ def decode_depth(message: ImageMessage, *, max_pixels: int) -> np.ndarray:
     return depth_m_HW
 
 
-def _convert_packed(
-    data_S: np.ndarray, layout: PixelLayout, *, size_hw: tuple[int, int], step: int
-) -> np.ndarray:
-    """Convert rows of `step` bytes to rgb_HWC; unpadded RGB is returned as a view of `data_S`."""
-    height, width = size_hw
-    channels = layout.num_bytes
-    image_HWC: np.ndarray = np.ndarray(
-        (height, width, channels), np.uint8, data_S, strides=(step, channels, 1)
+def _check_even(message: ImageMessage, layout: PixelLayout | PlanarLayout) -> None:
+    """Raise RefusedImage where pixels share chroma and one of them is missing."""
+    is_planar = isinstance(layout, PlanarLayout) and layout.square_px == 2
+    is_packed = isinstance(layout, PixelLayout) and layout.needs_even_width
+    for side, length in (("width", message.width), ("height", message.height)):
+        if length % 2 and (is_planar or (is_packed and side == "width")):
+            raise RefusedImage.from_parts(
+                f"{message.encoding} image has an odd {side} ({message.width}x{message.height})",
+                f"an even {side}",
+                "check the camera driver",
+            )
+
+
+def _convert_packed(message: ImageMessage, layout: PixelLayout, data_S: np.ndarray) -> np.ndarray:
+    """Convert rows of `step` bytes to rgb_HWC; unpadded rgb8 is returned as a view of `data_S`."""
+    # Of a little-endian number the last byte is the high one.
+    high_byte = layout.num_bytes - 1 if not message.is_bigendian else 0
+    values_HWC: np.ndarray = np.ndarray(
+        (message.height, message.width, layout.num_channels),
+        np.uint8,
+        data_S,
+        high_byte,
+        (message.step, layout.pixel_bytes, layout.num_bytes),
     )
+    if layout.num_bytes > 1 or layout.conversion is None:
+        values_HWC = np.ascontiguousarray(values_HWC)
     if layout.conversion is None:
-        return np.ascontiguousarray(image_HWC)
-    return cv2.cvtColor(image_HWC[..., 0] if channels == 1 else image_HWC, layout.conversion)
+        return values_HWC
+    is_single = layout.num_channels == 1
+    return cv2.cvtColor(values_HWC[..., 0] if is_single else values_HWC, layout.conversion)
 
 
-def _convert_nv12(data_S: np.ndarray, *, size_hw: tuple[int, int], step: int) -> np.ndarray:
-    """Convert a plane of Y and one of interleaved UV at half its height to rgb_HWC.
+def _convert_planar(message: ImageMessage, layout: PlanarLayout, data_S: np.ndarray) -> np.ndarray:
+    """Convert a plane of Y and one of interleaved chroma to rgb_HWC.
 
-    Drivers differ: `step` is the bytes of one row of either plane (data of 1.5 * step * height),
-    or the mean of both planes, 1.5 * width (data of step * height).
+    Drivers differ: `step` is the bytes of one row of Y (data of 1.5 * step * height for chroma of
+    half the size, 3 * step * height for chroma of full size), or the mean of both planes (data of
+    step * height).
 
     Raises:
-        RefusedImage: an odd height, or data too short for both planes.
+        RefusedImage: data too short for both planes, or so long that rows may stand between them.
     """
-    height, width = size_hw
-    if height % 2:
-        raise RefusedImage.from_parts(
-            f"nv12 image has an odd height ({width}x{height})",
-            "an even height",
-            "check the camera driver",
-        )
-    rows = height + height // 2
-    if len(data_S) < rows * step and 2 * step == 3 * width:
+    height, width, step = message.height, message.width, message.step
+    rows = layout.rows_per_row * height
+    if len(data_S) < rows * step and step == layout.rows_per_row * width:
         step = width
-    if len(data_S) < rows * step:
-        raise RefusedImage.from_parts(
-            f"nv12 data is too short ({len(data_S)} bytes)",
-            f"at least 1.5 * step * height = {rows * step} bytes",
-            "check the camera driver",
-        )
+    _check_planes(message, len(data_S), int(rows * step), step)
     luma_HW: np.ndarray = np.ndarray((height, width), np.uint8, data_S, strides=(step, 1))
+    chroma_step = 2 * step // layout.square_px
     chroma_HWC: np.ndarray = np.ndarray(
-        (height // 2, width // 2, 2), np.uint8, data_S, height * step, (step, 2, 1)
+        (height // layout.square_px, width // layout.square_px, 2),
+        np.uint8,
+        data_S,
+        height * step,
+        (chroma_step, 2, 1),
     )
-    return cv2.cvtColorTwoPlane(luma_HW, chroma_HWC, cv2.COLOR_YUV2RGB_NV12)
+    if layout.square_px == 2:
+        code = cv2.COLOR_YUV2RGB_NV21 if layout.is_vu else cv2.COLOR_YUV2RGB_NV12
+        return cv2.cvtColorTwoPlane(luma_HW, chroma_HWC, code)
+    # OpenCV has no chroma of full size beside Y: each pixel becomes a pair that shares chroma.
+    pairs_HWC = np.stack((chroma_HWC[..., 0], luma_HW, chroma_HWC[..., 1], luma_HW), 2)
+    doubled_HWC = cv2.cvtColor(pairs_HWC.reshape(height, 2 * width, 2), cv2.COLOR_YUV2RGB_UYVY)
+    return np.ascontiguousarray(doubled_HWC[:, ::2])
+
+
+def _check_planes(message: ImageMessage, num_bytes: int, expected: int, step: int) -> None:
+    """Raise RefusedImage unless the data are those of both planes, with a bit of padding behind.
+
+    Buffers of hardware decoders have rows of padding between the planes, of which the message says
+    nothing: chroma would be read from the wrong place, and the image have other colours.
+    """
+    if num_bytes < expected or num_bytes >= expected + 2 * step:
+        word = "short" if num_bytes < expected else "long"
+        raise RefusedImage.from_parts(
+            f"{message.encoding} data of {message.width}x{message.height} with step {message.step}"
+            f" is too {word} ({num_bytes} bytes)",
+            f"{expected} bytes, which are rows of {step} bytes of both planes without rows between",
+            "let the driver crop its buffer to the image, or publish bgr8",
+        )
 
 
 def _apply_fallback(message: ImageMessage, fallback: ImageFallback | None) -> np.ndarray:

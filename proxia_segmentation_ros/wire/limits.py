@@ -5,6 +5,9 @@ import reprlib
 from proxia_segmentation_ros.errors import InputError
 
 MIN_SIDE_PX = 16
+# A progressive JPEG has about 10 scans, each of which is decoded over all pixels.
+MAX_SCANS = 64
+SCANS_OF_LARGEST_IMAGE = 16
 
 # Strings of a message may be megabytes long; log lines must not be.
 _short_repr = reprlib.Repr()
@@ -36,6 +39,11 @@ def check_size(width: int, height: int, *, max_pixels: int) -> None:
             f"at most {max_pixels} pixels",
             "publish a smaller image or raise inference.max_input_pixels",
         )
+
+
+def find_max_scans(num_pixels: int, *, max_pixels: int) -> int:
+    """Return how many scans a JPEG may have: pixels times scans bound the time of decoding."""
+    return min(MAX_SCANS, SCANS_OF_LARGEST_IMAGE * max_pixels // num_pixels)
 
 
 def check_rows(num_bytes: int, *, height: int, step: int, min_step: int, encoding: str) -> None:

@@ -62,9 +62,15 @@ def test_palette_mask_gives_class_ids(tmp_path: Path) -> None:
     assert labels_HW.ravel().tolist() == [*range(11), 255]
 
 
-@pytest.mark.parametrize("cut", [0, 5, 40])
-def test_cut_off_file_is_no_mask(cut: int) -> None:
+@pytest.mark.parametrize("cut", [0, 5])
+def test_first_bytes_alone_are_no_mask(cut: int) -> None:
     assert decode_mask(make_palette_png(np.zeros(SIZE_HW, int), 8)[:cut]) is None
+
+
+@pytest.mark.parametrize("cut", [20, 40, -20, -1])
+def test_cut_off_png_is_an_input_error(cut: int) -> None:
+    with pytest.raises(InputError, match="truncated"):
+        decode_mask(make_palette_png(np.zeros(SIZE_HW, int), 8)[:cut])
 
 
 def save(image: Image.Image, path: Path, **options: Any) -> Path:

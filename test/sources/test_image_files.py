@@ -1,6 +1,7 @@
 """Which files are images, and what is said of the others."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,8 +75,20 @@ def test_jpeg_cut_short_is_no_grey_picture(tmp_path: Path, with_thumbnail: bool)
     assert read_image_file(path).shape == (48, 64, 3)
     for length in (len(content) - 2, len(content) * 3 // 4, 20, 3):
         path.write_bytes(content[:length])
-        with pytest.raises(InputError, match="bytes can't be decoded"):
+        with pytest.raises(InputError, match="is truncated"):
             read_image_file(path)
+
+
+def test_jpeg_damaged_in_its_middle_is_no_picture(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = make_jpeg()
+    path = tmp_path / "a.jpg"
+    for damaged in (content[:2000] + content[-2:], content[:2000] + content[2900:]):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"bytes can't be decoded \("):
+            read_image_file(path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path) -> None:
@@ -97,6 +110,35 @@ def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path) -> None:
 def test_file_that_went_away_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_image_file(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_picture_is_turned_as_opencv_turns_it(
+    tmp_path: Path, file_format: str, orientation: int
+) -> None:
+    stored = cv2.GaussianBlur(
+        np.random.default_rng(1).integers(0, 255, (16, 24, 3), dtype=np.uint8), (0, 0), 3
+    )
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / "phone"
+    Image.fromarray(stored).save(path, file_format, exif=exif)
+    theirs: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    theirs = theirs[..., ::-1]
+    assert np.array_equal(read_image_file(path), theirs)
+    assert theirs.shape[:2] == ((24, 16) if 5 <= orientation <= 8 else (16, 24))
+
+
+@pytest.mark.parametrize("exif", [b"", b"II", b"II*\0\xff\xff\xff\xff", b"\0" * 40])
+def test_broken_exif_turns_nothing(tmp_path: Path, exif: bytes) -> None:
+    jpeg = make_jpeg()
+    segment = b"Exif\0\0" + exif
+    path = tmp_path / "a.jpg"
+    path.write_bytes(
+        jpeg[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
+    )
+    assert read_image_file(path).shape == (48, 64, 3)
 
 
 def test_picture_is_turned_upright_unless_it_shall_be_as_stored(tmp_path: Path) -> None:

@@ -1,16 +1,22 @@
 """JPEG and PNG files come out as stored, in RGB; broken and oversized ones are told apart."""
 
 import struct
+import time
 import zlib
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from wire_images import encode, make_compressed, make_patches, pack, read_patches
 
 from proxia_segmentation_ros.errors import InputError
-from proxia_segmentation_ros.wire.compressed import decode_compressed, read_encoded_size
+from proxia_segmentation_ros.wire.compressed import (
+    decode_compressed,
+    decode_image_file,
+    read_encoded_size,
+)
 from proxia_segmentation_ros.wire.limits import RefusedImage
 
 MAX_PIXELS = 1_000_000
@@ -60,6 +66,8 @@ def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail("decoded an image that had to be refused before")
 
     monkeypatch.setattr(cv2, "imdecode", fail)
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", fail)
+    monkeypatch.setattr(zlib, "decompressobj", fail)
 
 
 @pytest.mark.parametrize("options", [(), PROGRESSIVE, RESTARTS])
@@ -110,14 +118,33 @@ def test_payload_swapped_before_encoding_is_swapped_back(original: str) -> None:
     assert decoded_HWC.flags.c_contiguous
 
 
+@pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
-def test_compressed_bayer_mosaic_becomes_color(pattern: str) -> None:
-    encoding = f"bayer_{pattern}8"
+def test_compressed_bayer_mosaic_becomes_color(pattern: str, bits: int) -> None:
+    encoding = f"bayer_{pattern}{bits}"
     png = encode(pack(make_patches(), encoding), ".png")
 
-    image_HWC = decode(png, f"{encoding}; png compressed ")
+    for image_format in (f"{encoding}; png compressed ", encoding, f"{encoding}; png"):
+        image_HWC = decode(png, image_format)
+        assert np.array_equal(read_patches(image_HWC), read_patches(make_patches()))
 
-    assert np.array_equal(read_patches(image_HWC), read_patches(make_patches()))
+
+@pytest.mark.parametrize("original", ["mono16", "16UC1"])
+def test_16_bit_grey_gives_its_high_byte(original: str) -> None:
+    grey_HW = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50) * 31 + 200
+    image_HWC = decode(encode(grey_HW, ".png"), f"{original}; png compressed ")
+
+    assert np.array_equal(image_HWC, np.repeat((grey_HW >> 8)[..., None], 3, 2))
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_16_bit_colors_keep_their_order(order: str) -> None:
+    """image_transport names what it gave to the codec, as for 8 bits."""
+    image_HWC = make_photo()
+    given = image_HWC if order == "bgr" else image_HWC[..., ::-1]
+    png = encode(given.astype(np.uint16) << 8, ".png")
+
+    assert np.array_equal(decode(png, f"rgb16; png compressed {order}16"), image_HWC)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
@@ -204,6 +231,82 @@ def test_every_truncated_jpeg_is_an_input_error(options: tuple[int, ...]) -> Non
     for size in [*range(0, len(data) - 1, 97), *range(700), len(data) - 2, len(data) - 1]:
         with pytest.raises(InputError):
             decode(data[:size])
+
+
+@pytest.mark.parametrize("options", [(), PROGRESSIVE, RESTARTS])
+def test_jpeg_damaged_in_its_middle_is_undecodable(
+    options: tuple[int, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ended too early, with bytes missing or zeroed: libjpeg warns and fills up with grey."""
+    data = encode(make_photo(), ".jpg", *options)
+    middle = len(data) // 2
+    ended = data[: 2 * len(data) // 5] + b"\xff\xd9"
+    missing = data[:middle] + data[middle + 900 :]
+    zeroed = data[:middle] + bytes(900) + data[middle + 900 :]
+    for damaged in (ended, missing, zeroed):
+        with pytest.raises(InputError, match=r"can't be decoded \(") as caught:
+            decode(damaged)
+        assert not isinstance(caught.value, RefusedImage)
+        with pytest.raises(InputError, match=r"can't be decoded \("):
+            decode_image_file(damaged)
+    assert capfd.readouterr() == ("", "")
+
+
+def repeat_last_scan(jpeg: bytes, times: int) -> bytes:
+    last = jpeg.rindex(b"\xff\xda")
+    return jpeg[:-2] + jpeg[last:-2] * times + jpeg[-2:]
+
+
+@pytest.mark.usefixtures("forbid_decoding")
+@pytest.mark.parametrize("side", [16, 700])
+def test_jpeg_of_a_thousand_scans_is_refused_undecoded(side: int) -> None:
+    data = encode(np.zeros((side, side, 3), np.uint8), ".jpg", *PROGRESSIVE)
+    allowed = 64 if side == 16 else 32
+    sentence = rf"JPEG of {side * side} pixels has more than {allowed} scans; expected about 10"
+    for changed in (repeat_last_scan(data, 1000), repeat_last_scan(data, allowed)):
+        with pytest.raises(RefusedImage, match=sentence):
+            decode(changed)
+    with pytest.raises(RefusedImage, match="has more than 64 scans"):
+        decode_image_file(repeat_last_scan(data, 1000))
+
+
+def test_pixels_times_scans_bound_the_time_of_decoding() -> None:
+    """The file of the report: 245 kB, 5700x5700, 1,000 scans; it took 20 s."""
+    data = repeat_last_scan(encode(np.zeros((5700, 5700), np.uint8), ".jpg", *PROGRESSIVE), 1000)
+    started_s = time.process_time()
+    with pytest.raises(RefusedImage, match="has more than 16 scans"):
+        decode_compressed(make_compressed(data), max_pixels=33_177_600)
+    assert time.process_time() - started_s < 0.1
+
+
+def test_progressive_jpeg_of_the_largest_size_is_read() -> None:
+    data = encode(np.full((5760, 5760, 3), 90, np.uint8), ".jpg", *PROGRESSIVE)
+    assert data.count(b"\xff\xda") == 10
+    image_HWC = decode_compressed(make_compressed(data), max_pixels=5760 * 5760)
+    assert (image_HWC == 90).all()
+
+
+def test_scans_in_thumbnails_and_comments_do_not_count() -> None:
+    data = encode(make_photo(), ".jpg", *PROGRESSIVE)
+    payload = b"\xff\xda\x00\x02" * 999
+    thumbnails = insert_segment(data, 0xE1, payload)
+    last = data.rindex(b"\xff\xda")
+    comment = struct.pack(">BBH", 0xFF, 0xFE, len(payload) + 2) + payload
+    for changed in (thumbnails, data[:last] + comment + data[last:]):
+        assert np.array_equal(decode(changed), decode(data))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_millions_of_empty_segments_are_not_walked(suffix: str) -> None:
+    data = encode(make_photo(), suffix)
+    if suffix == ".jpg":
+        data = data[:2] + b"\xff\xfe\x00\x02" * 2_000_000 + data[2:]
+    else:
+        data = data[:33] + make_png_chunk(b"teXt", b"") * 700_000 + data[33:]
+    started_s = time.process_time()
+    with pytest.raises(InputError, match="has more than"):
+        decode(data)
+    assert time.process_time() - started_s < 0.5
 
 
 def test_truncated_jpeg_is_an_input_error_under_padding() -> None:

@@ -10,7 +10,7 @@ from proxia_segmentation_ros.apps.demo.record import DemoFrame, DemoRecord
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.render import colorize, draw_legend, draw_overlay, select_boxes
-from proxia_segmentation_ros.sources.frame_stream import decode_rgb
+from proxia_segmentation_ros.sources.frame_stream import decode_rgb, read_frame_size
 
 FRAMES_SHOWN = 6
 CLASSES_NAMED = 4
@@ -69,15 +69,28 @@ def shrink_to_even(image_HWC: np.ndarray) -> np.ndarray:
 
 
 def draw_frame(frame: DemoFrame, label_set: LabelSet) -> np.ndarray:
-    """Draw a frame's overlay with boxes, or the frame itself when it was not labelled."""
-    image_HWC = decode_rgb(frame.source.frame)
+    """Draw a frame's overlay with boxes, or the frame itself when it was not labelled.
+
+    A frame that can't be decoded, as the node will have said, is black.
+    """
     if frame.labels is None:
-        plain_HWC = image_HWC.copy()
+        plain_HWC = _decode_or_blacken(frame)
         cv2.putText(plain_HWC, "not labelled", (8, 20), FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
         return plain_HWC
+    image_HWC = decode_rgb(frame.source.frame)
     labels_HW = frame.labels.labels_HW
     boxes = pick_boxes(frame, label_set)
     return draw_overlay(image_HWC, labels_HW, label_set, alpha=OVERLAY_ALPHA, boxes=boxes)
+
+
+def _decode_or_blacken(frame: DemoFrame) -> np.ndarray:
+    try:
+        return decode_rgb(frame.source.frame).copy()
+    except InputError:
+        size_hw = read_frame_size(frame.source.frame)
+        factor = min(1.0, VIDEO_MAX_WIDTH / max(size_hw))
+        height, width = (max(2, round(side * factor)) for side in size_hw)
+        return np.zeros((height, width, 3), np.uint8)
 
 
 def pick_boxes(frame: DemoFrame, label_set: LabelSet) -> list[tuple[int, int, int, int, int]]:

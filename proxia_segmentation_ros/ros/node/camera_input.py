@@ -5,17 +5,16 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
-from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from proxia_segmentation_ros.config import CameraSettings, SizeHW
-from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.pipeline.sink import Frame, Geometry, SharedSettings
 from proxia_segmentation_ros.ros.node.camera_info import read_camera_matrix, scale_camera_info
 from proxia_segmentation_ros.ros.node.stamp_cache import StampCache
+from proxia_segmentation_ros.ros.node.topics import find_image_topic
 from proxia_segmentation_ros.ros.qos import (
     allow_overrides,
     create_watched,
@@ -29,47 +28,6 @@ from proxia_segmentation_ros.ros.receiver import (
 )
 from proxia_segmentation_ros.wire.cdr import ImageMessage, read_image
 from proxia_segmentation_ros.wire.encodings import decode_depth
-
-COMPRESSED_SUFFIX = "/compressed"
-
-
-def find_image_topic(node: Node, camera: str, settings: CameraSettings) -> str:
-    """Return the full name of the image topic, after remapping.
-
-    As in image_transport the base name is remapped, then the suffix is appended.
-
-    Raises:
-        ConfigError: the setting is not a valid topic name.
-    """
-    topic = _resolve(node, f"cameras.{camera}.image_topic", settings.image_topic)
-    if settings.transport == "raw" or topic.endswith(COMPRESSED_SUFFIX):
-        return topic
-    return topic + COMPRESSED_SUFFIX
-
-
-def check_topics(node: Node, camera: str, settings: CameraSettings) -> None:
-    """Validate the topic names of a camera.
-
-    Raises:
-        ConfigError: a name is not a valid topic name; the first one is reported.
-    """
-    find_image_topic(node, camera, settings)
-    for leaf in ("camera_info_topic", "depth_topic"):
-        name = getattr(settings, leaf)
-        if name:
-            _resolve(node, f"cameras.{camera}.{leaf}", name)
-
-
-def _resolve(node: Node, parameter: str, name: str) -> str:
-    try:
-        validate_topic_name(name)
-        return str(node.resolve_topic_name(name))
-    except InvalidTopicNameException as error:
-        raise ConfigError.from_parts(
-            f"{parameter} is {name!r}",
-            "a topic name",
-            f"correct it ({' '.join(str(error).split())})",
-        ) from error
 
 
 class CameraInput:

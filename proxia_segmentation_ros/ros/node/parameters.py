@@ -11,6 +11,7 @@ from rclpy.parameter import Parameter
 
 from proxia_segmentation_ros.config import NodeSettings, ParameterRow, list_parameters
 from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.ros.node.topics import check_inputs, check_topics
 
 CHANGE_RULES = {
     "live": "changeable while active",
@@ -47,7 +48,7 @@ class NodeParameters:
         if self._refused:
             raise ConfigError("; ".join(str(error) for error in self._refused.values()))
         settings = NodeSettings.from_flat(self._values())
-        _check_image_topics(settings)
+        check_topics(self._node, settings)
         return settings
 
     def check_change(
@@ -75,7 +76,8 @@ class NodeParameters:
         }
         for name in values:
             self._check_timing(name, values[name], is_configured)
-        NodeSettings.from_flat({**self._values(), **values})
+        settings = NodeSettings.from_flat({**self._values(), **values})
+        check_inputs(self._node, settings, only=values)
         return [
             self._make_parameter(change.name, values[change.name])
             if change.name in values
@@ -192,20 +194,6 @@ def _explain_unknown(name: str, value: Any, camera_names: list[str]) -> ConfigEr
         f"one of {', '.join(known)}",
         f"did you mean {close[0]!r}?" if close else "check its spelling",
     )
-
-
-def _check_image_topics(settings: NodeSettings) -> None:
-    seen: dict[tuple[str, str], str] = {}
-    for name in settings.camera_names:
-        camera = settings.camera(name)
-        other = seen.setdefault((camera.image_topic, camera.transport), name)
-        if other != name:
-            raise ConfigError.from_parts(
-                f"cameras.{other}.image_topic and cameras.{name}.image_topic are both "
-                f"{camera.image_topic!r}",
-                "a topic for each camera alone",
-                "set one of them",
-            )
 
 
 def _describe(row: ParameterRow) -> ParameterDescriptor:

@@ -28,7 +28,6 @@ from proxia_segmentation_ros.pipeline.sink import SharedSettings
 from proxia_segmentation_ros.pipeline.stream import SegmentFrames
 from proxia_segmentation_ros.ros.diagnostics import DiagnosticsBoard, Finding
 from proxia_segmentation_ros.ros.node.camera import Camera
-from proxia_segmentation_ros.ros.node.camera_input import check_topics
 from proxia_segmentation_ros.ros.node.log_bridge import LogBridge
 from proxia_segmentation_ros.ros.node.model_status import (
     find_model_status,
@@ -36,6 +35,7 @@ from proxia_segmentation_ros.ros.node.model_status import (
 )
 from proxia_segmentation_ros.ros.node.parameters import NodeParameters
 from proxia_segmentation_ros.ros.node.process import run_node
+from proxia_segmentation_ros.ros.node.topics import find_prefix
 
 REPORT_PERIOD_S = 1.0
 HEARTBEAT_PERIOD_S = 0.1
@@ -223,8 +223,6 @@ class SegmentationNode(LifecycleNode):
 
     def _configure(self) -> None:
         settings = self._declared.settings()
-        for name in settings.camera_names:
-            check_topics(self, name, settings.camera(name))
         self._phase = f"loading {settings.model.weights}"
         self._publish_report()
         self._host = ModelHost(
@@ -233,7 +231,7 @@ class SegmentationNode(LifecycleNode):
         self._settings = SharedSettings(settings)
         self._host.workers.limit_rate(settings.inference.max_rate_hz)
         for name in settings.camera_names:
-            prefix = "~/" if len(settings.camera_names) == 1 else f"~/{name}/"
+            prefix = find_prefix(settings, name)
             self.cameras.append(
                 Camera(
                     self,

@@ -18,6 +18,8 @@ from proxia_segmentation_ros.apps.demo.pictures import (
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import load_label_set
 from proxia_segmentation_ros.ros.client.listener import ReceivedLabels, ReceivedScene
+from proxia_segmentation_ros.sources.frame_sources import SourceFrame
+from proxia_segmentation_ros.wire.played_frame import PlayedFrame
 
 
 def test_film_has_every_frame_at_the_rate_of_the_source(tmp_path):
@@ -48,6 +50,23 @@ def test_frame_without_labels_keeps_its_pixels():
     record = make_record([None, fill(3)], [None] * 2)
     plain_HWC = draw_frame(record.frames[0], record.label_set)
     assert plain_HWC[12:, :4].max() == 0
+
+
+@pytest.mark.parametrize("size_wh", [(32, 24), (60_000, 60_000)])
+def test_frame_that_cannot_be_decoded_is_black(tmp_path, size_wh):
+    """Its data end early; the node refused it, and the film goes on."""
+    noise = np.random.default_rng(1).integers(0, 256, (24, 32, 3), np.uint8)
+    jpeg = cv2.imencode(".jpg", noise)[1].tobytes()
+    height_place = jpeg.index(b"\xff\xc0\x00\x11\x08") + 5
+    size = size_wh[1].to_bytes(2, "big") + size_wh[0].to_bytes(2, "big")
+    jpeg = jpeg[:height_place] + size + jpeg[height_place + 4 : len(jpeg) // 2] + b"\xff\xd9"
+    record = make_record([fill(3), None], [None] * 2)
+    damaged = SourceFrame(PlayedFrame.from_encoded(jpeg, "jpeg"))
+    frames = [record.frames[0], replace(record.frames[1], source=damaged)]
+    black_HWC = draw_frame(frames[1], record.label_set)
+    assert black_HWC[:, :6].max() == 0
+    assert black_HWC.shape[1] == min(size_wh[0], 1280)
+    write_overlay_video(replace(record, frames=frames), tmp_path / "overlay.mp4")
 
 
 def test_boxes_are_drawn_for_things_that_are_large_enough_to_see():

@@ -121,7 +121,7 @@ def test_what_is_no_image_costs_a_line_and_nothing_else(tmp_path):
         "skipped notes.txt",
         "failed small.png",
     ]
-    assert "bytes can't be decoded" in said[2]
+    assert "is truncated" in said[2]
     assert "empty" in said[3]
     assert (progress.done, progress.total) == (4, 4)
 

@@ -73,6 +73,23 @@ def test_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
         read_mask(path, load_label_set("camvid"))
 
 
+def test_damaged_files_are_refused_without_a_word_on_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
+    path = tmp_path / "image.jpg"
+    jpeg = cv2.imencode(".jpg", noise)[1].tobytes()
+    path.write_bytes(jpeg[: len(jpeg) // 2] + b"\xff\xd9")
+    with pytest.raises(InputError, match=r"image\.jpg' can't be read: .*premature end of data"):
+        read_image(path)
+    mask = tmp_path / "mask.png"
+    png = cv2.imencode(".png", noise[..., 0])[1].tobytes()
+    mask.write_bytes(png[: len(png) // 2] + b"\x55" * 9 + png[len(png) // 2 + 9 :])
+    with pytest.raises(InputError, match=r"mask\.png': PNG chunk b'IDAT' at byte \d+ is corrupt"):
+        read_mask(mask, load_label_set("camvid"))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_colour_mask_is_refused(folders: tuple[Path, Path]) -> None:
     with pytest.raises(InputError, match="one channel"):
         read_mask(folders[0] / "0.png", load_label_set("camvid"))

@@ -53,6 +53,24 @@ def truncate_jpeg() -> CompressedImage:
     return make_compressed(data[: len(data) // 2], sec=2)
 
 
+def end_jpeg_early() -> CompressedImage:
+    """Cut at 40 % with an end marker put back: libjpeg fills up with grey and prints a warning."""
+    data = encode_jpeg(make_scene())
+    return make_compressed(data[: len(data) * 2 // 5] + b"\xff\xd9", sec=2)
+
+
+def lose_middle_of_jpeg() -> CompressedImage:
+    data = encode_jpeg(make_scene())
+    return make_compressed(data[: len(data) // 2] + data[len(data) // 2 + 300 :], sec=2)
+
+
+def repeat_scan() -> CompressedImage:
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
+    data = cv2.imencode(".jpg", np.zeros((2000, 2000), np.uint8), options)[1].tobytes()
+    last = data.rindex(b"\xff\xda")
+    return make_compressed(data[:-2] + data[last:-2] * 1000 + data[-2:], sec=2)
+
+
 BAD_RAW = {
     "unknown encoding": BadFrame(
         lambda: change_fields(encoding="rgb565"), "image encoding 'rgb565'", "dropped_undecodable"
@@ -60,6 +78,11 @@ BAD_RAW = {
     "step too small": BadFrame(lambda: change_fields(step=100), "step 100", "dropped_refused"),
     "data too short": BadFrame(
         lambda: change_fields(height=97), "data is too short", "dropped_refused"
+    ),
+    "rows between planes": BadFrame(
+        lambda: change_fields(encoding="nv12", height=48, width=192, step=192),
+        "data of 192x48 with step 192 is too long",
+        "dropped_refused",
     ),
     "zero size": BadFrame(lambda: change_fields(height=0, width=0), "empty", "dropped_refused"),
     "1x1": BadFrame(lambda: make_sized(1, 1), "too small (1x1)", "dropped_refused"),
@@ -74,6 +97,13 @@ BAD_RAW = {
 }
 BAD_COMPRESSED = {
     "8000x6000 JPEG": BadFrame(encode_huge_jpeg, "8000x6000", "dropped_refused"),
+    "JPEG ended early": BadFrame(
+        end_jpeg_early, "premature end of data segment", "dropped_undecodable"
+    ),
+    "JPEG without its middle": BadFrame(
+        lose_middle_of_jpeg, "bytes can't be decoded (", "dropped_undecodable"
+    ),
+    "JPEG of 1,000 scans": BadFrame(repeat_scan, "more than 64 scans", "dropped_refused"),
     "header claims 8000x6000": BadFrame(claim_huge_png, "8000x6000", "dropped_refused"),
     "truncated JPEG": BadFrame(truncate_jpeg, "", "dropped_undecodable"),
     "no image": BadFrame(lambda: make_compressed(b"hello", sec=2), "", "dropped_undecodable"),
@@ -82,12 +112,13 @@ BAD_COMPRESSED = {
 
 
 def assert_bad_then_good(robot, under_test, capfd, bad: BadFrame, make_good, topic: str) -> None:
+    frame = bad.make()  # before the clock of the labels runs
     robot.listen("/proxia/labels", Image)
     robot.show(make_good(1), topic)
     capfd.readouterr()
     already = under_test.count("received")
     for times in (1, 2, 3):
-        robot.publish(topic, bad.make())
+        robot.publish(topic, frame)
         robot.wait_for(
             lambda times=times: under_test.count(bad.counter) == times, "the frame to be counted"
         )
@@ -98,7 +129,9 @@ def assert_bad_then_good(robot, under_test, capfd, bad: BadFrame, make_good, top
     labels = robot.wait_for_stamp("/proxia/labels", 3)
     assert read_pixels(labels).shape == (96, 128)
     assert under_test.count("received") == already + 4
-    lines = [line for line in capfd.readouterr().err.splitlines() if "camera camera:" in line]
+    err = capfd.readouterr().err
+    assert "Corrupt JPEG data" not in err.replace("(Corrupt JPEG data", "")
+    lines = [line for line in err.splitlines() if "camera camera:" in line]
     assert len(lines) == 1
     assert bad.says in lines[0]
 
