@@ -227,6 +227,12 @@ class CameraSettings(_Settings):
         "", "configure", "topic of the camera's calibration; empty: none"
     )
     depth_topic: str = _setting("", "configure", "topic of depth aligned to the image; empty: none")
+    sync_tolerance_ms: float = _setting(
+        50.0, "live", "largest difference of depth's stamp from the image's", ge=0, le=10_000
+    )
+    depth_wait_ms: float = _setting(
+        30.0, "live", "objects wait this long for depth that is still to come", ge=0, le=1000
+    )
     expected_rate_hz: float = _setting(
         0.0, "live", "images per second; WARN if a fifth of them is missing; 0: any", ge=0, le=1000
     )

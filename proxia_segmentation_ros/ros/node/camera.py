@@ -237,8 +237,9 @@ class Camera:
         self._time_problems.add(f"camera {self.name}: {sentence}")
 
     def _report_frame(self, sentence: str) -> None:
-        self._frame_problems.add(f"camera {self.name}: {sentence}")
-        self._notice_change()
+        # Others of its kind wait for the next report: they may come with every frame.
+        if self._frame_problems.add(f"camera {self.name}: {sentence}"):
+            self._notice_change()
 
     def _report_link(self, sentence: str) -> None:
         self._link_problems.add(f"camera {self.name}: {sentence}")

@@ -1,5 +1,6 @@
 """Subscriptions of one camera: image, CameraInfo and depth."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,9 @@ from proxia_segmentation_ros.ros.receiver import (
 from proxia_segmentation_ros.wire.cdr import ImageMessage, read_image
 from proxia_segmentation_ros.wire.encodings import decode_depth
 
+# Depth that has been silent for this long is not waited for; what has never come is told after it.
+SILENCE_S = 2.0
+
 
 class CameraInput:
     """Subscribes to one camera; the callbacks only store the newest messages.
@@ -48,6 +52,9 @@ class CameraInput:
         """`report` is called for problems of a connection, `report_frame` for those of a frame."""
         settings = shared.value.camera(camera)
         self._node = node
+        self._camera = camera
+        self._topics = settings
+        self._made_s = time.monotonic()
         self._settings = shared
         self._report = report
         self._report_frame = report_frame
@@ -81,7 +88,7 @@ class CameraInput:
 
     def find_geometry(self, frame: Frame, size_hw: SizeHW) -> Geometry:
         """Return the depth of a frame, and its calibration scaled to the label image."""
-        info = self._find_info(frame, size_hw)
+        info = self._find_info(frame, size_hw) if self._topics.camera_info_topic else None
         return Geometry(
             depth_m_HW=self._find_depth(frame),
             camera_matrix=None if info is None else read_camera_matrix(info),
@@ -89,12 +96,19 @@ class CameraInput:
         )
 
     def _find_info(self, frame: Frame, size_hw: SizeHW) -> CameraInfo | None:
-        """Return the calibration with the image's stamp, else the newest with its frame_id."""
-        info = self.infos.find(frame.stamp)
+        """Return the calibration whose stamp is near the image's, else the newest that fits it."""
+        info = self.infos.find(frame.stamp, self._tolerance_ns()) or self.infos.newest()
         if info is None:
-            info = self.infos.newest()
-            if info is None or info.header.frame_id != frame.frame_id:
-                return None
+            self._report_missing("calibration", self._topics.camera_info_topic)
+            return None
+        # Some drivers leave out stamp and frame_id of a calibration that never changes.
+        if info.header.frame_id not in ("", frame.frame_id):
+            self._report_frame(
+                f"calibration is of frame_id {info.header.frame_id!r}; expected that of the image, "
+                f"{frame.frame_id!r}, or none; correct cameras.{self._camera}.camera_info_topic or "
+                "the driver"
+            )
+            return None
         stamp = Time(sec=frame.stamp[0], nanosec=frame.stamp[1])
         header = Header(stamp=stamp, frame_id=frame.frame_id)
         try:
@@ -105,9 +119,18 @@ class CameraInput:
             return None
 
     def _find_depth(self, frame: Frame) -> np.ndarray | None:
-        message = self.depths.find(frame.stamp)
         settings = self._settings.value
-        if message is None or not (frame.demand.summary and settings.objects.enabled):
+        wants_depth = frame.demand.summary and settings.objects.enabled
+        if not (wants_depth and self._topics.depth_topic):
+            return None
+        wait_s = settings.camera(self._camera).depth_wait_ms / 1e3
+        silence_s = self.depths.silence_s()
+        if silence_s is None or silence_s > SILENCE_S:
+            # It would be waited for in vain, with every frame.
+            wait_s = 0.0
+        message = self.depths.find(frame.stamp, self._tolerance_ns(), wait_s)
+        if message is None:
+            self._report_unpaired(frame)
             return None
         try:
             return decode_depth(message, max_pixels=settings.inference.max_input_pixels)
@@ -115,6 +138,29 @@ class CameraInput:
             # The objects are published without depth.
             self._report_frame(f"depth: {error}")
             return None
+
+    def _tolerance_ns(self) -> int:
+        return round(1e6 * self._settings.value.camera(self._camera).sync_tolerance_ms)
+
+    def _report_unpaired(self, frame: Frame) -> None:
+        lag_ns = self.depths.find_lag_ns(frame.stamp)
+        if lag_ns is None:
+            self._report_missing("depth image", self._topics.depth_topic)
+            return
+        limit_ms = self._settings.value.camera(self._camera).sync_tolerance_ms
+        order = "after" if lag_ns > 0 else "before"
+        self._report_frame(
+            f"the nearest depth image is {abs(lag_ns) / 1e6:.3f} ms {order} the image; expected at "
+            f"most {limit_ms:g} ms (cameras.{self._camera}.sync_tolerance_ms); have both cameras "
+            f"triggered together, or raise it or cameras.{self._camera}.depth_wait_ms"
+        )
+
+    def _report_missing(self, what: str, topic: str) -> None:
+        if time.monotonic() - self._made_s > SILENCE_S:
+            self._report_frame(
+                f"no {what} has come on {topic}; expected one with each image; look at its "
+                "publisher, its QoS and the name of the topic"
+            )
 
     def _store_info(self, info: CameraInfo) -> None:
         self.infos.put((info.header.stamp.sec, info.header.stamp.nanosec), info)

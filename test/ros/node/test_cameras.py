@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from fake_segmenter import FakeSegmenter, expect_labels
+from rcl_interfaces.msg import Log
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from robot import (
     LATCHED,
@@ -137,20 +138,87 @@ def test_depth_of_the_same_stamp_gives_objects_their_distance(robot, start_node)
     assert nearest.position.z == pytest.approx(2.5)
 
 
-def test_depth_of_another_stamp_is_not_used(robot, start_node):
+@pytest.mark.parametrize("nanosec", [1_007, 40_000_007])
+def test_depth_whose_stamp_is_near_is_used(robot, start_node, nanosec):
+    start_node({"cameras.camera.depth_topic": "/depth"})
+    robot.listen("/proxia/labels", Image)
+    scenes = robot.listen("/proxia/objects", SceneSummary)
+    depth_HW = np.full((96, 128), 2500, np.uint16)
+
+    def is_near() -> bool:
+        robot.publish("/depth", make_image(depth_HW, sec=3, nanosec=nanosec, encoding="16UC1"))
+        robot.show(make_image(make_scene(), sec=3))
+        return any(
+            class_summary.objects[0].depth_m == pytest.approx(2.5)
+            for scene in scenes
+            for class_summary in scene.classes
+        )
+
+    robot.wait_for(is_near, "an object with depth")
+
+
+def test_depth_of_another_stamp_is_not_used_and_the_difference_is_told(robot, start_node):
     start_node({"cameras.camera.depth_topic": "/depth"})
     robot.listen("/proxia/labels", Image)
     scenes = robot.listen("/proxia/objects", SceneSummary)
     depth = make_image(np.full((96, 128), 2500, np.uint16), sec=4, encoding="16UC1")
     robot.publish("/depth", depth)
 
-    def hears() -> bool:
+    def is_told() -> bool:
         robot.publish("/depth", depth)
         robot.show(make_image(make_scene(), sec=3))
-        return bool(scenes)
+        status = robot.find_diagnostic("camera camera")
+        return (
+            status is not None
+            and status.level == b"\x01"
+            and "the nearest depth image is 1000.000 ms after the image" in status.message
+        )
 
-    robot.wait_for(hears, "a summary")
+    robot.wait_for(is_told, "the difference of the stamps")
     assert math.isnan(scenes[-1].classes[0].objects[0].depth_m)
+
+
+@pytest.mark.parametrize("frame", ["", "cam"])
+def test_calibration_without_stamp_or_frame_is_used(robot, start_node, frame):
+    start_node({"cameras.camera.camera_info_topic": "/camera_info"})
+    robot.listen("/proxia/labels", Image)
+    scaled = robot.listen("/proxia/camera_info", CameraInfo)
+
+    def hears() -> bool:
+        robot.publish("/camera_info", make_info(sec=0, frame=frame))
+        robot.show(make_image(make_scene(), sec=5))
+        return bool(scaled)
+
+    robot.wait_for(hears, "camera info")
+    assert scaled[0].header == make_header(5)
+
+
+def test_calibration_of_another_camera_is_refused_by_name(robot, start_node):
+    start_node({"cameras.camera.camera_info_topic": "/camera_info"})
+    robot.listen("/proxia/labels", Image)
+
+    def is_told() -> bool:
+        robot.publish("/camera_info", make_info(sec=5, frame="other"))
+        robot.show(make_image(make_scene(), sec=5))
+        status = robot.find_diagnostic("camera camera")
+        return status is not None and "calibration is of frame_id 'other'" in status.message
+
+    robot.wait_for(is_told, "the frame_id of the calibration")
+
+
+def test_depth_and_calibration_that_never_come_are_told(robot, start_node):
+    topics = {"depth_topic": "/depth", "camera_info_topic": "/camera_info"}
+    start_node({f"cameras.camera.{leaf}": topic for leaf, topic in topics.items()})
+    robot.listen("/proxia/labels", Image)
+    robot.listen("/proxia/objects", SceneSummary)
+    log = robot.listen("/rosout", Log)
+    for words in ("no depth image has come on /depth", "no calibration has come on /camera_info"):
+
+        def is_told(words=words) -> bool:
+            robot.show(make_image(make_scene(), sec=3))
+            return any(words in line.msg for line in log)
+
+        robot.wait_for(is_told, words)
 
 
 def test_undecodable_depth_costs_the_depth_and_not_the_objects(robot, start_node):
