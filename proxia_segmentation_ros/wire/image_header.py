@@ -33,6 +33,10 @@ PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 
 
+Segment = tuple[int, int, int]
+"""Marker code of a segment of a JPEG, offset of the marker, and offset behind the segment."""
+
+
 @dataclass(frozen=True)
 class ImageHeader:
     """Header of a JPEG or PNG file; `num_channels` includes alpha and is 1 for a palette."""
@@ -97,15 +101,29 @@ def count_scans(data: bytes, *, stop_at: int) -> int:
     return num_scans
 
 
-def walk_jpeg(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker code, offset of the marker and offset behind the segment, up to the first scan.
+def walk_scans(data: bytes) -> Iterator[tuple[list[Segment], int, int]]:
+    """Yield for each scan the segments before it, its own as the last, and start and end of data.
+
+    Raises:
+        InputError: the file is broken before a scan.
+    """
+    end: int | None = 2
+    while end is not None:
+        segments = list(walk_jpeg(data, end))
+        start = segments[-1][2]
+        found = _MARKER_BEHIND_SCAN.search(data, start)
+        yield segments, start, found.start() if found else len(data)
+        end = found.start() if found and found[1][0] != END_OF_IMAGE else None
+
+
+def walk_jpeg(data: bytes, offset: int = 2) -> Iterator[Segment]:
+    """Yield the segments from an offset up to the next scan.
 
     Bytes between the segments belong to none, as in libjpeg.
 
     Raises:
-        InputError: the file is broken before its first scan.
+        InputError: the file is broken before that scan.
     """
-    offset = 2
     for _ in range(_MAX_SEGMENTS):
         found = _MARKER.search(data, offset)
         if found is None:

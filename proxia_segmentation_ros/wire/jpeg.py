@@ -14,9 +14,9 @@ from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.wire.image_header import (
     START_OF_SCAN,
     ImageHeader,
-    count_scans,
     read_header,
     walk_jpeg,
+    walk_scans,
 )
 
 # Web cameras leave up to a handful of bytes; damaged data usually leave hundreds.
@@ -27,7 +27,7 @@ _ODD_HEADER = re.compile(
     r"extraneous bytes before marker|unknown JFIF revision|Invalid SOS parameters for sequential"
 )
 _APP0, _DHT = 0xE0, 0xC4
-_SEQUENTIAL = (0xC0, 0xC1)
+_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 # More than the bits of a whole block whose coefficients are all the smallest.
 _ZERO_RUN = b"\0" * 32
 _END_OF_BLOCK = 0
@@ -61,11 +61,12 @@ def decode_jpeg(data: bytes, *, is_grey: bool = False) -> np.ndarray:
 
 def _decode(data: bytes, image_HWC: np.ndarray) -> str | None:
     """Decode into `image_HWC`; return the first warning or the error, None without."""
+    colors = "GRAY" if image_HWC.shape[2] == 1 else "RGB"
     try:
-        simplejpeg.decode_jpeg(data, "GRAY" if image_HWC.shape[2] == 1 else "RGB", buffer=image_HWC)
+        shape = simplejpeg.decode_jpeg(data, colors, buffer=image_HWC).shape
     except ValueError as error:
         return str(error)
-    return None
+    return None if shape == image_HWC.shape else f"it is {shape[1]}x{shape[0]} to the decoder"
 
 
 def _is_stray_end(warning: str, data: bytes, header: ImageHeader) -> bool:
@@ -73,7 +74,10 @@ def _is_stray_end(warning: str, data: bytes, header: ImageHeader) -> bool:
     found = _STRAY_AT_END.search(warning)
     if found is None or int(found[1]) > MAX_STRAY_BYTES:
         return False
-    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    except KeyError:  # of a subsampling that simplejpeg has no name for, but decodes
+        return True
     return bool((height, width) == (header.height, header.width))
 
 
@@ -102,25 +106,39 @@ def _check_zero_run(data: bytes) -> None:
     """Raise InputError for zeros in the data of a scan that no encoder writes.
 
     Where bytes were lost and zeros stand for them, the decoder often finds its way again and
-    notices nothing. Zeros are right only where the shortest code of all AC tables ends a block.
+    notices nothing.
     """
-    segments = list(walk_jpeg(data))
-    start = segments[-1][2]
-    place = data.find(_ZERO_RUN, start)
-    if place < 0 or data.find(b"\xff\xd9", start, place) >= 0:
-        return
-    is_sequential = any(marker in _SEQUENTIAL for marker, _, _ in segments)
-    if not is_sequential or count_scans(data, stop_at=2) > 1:
+    if _ZERO_RUN not in data:
         return
     first_symbols = {0: 1, 1: _END_OF_BLOCK}  # of the tables that apply without any
-    for marker, offset, end in segments:
-        if marker == _DHT:
-            first_symbols.update(_read_first_symbols(data[offset + 4 : end]))
-    scan = data[segments[-1][1] + 4 : start]
-    tables = {selector & 15 for selector in scan[2 : 1 + 2 * scan[0] : 2]} if scan else set()
-    if all(first_symbols.get(table) == _END_OF_BLOCK for table in tables):
-        return
-    raise _make_error(data, f"zeros from byte {place} on instead of pixels")
+    is_sequential = is_progressive = False
+    for segments, start, end in walk_scans(data):
+        for marker, offset, stop in segments:
+            if marker == _DHT:
+                first_symbols.update(_read_first_symbols(data[offset + 4 : stop]))
+            is_sequential |= marker in _SEQUENTIAL
+            is_progressive |= marker == _PROGRESSIVE
+        place = data.find(_ZERO_RUN, start, end)
+        scan = data[segments[-1][1] + 4 : start]
+        if place < 0 or len(scan) < 6 or not (is_sequential or is_progressive):
+            continue
+        tables = {selector & 15 for selector in scan[2 : 1 + 2 * scan[0] : 2]}
+        symbols = {first_symbols.get(table, _END_OF_BLOCK) for table in tables}
+        if not _may_be_zeros(symbols, scan[-3:] if is_progressive else None):
+            raise _make_error(data, f"zeros from byte {place} on instead of pixels")
+
+
+def _may_be_zeros(symbols: set[int], progression: bytes | None) -> bool:
+    """Whether the data of a scan may be zeros: its AC tables read them as blocks that end.
+
+    `symbols` are what the shortest codes of these tables stand for, `progression` the spectral
+    selection and successive approximation of a progressive scan.
+    """
+    if progression is None:
+        return symbols == {_END_OF_BLOCK}
+    is_dc, is_refinement = progression[0] == 0, progression[2] >> 4 > 0
+    # A symbol without bits of a coefficient ends blocks, or skips coefficients.
+    return is_dc or is_refinement or any(symbol & 15 == 0 for symbol in symbols)
 
 
 def _read_first_symbols(content: bytes) -> dict[int, int]:

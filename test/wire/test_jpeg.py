@@ -12,6 +12,7 @@ from PIL import Image
 from wire_images import encode
 
 from proxia_segmentation_ros.errors import InputError
+from proxia_segmentation_ros.wire.image_header import walk_scans
 from proxia_segmentation_ros.wire.jpeg import MAX_STRAY_BYTES, decode_jpeg
 
 PROGRESSIVE = (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
@@ -71,14 +72,46 @@ def test_the_sentence_says_what_is_wrong() -> None:
     )
 
 
+def make_texture(sigma: float) -> np.ndarray:
+    """Return soft noise of strong contrast, in which the decoder soon finds its way again."""
+    noise = np.random.default_rng(9).integers(0, 256, (240, 320, 3), np.uint8)
+    soft_HWC: np.ndarray = cv2.convertScaleAbs(
+        cv2.GaussianBlur(noise, (0, 0), sigma), alpha=3, beta=-250
+    )
+    return soft_HWC
+
+
 @pytest.mark.parametrize("num_bytes", [40, 100, 300])
 def test_zeros_in_the_place_of_data_are_found_wherever_they_are(num_bytes: int) -> None:
-    """Without the look for zeros the decoder notices four of five at most."""
-    jpeg = encode(make_photo())
-    places = np.linspace(find_scan(jpeg), len(jpeg) - 400, 60).astype(int)
+    """Without the look for zeros the decoder notices 20 to 22 of these 60."""
+    jpeg = encode(make_texture(1.5), ".jpg", cv2.IMWRITE_JPEG_QUALITY, 80)
+    places = np.linspace(find_scan(jpeg), len(jpeg) - 2 - num_bytes, 60).astype(int)
     for place in places:
         with pytest.raises(InputError):
             decode_jpeg(jpeg[:place] + bytes(num_bytes) + jpeg[place + num_bytes :])
+
+
+def test_zeros_in_a_progressive_scan_of_coefficients_are_found() -> None:
+    """Without the look for zeros the decoder notices 57 to 59 of these 60."""
+    jpeg = encode(make_texture(1.0), ".jpg", cv2.IMWRITE_JPEG_QUALITY, 50, *PROGRESSIVE)
+    scans = [(start, end) for _, start, end in walk_scans(jpeg)]
+    assert len(scans) == 10
+    start, end = scans[1]  # the first coefficients of Y
+    for num_bytes in (40, 100, 300):
+        for place in np.linspace(start, end - num_bytes, 60).astype(int):
+            with pytest.raises(InputError):
+                decode_jpeg(jpeg[:place] + bytes(num_bytes) + jpeg[place + num_bytes :])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("quality", [1, 50, 100])
+def test_drawings_have_no_zeros_that_look_like_damage(kind: str, quality: int) -> None:
+    """Regular pictures, whose data repeat themselves."""
+    rows, columns = np.indices((240, 320))
+    for drawing in (columns % 256, rows, (rows + columns) // 8 % 2 * 255, columns % 8 * 36):
+        options = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1, *KINDS[kind])
+        image_HWC = drawing.astype(np.uint8)[..., None].repeat(3, 2)
+        assert decode_jpeg(encode(image_HWC, ".jpg", *options)).shape == (240, 320, 3)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
