@@ -169,7 +169,8 @@ def test_lanes_share_the_threads_out(
 
     def watch(plans, lane):
         runner = prepare(plans, lane)
-        streams.append(runner._feed.request.get_compiled_model().get_property("NUM_STREAMS"))
+        request = runner._find_parts().feed.request
+        streams.append(request.get_compiled_model().get_property("NUM_STREAMS"))
         return runner
 
     monkeypatch.setattr(segmenter._backend, "prepare", watch)

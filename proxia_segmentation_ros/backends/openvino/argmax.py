@@ -62,11 +62,11 @@ def build_argmax_graph(
     """
     logits = ops.parameter(list(logits_shape), np.float32, name="logits")
     least = ops.parameter([1], np.float32, name="min_confidence")
-    shifted = _subtract_max(logits, temperature)
+    shifted = subtract_max(logits, temperature)
     is_exponential = with_confidence and temperature >= MIN_TEMPERATURE
     if is_exponential:
         shifted = ops.maximum(shifted, np.float32(MIN_LOGIT))
-    wide = _interpolate_columns(shifted, output_hw[1])
+    wide = interpolate_columns(shifted, output_hw[1])
     blend = _RowInterpolation.plan(logits_shape[2], output_hw[0])
     ids_of_bands, confidences_of_bands = [], []
     for band in blend.split(logits_shape[1] * output_hw[1] * FLOAT_BYTES):
@@ -74,19 +74,37 @@ def build_argmax_graph(
         if is_exponential:
             # exp() is monotonic, so TopK may follow it: a pass over the band less than TopK first.
             values = ops.exp(values)
-        values = _flatten_rows(values)
-        top = ops.topk(values, np.int32(1), 1, "max", "none", index_element_type="i32")
-        ids = top.output(1)
-        if with_confidence:
-            probability = _compute_probability(values, top.output(0), is_exponential)
-            ids = ops.select(ops.greater_equal(probability, least), ids, np.int32(unlabeled_id))
-            bytes_ = ops.round(ops.multiply(probability, np.float32(PIXEL_MAX)), "half_to_even")
-            confidences_of_bands.append(ops.convert(bytes_, np.uint8))
+        ids, confidence = find_class(
+            _flatten_rows(values),
+            least if with_confidence else None,
+            unlabeled_id,
+            is_exponential=is_exponential,
+        )
         ids_of_bands.append(ids)
+        if confidence is not None:
+            confidences_of_bands.append(confidence)
     if not with_confidence:
         return ov.Model([blend.stack(ids_of_bands)], [logits], "labels")
     outputs = [blend.stack(ids_of_bands), blend.stack(confidences_of_bands)]
     return ov.Model(outputs, [logits, least], "labels_and_confidence")
+
+
+def find_class(
+    values: ov.Node, least: ov.Node | None, unlabeled_id: int, *, is_exponential: bool
+) -> tuple[ov.Output, ov.Node | None]:
+    """Return the best class of each pixel and, if `least` is given, its probability as a byte.
+
+    Pixels whose probability is below `least` get `unlabeled_id`. `values` are logits (N, K, H, W)
+    with a maximum of about 0, or their exponentials.
+    """
+    top = ops.topk(values, np.int32(1), 1, "max", "none", index_element_type="i32")
+    ids = top.output(1)
+    if least is None:
+        return ids, None
+    probability = _compute_probability(values, top.output(0), is_exponential)
+    ids = ops.select(ops.greater_equal(probability, least), ids, np.int32(unlabeled_id))
+    bytes_ = ops.round(ops.multiply(probability, np.float32(PIXEL_MAX)), "half_to_even")
+    return ids, ops.convert(bytes_, np.uint8)
 
 
 def _compute_probability(values: ov.Node, highest: ov.Node, is_exponential: bool) -> ov.Node:
@@ -111,7 +129,7 @@ def _sum_over_classes(values: ov.Node) -> ov.Node:
     return sums[0]
 
 
-def _subtract_max(logits: ov.Node, temperature: float) -> ov.Node:
+def subtract_max(logits: ov.Node, temperature: float) -> ov.Node:
     """Make each pixel's largest logit 0, so that exp() can't overflow; apply the temperature.
 
     A shift common to all classes changes neither ids nor probabilities, interpolated or not.
@@ -172,7 +190,7 @@ class _RowInterpolation:
         return ops.gather(stacked, self.pick.astype(np.int32), np.int32(2))
 
 
-def _interpolate_columns(logits: ov.Node, width: int) -> ov.Node:
+def interpolate_columns(logits: ov.Node, width: int) -> ov.Node:
     """Interpolate columns by products with blocks of the weight matrix."""
     columns = logits.shape[3]
     if columns == width:

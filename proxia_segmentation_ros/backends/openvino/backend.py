@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,18 @@ from proxia_segmentation_ros.backends.contract import (
     Lane,
     Runner,
 )
+from proxia_segmentation_ros.backends.kept import Kept
 from proxia_segmentation_ros.backends.network_source import NetworkSource, hash_network_code
-from proxia_segmentation_ros.backends.openvino.argmax import build_argmax_graph
+from proxia_segmentation_ros.backends.openvino.label_graphs import (
+    LabelGraphs,
+    LabelRequest,
+    LogitsShape,
+)
 from proxia_segmentation_ros.backends.openvino.passes import ConvertGraph, OpenVinoPasses
 from proxia_segmentation_ros.backends.openvino.runner import (
-    ArgmaxRequest,
     CompiledNetwork,
     OpenVinoRunner,
+    RunnerParts,
     make_run_error,
 )
 from proxia_segmentation_ros.backends.precision import describe_cpu, read_cpu_flags
@@ -36,10 +41,10 @@ logger = logging.getLogger(__name__)
 
 DEVICE = "CPU"
 CACHE_FORMAT = 5
-# Kept in memory; runners keep theirs alive in addition.
+# Kept in memory for recent sizes; a size given in the card or by the user needs one alone.
 KEPT_NETWORKS = 4
-# A pruned network needs one for each size of fused logits.
-KEPT_ARGMAX_GRAPHS = 24
+KEPT_NETWORK_BYTES = 2**30
+BYTES_PER_NETWORK_PIXEL = 300
 
 
 class OpenVinoBackend:
@@ -71,11 +76,12 @@ class OpenVinoBackend:
         self._cache = cache
         self._label_set = source.card.to_label_set()
         self._core = ov.Core()
-        # Guards the dicts below, which concurrent calls share.
+        # Held while a network is compiled: concurrent calls share it.
         self._lock = threading.RLock()
-        self._networks: OrderedDict[tuple[SizeHW, int], CompiledNetwork] = OrderedDict()
-        self._argmax_graphs: OrderedDict[Any, ov.CompiledModel] = OrderedDict()
-        self._argmax_requests: OrderedDict[Any, Any] = OrderedDict()
+        self._networks: Kept[tuple[SizeHW, int], CompiledNetwork] = Kept(
+            KEPT_NETWORK_BYTES, KEPT_NETWORKS
+        )
+        self._label_graphs = LabelGraphs(lambda graph: self._compile(graph, "f32"), self._label_set)
         self._threads = threads
 
     @property
@@ -91,19 +97,27 @@ class OpenVinoBackend:
             WeightsError: the weights can't be loaded.
         """
         (plan,) = plans
-        with self._lock:
-            network = self._load_network(plan.network_hw, lane.share)
-            feed = network.find_feed(lane.index)
-            shape = tuple(feed.logits_1Khw.shape)
-            graph = self._find_argmax_graph(shape, plan.output_hw, plan.with_confidence)
-        labels = ArgmaxRequest(graph.create_infer_request(), self._label_set.label_dtype)
-        return OpenVinoRunner(plan, feed, labels, self._scales)
+        self._find_parts(plan, lane)
+        # It finds them for every frame: what it held on to could not be released.
+        return OpenVinoRunner(plan, partial(self._find_parts, plan, lane), self._scales)
+
+    def _find_parts(self, plan: FramePlan, lane: Lane) -> RunnerParts:
+        feed = self._load_network(plan.network_hw, lane.share).find_feed(lane.index)
+        return RunnerParts(feed, self._find_labels(feed.shape, plan, lane.index))
+
+    def _find_labels(self, logits_shape: LogitsShape, plan: FramePlan, lane: int) -> LabelRequest:
+        return self._label_graphs.find(
+            logits_shape,
+            plan.output_hw,
+            with_confidence=plan.with_confidence,
+            temperature=self._source.card.temperature,
+            lane=lane,
+        )
 
     def close(self) -> None:
         """Release the networks; runners that are still in use keep theirs."""
         self._networks.clear()
-        self._argmax_graphs.clear()
-        self._argmax_requests.clear()
+        self._label_graphs.clear()
 
     def load_network(self, network_hw: SizeHW, batch: int = 1) -> CompiledNetwork:  # noqa: ARG002
         """Return the network for one call at a time: from memory, the cache, or newly compiled.
@@ -112,21 +126,24 @@ class OpenVinoBackend:
             BackendError: OpenVINO refuses the graph.
             WeightsError: the weights can't be loaded.
         """
-        with self._lock:
-            return self._load_network(network_hw, 1)
+        return self._load_network(network_hw, 1)
 
     def _load_network(self, network_hw: SizeHW, share: int) -> CompiledNetwork:
         streams = 1 if share == 1 else min(share, self._load_network(network_hw, 1).threads)
         key = network_hw, streams
         network = self._networks.get(key)
         if network is None:
-            network = self._make_network(network_hw, streams)
-            self._networks[key] = network
-            if len(self._networks) > KEPT_NETWORKS:
-                self._networks.popitem(last=False)
-        self._networks.move_to_end(key)
+            with self._lock:
+                network = self._networks.get(key) or self._keep_network(network_hw, streams)
         if streams == 1:
             self._threads = network.threads
+        return network
+
+    def _keep_network(self, network_hw: SizeHW, streams: int) -> CompiledNetwork:
+        cost = BYTES_PER_NETWORK_PIXEL * network_hw[0] * network_hw[1] * streams
+        self._networks.make_room(cost)
+        network = self._make_network(network_hw, streams)
+        self._networks.put((network_hw, streams), network, cost)
         return network
 
     def _make_network(self, network_hw: SizeHW, streams: int) -> CompiledNetwork:
@@ -140,31 +157,6 @@ class OpenVinoBackend:
         self._check_precision(compiled)
         threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         return CompiledNetwork(compiled, streams, threads)
-
-    def _find_argmax_graph(
-        self,
-        logits_shape: tuple[int, int, int, int],
-        output_hw: SizeHW,
-        with_confidence: bool,
-    ) -> ov.CompiledModel:
-        # Shared by all lanes, which rarely need it at the same time. One for each lane would delay
-        # the first frame of a size by its compilation.
-        key = logits_shape, output_hw, with_confidence
-        compiled = self._argmax_graphs.get(key)
-        if compiled is None:
-            graph = build_argmax_graph(
-                logits_shape,
-                output_hw,
-                with_confidence=with_confidence,
-                temperature=self._source.card.temperature,
-                unlabeled_id=self._label_set.unlabeled_id,
-            )
-            compiled = self._compile(graph, "f32")
-            self._argmax_graphs[key] = compiled
-            if len(self._argmax_graphs) > KEPT_ARGMAX_GRAPHS:
-                self._argmax_graphs.popitem(last=False)
-        self._argmax_graphs.move_to_end(key)
-        return compiled
 
     def make_passes(self, network_hw: SizeHW) -> OpenVinoPasses:
         """Return passes at single scales over images of this size."""
@@ -197,7 +189,7 @@ class OpenVinoBackend:
     ) -> LabelledImage:
         """Run the argmax post-processing on logits of any size; one call at a time."""
         shape: Any = logits_1Khw.shape
-        request = self._find_argmax_request(shape, plan)
+        request = self._find_labels(shape, plan, 0)
         try:
             labels_HW, confidence_HW = request.run(
                 ov.Tensor(logits_1Khw, shared_memory=True), plan.with_confidence, min_confidence
@@ -205,21 +197,6 @@ class OpenVinoBackend:
         except RuntimeError as error:
             raise make_run_error(f"the labels of {plan}", error) from error
         return LabelledImage(labels_HW, confidence_HW, scales=self._scales)
-
-    def _find_argmax_request(
-        self, logits_shape: tuple[int, int, int, int], plan: FramePlan
-    ) -> ArgmaxRequest:
-        key = logits_shape, plan.output_hw, plan.with_confidence
-        request = self._argmax_requests.get(key)
-        if request is None:
-            with self._lock:
-                graph = self._find_argmax_graph(*key)
-            request = ArgmaxRequest(graph.create_infer_request(), self._label_set.label_dtype)
-            self._argmax_requests[key] = request
-            if len(self._argmax_requests) > KEPT_ARGMAX_GRAPHS:
-                self._argmax_requests.popitem(last=False)
-        self._argmax_requests.move_to_end(key)
-        return request
 
     def _find_compiled(
         self,

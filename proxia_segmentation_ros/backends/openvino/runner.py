@@ -1,8 +1,8 @@
 """Run compiled OpenVINO graphs: resize, network, argmax post-processing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import openvino as ov
@@ -30,6 +30,12 @@ class NetworkFeed:
         image_1HWC = ov.Tensor(ov.Type.u8, compiled.input(0).shape)
         request.set_input_tensor(image_1HWC)
         return cls(request, image_1HWC, logits_1Khw)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape (1, K, h, w) of the logits."""
+        one, classes, height, width = self.logits_1Khw.shape
+        return one, classes, height, width
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,33 +80,47 @@ class ArgmaxRequest:
         return pixels_HW
 
 
+class Labeller(Protocol):
+    """Turns logits into labels."""
+
+    def run(
+        self, logits_1Khw: ov.Tensor, with_confidence: bool, min_confidence: float
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return labels_HW and confidence_HW; raises RuntimeError if OpenVINO fails."""
+
+
+class RunnerParts(NamedTuple):
+    """What runs a plan: the network and the argmax post-processing."""
+
+    feed: NetworkFeed
+    labels: Labeller
+
+
 class OpenVinoRunner:
     """Runs one plan: resize, network, argmax. Logits are passed by pointer, without a copy."""
 
     def __init__(
         self,
         plan: FramePlan,
-        feed: NetworkFeed,
-        labels: ArgmaxRequest,
+        find_parts: Callable[[], RunnerParts],
         scales: tuple[float, ...],
     ) -> None:
         self._plan = plan
-        self._feed = feed
-        self._labels = labels
+        self._find_parts = find_parts
         self._scales = scales
 
     def __call__(
         self, images_HWC: Sequence[np.ndarray], min_confidence: float, clock: StageClock
     ) -> list[LabelledImage]:
         (image_HWC,) = images_HWC
-        plan, feed = self._plan, self._feed
+        plan, (feed, labels) = self._plan, self._find_parts()
         try:
             # A copy: OpenVINO does not accept read-only memory, such as views of messages.
             np.copyto(feed.image_1HWC.data[0], resize_image(image_HWC, plan.network_hw))
             clock.mark("pre")
             feed.request.infer()
             clock.mark("infer")
-            labels_HW, confidence_HW = self._labels.run(
+            labels_HW, confidence_HW = labels.run(
                 feed.logits_1Khw, plan.with_confidence, min_confidence
             )
         except RuntimeError as error:
