@@ -8,7 +8,6 @@ runs it with the argument `lint`: a small environment of its own, without torch 
 
 import fcntl
 import hashlib
-import http.client
 import importlib.util
 import os
 import platform
@@ -16,17 +15,19 @@ import queue
 import re
 import shlex
 import shutil
-import ssl
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
+
+# Beside this file, wherever it is run from.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from index_probe import find_obstacle
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -38,7 +39,6 @@ ENV_TEMPLATE = ROOT / "scripts" / "env.sh.in"
 PACKAGE = "proxia_segmentation_ros"
 WHEELS_PYTHON = (3, 11)
 OLDEST_PYTHON = (3, 10)
-PROBE_SECONDS = 5
 BEAT_SECONDS = 15
 LARGE_DOWNLOAD_MB = 20
 SEARCH_PATHS = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH")
@@ -221,30 +221,6 @@ def check_tools() -> None:
     for tool in ("cmake", "make", "gcc", "g++"):
         if shutil.which(tool) is None:
             fail(f"no {tool} on PATH", "a C++ tool chain", f"apt install {tool}")
-
-
-def find_obstacle(url: str, env: "dict[str, str]") -> str:
-    """Return why no answer came from a package index in time; empty where one came."""
-    answers: queue.Queue[str] = queue.Queue()
-
-    def ask() -> None:
-        authorities = env.get("PIP_CERT") or env.get("REQUESTS_CA_BUNDLE")
-        try:
-            context = ssl.create_default_context(cafile=authorities)
-            urllib.request.urlopen(url, timeout=PROBE_SECONDS, context=context).close()
-        except (urllib.error.HTTPError, http.client.HTTPException):
-            answers.put("")  # an answer, if no good one
-        except (OSError, ValueError) as error:
-            answers.put(str(getattr(error, "reason", error)))
-        else:
-            answers.put("")
-
-    # a look-up of the name knows no time-out
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        return answers.get(timeout=PROBE_SECONDS)
-    except queue.Empty:
-        return f"no answer in {PROBE_SECONDS} s"
 
 
 def probe_extra_indexes(env: "dict[str, str]") -> None:

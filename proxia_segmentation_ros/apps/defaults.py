@@ -3,6 +3,9 @@
 The command shows them in `--help`, which has to be instant, so this module imports nothing.
 """
 
+# proxia segment and evaluate; a test compares it with the node's
+TILE_THRESHOLD = 0.04
+
 # proxia segment
 OUTPUT_KINDS = ("overlay", "colored", "labels")
 OVERLAY_ALPHA = 0.5

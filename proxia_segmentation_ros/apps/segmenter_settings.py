@@ -4,6 +4,7 @@ Torch is loaded only for the exact segmenter.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from typing_extensions import Self
 from proxia_segmentation_ros.backends.pruned.tile_selection import TILE_BUDGET, TILE_THRESHOLD
 from proxia_segmentation_ros.config import Share
 from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.model.lookup import find_weights
 
 if TYPE_CHECKING:
     from proxia_segmentation_ros.evaluation.exact_segmenter import ExactSegmenter
@@ -84,6 +86,15 @@ class SegmenterSettings(BaseModel):
             )
         return self
 
+    @cached_property
+    def weights_path(self) -> Path:
+        """The file of `weights`, looked up once.
+
+        Raises:
+            WeightsError: there is none.
+        """
+        return find_weights(self.weights)
+
     @property
     def is_averaged(self) -> bool:
         """Whether each image is labelled more than once."""
@@ -125,7 +136,7 @@ class SegmenterSettings(BaseModel):
         from proxia_segmentation_ros.inference import Segmenter
 
         return Segmenter.from_weights(
-            self.weights,
+            self.weights_path,
             backend=self.backend,
             precision=self.precision,
             size=self.size,
@@ -147,7 +158,7 @@ class SegmenterSettings(BaseModel):
         from proxia_segmentation_ros.evaluation.windows import parse_windows
 
         return ExactSegmenter(
-            self.weights,
+            self.weights_path,
             Averaging(flip=self.flip, scales=self.average_scales),
             size=self.size,
             scales=self.scales,

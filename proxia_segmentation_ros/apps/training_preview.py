@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from proxia_segmentation_ros.apps.segment.layout import write_whole
+from proxia_segmentation_ros.apps.output_file import write_output
 from proxia_segmentation_ros.data.dataset import Pair
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.render import draw_legend, draw_overlay
@@ -46,7 +46,7 @@ def write_preview(recipe: "Recipe", path: Path) -> int:
     )
     sheet_HWC = draw_sheet([pairs[index] for index in range(PAIRS)], label_set)
     content = cv2.imencode(".png", cv2.cvtColor(sheet_HWC, cv2.COLOR_RGB2BGR))[1]
-    write_whole(path, content.tobytes(), "choose another --preview")
+    write_output(path, content.tobytes(), "choose another --preview")
     return PAIRS
 
 

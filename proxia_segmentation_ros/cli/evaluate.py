@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proxia_segmentation_ros.apps.defaults import MAX_WORST_IMAGES, WORST_IMAGES
+from proxia_segmentation_ros.apps.defaults import MAX_WORST_IMAGES, TILE_THRESHOLD, WORST_IMAGES
 from proxia_segmentation_ros.cli.options import (
     AverageScales,
     Backend,
@@ -115,7 +115,7 @@ def evaluate(
     precision: Precision = "auto",
     size: NetworkSize = "card",
     scales: InModelScales = "",
-    tile_threshold: TileThreshold = 0.04,
+    tile_threshold: TileThreshold = TILE_THRESHOLD,
     tile_budget: TileBudget = 1.0,
     exact: Exact = False,
     flip: Flip = False,
@@ -174,6 +174,6 @@ def _show(evaluation: "Evaluation", out: Path | None) -> None:
         # For programs that read the output; on a terminal the table is enough.
         print(text)
     if out is not None:
-        from proxia_segmentation_ros.apps.segment.layout import write_whole
+        from proxia_segmentation_ros.apps.output_file import write_output
 
-        write_whole(out, f"{text}\n".encode())
+        write_output(out, f"{text}\n".encode())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proxia_segmentation_ros.apps.defaults import OUTPUT_KINDS, OVERLAY_ALPHA
+from proxia_segmentation_ros.apps.defaults import OUTPUT_KINDS, OVERLAY_ALPHA, TILE_THRESHOLD
 from proxia_segmentation_ros.cli.options import (
     AverageScales,
     Backend,
@@ -93,7 +93,7 @@ def segment(
     precision: Precision = "auto",
     size: NetworkSize = "card",
     scales: InModelScales = "",
-    tile_threshold: TileThreshold = 0.04,
+    tile_threshold: TileThreshold = TILE_THRESHOLD,
     tile_budget: TileBudget = 1.0,
     exact: Exact = False,
     flip: Flip = False,

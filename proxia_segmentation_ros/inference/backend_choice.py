@@ -11,7 +11,7 @@ from proxia_segmentation_ros.backends.contract import Backend
 from proxia_segmentation_ros.backends.network_source import NetworkSource
 from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
 from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING, Pruning
-from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.config import SCALES_RULE, SizeHW, follow_scales_rule
 from proxia_segmentation_ros.errors import BackendError, ConfigError
 from proxia_segmentation_ros.inference.cpu_fallback import (
     choose_cpu_backend,
@@ -39,10 +39,8 @@ def choose_scales(scales: Sequence[float], card: ModelCard) -> tuple[float, ...]
     """
     chosen = tuple(scales) or card.scales
     is_multi_scale = card.architecture.endswith(MULTI_SCALE_SUFFIX)
-    if 1.0 not in chosen or any(scale <= 0 for scale in chosen):
-        raise ConfigError.from_parts(
-            f"scales are {list(chosen)}", "positive numbers that hold 1.0", "add 1.0"
-        )
+    if not follow_scales_rule(chosen):
+        raise ConfigError.from_parts(f"scales are {list(chosen)}", SCALES_RULE, "add 1.0")
     if not is_multi_scale and chosen != (1.0,):
         raise ConfigError.from_parts(
             f"scales are {list(chosen)} for the single-scale network {card.architecture!r}",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
+from proxia_segmentation_ros.config import SCALES_RULE, follow_scales_rule
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.labels import LabelSet
 
@@ -92,8 +93,8 @@ class ModelCard(_CardPart):
     @field_validator("scales")
     @classmethod
     def _check_scales(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
-        if 1.0 not in scales or any(scale <= 0 for scale in scales):
-            raise ValueError("positive numbers that hold 1.0")
+        if not follow_scales_rule(scales):
+            raise ValueError(SCALES_RULE)
         return scales
 
     def to_label_set(self) -> LabelSet:

@@ -299,7 +299,7 @@ def test_index_out_of_reach_is_named_without_its_password(
 def test_index_that_keeps_silent_is_given_up(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(machine.script, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(sys.modules["index_probe"], "PROBE_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
         machine.script.probe_extra_indexes({"PIP_EXTRA_INDEX_URL": url})

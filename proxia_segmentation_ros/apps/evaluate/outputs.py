@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from proxia_segmentation_ros.apps.evaluate.run import Evaluation
 from proxia_segmentation_ros.apps.evaluate.settings import FOLDERS, EvaluationSettings
-from proxia_segmentation_ros.apps.segment.layout import write_whole
+from proxia_segmentation_ros.apps.output_file import write_output
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.evaluation.boundary import BoundaryScore
 from proxia_segmentation_ros.evaluation.calibration import Calibration
@@ -43,7 +43,7 @@ def check_outputs(settings: EvaluationSettings, out: Path | None = None) -> None
                 f"{other} and {name} are both {str(path)!r}", "a file for each", f"rename {name}"
             )
     if settings.save_calibrated:
-        check_copy(settings.weights, settings.save_calibrated)
+        check_copy(settings.weights_path, settings.save_calibrated)
 
 
 def write_outputs(evaluation: Evaluation) -> list[str]:
@@ -58,12 +58,12 @@ def write_outputs(evaluation: Evaluation) -> list[str]:
     if settings.page:
         # File names can contain bytes that are not UTF-8.
         content = make_page(evaluation).to_html().encode("utf-8", "replace")
-        write_whole(Path(settings.page), content, "choose another page")
+        write_output(Path(settings.page), content, "choose another page")
         lines.append(f"{settings.page}: the page")
     sample = _find(evaluation, LogitSample)
     if settings.save_calibrated and sample is not None:
         temperature = _get_temperature(sample)
-        copy_with_temperature(settings.weights, settings.save_calibrated, temperature)
+        copy_with_temperature(settings.weights_path, settings.save_calibrated, temperature)
         lines.append(
             f"{settings.save_calibrated}: {settings.weights} with temperature {temperature:.4f}"
         )
@@ -75,7 +75,7 @@ def make_page(evaluation: Evaluation) -> Page:
     sample, worst = _find(evaluation, LogitSample), _find(evaluation, WorstImages)
     return Page(
         title=f"{_name_weights(evaluation.settings)} on {_name_data(evaluation.settings)}",
-        run=describe_run(evaluation, read_card(evaluation.settings.weights)),
+        run=describe_run(evaluation, read_card(evaluation.settings.weights_path)),
         report=evaluation.report,
         label_set=evaluation.label_set,
         boundary=_find(evaluation, BoundaryScore),

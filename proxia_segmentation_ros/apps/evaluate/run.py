@@ -59,7 +59,7 @@ def make_observers(
         observers.append(Calibration(len(label_set)))
     if settings.fit_temperature or settings.save_calibrated:
         _check_deployed_logits(settings)
-        observers.append(LogitSample(read_card(settings.weights).temperature))
+        observers.append(LogitSample(read_card(settings.weights_path).temperature))
     if settings.page:
         observers.append(WorstImages(label_set, settings.worst))
     return tuple(observers)
@@ -145,7 +145,7 @@ def evaluate_weights(
         WeightsError: the weights can't be loaded.
         ConfigError: scales, size, backend or precision don't fit the weights or each other.
     """
-    pairs = settings.data.open(read_card(settings.weights).to_label_set())
+    pairs = settings.data.open(read_card(settings.weights_path).to_label_set())
     observers = make_observers(settings, pairs.label_set)
     with join_process_group() as group:
         notes = find_notes(settings.data, pairs) if group.rank == 0 else ()

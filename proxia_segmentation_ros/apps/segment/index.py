@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from proxia_segmentation_ros.apps.segment.layout import ATTENTION, PICTURES, Task, write_whole
+from proxia_segmentation_ros.apps.output_file import write_output
+from proxia_segmentation_ros.apps.segment.layout import ATTENTION, PICTURES, Task
 
 # Class ids and 16-bit images are for programs: they look black.
 LEGIBLE = (*(kind for kind in PICTURES if kind not in ("labels", "confidence16")), ATTENTION)
@@ -41,7 +42,7 @@ def write_index(out: Path, tasks: Sequence[Task]) -> None:
     done = [task for task in tasks if task.is_done(out)]
     title = f"{len(done)} image{'' if len(done) == 1 else 's'}"
     page = PAGE.format(title=title, rows="\n".join(_draw_row(out, task) for task in done))
-    write_whole(out / NAME, page.encode())
+    write_output(out / NAME, page.encode())
 
 
 def _draw_row(out: Path, task: Task) -> str:

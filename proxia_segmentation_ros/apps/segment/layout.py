@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
 
-from proxia_segmentation_ros.atomic_file import write_file_atomically
-from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.sources.image_files import InputFile
 
 PICTURES = ("overlay", "colored", "labels", "composite", "errors", "confidence", "confidence16")
@@ -114,19 +113,3 @@ def _shorten(name: str) -> str:
 
 def _name_stem(file: InputFile) -> str:
     return str(file.folder / file.path.stem).casefold()
-
-
-def write_whole(path: Path, content: bytes, remedy: str = "choose another --out") -> None:
-    """Write a file atomically: a crash leaves either the old file or the new one.
-
-    Raises:
-        InputError: the file can't be written.
-    """
-    try:
-        write_file_atomically(path, content)
-    except OSError as error:
-        raise InputError.from_parts(
-            f"{str(path)!r} can't be written ({error.strerror})",
-            "a folder with room that is writable",
-            remedy,
-        ) from error

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxia_segmentation_ros.apps.output_file import write_output
 from proxia_segmentation_ros.apps.segment.index import write_index
 from proxia_segmentation_ros.apps.segment.labeller import Labeller
-from proxia_segmentation_ros.apps.segment.layout import SUBMISSION, Task, plan_tasks, write_whole
+from proxia_segmentation_ros.apps.segment.layout import SUBMISSION, Task, plan_tasks
 from proxia_segmentation_ros.apps.segment.outputs import SegmentedImage, encode_kind
 from proxia_segmentation_ros.apps.segment.pictures import describe_share
 from proxia_segmentation_ros.apps.segment.settings import (
@@ -58,7 +59,7 @@ def segment_files(
         WeightsError: the weights can't be loaded.
     """
     files = list_inputs(settings.images, recursive=settings.recursive, without=settings.out)
-    card = read_card(settings.weights)
+    card = read_card(settings.weights_path)
     layout = make_layout(settings, card)
     source_set = find_source_set(settings, card)
     truth = TruthMasks(settings.masks, source_set) if settings.masks is not None else None
@@ -124,7 +125,7 @@ class _SegmentRun:
     def _write(self, task: Task, segmented: SegmentedImage) -> None:
         for kind, paths in task.outputs.items():
             for path, content in zip(paths, encode_kind(kind, segmented), strict=True):
-                write_whole(self.settings.out / path, content)
+                write_output(self.settings.out / path, content)
                 self.counts.written += 1
         self.counts.labelled += 1
 

@@ -18,6 +18,7 @@ from proxia_segmentation_ros.apps.segment.layout import (
 )
 from proxia_segmentation_ros.apps.segment.truth import choose_label_set
 from proxia_segmentation_ros.apps.segmenter_settings import SegmenterSettings
+from proxia_segmentation_ros.config import SCALES_RULE, follow_scales_rule
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.card import ModelCard
@@ -122,10 +123,8 @@ def make_layout(settings: SegmentSettings, card: ModelCard) -> Layout:
     """
     is_multi_scale = card.architecture.endswith(MULTI_SCALE_SUFFIX)
     scales = sorted({*(settings.scales or card.scales)})
-    if settings.scales and (1.0 not in scales or scales[0] <= 0):
-        raise ConfigError.from_parts(
-            f"scales are {scales}", "positive numbers that hold 1.0", "add 1.0"
-        )
+    if settings.scales and not follow_scales_rule(scales):
+        raise ConfigError.from_parts(f"scales are {scales}", SCALES_RULE, "add 1.0")
     if not is_multi_scale and scales != [1.0]:
         raise ConfigError.from_parts(
             f"scales are {scales} for the single-scale network {card.architecture!r}",

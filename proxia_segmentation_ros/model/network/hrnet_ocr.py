@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from proxia_segmentation_ros.config import SCALES_RULE, follow_scales_rule
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.network.backbone import TRUNKS, HighResolutionNet, TrunkSpec
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
@@ -61,11 +62,9 @@ def join_passes(passes: dict[float, ScalePass]) -> Outputs:
 
 
 def _check_scales(scales: Sequence[float]) -> tuple[float, ...]:
-    if 1.0 not in scales or any(scale <= 0 for scale in scales):
+    if not follow_scales_rule(scales):
         raise ConfigError.from_parts(
-            f"scales are {list(scales)}",
-            "positive numbers that hold 1.0",
-            "add 1.0 to the list",
+            f"scales are {list(scales)}", SCALES_RULE, "add 1.0 to the list"
         )
     return tuple(sorted(set(scales)))
 

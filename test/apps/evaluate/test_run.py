@@ -12,6 +12,7 @@ from proxia_segmentation_ros.backends.pruned.tile_selection import Pruning
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.inference import Segmentation
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
+from proxia_segmentation_ros.model import lookup
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 
 
@@ -88,6 +89,21 @@ def test_score_says_what_was_run_and_how_good_it_was(folders):
     assert figures["mean_iou"] == pytest.approx(0.375)
     assert (progress.totals, progress.steps) == ([2], 2)
     assert (figures["tile_threshold"], figures["tile_budget"]) == (0.04, 0.3)
+
+
+def test_name_of_weights_is_looked_up_once(folders, monkeypatch):
+    looked_up = []
+    list_names = lookup.list_shipped_weights
+
+    def count():
+        looked_up.append(1)
+        return list_names()
+
+    monkeypatch.setattr(lookup, "list_shipped_weights", count)
+    settings = set_up(folders)
+    assert settings.open_fast().backend == "fake"
+    evaluate_weights(settings, Counter())
+    assert len(looked_up) == 1
 
 
 def test_settings_of_tiles_are_refused_where_all_of_every_scale_runs(folders):

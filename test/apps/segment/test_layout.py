@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from proxia_segmentation_ros.apps.output_file import write_output
 from proxia_segmentation_ros.apps.segment.layout import (
     KINDS,
     Layout,
     parse_kinds,
     plan_tasks,
-    write_whole,
 )
-from proxia_segmentation_ros.errors import ConfigError, InputError
+from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.sources.image_files import InputFile
 
 
@@ -59,7 +59,7 @@ def test_names_too_long_for_a_disk_are_cut_and_still_differ(tmp_path: Path) -> N
     outputs = plan(names, "labels", "attention")
     assert len({path for paths in outputs for path in paths}) == 3 * 3
     for paths in outputs:
-        write_whole(tmp_path / paths[1], b"content")
+        write_output(tmp_path / paths[1], b"content")
 
 
 def test_attention_has_a_picture_for_each_pair_of_scales() -> None:
@@ -71,23 +71,3 @@ def test_kinds_are_read_and_others_refused() -> None:
     for text in ("labels,film", "", ","):
         with pytest.raises(ConfigError, match="some of overlay"):
             parse_kinds(text)
-
-
-def test_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "deep" / "a.png"
-    write_whole(path, b"old")
-
-    def fail(self: Path, target: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(InputError, match="No space left"):
-        write_whole(path, b"newer")
-    assert path.read_bytes() == b"old"
-    assert [path_found.name for path_found in path.parent.iterdir()] == ["a.png"]
-
-
-def test_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("a file")
-    with pytest.raises(InputError, match=r"out/a\.png"):
-        write_whole(tmp_path / "out" / "a.png", b"content")

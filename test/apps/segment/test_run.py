@@ -15,6 +15,7 @@ from proxia_segmentation_ros.apps.segment.settings import SegmentSettings
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.inference import Segmentation
 from proxia_segmentation_ros.labels import load_label_set
+from proxia_segmentation_ros.model import lookup
 from proxia_segmentation_ros.model.card import CardLabelSet
 from proxia_segmentation_ros.model.card_file import read_card
 
@@ -370,3 +371,17 @@ def test_name_that_is_no_text_is_an_image_all_the_same(tmp_path):
     assert os.fsencode(tmp_path / "out") + b"/b\xff_overlay.png" in [
         os.fsencode(path) for path in (tmp_path / "out").iterdir()
     ]
+
+
+def test_name_of_weights_is_looked_up_once(tmp_path, monkeypatch):
+    looked_up = []
+    list_weights = lookup.list_shipped_weights
+
+    def count():
+        looked_up.append(1)
+        return list_weights()
+
+    monkeypatch.setattr(lookup, "list_shipped_weights", count)
+    images = write_images(tmp_path / "images", ["a.png", "b.png"])
+    run(images, tmp_path / "out")
+    assert len(looked_up) == 1
