@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
@@ -208,3 +209,11 @@ def test_unknown_name_and_missing_file_say_what_there_is(tmp_path: Path) -> None
         load_label_set("camvit")
     with pytest.raises(ConfigError, match="does not exist"):
         load_label_set(tmp_path / "none.yaml")
+
+
+def test_everyday_has_31_classes_in_the_order_of_its_specification(shared_dir: Path) -> None:
+    everyday = load_label_set("everyday")
+    wanted = yaml.safe_load((shared_dir / "spec" / "everyday.yaml").read_text())
+    assert everyday.names == tuple(wanted)
+    assert len({entry.rgb for entry in everyday.classes}) == 31
+    assert everyday.map_source(np.array([0, 30, 31, 255])).tolist() == [0, 30, 255, 255]
