@@ -6,7 +6,7 @@ an empty list or 0 stands for "none".
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -51,18 +51,8 @@ def _check_size(words: tuple[str, ...]) -> Any:
     return AfterValidator(check)
 
 
-SCALES_RULE = "positive numbers that hold 1.0"
-
-
-def follow_scales_rule(scales: Sequence[float]) -> bool:
-    """Tell whether these can be the scales of a network: `SCALES_RULE`."""
-    return 1.0 in scales and all(scale > 0 for scale in scales)
-
-
 def _check_scales(scales: list[float]) -> list[float]:
-    if scales and (
-        not follow_scales_rule(scales) or any(not 0.1 <= scale <= 4.0 for scale in scales)
-    ):
+    if scales and (1.0 not in scales or any(not 0.1 <= scale <= 4.0 for scale in scales)):
         raise ValueError("numbers from 0.1 to 4.0 that hold 1.0, or an empty list for the card's")
     return scales
 

@@ -11,7 +11,7 @@ from proxia_segmentation_ros.backends.contract import Backend
 from proxia_segmentation_ros.backends.network_source import NetworkSource
 from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
 from proxia_segmentation_ros.backends.pruned.tile_selection import NO_PRUNING, Pruning
-from proxia_segmentation_ros.config import SCALES_RULE, SizeHW, follow_scales_rule
+from proxia_segmentation_ros.config import SizeHW
 from proxia_segmentation_ros.errors import BackendError, ConfigError
 from proxia_segmentation_ros.inference.cpu_fallback import (
     choose_cpu_backend,
@@ -20,7 +20,11 @@ from proxia_segmentation_ros.inference.cpu_fallback import (
     warn_of_fallback,
 )
 from proxia_segmentation_ros.model.card import ModelCard
-from proxia_segmentation_ros.model.network.names import MULTI_SCALE_SUFFIX
+from proxia_segmentation_ros.model.network.names import (
+    MULTI_SCALE_SUFFIX,
+    SCALES_RULE,
+    follow_scales_rule,
+)
 
 if TYPE_CHECKING:
     # Imports torch.

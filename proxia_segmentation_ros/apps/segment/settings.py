@@ -18,11 +18,14 @@ from proxia_segmentation_ros.apps.segment.layout import (
 )
 from proxia_segmentation_ros.apps.segment.truth import choose_label_set
 from proxia_segmentation_ros.apps.segmenter_settings import SegmenterSettings
-from proxia_segmentation_ros.config import SCALES_RULE, follow_scales_rule
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.card import ModelCard
-from proxia_segmentation_ros.model.network.names import MULTI_SCALE_SUFFIX
+from proxia_segmentation_ros.model.network.names import (
+    MULTI_SCALE_SUFFIX,
+    SCALES_RULE,
+    follow_scales_rule,
+)
 
 BENCHMARK = "cityscapes"
 # Kinds that need confidences of any segmenter, and kinds that need the exact segmenter.

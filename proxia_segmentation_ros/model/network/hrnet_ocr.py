@@ -10,11 +10,14 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from proxia_segmentation_ros.config import SCALES_RULE, follow_scales_rule
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.model.network.backbone import TRUNKS, HighResolutionNet, TrunkSpec
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
-from proxia_segmentation_ros.model.network.names import MULTI_SCALE_SUFFIX
+from proxia_segmentation_ros.model.network.names import (
+    MULTI_SCALE_SUFFIX,
+    SCALES_RULE,
+    follow_scales_rule,
+)
 from proxia_segmentation_ros.model.network.ocr import ContextOutput, OcrHead, OcrOutput
 from proxia_segmentation_ros.model.network.scale_attention import (
     ScaleAttention,
