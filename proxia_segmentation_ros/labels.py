@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from typing_extensions import Self
 
+from proxia_segmentation_ros import parsing
 from proxia_segmentation_ros.errors import ConfigError
 
 UNLABELED_8 = 255
@@ -232,9 +233,9 @@ def parse_yaml(text: str) -> Any:
     """Parse YAML, as `yaml.safe_load` does, and refuse a key that is there twice.
 
     Raises:
-        yaml.YAMLError: the text is no YAML, or repeats a key.
+        yaml.YAMLError: the text is no YAML, is nested too deeply, or repeats a key.
     """
-    return yaml.load(text, _StrictLoader)
+    return parsing.parse_yaml(text, _StrictLoader)
 
 
 def load_label_set(name_or_path: str | Path) -> LabelSet:

@@ -25,3 +25,9 @@ def test_each_kind_has_its_exit_code(kind: type[ProxiaError], code: int) -> None
     assert kind.exit_code == code
     with pytest.raises(ProxiaError):
         raise kind.from_parts("a", "b", "c")
+
+
+def test_sentence_holds_nothing_that_a_terminal_obeys() -> None:
+    error = InputError.from_parts("file '\x1b[2Jé\u202etxt' is bad", "a good one", "get\nit")
+    assert str(error).startswith("file '\\x1b[2Jé\\u202etxt' is bad")
+    assert str(error).endswith("get\nit")

@@ -1,9 +1,11 @@
 """Cache of compiled networks on disk: a blob and a JSON sidecar that holds its whole key."""
 
+import errno
 import hashlib
 import json
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any, TypeAlias
 
 from proxia_segmentation_ros.atomic_file import write_file_atomically
 from proxia_segmentation_ros.errors import BackendError
+from proxia_segmentation_ros.parsing import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,20 @@ def find_cache_folder(kind: str) -> Path:
         return folder
 
 
+def read_own_file(path: Path) -> bytes:
+    """Return the bytes of a file that nobody else can have put there; links are not followed.
+
+    Raises:
+        OSError: the file can't be read, is a link, belongs to somebody else (root excepted), or can
+            be written by everybody.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        facts = os.fstat(file.fileno())
+        if facts.st_uid not in (0, os.getuid()) or facts.st_mode & stat.S_IWOTH:
+            raise PermissionError(errno.EPERM, "others can write it, so it is not trusted")
+        return file.read()
+
+
 class CompiledCache:
     """A folder of blobs. A failure causes a rebuild and a log line, never an exception."""
 
@@ -60,8 +77,8 @@ class CompiledCache:
         """Return the blob of exactly this key, or None if there is none or it fails the check."""
         blob_path, sidecar_path = self._find_paths(key)
         try:
-            sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
-            blob = blob_path.read_bytes()
+            sidecar = parse_json(read_own_file(sidecar_path))
+            blob = read_own_file(blob_path)
         except FileNotFoundError:
             self._explain_miss(key)
             return None
@@ -145,7 +162,7 @@ class CompiledCache:
 def read_key(sidecar_path: Path) -> dict[str, Any] | None:
     """Return the key of an entry; None if the file is not a sidecar of this cache."""
     try:
-        sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
+        sidecar = parse_json(sidecar_path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(sidecar, dict) or not isinstance(sidecar.get("sha256"), str):

@@ -21,6 +21,8 @@ import yaml
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader, reader, storage_mcap
 
+from proxia_segmentation_ros.parsing import parse_yaml
+
 logger = logging.getLogger(__name__)
 
 METADATA = "metadata.yaml"
@@ -100,7 +102,7 @@ def _prepare(path: Path, stack: ExitStack) -> Path:
     """Return the path itself, or that of a folder in its place that rosbags can read."""
     if path.is_file():
         return _merge_journal(path)
-    metadata = yaml.safe_load((path / METADATA).read_text(encoding="utf-8"))
+    metadata = parse_yaml((path / METADATA).read_text(encoding="utf-8"))
     information = metadata["rosbag2_bagfile_information"]
     topics = information["topics_with_message_count"]
     readable = [topic for topic in topics if _is_cdr_topic(topic)]

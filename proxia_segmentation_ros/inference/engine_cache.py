@@ -18,6 +18,7 @@ from proxia_segmentation_ros.backends.compiled_cache import (
 )
 from proxia_segmentation_ros.backends.network_source import hash_network_code
 from proxia_segmentation_ros.backends.precision import describe_cpu, read_cpu_flags
+from proxia_segmentation_ros.parsing import parse_json
 
 KINDS = ("openvino", "tensorrt")
 UNKNOWN = "unknown"
@@ -70,7 +71,7 @@ class CacheEntry:
     def _find_damage(self) -> list[str]:
         try:
             digest = hashlib.sha256(self.blob_path.read_bytes()).hexdigest()
-            is_whole = json.loads(self.sidecar_path.read_text())["sha256"] == digest
+            is_whole = parse_json(self.sidecar_path.read_text())["sha256"] == digest
         except (OSError, ValueError) as error:
             return [f"can't be read ({error})"]
         return [] if is_whole else ["is corrupt"]
@@ -137,7 +138,7 @@ def _find_entry(blob_path: Path, sidecar_path: Path) -> CacheEntry | None:
 def _is_missing_or_corrupt(sidecar_path: Path) -> bool:
     """Tell a broken sidecar from foreign JSON and from an unreadable file."""
     try:
-        json.loads(sidecar_path.read_text(encoding="utf-8"))
+        parse_json(sidecar_path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return True
     return False

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
-from proxia_segmentation_ros.errors import ConfigError, WeightsError
+from proxia_segmentation_ros.errors import ConfigError, WeightsError, make_printable
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.model.network.names import SCALES_RULE, follow_scales_rule
 
@@ -89,6 +89,12 @@ class ModelCard(_CardPart):
     terms: str = ""
     scores: dict[str, float] = Field(default_factory=dict)
     made_with: str = ""
+
+    @field_validator("name", "training_data", "terms", "made_with")
+    @classmethod
+    def _make_printable(cls, text: str) -> str:
+        # Logs and lists show these of files that strangers made.
+        return make_printable(" ".join(text.split("\n")))
 
     @field_validator("scales")
     @classmethod

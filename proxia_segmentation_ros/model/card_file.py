@@ -1,12 +1,12 @@
 """Read the model card of a weight file, without torch for safetensors files."""
 
-import json
 import struct
 from pathlib import Path
 
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.lookup import SUFFIX, find_weights
+from proxia_segmentation_ros.parsing import parse_json
 
 CARD_KEY = "card"
 # The safetensors library accepts no longer header.
@@ -52,7 +52,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+            header = parse_json(file.read(min(length, MAX_HEADER_BYTES)))
             return dict(header.get("__metadata__", {}))
     except (OSError, struct.error, ValueError, TypeError, AttributeError) as error:
         raise WeightsError.from_parts(

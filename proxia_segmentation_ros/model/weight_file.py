@@ -15,6 +15,7 @@ from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.card_file import CARD_KEY, read_card
 from proxia_segmentation_ros.model.lookup import SUFFIX, find_weights, list_shipped_weights
+from proxia_segmentation_ros.parsing import parse_json
 
 LENGTH_BYTES = 8
 METADATA_KEY = "__metadata__"
@@ -89,7 +90,7 @@ def replace_metadata(path: Path, changes: Mapping[str, str]) -> bytes:
     content = path.read_bytes()
     (length,) = struct.unpack_from("<Q", content)
     start = LENGTH_BYTES + length
-    header = json.loads(content[LENGTH_BYTES:start])
+    header = parse_json(content[LENGTH_BYTES:start])
     header[METADATA_KEY].update(changes)
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     # Spaces pad the header so that the tensors stay aligned and can be memory-mapped.

@@ -207,3 +207,30 @@ def test_user_without_home_gets_a_folder_of_his_own(monkeypatch: pytest.MonkeyPa
     folder = find_cache_folder("openvino")
     assert folder.stat().st_mode & 0o077 == 0
     folder.rmdir()
+
+
+@pytest.mark.parametrize("suffix", [".blob", ".json"])
+def test_link_in_the_place_of_an_entry_is_not_followed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
+) -> None:
+    cache = CompiledCache(tmp_path / "cache")
+    cache.store(KEY, BLOB)
+    entry = find_one(cache.folder, suffix)
+    elsewhere = entry.rename(tmp_path / "elsewhere")
+    entry.symlink_to(elsewhere)
+    assert cache.load(KEY) is None
+    assert "can't be read" in caplog.text
+    cache.store(KEY, BLOB)
+    assert cache.load(KEY) == BLOB
+    assert not find_one(cache.folder, suffix).is_symlink()
+
+
+@pytest.mark.parametrize("suffix", [".blob", ".json"])
+def test_entry_that_everybody_can_write_is_not_trusted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
+) -> None:
+    cache = CompiledCache(tmp_path)
+    cache.store(KEY, BLOB)
+    find_one(tmp_path, suffix).chmod(0o666)
+    assert cache.load(KEY) is None
+    assert "others can write it" in caplog.text

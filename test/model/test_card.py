@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from tiny_network import make_card
 
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.labels import load_label_set
@@ -125,3 +126,9 @@ def test_other_kind_of_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"x")
     with pytest.raises(WeightsError, match=r"model\.onnx' is not a weight file; expected"):
         find_weights(tmp_path / "model.onnx")
+
+
+def test_text_of_a_card_holds_nothing_that_a_terminal_obeys() -> None:
+    card = make_card()
+    text = card.to_json().replace(f'"{card.name}"', '"a\\u001b[31mb\\nERROR all is lost"')
+    assert ModelCard.from_json(text, "x").name == "a\\x1b[31mb ERROR all is lost"

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from proxia_segmentation_ros.errors import WeightsError
+from proxia_segmentation_ros.parsing import parse_json
 from proxia_segmentation_ros.progress import Progress
 
 BLOCK_BYTES = 1 << 18
@@ -222,7 +223,7 @@ def _handle_http_error(
 def _read_note(file: BinaryIO, url: str) -> dict[str, str]:
     """Return the validator of the server's file; empty the file if there is none."""
     try:
-        note = json.loads(_find_note(Path(file.name)).read_text(encoding="utf-8"))
+        note = parse_json(_find_note(Path(file.name)).read_text(encoding="utf-8"))
         if note["url"] == url and isinstance(note["validator"], str):
             return dict(note)
     except (OSError, ValueError, LookupError, TypeError):

@@ -4,7 +4,6 @@ Folders are found as in these releases, and as in release 2.0, which has the lab
 `<split>/v1.2/` and their config in `config_v1.2.json`.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from proxia_segmentation_ros.data.datasets.layout import find_file, find_folder,
 from proxia_segmentation_ros.data.pair_files import PairFiles
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelSet
+from proxia_segmentation_ros.parsing import parse_json
 
 NAME = "Mapillary Vistas"
 FOLDERS = {"train": "training", "val": "validation"}
@@ -43,7 +43,7 @@ def read_config(path: Path) -> LabelSet:
         InputError: the file is no config.json of 65 classes and Unlabeled.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        entries = parse_json(path.read_text(encoding="utf-8"))["labels"]
         names = [make_name(str(entry["readable"])) for entry in entries]
         colours = [[int(value) for value in entry["color"]] for entry in entries]
     except (ValueError, KeyError, TypeError) as error:

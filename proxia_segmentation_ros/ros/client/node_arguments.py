@@ -10,6 +10,7 @@ import yaml
 
 from proxia_segmentation_ros.config import NodeSettings, list_parameters
 from proxia_segmentation_ros.errors import ConfigError
+from proxia_segmentation_ros.parsing import parse_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
                 "write for example --set inference.backend=torch",
             )
         try:
-            values[name.strip()] = yaml.safe_load(text) if text else ""
+            values[name.strip()] = parse_yaml(text) if text else ""
         except yaml.YAMLError as error:
             raise ConfigError.from_parts(
                 f"--set {assignment!r} holds no YAML value", "name=value", "quote the value"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from proxia_segmentation_ros.parsing import parse_json
 from proxia_segmentation_ros.training.logs.event_files import (
     EventFiles,
     NoEventFiles,
@@ -72,6 +73,6 @@ class RunLog:
 def _read_step(line: str) -> float:
     """Return the step of a row, infinity for a line that is no row."""
     try:
-        return float(json.loads(line)["step"])
+        return float(parse_json(line)["step"])
     except (ValueError, KeyError, TypeError):
         return float("inf")
