@@ -42,6 +42,7 @@ RUNS_BUT_SHAPES_NOTHING = {
     "backends/openvino/backend.py": "compiles with properties; CACHE_FORMAT and the key tell them",
     "backends/openvino/passes.py": "names the part with its shapes, which is in the key",
     "backends/tensorrt/backend.py": "picks sizes and precision, which are in the key",
+    "errors.py": "writes control characters in the card's text as escapes",
     "labels.py": "checks the card's classes; the digest covers the card",
     "model/card.py": "parses the card, which the digest covers",
     "model/card_file.py": "reads the card",
@@ -49,6 +50,7 @@ RUNS_BUT_SHAPES_NOTHING = {
     "model/lookup.py": "finds the weight file",
     "model/quantisation.py": "reads activation ranges, which the digest covers",
     "model/state_dict_check.py": "refuses wrong tensors, changes none",
+    "parsing.py": "parses the header of the weight file, which the digest covers",
 }
 # What hashed code may import from elsewhere: types, errors and what the weights' digest covers.
 IMPORTS_THAT_SHAPE_NOTHING = {

@@ -102,9 +102,9 @@ def describe_run(evaluation: Evaluation, card: ModelCard) -> list[tuple[str, str
         ("pixels with a truth", f"{evaluation.report.pixels:,}"),
     ]
     others = [
-        (name.replace("_", " "), _show(value))
-        for name, value in settings
-        if name not in DESCRIBED_SETTINGS and value != type(settings).model_fields[name].default
+        (name.replace("_", " "), _show(getattr(settings, name)))
+        for name, field in type(settings).model_fields.items()
+        if name not in DESCRIBED_SETTINGS and getattr(settings, name) != field.default
     ]
     data = settings.data
     others += [(f"data, {name}", _show(value)) for name, value in data.options.items()]
