@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Protocol, cast
@@ -26,7 +27,34 @@ from proxia_segmentation_ros.ros.environment import prepare_environment
 
 JOIN_TIMEOUT_S = 0.7
 LAST_RESORT_S = 1.5
+POLL_INTERVAL_S = 0.05
 FAILED = 1
+
+
+class StopFlag:
+    """Says that the process has to stop; a signal handler may set it at any moment.
+
+    `threading.Event` fails here in two ways. A handler interrupts the main thread, and `set` waits
+    for ever if that thread holds the event's lock. A signal that comes just before the main thread
+    blocks, or that the system gives to another thread, does not wake it. So this one has no lock,
+    and `wait` looks again every `POLL_INTERVAL_S`.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        """Ask the process to stop; from any thread or signal handler."""
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        """Tell whether the process has to stop."""
+        return self._is_set
+
+    def wait(self) -> None:
+        """Wait in the main thread, which runs the signal handlers, until the flag is set."""
+        while not self._is_set:
+            time.sleep(POLL_INTERVAL_S)
 
 
 class StoppableNode(Protocol):
@@ -52,7 +80,7 @@ def run_node(make_node: Callable[[], StoppableNode], args: Sequence[str] | None)
 
     A model that runs native code can't be interrupted; the process then exits without it.
     """
-    stopping = threading.Event()
+    stopping = StopFlag()
     watch_signals(stopping.set)
     prepare_environment()
     look_at_shared_memory()
@@ -81,7 +109,7 @@ def look_at_shared_memory() -> None:
         log.warning(problem)
 
 
-def spin_until_stopped(node: StoppableNode, stopping: threading.Event) -> int:
+def spin_until_stopped(node: StoppableNode, stopping: StopFlag) -> int:
     """Spin `node` in a thread until `stopping` is set; shut down and return the exit code."""
     failures: list[BaseException] = []
     executor = SingleThreadedExecutor()

@@ -123,3 +123,18 @@ def test_topics_follow_the_nodes_name_and_namespace(robot, start_process):
     labels = robot.listen("/robot1/seer/labels", Image)
     robot.show(make_image(make_scene()), "/robot1/image", "/robot1/seer/labels")
     assert labels
+
+
+def test_flag_that_a_signal_sets_at_any_moment_is_seen():
+    """An event deadlocks within some thousand of these; so this one is tried in a process."""
+    script = """
+import signal
+from proxia_segmentation_ros.ros.node import process
+process.POLL_INTERVAL_S = 0.001
+for number in range(3000):
+    flag = process.StopFlag()
+    signal.signal(signal.SIGALRM, lambda *_: flag.set())
+    signal.setitimer(signal.ITIMER_REAL, (number % 300 + 1) / 1e6)
+    flag.wait()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
