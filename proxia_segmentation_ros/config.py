@@ -193,6 +193,9 @@ class OutputSettings(_Settings):
     )
 
 
+OUTPUT_DEFAULTS = OutputSettings()
+
+
 class ObjectSettings(_Settings):
     """`objects.*`"""
 
@@ -206,6 +209,9 @@ class ObjectSettings(_Settings):
     with_confidence: bool = _setting(
         False, "live", "compute confidence for the summaries even if its topic has no subscriber"
     )
+
+
+OBJECT_DEFAULTS = ObjectSettings()
 
 
 class OverlaySettings(_Settings):

@@ -29,14 +29,14 @@ class FusedMaps:
     """Scales fused so far, at the resolution of the largest of them.
 
     `logits_1Khw` are the logits of that largest scale alone, `weight_11hw` is the share of the
-    result that the still larger scales would have, `demand_11hw` that share times the uncertainty
+    result that the still larger scales would have, `gating_11hw` that share times the uncertainty
     about the best class.
     """
 
     fused_1Khw: np.ndarray
     logits_1Khw: np.ndarray
     weight_11hw: np.ndarray
-    demand_11hw: np.ndarray
+    gating_11hw: np.ndarray
 
 
 class ScalePasses(Protocol):
@@ -57,7 +57,7 @@ class ScalePasses(Protocol):
         """Run a batch of tiles; return logits_TKhw and attention_T1hw."""
 
     def start_fusion(self, maps: ScaleMaps) -> FusedMaps:
-        """Return the smallest scale as the first fused maps, with its demand for larger scales."""
+        """Return the smallest scale as the first fused maps, with its gating score."""
 
     def fuse(
         self,

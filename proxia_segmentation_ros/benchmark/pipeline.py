@@ -10,7 +10,7 @@ import numpy as np
 
 from proxia_segmentation_ros.benchmark.run import FrameMetrics, Run, TraceRecorder
 from proxia_segmentation_ros.benchmark.trace import Trace
-from proxia_segmentation_ros.config import NodeSettings, OutputSettings
+from proxia_segmentation_ros.config import OUTPUT_DEFAULTS, NodeSettings, OutputSettings
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.objects.summary import Scene
 from proxia_segmentation_ros.pipeline.sink import (
@@ -52,14 +52,15 @@ class PipelineRunner:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`calling` holds arguments of `Segmenter.segment`, and `objects`: whether to find them."""
-        options = {"output_size": "input", "min_confidence": 0.0, "stream": "", **calling}
+        options = {"stream": "", **calling}
         self._camera = str(options["stream"])
         self._demand = Demand(
             confidence=bool(options.get("with_confidence", False)),
             summary=bool(options.get("objects", True)),
         )
         output = OutputSettings(
-            size=options["output_size"], min_confidence=options["min_confidence"]
+            size=options.get("output_size", OUTPUT_DEFAULTS.size),
+            min_confidence=options.get("min_confidence", OUTPUT_DEFAULTS.min_confidence),
         )
         self._settings = SharedSettings(NodeSettings(output=output))
         self._clock = clock

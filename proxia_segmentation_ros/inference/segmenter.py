@@ -34,7 +34,7 @@ from proxia_segmentation_ros.backends.pruned.tile_selection import (
     Pruning,
 )
 from proxia_segmentation_ros.backends.stage_clock import StageClock
-from proxia_segmentation_ros.config import SizeHW, check_inference
+from proxia_segmentation_ros.config import OUTPUT_DEFAULTS, SizeHW, check_inference
 from proxia_segmentation_ros.errors import BackendError, ConfigError
 from proxia_segmentation_ros.inference.backend_choice import (
     choose_pruning,
@@ -213,8 +213,8 @@ class Segmenter:
         image_HWC: np.ndarray,
         with_confidence: bool = False,
         *,
-        output_size: str = "input",
-        min_confidence: float = 0.0,
+        output_size: str = OUTPUT_DEFAULTS.size,
+        min_confidence: float = OUTPUT_DEFAULTS.min_confidence,
         stream: str = "",
     ) -> Segmentation:
         """Label one RGB image.
@@ -241,8 +241,8 @@ class Segmenter:
         images_HWC: Sequence[np.ndarray],
         with_confidence: Sequence[bool],
         *,
-        output_size: str = "input",
-        min_confidence: float = 0.0,
+        output_size: str = OUTPUT_DEFAULTS.size,
+        min_confidence: float = OUTPUT_DEFAULTS.min_confidence,
         streams: Sequence[str] | None = None,
     ) -> list[Segmentation]:
         """Label several images of any sizes, in batches of the sizes compiled by `warm_up`.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from proxia_segmentation_ros.config import InferenceSettings, NodeSettings, SizeHW
+from proxia_segmentation_ros.config import OUTPUT_DEFAULTS, InferenceSettings, NodeSettings, SizeHW
 from proxia_segmentation_ros.errors import BackendError
 from proxia_segmentation_ros.inference.cpu_fallback import change_to_cpu
 from proxia_segmentation_ros.labels import LabelSet
@@ -47,8 +47,8 @@ class FrameSegmenter(Protocol):
         image_HWC: np.ndarray,
         with_confidence: bool = False,
         *,
-        output_size: str = "input",
-        min_confidence: float = 0.0,
+        output_size: str = OUTPUT_DEFAULTS.size,
+        min_confidence: float = OUTPUT_DEFAULTS.min_confidence,
     ) -> "Segmentation":
         """Label one RGB image."""
 
@@ -57,8 +57,8 @@ class FrameSegmenter(Protocol):
         images_HWC: Sequence[np.ndarray],
         with_confidence: Sequence[bool],
         *,
-        output_size: str = "input",
-        min_confidence: float = 0.0,
+        output_size: str = OUTPUT_DEFAULTS.size,
+        min_confidence: float = OUTPUT_DEFAULTS.min_confidence,
         streams: Sequence[str] | None = None,
     ) -> "list[Segmentation]":
         """Label several RGB images, each the next frame of its stream."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.config import OUTPUT_DEFAULTS, SizeHW
 from proxia_segmentation_ros.errors import BackendError, InputError
 from proxia_segmentation_ros.inference.segmenter_factory import FrameSegmenter
 from proxia_segmentation_ros.labels import LabelSet
@@ -117,8 +117,8 @@ class SwappableSegmenter:
         image_HWC: np.ndarray,
         with_confidence: bool = False,
         *,
-        output_size: str = "input",
-        min_confidence: float = 0.0,
+        output_size: str = OUTPUT_DEFAULTS.size,
+        min_confidence: float = OUTPUT_DEFAULTS.min_confidence,
     ) -> "Segmentation":
         """Label one RGB image."""
         self._note(image_HWC, with_confidence or min_confidence > 0, output_size)
@@ -131,8 +131,8 @@ class SwappableSegmenter:
         images_HWC: Sequence[np.ndarray],
         with_confidence: Sequence[bool],
         *,
-        output_size: str = "input",
-        min_confidence: float = 0.0,
+        output_size: str = OUTPUT_DEFAULTS.size,
+        min_confidence: float = OUTPUT_DEFAULTS.min_confidence,
         streams: Sequence[str] | None = None,
     ) -> "list[Segmentation]":
         """Label several RGB images, each the next frame of its stream.

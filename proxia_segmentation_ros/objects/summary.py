@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import cv2
 import numpy as np
 
+from proxia_segmentation_ros.config import OBJECT_DEFAULTS
 from proxia_segmentation_ros.errors import InputError
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.objects.regions import Regions
@@ -74,8 +75,8 @@ def summarize(
     segmentation: LabelledPixels,
     label_set: LabelSet,
     *,
-    min_area_px: int = 64,
-    max_per_class: int = 50,
+    min_area_px: int = OBJECT_DEFAULTS.min_area_px,
+    max_per_class: int = OBJECT_DEFAULTS.max_per_class,
     depth_m_HW: np.ndarray | None = None,
     camera_matrix: tuple[float, float, float, float] | None = None,
 ) -> Scene:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from proxia_segmentation_ros.backends.stage_clock import StageClock
-from proxia_segmentation_ros.config import SizeHW
+from proxia_segmentation_ros.config import OUTPUT_DEFAULTS, SizeHW
 from proxia_segmentation_ros.errors import InputError, ProxiaError
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.objects.summary import Scene, summarize
@@ -214,8 +214,8 @@ class _Segmenter(Protocol):
         images_HWC: Sequence[np.ndarray],
         with_confidence: Sequence[bool],
         *,
-        output_size: str = "input",
-        min_confidence: float = 0.0,
+        output_size: str = OUTPUT_DEFAULTS.size,
+        min_confidence: float = OUTPUT_DEFAULTS.min_confidence,
         streams: Sequence[str] | None = None,
     ) -> "list[Segmentation]": ...
 

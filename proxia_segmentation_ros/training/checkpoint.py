@@ -1,24 +1,20 @@
 """Checkpoints from which a run can be resumed, written atomically."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from proxia_segmentation_ros.atomic_file import open_atomically
 from proxia_segmentation_ros.errors import WeightsError
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` so that a crash leaves either the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Always the same name, so that the next save overwrites what a killed process left.
     partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
+    with open_atomically(path, sync_to_disk=True, partial=partial) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -33,12 +33,12 @@ def step(request: pytest.FixtureRequest) -> tuple[nn.Module, float, dict[str, ob
     return network, loss.item(), wanted
 
 
-def test_loss_is_the_references(step) -> None:
+def test_loss_equals_that_of_nvidia_semantic_segmentation(step) -> None:
     _, loss, wanted = step
     assert loss == pytest.approx(wanted["loss"], rel=1e-4)
 
 
-def test_gradient_of_every_parameter_is_the_references(step) -> None:
+def test_every_gradient_equals_that_of_nvidia_semantic_segmentation(step) -> None:
     network, _, wanted = step
     norms = {name: float(parameter.grad.norm()) for name, parameter in network.named_parameters()}
     assert set(norms) == set(wanted["grad_norms"])

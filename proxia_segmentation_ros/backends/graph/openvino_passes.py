@@ -43,11 +43,11 @@ def convert_tile_pass(
     return _convert(module, inputs, ranges)
 
 
-def convert_demand(inputs: Arrays, ranges: Ranges) -> ov.Model:
+def convert_gating_score(inputs: Arrays, ranges: Ranges) -> ov.Model:
     """Return the graph that starts the fusion with the smallest scale."""
-    from proxia_segmentation_ros.backends.graph.pass_graphs import Demand
+    from proxia_segmentation_ros.backends.graph.pass_graphs import GatingScore
 
-    return _convert(Demand(), inputs, ranges)
+    return _convert(GatingScore(), inputs, ranges)
 
 
 def convert_next_scale(inputs: Arrays, ranges: Ranges) -> ov.Model:

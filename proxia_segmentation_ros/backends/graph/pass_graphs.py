@@ -79,10 +79,10 @@ class ExactFusion(nn.Module):
         return fuse_maps(logits, attention)
 
 
-class Demand(nn.Module):
-    """Maps logits and attention of a scale to `weight` and `demand` of all larger scales.
+class GatingScore(nn.Module):
+    """Maps logits and attention of a scale to `weight` and `gating` of all larger scales.
 
-    `weight` is the share of the fused logits that larger scales would have. `demand` is that
+    `weight` is the share of the fused logits that larger scales would have. `gating` is that
     weight times the uncertainty about the best class so far: where the class is certain, another
     scale does not change it.
     """
@@ -97,7 +97,7 @@ class NextScale(nn.Module):
 
     Inputs: `fused`, `logits` and `weight` of the previous scale, logits and attention of the
     larger scale, and `has_run`, 1 where the larger scale ran. Outputs: `fused`, `weight` and
-    `demand`.
+    `gating`.
 
     fused + weight * (larger - logits) replaces the previous scale's contribution by the larger
     scale's, and changes nothing where the larger scale did not run.

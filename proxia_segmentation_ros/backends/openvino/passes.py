@@ -10,9 +10,9 @@ import openvino as ov
 from proxia_segmentation_ros.backends.contract import FramePlan, LabelledImage
 from proxia_segmentation_ros.backends.graph.openvino_passes import (
     ConvertPart,
-    convert_demand,
     convert_exact_fusion,
     convert_full_image_pass,
+    convert_gating_score,
     convert_last_of_two,
     convert_last_scale,
     convert_next_scale,
@@ -72,9 +72,9 @@ class OpenVinoPasses:
         return found[0], None if is_largest else found[1]
 
     def start_fusion(self, maps: ScaleMaps) -> FusedMaps:
-        """Return the smallest scale as the first fused maps, with its demand for larger scales."""
-        weight, demand = self._run("demand", convert_demand, *list_maps(maps))
-        return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
+        """Return the smallest scale as the first fused maps, with its gating score."""
+        weight, gating = self._run("gating", convert_gating_score, *list_maps(maps))
+        return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, gating)
 
     def fuse(
         self,
@@ -85,10 +85,10 @@ class OpenVinoPasses:
     ) -> FusedMaps:
         """Fuse a larger scale where it has run."""
         given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
-        fused, weight, demand = self._run(
+        fused, weight, gating = self._run(
             "next scale", convert_next_scale, *given, logits_1Khw, attention_11hw, has_run_11hw
         )
-        return FusedMaps(fused, logits_1Khw, weight, demand)
+        return FusedMaps(fused, logits_1Khw, weight, gating)
 
     def fuse_last(
         self, before: FusedMaps, logits_1Khw: np.ndarray, has_run_11hw: np.ndarray

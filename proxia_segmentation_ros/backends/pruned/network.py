@@ -5,10 +5,10 @@ scale over the whole image. The tiles are this project's addition. For each fram
 
 1. The smallest scale runs over the full image. Its logits start the fusion, and its object context
    (OCR) is used for tiles: a tile alone sees too little of the image.
-2. The demand of a pixel for larger scales is the weight that attention leaves to them, times the
-   uncertainty (one minus the margin between the two best classes). Where the class is certain, a
-   larger scale would not change it.
-3. At the next scale, the tiles with a mean demand above the threshold run, most demanding first,
+2. The gating score of a pixel for larger scales is the weight that attention leaves to them,
+   times the uncertainty (one minus the margin between the two best classes). Where the class is
+   certain, a larger scale would not change it.
+3. At the next scale, the tiles with a mean gating score above the threshold run, highest first,
    as far as the budget goes. If their work adds up to that of the full image, the full image runs
    instead, which also renews the object context.
 4. The result is fused where tiles ran, and step 3 repeats with the next scale.
@@ -266,15 +266,15 @@ class PrunedNetwork:
             self.passes.fuse_full_images(maps)
 
     def _run_larger_scale(self, frame: _Frame, scale: float) -> bool:
-        """Run and fuse the demanded tiles of a scale; False if there are none in the budget."""
+        """Run and fuse the tiles of a scale that need it; False if there are none in the budget."""
         grid, tiles = self.grids[scale], self._find_tiles(frame, scale)
         tiles.begin_frame(frame.state.frame, frame.grey_hw)
-        demand_T = grid.average(frame.fused.demand_11hw[0, 0])
-        # A tile at twice the scale is four times the work, so it needs four times the demand.
-        wanted = choose_tiles(demand_T, frame.limits.threshold * scale**2)
+        gating_T = grid.average(frame.fused.gating_11hw[0, 0])
+        # A tile at twice the scale is four times the work, so it needs four times the gating score.
+        wanted = choose_tiles(gating_T, frame.limits.threshold * scale**2)
         reusable = tiles.find_reusable(frame.limits.max_age)
         frame.is_complete &= len(wanted) == len(grid.tiles)
-        work = self._run_demanded(
+        work = self._run_stale_tiles(
             frame, scale, [tile for tile in wanted if tile not in reusable], tiles
         )
         run = tiles.list_run_tiles()
@@ -290,7 +290,7 @@ class PrunedNetwork:
             frame.weights.append(float(after.next.weight_11hw.mean()))
         return True
 
-    def _run_demanded(
+    def _run_stale_tiles(
         self, frame: _Frame, scale: float, stale: Sequence[int], tiles: TileCache
     ) -> float:
         """Run these tiles, or the full image if that is not more work; return the work."""

@@ -18,9 +18,10 @@ TILE_MAX_AGE: int = _SETTINGS["tile_max_age"].default
 class Pruning:
     """How much of the larger scales may be skipped.
 
-    A tile whose mean demand, 0..1, is below `tile_threshold` at scale 1.0, four times that at 2.0,
-    is not run. `tile_budget` limits the work at all larger scales, as a share of full-image passes.
-    Unchanged tiles of a video are reused for `tile_max_age` frames. `latency_budget_ms` 0 is none.
+    A tile whose mean gating score, 0..1, is below `tile_threshold` at scale 1.0, four times that at
+    2.0, is not run. `tile_budget` limits the work at all larger scales, as a share of full-image
+    passes. Unchanged tiles of a video are reused for `tile_max_age` frames. `latency_budget_ms` 0
+    is none.
     """
 
     tile_threshold: float = TILE_THRESHOLD
@@ -50,10 +51,10 @@ class Pruning:
 NO_PRUNING = Pruning(tile_threshold=0.0, tile_budget=1.0, tile_max_age=0)
 
 
-def choose_tiles(demand_T: np.ndarray, threshold: float) -> list[int]:
-    """Return the tiles with at least this demand, highest first."""
-    order = np.argsort(-demand_T, kind="stable")
-    return [int(index) for index in order if demand_T[index] >= threshold]
+def choose_tiles(gating_T: np.ndarray, threshold: float) -> list[int]:
+    """Return the tiles with at least this gating score, highest first."""
+    order = np.argsort(-gating_T, kind="stable")
+    return [int(index) for index in order if gating_T[index] >= threshold]
 
 
 def split_into_batches(tiles: Sequence[int], sizes: Sequence[int]) -> list[Sequence[int]]:

@@ -9,9 +9,9 @@ import torch
 
 from proxia_segmentation_ros.backends.contract import FramePlan, LabelledImage
 from proxia_segmentation_ros.backends.graph.pass_graphs import (
-    Demand,
     ExactFusion,
     FullImagePassGraph,
+    GatingScore,
     LastOfTwo,
     LastScale,
     NextScale,
@@ -58,9 +58,9 @@ class TorchPasses:
         return found[0], None if is_largest else found[1]
 
     def start_fusion(self, maps: ScaleMaps) -> FusedMaps:
-        """Return the smallest scale as the first fused maps, with its demand for larger scales."""
-        weight, demand = self._run_exactly(Demand(), *list_maps(maps))
-        return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, demand)
+        """Return the smallest scale as the first fused maps, with its gating score."""
+        weight, gating = self._run_exactly(GatingScore(), *list_maps(maps))
+        return FusedMaps(maps.logits_1Khw, maps.logits_1Khw, weight, gating)
 
     def fuse(
         self,
@@ -71,10 +71,10 @@ class TorchPasses:
     ) -> FusedMaps:
         """Fuse a larger scale where it has run."""
         given = (before.fused_1Khw, before.logits_1Khw, before.weight_11hw)
-        fused, weight, demand = self._run_exactly(
+        fused, weight, gating = self._run_exactly(
             NextScale(), *given, logits_1Khw, attention_11hw, has_run_11hw
         )
-        return FusedMaps(fused, logits_1Khw, weight, demand)
+        return FusedMaps(fused, logits_1Khw, weight, gating)
 
     def fuse_last(
         self, before: FusedMaps, logits_1Khw: np.ndarray, has_run_11hw: np.ndarray

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from proxia_segmentation_ros.atomic_file import open_atomically
 from proxia_segmentation_ros.data.dataset import Dataset
 from proxia_segmentation_ros.errors import InputError
 
@@ -207,13 +208,5 @@ def _read_table(path: Path) -> CentroidTable | None:
 
 def _write_table(path: Path, table: CentroidTable) -> None:
     """Write the file atomically: a reader sees the whole table or no file."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with _name_folder(path.parent):
-        try:
-            with partial.open("wb") as file:
-                np.save(file, table)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    with _name_folder(path.parent), open_atomically(path, sync_to_disk=True) as file:
+        np.save(file, table)

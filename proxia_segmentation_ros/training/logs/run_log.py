@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from proxia_segmentation_ros.atomic_file import write_file_atomically
 from proxia_segmentation_ros.parsing import parse_json
 from proxia_segmentation_ros.training.logs.event_files import (
     EventFiles,
@@ -65,9 +66,7 @@ class RunLog:
             return
         lines = self._path.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if _read_step(line) <= step]
-        partial = self._path.with_name(f"{LOG_NAME}.partial")
-        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        partial.replace(self._path)
+        write_file_atomically(self._path, "".join(f"{line}\n" for line in kept).encode())
 
 
 def _read_step(line: str) -> float:

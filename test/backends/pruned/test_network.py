@@ -113,7 +113,7 @@ def test_only_chosen_tiles_differ_from_the_smaller_scale(passes: ScalePasses) ->
 
 
 class CountingPasses:
-    """Torch-free passes that record what ran; demand is where the image is bright."""
+    """Torch-free passes that record what ran; gating score is where the image is bright."""
 
     tile_batches = (1, 2)
 
@@ -296,11 +296,11 @@ def test_a_larger_scale_that_was_left_out_comes_back(
 
     def start_fusion(maps: ScaleMaps) -> object:
         fused = start(maps)
-        weight, demand = (
+        weight, gating = (
             np.full_like(share_11hw, left["weight"])
-            for share_11hw in (fused.weight_11hw, fused.demand_11hw)
+            for share_11hw in (fused.weight_11hw, fused.gating_11hw)
         )
-        return replace(fused, weight_11hw=weight, demand_11hw=demand)
+        return replace(fused, weight_11hw=weight, gating_11hw=gating)
 
     monkeypatch.setattr(network.passes, "start_fusion", start_fusion)
     image_HWC, limits = draw_image(*HW), ComputeLimits(threshold=0.04, budget=1.0)

@@ -15,9 +15,9 @@ from proxia_segmentation_ros.errors import ConfigError
 
 
 def test_the_neediest_tiles_come_first_and_those_below_the_threshold_not_at_all() -> None:
-    demand_T = np.array([0.1, 0.5, 0.05, 0.3], np.float32)
-    assert choose_tiles(demand_T, 0.1) == [1, 3, 0]
-    assert choose_tiles(demand_T, 0.6) == []
+    gating_T = np.array([0.1, 0.5, 0.05, 0.3], np.float32)
+    assert choose_tiles(gating_T, 0.1) == [1, 3, 0]
+    assert choose_tiles(gating_T, 0.6) == []
 
 
 def test_threshold_0_chooses_tiles_without_any_demand_too() -> None:

@@ -87,7 +87,7 @@ def test_losses_are_the_references() -> None:
         assert float(value) == pytest.approx(GOLDEN[name], rel=1e-4, abs=3e-3), name
 
 
-def test_gradient_of_the_cross_entropy_is_the_references(shared_dir: Path) -> None:
+def test_gradient_of_the_cross_entropy_equals_the_golden_one(shared_dir: Path) -> None:
     logits, labels = golden_losses_input()
     logits.requires_grad_()
     compute_cross_entropy(logits, labels, 255).backward()

@@ -28,7 +28,7 @@ def test_losses_are_the_references() -> None:
         assert float(value) == pytest.approx(GOLDEN[name], rel=1e-4, abs=3e-3), name
 
 
-def test_gradient_is_the_references(shared_dir: Path) -> None:
+def test_gradient_equals_the_golden_one(shared_dir: Path) -> None:
     logits, labels = golden_losses_input()
     logits.requires_grad_()
     compute_rmi_loss(logits, labels, 255).backward()
