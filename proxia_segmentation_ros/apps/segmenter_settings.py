@@ -56,7 +56,7 @@ class SegmenterSettings(BaseModel):
     )
     tile_threshold: Share = Field(
         default=TILE_THRESHOLD,
-        description="demand below which a tile of a larger scale is not run; 0 runs all",
+        description="gating score below which a tile of a larger scale is not run; 0 runs all",
     )
     tile_budget: Share = Field(
         default=TILE_BUDGET,

@@ -114,6 +114,9 @@ class Backend(Protocol):
             WeightsError: the weights can't be loaded.
         """
 
+    def discard_cached(self) -> bool:
+        """Remove the networks that came from the cache, there and here; False if there are none."""
+
     def close(self) -> None:
         """Release all resources."""
 

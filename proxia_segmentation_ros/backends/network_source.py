@@ -11,6 +11,8 @@ from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.lookup import find_weights
 from proxia_segmentation_ros.model.quantisation import Quantisation, read_quantisation
+from proxia_segmentation_ros.model.self_test import SelfTest, read_self_test
+from proxia_segmentation_ros.model.weight_file import check_content
 
 if TYPE_CHECKING:
     # A compiled network from the cache works without torch, which saves 2 s and 200 MB.
@@ -34,6 +36,10 @@ class NetworkSource(Protocol):
     def quantisation(self) -> Quantisation | None:
         """Activation ranges for int8; None if the weights were never quantised."""
 
+    @property
+    def self_test(self) -> SelfTest | None:
+        """A picture with the labels that the network gave it; None if there is none."""
+
     def load(self) -> "nn.Module":
         """Return the network in eval mode, float32, on the CPU."""
 
@@ -48,8 +54,21 @@ class WeightFile:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the file."""
-        return _hash_file(self.path)
+        """SHA-256 of the file.
+
+        Raises:
+            WeightsError: the file is damaged.
+        """
+        return check_content(self.path)
+
+    @cached_property
+    def self_test(self) -> SelfTest | None:
+        """The picture in the file, if there is one.
+
+        Raises:
+            WeightsError: the tensors of the self-test have another form.
+        """
+        return read_self_test(self.path)
 
     @cached_property
     def quantisation(self) -> Quantisation | None:
@@ -78,6 +97,7 @@ class LoadedNetwork:
         self._model = model
         self.card = card
         self.quantisation: Quantisation | None = None
+        self.self_test: SelfTest | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -116,12 +136,4 @@ def hash_python_files(root: Path, folders: Sequence[str]) -> str:
         # Lengths keep a byte from moving between a path and its content unnoticed.
         name = path.relative_to(root).as_posix().encode()
         digest.update(b"%d %d " % (len(name), len(content)) + name + content)
-    return digest.hexdigest()
-
-
-def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
     return digest.hexdigest()

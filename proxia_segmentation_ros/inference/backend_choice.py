@@ -19,6 +19,7 @@ from proxia_segmentation_ros.inference.cpu_fallback import (
     may_fall_back,
     warn_of_fallback,
 )
+from proxia_segmentation_ros.inference.self_test import check_network
 from proxia_segmentation_ros.model.card import ModelCard
 from proxia_segmentation_ros.model.network.names import (
     MULTI_SCALE_SUFFIX,
@@ -109,7 +110,7 @@ def open_backend(
     pruning: Pruning = NO_PRUNING,
     may_build: bool = True,
 ) -> Backend:
-    """Open the requested backend, or the best available one, and load the network.
+    """Open the requested backend, or the best available one, and load and test the network.
 
     With `auto`, a warning is logged and the CPU is used if the GPU can't run the network. If
     `network_hw` is None, the network is loaded later. `pruning` applies to several scales only.
@@ -117,7 +118,7 @@ def open_backend(
 
     Raises:
         BackendError: it is missing, or does not support the precision or the network.
-        WeightsError: the weights can't be loaded.
+        WeightsError: the weights can't be loaded, or fail their self-test.
     """
     name = choose_backend(requested)
 
@@ -133,6 +134,7 @@ def open_backend(
         backend = make_pruned_backend(backend, scales, pruning, classes)
         if network_hw is not None:
             backend.load_network(network_hw)
+            check_network(backend, source, scales, network_hw)
         return backend
 
     try:

@@ -42,6 +42,7 @@ from proxia_segmentation_ros.inference.backend_choice import (
     open_backend,
 )
 from proxia_segmentation_ros.inference.lanes import Lanes
+from proxia_segmentation_ros.inference.self_test import check_network
 from proxia_segmentation_ros.model.card import ModelCard
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ class Segmenter:
         self._runners: dict[Lane, OrderedDict[tuple[FramePlan, ...], Runner]] = {}
         self._batch_sizes: tuple[int, ...] = (1,)
         self._size = size
+        self._source = source
         network_hw = resolve_size("size", size, ("card", "input"), {"card": self.card.size_hw})
         check_inference({"threads": threads})
         scales = self.scales = choose_scales(scales, self.card)
@@ -172,6 +174,8 @@ class Segmenter:
         self._backend = open_backend(
             source, backend, precision, scales, threads, cache_dir, wanted_hw, pruning, may_build
         )
+        # Size, batch and share of the threads: each may be another compiled network.
+        self._tested = {(wanted_hw, 1, ALONE.share)}
         if not self._backend.is_pruned:
             self.pruning = NO_PRUNING
         logger.info(
@@ -227,6 +231,7 @@ class Segmenter:
             InputError: the image is not (H, W, 3) uint8 of at least 16 pixels a side.
             ConfigError: `output_size` or `min_confidence` is out of its range.
             BackendError: the segmenter is closed, or the backend fails.
+            WeightsError: the weights fail their self-test in a size that is new.
         """
         return self.segment_many(
             [image_HWC],
@@ -357,12 +362,21 @@ class Segmenter:
         runners = self._runners.setdefault(lane, OrderedDict())
         runner = runners.get(plans)
         if runner is None:
+            self._test(plans[0].network_hw, len(plans), lane)
             runner = backend.prepare(plans, lane)
             runners[plans] = runner
             if len(runners) > KEPT_RUNNERS:
                 runners.popitem(last=False)
         runners.move_to_end(plans)
         return runner
+
+    def _test(self, network_hw: SizeHW, batch: int, lane: Lane) -> None:
+        """Run the self-test of a network that serves for the first time."""
+        key = network_hw, batch, lane.share
+        if key not in self._tested:
+            backend = self._require_backend()
+            check_network(backend, self._source, self.scales, network_hw, batch, lane)
+            self._tested.add(key)
 
     def _require_backend(self) -> Backend:
         if self._backend is None:

@@ -22,14 +22,15 @@ from proxia_segmentation_ros.model.network.hrnet_ocr import (
     HRNetOcrMultiScale,
     build_model,
 )
+from proxia_segmentation_ros.model.self_test import SELFTEST_PREFIX
 from proxia_segmentation_ros.model.state_dict_check import check_state_dict
-from proxia_segmentation_ros.model.weight_file import write_weight_file
+from proxia_segmentation_ros.model.weight_file import check_content, write_weight_file
 
 Network: TypeAlias = HRNetOcr | HRNetOcrMultiScale
 
-SELFTEST_PREFIX = "selftest."
 COUNTER_SUFFIX = "num_batches_tracked"
 MAX_LISTED_DIFFERENCES = 3
+CONVOLUTION_NDIM = 4
 
 
 def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
@@ -38,13 +39,14 @@ def load_weights(path_or_name: str | Path) -> tuple[Network, ModelCard]:
     The network is in float32 and in eval mode.
 
     Raises:
-        WeightsError: the file is missing, corrupt, unsafe or does not fit its card.
+        WeightsError: the file is missing, damaged, unsafe or does not fit its card.
     """
     path = find_weights(path_or_name)
     if path.suffix != SUFFIX:
         foreign = read_foreign_checkpoint(path)
         return load_foreign(foreign, str(path)), foreign.card
     card = read_card(path)
+    check_content(path)
     tensors = {
         key: value
         for key, value in _read_tensors(path).items()
@@ -80,6 +82,7 @@ def _fill(model: Network, tensors: Mapping[str, Tensor], source: str) -> Network
         for key, value in tensors.items()
     }
     _check_finite(network_tensors, source)
+    _check_sane(network_tensors, source)
     model.load_state_dict(network_tensors, strict=True, assign=True)
     return model.requires_grad_(True).eval()
 
@@ -175,6 +178,22 @@ def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
                 f"tensor {key} of {source!r} holds NaN or infinity as {value.dtype}",
                 "finite numbers",
                 "save with dtype float32, or take weights from before training diverged",
+            )
+
+
+def _check_sane(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse what no training makes and lost bytes do: it would label every image alike."""
+    for key, value in tensors.items():
+        problem = None
+        if key.endswith("running_var") and bool((value < 0).any()):
+            problem = "negative variances"
+        elif value.ndim == CONVOLUTION_NDIM and not bool(value.any()):
+            problem = "zeros alone"
+        if problem is not None:
+            raise WeightsError.from_parts(
+                f"tensor {key} of {source!r} holds {problem}",
+                "numbers that come of training",
+                "get the file again: it is damaged",
             )
 
 

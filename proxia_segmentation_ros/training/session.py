@@ -17,7 +17,7 @@ from proxia_segmentation_ros.evaluation.metrics import ConfusionMatrix
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.model.card import CardLabelSet, ModelCard
 from proxia_segmentation_ros.model.card_file import read_card
-from proxia_segmentation_ros.model.checkpoint import load_weights, save_weights
+from proxia_segmentation_ros.model.checkpoint import load_weights
 from proxia_segmentation_ros.model.network.blocks import resize_bilinear
 from proxia_segmentation_ros.model.network.hrnet_ocr import (
     HRNetOcr,
@@ -42,6 +42,7 @@ from proxia_segmentation_ros.training.sources import (
     open_validation,
 )
 from proxia_segmentation_ros.training.sources import make_sources as make_sources
+from proxia_segmentation_ros.training.tested_weights import save_tested_weights
 from proxia_segmentation_ros.training.trainer import (
     BEST_NAME,
     LAST_NAME,
@@ -325,5 +326,5 @@ def write_best_weights(
     network.load_state_dict(load_checkpoint(out / BEST_NAME)["model"])
     scores = {key: value for key, value in best.items() if isinstance(value, float)}
     path = get_weights_path(recipe, out)
-    save_weights(path, network, make_card(recipe, scores, parent))
+    save_tested_weights(path, network, make_card(recipe, scores, parent))
     return path

@@ -229,3 +229,19 @@ def test_written_file_can_be_read_by_everybody_the_umask_allows(saved: Path) -> 
     plain = saved.with_name("plain")
     plain.touch()
     assert saved.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("backbone.conv1.weight", 0.0, "zeros alone"),
+        ("backbone.bn1.running_var", -0.5, "negative variances"),
+    ],
+)
+def test_tensor_that_no_training_makes_is_refused(
+    saved: Path, small_card: ModelCard, key: str, value: float, named: str
+) -> None:
+    tensor = torch.full_like(load_file(saved)[key], value)
+    change_tensors(saved, small_card, **{key: tensor})
+    with pytest.raises(WeightsError, match=f"{key}.*{named}"):
+        load_weights(saved)

@@ -1,12 +1,13 @@
 """A copy with another temperature: the same tensors, byte for byte, and never a shipped file."""
 
+import hashlib
 import os
 import struct
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.model.card import ModelCard
@@ -14,7 +15,11 @@ from proxia_segmentation_ros.model.card_file import read_card
 from proxia_segmentation_ros.model.checkpoint import load_selftest, load_weights, save_weights
 from proxia_segmentation_ros.model.lookup import find_weights
 from proxia_segmentation_ros.model.network.hrnet_ocr import HRNetOcr
-from proxia_segmentation_ros.model.weight_file import check_copy, copy_with_temperature
+from proxia_segmentation_ros.model.weight_file import (
+    check_content,
+    check_copy,
+    copy_with_temperature,
+)
 
 
 @pytest.fixture
@@ -125,3 +130,60 @@ def test_other_suffixes_are_refused(saved: Path, tmp_path: Path) -> None:
 def test_file_in_the_place_of_a_folder_is_named(saved: Path) -> None:
     with pytest.raises(WeightsError, match="can't be written"):
         copy_with_temperature(saved, saved / "copy.safetensors", 2.0)
+
+
+def test_whole_file_passes_and_tells_its_hash(saved: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.safetensors"
+    copy_with_temperature(saved, copy, 0.5)
+    for path in (saved, copy):
+        assert check_content(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def spoil(path: Path, place: int, bit: int = 1) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= bit
+    path.write_bytes(content)
+
+
+def test_every_changed_byte_of_the_tensors_is_noticed(saved: Path) -> None:
+    whole = saved.read_bytes()
+    start = len(whole) - len(read_tensor_bytes(saved))
+    for place in range(start, len(whole), len(whole) // 50):
+        spoil(saved, place)
+        with pytest.raises(WeightsError, match="damaged"):
+            check_content(saved)
+        with pytest.raises(WeightsError, match="damaged"):
+            load_weights(saved)
+        saved.write_bytes(whole)
+    check_content(saved)
+
+
+def test_changed_card_is_noticed(saved: Path) -> None:
+    content = saved.read_bytes()
+    # A class by another name is a valid card, and silently another meaning of every label.
+    saved.write_bytes(content.replace(b"tree", b"moss"))
+    assert saved.read_bytes() != content
+    with pytest.raises(WeightsError, match="damaged"):
+        check_content(saved)
+
+
+def test_damaged_file_is_not_copied_as_a_whole_one(saved: Path, tmp_path: Path) -> None:
+    spoil(saved, -100)
+    target = tmp_path / "copy.safetensors"
+    with pytest.raises(WeightsError, match="damaged"):
+        copy_with_temperature(saved, target, 0.5)
+    assert not target.exists()
+
+
+def test_file_of_another_program_has_no_hash_and_passes(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(3)}, path)
+    assert check_content(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("content", [b"", b"12", b"\x05" + bytes(7) + b"[1,2]", b"\xff" * 64])
+def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "no.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="can't be read"):
+        check_content(path)

@@ -48,14 +48,15 @@ def convert_weights(settings: ConversionSettings) -> ModelCard:
     path = _find_source(settings)
     import torch
 
-    from proxia_segmentation_ros.model.checkpoint import load_foreign, save_weights
+    from proxia_segmentation_ros.model.checkpoint import load_foreign
     from proxia_segmentation_ros.model.foreign.checkpoints import read_foreign_checkpoint
+    from proxia_segmentation_ros.training.tested_weights import save_tested_weights
 
     foreign = read_foreign_checkpoint(path)
     card = _complete_card(foreign.card, settings, path)
     network = load_foreign(foreign._replace(card=card), str(path), max_listed=None)
     dtype = torch.float16 if settings.half else torch.float32
-    save_weights(settings.out, network, card, dtype=dtype)
+    save_tested_weights(settings.out, network, card, dtype=dtype)
     return card
 
 

@@ -83,6 +83,7 @@ class OpenVinoBackend:
         )
         self._label_graphs = LabelGraphs(lambda graph: self._compile(graph, "f32"), self._label_set)
         self._threads = threads
+        self._imported: list[CacheKey] = []
 
     @property
     def threads(self) -> int:
@@ -113,6 +114,16 @@ class OpenVinoBackend:
             temperature=self._source.card.temperature,
             lane=lane,
         )
+
+    def discard_cached(self) -> bool:
+        """Remove the networks that came from the cache, there and here; False if there are none."""
+        with self._lock:
+            imported, self._imported = self._imported, []
+            for key in imported:
+                self._cache.drop(key)
+            if imported:
+                self._networks.clear()
+        return bool(imported)
 
     def close(self) -> None:
         """Release the networks; runners that are still in use keep theirs."""
@@ -246,11 +257,15 @@ class OpenVinoBackend:
         if blob is None:
             return None
         try:
-            return self._core.import_model(blob, DEVICE, self._list_properties(precision, streams))
+            properties = self._list_properties(precision, streams)
+            compiled = self._core.import_model(blob, DEVICE, properties)
         except RuntimeError as error:
             logger.warning("OpenVINO refuses its cached network (%s); building anew", error)
             self._cache.drop(key)
             return None
+        if key not in self._imported:
+            self._imported.append(key)
+        return compiled
 
     def _list_properties(self, precision: str, streams: int) -> dict[str, Any]:
         properties: dict[str, Any] = {

@@ -105,6 +105,13 @@ class PrunedBackend:
 
         return run
 
+    def discard_cached(self) -> bool:
+        """Remove the networks that came from the cache, there and here; False if there are none."""
+        if not self._inner.discard_cached():
+            return False
+        self._networks.clear()
+        return True
+
     def close(self) -> None:
         """Release all resources."""
         self._networks.clear()

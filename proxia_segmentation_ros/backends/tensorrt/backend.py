@@ -73,6 +73,7 @@ class TensorRtBackend:
         self._label_set = source.card.to_label_set()
         self._networks: OrderedDict[tuple[SizeHW, int], NetworkFeed] = OrderedDict()
         self._argmax_engines: OrderedDict[tuple[tuple[int, ...], SizeHW], Engine] = OrderedDict()
+        self._imported: list[CacheKey] = []
 
     @property
     def threads(self) -> int:
@@ -121,6 +122,15 @@ class TensorRtBackend:
             self._networks.pop((plans[0].network_hw, len(plans)), None)
             raise
 
+    def discard_cached(self) -> bool:
+        """Remove the engines that came from the cache, there and here; False if there are none."""
+        imported, self._imported = self._imported, []
+        for key in imported:
+            self._cache.drop(key)
+        if imported:
+            self.close()
+        return bool(imported)
+
     def close(self) -> None:
         """Release the engines; runners that are still in use keep theirs."""
         self._networks.clear()
@@ -160,11 +170,14 @@ class TensorRtBackend:
 
     def _load_cached(self, key: CacheKey, blob: bytes) -> Engine | None:
         try:
-            return self._device.load(blob)
+            engine = self._device.load(blob)
         except EngineRefused as error:
             logger.warning("%s; building anew", error)
             self._cache.drop(key)
             return None
+        if key not in self._imported:
+            self._imported.append(key)
+        return engine
 
     def _make_network(self, network_hw: SizeHW, batch: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
         if not self._may_build:

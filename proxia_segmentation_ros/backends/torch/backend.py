@@ -74,6 +74,10 @@ class TorchBackend:
         graph, card = self._graph.network, self._card
         return TorchPasses(graph, card, network_hw, self._label, self._autocast)
 
+    def discard_cached(self) -> bool:
+        """Return False: nothing is cached."""
+        return False
+
     def close(self) -> None:
         """Do nothing: there are no resources to release."""
 
