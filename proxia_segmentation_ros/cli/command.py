@@ -20,6 +20,11 @@ from proxia_segmentation_ros.cli import (
 from proxia_segmentation_ros.cli.benchmark import budget_trial
 from proxia_segmentation_ros.cli.benchmark import command as benchmark
 from proxia_segmentation_ros.cli.options import show_examples
+from proxia_segmentation_ros.cli.streams import (
+    explain_output_error,
+    flush_output,
+    open_closed_streams,
+)
 from proxia_segmentation_ros.errors import ConfigError, ProxiaError
 
 INTERRUPTED = 130
@@ -75,6 +80,19 @@ def proxia(
 
 def run_command() -> int:
     """Parse and run; return the exit code, after one sentence for an error of the user's."""
+    open_closed_streams()
+    try:
+        code = _run_app()
+        flush_output()
+    except OSError as error:
+        explained = explain_output_error(error)
+        if explained is None:
+            raise
+        return _tell(explained)
+    return code
+
+
+def _run_app() -> int:
     try:
         app(prog_name="proxia")
     except ProxiaError as error:

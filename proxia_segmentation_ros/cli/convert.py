@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from proxia_segmentation_ros.cli.options import read_size, show_examples
+from proxia_segmentation_ros.cli.streams import print_line
 from proxia_segmentation_ros.errors import ConfigError
 
 EXAMPLES = show_examples(
@@ -63,10 +64,10 @@ def convert(
     )
     card = convert_weights(settings)
     height, width = card.size_hw
-    print(f"{out}: {card.name}, {card.architecture}, input {width}x{height}")
-    print(f"classes: {len(card.label_set.classes)} of {card.label_set.name}")
-    print(f"trained on: {card.training_data}")
-    print(f"terms: {card.terms}")
+    print_line(f"{out}: {card.name}, {card.architecture}, input {width}x{height}")
+    print_line(f"classes: {len(card.label_set.classes)} of {card.label_set.name}")
+    print_line(f"trained on: {card.training_data}")
+    print_line(f"terms: {card.terms}")
 
 
 def read_score(text: str) -> tuple[str, float]:

@@ -20,6 +20,7 @@ from proxia_segmentation_ros.cli.options import (
     read_size,
     show_examples,
 )
+from proxia_segmentation_ros.cli.streams import print_line
 
 EXAMPLES = show_examples(
     "proxia demo",
@@ -63,9 +64,9 @@ def demo(
         result = run_demo(settings, progress)
     print_summary(result.summary)
     for remark in result.remarks:
-        print(f"note: {remark}")
+        print_line(f"note: {remark}")
     for path in result.files:
-        print(path)
+        print_line(str(path))
 
 
 def print_summary(summary: dict[str, Any]) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.engines import EngineRow, PrunedFile
     from proxia_segmentation_ros.config import SizeHW
 
+from proxia_segmentation_ros.cli.streams import print_line
+
 MIB = 1 << 20
 DAY_S, HOUR_S, MINUTE_S = 86400, 3600, 60
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -47,7 +49,7 @@ def list_all(as_json: Json = False) -> None:
         print(json.dumps([row.to_dict() for row in rows], indent=2))
         return
     if not rows:
-        print(f"none in {' or '.join(map(str, find_folders()))}")
+        print_line(f"none in {' or '.join(map(str, find_folders()))}")
         return
     table: list[tuple[str, ...]] = [
         ("backend", "what", "weights", "precision", "shapes", "MiB", "age", "usable here")
@@ -56,7 +58,7 @@ def list_all(as_json: Json = False) -> None:
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for line in table:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        print("  ".join(cells).rstrip())
+        print_line("  ".join(cells).rstrip())
 
 
 @app.command(
@@ -95,7 +97,7 @@ def build(
     )
     built = build_engines(request, print)
     facts = f"{built.backend}, {built.precision}, on {built.device_name}"
-    print(f"{facts}, up to {built.batch} together: {built.elapsed_s:.1f} s")
+    print_line(f"{facts}, up to {built.batch} together: {built.elapsed_s:.1f} s")
 
 
 @app.command(
@@ -121,9 +123,9 @@ def prune(
     from proxia_segmentation_ros.apps.engines import PruneSettings, prune_engines
 
     wanted = PruneSettings(older_than_days=older_than, everything=everything, is_dry_run=dry_run)
-    deleted = prune_engines(wanted, lambda file: print(describe_pruned(file)))
+    deleted = prune_engines(wanted, lambda file: print_line(describe_pruned(file)))
     freed_mib = sum(file.size_bytes for file in deleted) / MIB
-    print(f"{len(deleted)} {'would be ' * dry_run}deleted, {freed_mib:.1f} MiB")
+    print_line(f"{len(deleted)} {'would be ' * dry_run}deleted, {freed_mib:.1f} MiB")
 
 
 def describe_row(row: "EngineRow") -> tuple[str, ...]:

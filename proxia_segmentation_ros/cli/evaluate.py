@@ -34,6 +34,8 @@ from proxia_segmentation_ros.cli.recipes import is_first_process, read_settings,
 if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.evaluate.run import Evaluation
 
+from proxia_segmentation_ros.cli.streams import print_line
+
 EXAMPLES = show_examples(
     "proxia evaluate images masks",
     "proxia evaluate images masks --weights my.safetensors --page report.html",
@@ -164,7 +166,7 @@ def _run(context: typer.Context, out: Path | None) -> None:
     if is_first_process():
         _show(result, out)
         for line in write_outputs(result):
-            print(line)
+            print_line(line)
 
 
 def _show(evaluation: "Evaluation", out: Path | None) -> None:

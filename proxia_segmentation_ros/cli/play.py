@@ -11,6 +11,7 @@ from proxia_segmentation_ros.apps.defaults import (
     SOURCE,
 )
 from proxia_segmentation_ros.cli.options import ResizeTo, Source, read_size, show_examples
+from proxia_segmentation_ros.cli.streams import print_line
 
 EXAMPLES = show_examples(
     "proxia play",
@@ -71,6 +72,6 @@ def play(
         reliable=not best_effort,
         use_sim_time=use_sim_time,
     )
-    report = play_source(settings, print)
+    report = play_source(settings, print_line)
     skipped = f"; {report.skipped} damaged ones were left out" if report.skipped else ""
-    print(f"played {report.published} frames, {report.late} of them late{skipped}")
+    print_line(f"played {report.published} frames, {report.late} of them late{skipped}")

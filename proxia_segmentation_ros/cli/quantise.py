@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.quantise import QuantiseSettings
     from proxia_segmentation_ros.model.quantisation import Quantisation
 
+from proxia_segmentation_ros.cli.streams import print_line
+
 EXAMPLES = show_examples(
     "proxia quantise default --images cal --val val --truth ids -o a.safetensors",
 )
@@ -62,15 +64,15 @@ def quantise(
 def _report(settings: "QuantiseSettings", found: "Quantisation") -> None:
     from proxia_segmentation_ros.backends.precision import choose_precision, read_cpu_flags
 
-    print(f"{settings.out}: {settings.weights} with the ranges of {len(found.ranges)} layers")
-    print(f"ranges of {found.images} images of {settings.images}")
+    print_line(f"{settings.out}: {settings.weights} with the ranges of {len(found.ranges)} layers")
+    print_line(f"ranges of {found.images} images of {settings.images}")
     change = "lost" if found.lost_points >= 0 else "gained"
     points = abs(found.lost_points)
-    print(
+    print_line(
         f"mIoU {found.miou:.4f}, {points:.2f} points {change}, "
         f"a loss of {settings.gate_points:g} allowed"
     )
-    print(f"pixels labelled as in {found.compared_with}: {100 * found.agreement:.2f} %")
-    print(f"{found.speedup:.2f} times the speed of {found.compared_with} on {found.cpu}")
+    print_line(f"pixels labelled as in {found.compared_with}: {100 * found.agreement:.2f} %")
+    print_line(f"{found.speedup:.2f} times the speed of {found.compared_with} on {found.cpu}")
     if choose_precision("auto", "openvino", read_cpu_flags(), found) != "int8":
-        print("precision auto does not take it on this CPU; --precision int8 does")
+        print_line("precision auto does not take it on this CPU; --precision int8 does")

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.segment.run import FileCounts
 
 # The exit code when some of the images failed.
+from proxia_segmentation_ros.cli.streams import print_line
+
 INCOMPLETE = 6
 DEFAULT_WRITE = ",".join(OUTPUT_KINDS)
 
@@ -129,8 +131,8 @@ def _run(context: typer.Context) -> None:
     from proxia_segmentation_ros.cli.progress import show_progress
 
     with show_progress(with_countdown=True) as progress:
-        counts = segment_files(settings, print, progress)
-    print(describe_counts(counts, settings.out))
+        counts = segment_files(settings, print_line, progress)
+    print_line(describe_counts(counts, settings.out))
     if counts.failed:
         raise typer.Exit(INCOMPLETE)
 

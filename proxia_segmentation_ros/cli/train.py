@@ -14,6 +14,7 @@ import typer
 
 from proxia_segmentation_ros.cli.options import DryRun, RecipeOption, Set, show_examples
 from proxia_segmentation_ros.cli.recipes import is_first_process, show_settings
+from proxia_segmentation_ros.cli.streams import print_line
 from proxia_segmentation_ros.errors import ConfigError
 
 StepCallback = Callable[[int, int], None]
@@ -99,9 +100,9 @@ def _write_preview(recipe: str, overrides: list[str], path: Path) -> None:
     chosen = load_recipe(recipe, overrides)
     label_set = load_label_set(chosen.data.label_set)
     for problem in list_training_label_problems(chosen.data, label_set):
-        print(f"note {problem}")
+        print_line(f"note {problem}")
     count = write_preview(chosen, path)
-    print(f"{count} training pairs: {path}")
+    print_line(f"{count} training pairs: {path}")
 
 
 def _run_smoke(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> None:
@@ -117,7 +118,7 @@ def _run_smoke(recipe: str, overrides: list[str], folder: Path, *, resume: bool)
         recipe, overrides, out=folder.with_name(folder.name + SMOKE_SUFFIX), report=_print_row
     )
     if is_first_process():
-        print(f"smoke run passed; its weights are not usable: {path}")
+        print_line(f"smoke run passed; its weights are not usable: {path}")
 
 
 def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> None:
@@ -138,10 +139,10 @@ def _run(recipe: str, overrides: list[str], folder: Path, *, resume: bool) -> No
                 report_centroids=report_centroids,
             )
         except StopRequest:
-            print(f"stopped and saved in {folder}; --resume goes on from here")
+            print_line(f"stopped and saved in {folder}; --resume goes on from here")
             raise KeyboardInterrupt from None
     if is_first_process():
-        print(f"best weights: {path}")
+        print_line(f"best weights: {path}")
 
 
 @contextmanager

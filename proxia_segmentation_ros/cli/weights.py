@@ -11,6 +11,8 @@ from proxia_segmentation_ros.cli.options import show_examples
 if TYPE_CHECKING:
     from proxia_segmentation_ros.apps.weights.listing import WeightsRow
 
+from proxia_segmentation_ros.cli.streams import print_line
+
 STATES = {
     "shipped": "ships with the package",
     "here": "downloaded",
@@ -56,7 +58,7 @@ def list_names(as_json: Json = False) -> None:
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for line in table:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        print("  ".join(cells).rstrip())
+        print_line("  ".join(cells).rstrip())
 
 
 @app.command(
@@ -88,7 +90,7 @@ def show(
     shown["scores"] = ", ".join(f"{key} {value:g}" for key, value in row.scores.items())
     for key, value in shown.items():
         if value not in (None, ""):
-            print(f"{key:<14} {value}")
+            print_line(f"{key:<14} {value}")
 
 
 @app.command(
@@ -113,9 +115,9 @@ def download(
     with show_progress() as progress:
         path = download_weights(name, progress, file)
     row = describe_weights(name)
-    print(f"{path}: {row.architecture}, {row.classes} classes of {row.label_set}")
-    print(f"terms: {row.terms}")
-    print(f"use it as: --weights {name}")
+    print_line(f"{path}: {row.architecture}, {row.classes} classes of {row.label_set}")
+    print_line(f"terms: {row.terms}")
+    print_line(f"use it as: --weights {name}")
 
 
 def count_cost(name: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+from proxia_segmentation_ros.errors import ConfigError
+
 try:
     from rclpy.event_handler import (
         PublisherEventCallbacks,
@@ -29,6 +31,13 @@ except ImportError:  # Humble has them under the older name.
 Entity = TypeVar("Entity")
 Report = Callable[[str], None]
 
+QOS_PREFIX = "qos_overrides."
+OVERRIDE_WORDS = {
+    "reliability": ("reliable", "best_effort", "system_default"),
+    "history": ("keep_last", "keep_all", "system_default"),
+}
+MAX_DEPTH = 1000
+
 
 def make_qos(*, is_reliable: bool = True, is_latched: bool = False) -> QoSProfile:
     """Return a new profile of depth 1; never shared, since rclpy writes overrides into it."""
@@ -43,6 +52,26 @@ def make_qos(*, is_reliable: bool = True, is_latched: bool = False) -> QoSProfil
 def allow_overrides() -> QoSOverridingOptions:
     """Allow users to set history, depth and reliability by `qos_overrides.<topic>.*`."""
     return QoSOverridingOptions.with_default_policies()
+
+
+def check_override(name: str, value: Any) -> None:
+    """Check the value of a `qos_overrides.*` parameter, which rclpy would refuse by a traceback.
+
+    Raises:
+        ConfigError: it is not one that this policy can have.
+    """
+    policy = name.rpartition(".")[2]
+    if policy == "depth":
+        is_right = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_DEPTH
+        rule = f"a whole number from 1 to {MAX_DEPTH}"
+    elif policy in OVERRIDE_WORDS:
+        is_right = value in OVERRIDE_WORDS[policy]
+        rule = " or ".join(OVERRIDE_WORDS[policy])
+    else:
+        # Of a policy that this node does not let users set: it is told as unused.
+        return
+    if not is_right:
+        raise ConfigError.from_parts(f"{name} is {value!r}", rule, "set it to one of these")
 
 
 def watch_subscription(node: Node, topic: str, report: Report) -> SubscriptionEventCallbacks:

@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 from proxia_segmentation_ros.config import NodeSettings, ParameterRow, list_parameters
 from proxia_segmentation_ros.errors import ConfigError
 from proxia_segmentation_ros.ros.node.topics import check_inputs, check_topics
+from proxia_segmentation_ros.ros.qos import QOS_PREFIX, check_override
 
 CHANGE_RULES = {
     "live": "changeable while active",
@@ -20,7 +21,6 @@ CHANGE_RULES = {
 }
 # Parameters of rclpy itself; any other unknown name in a parameter file is an error.
 FOREIGN_NAMES = frozenset({"use_sim_time", "start_type_description_service"})
-QOS_PREFIX = "qos_overrides."
 
 
 class NodeParameters:
@@ -125,11 +125,19 @@ class NodeParameters:
     def _refuse_unknown_overrides(self) -> None:
         names = self._read("camera_names")
         for name, value in self._overrides.items():
-            if name in self._rows:
+            if name.startswith(QOS_PREFIX):
+                self._check_qos(name, value)
+            elif name in self._rows:
                 if isinstance(self._refused.get(name), _UnknownParameter):
                     del self._refused[name]
             elif not self._is_foreign(name):
                 self._refused[name] = _explain_unknown(name, value, names)
+
+    def _check_qos(self, name: str, value: Any) -> None:
+        try:
+            check_override(name, value)
+        except ConfigError as error:
+            self._refused[name] = error
 
     def _check_timing(self, name: str, value: Any, is_configured: bool) -> None:
         row = self._rows.get(name)

@@ -287,6 +287,21 @@ def test_qos_override_reaches_the_subscription_and_the_publisher(robot, start_no
     assert speaker.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("/image.subscription.reliability", "reliabel", "reliable or best_effort"),
+        ("/image.subscription.depth", -1, "a whole number from 1"),
+        ("/image.subscription.depth", "many", "a whole number from 1"),
+        ("/proxia/labels.publisher.history", "keep", "keep_last or keep_all"),
+    ],
+)
+def test_bad_qos_override_is_one_sentence(robot, start_node, name, value, rule):
+    start_node({f"qos_overrides.{name}": value})
+    status = robot.wait_for_diagnostic("model", f"qos_overrides.{name} is {value!r}")
+    assert rule in status.message
+
+
 def test_offer_that_does_not_fit_is_told_in_words(robot, start_node):
     start_node({"qos_overrides./image.subscription.reliability": "reliable"})
     robot.wait_for(lambda: robot.node.count_subscribers("/image"), "a listener")
