@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
@@ -39,6 +40,34 @@ def list_label_problems(pairs: Dataset, most: int = MAX_MASKS) -> list[str]:
     if absent:
         problems.append(f"{checked} of {pairs.name} hold no pixel of {', '.join(absent)}")
     return problems
+
+
+class TruthReader:
+    """Maps masks to class ids and remembers the ids that the label set doesn't know."""
+
+    def __init__(self, label_set: LabelSet) -> None:
+        self._label_set = label_set
+        self._unknown: set[int] = set()
+
+    def read(self, path: Path) -> np.ndarray:
+        """Read a mask file; return labels_HW.
+
+        Raises:
+            InputError: the file is missing, no image, or has colour channels.
+        """
+        ids_HW = read_ids(path)
+        self._unknown |= set(np.unique(ids_HW[~self._label_set.is_known[ids_HW]]).tolist())
+        return self._label_set.map_source(ids_HW)
+
+    def list_unknown_ids(self) -> list[str]:
+        """Return a sentence if the masks read so far hold such ids."""
+        if not self._unknown:
+            return []
+        unknown = sorted(self._unknown)
+        return [
+            f"{list_ids(unknown)} in the masks {'is' if len(unknown) == 1 else 'are'} of no class "
+            f"of {self._label_set.name!r} and not compared"
+        ]
 
 
 def list_unknown_ids(pairs: Dataset) -> list[str]:

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.data.pair_files import index_by_stem, read_mask
+from proxia_segmentation_ros.data.label_statistics import TruthReader
+from proxia_segmentation_ros.data.pair_files import index_by_stem
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.labels import LabelSet
 from proxia_segmentation_ros.sources.frame_sources import (
@@ -151,6 +152,7 @@ class TruthFolder:
 
     def __init__(self, folder: Path, source: Source, label_set: LabelSet) -> None:
         self.label_set = label_set
+        self._reader = TruthReader(label_set)
         self._paths = list_images(folder)
         if isinstance(source, FolderSource):
             by_stem = index_by_stem(folder, self._paths, "mask")
@@ -168,7 +170,11 @@ class TruthFolder:
         """Return the class ids (H, W) of frame `index`, None beyond the last mask."""
         if index >= len(self._paths):
             return None
-        return read_mask(self._paths[index], self.label_set)
+        return self._reader.read(self._paths[index])
+
+    def list_unknown_ids(self) -> list[str]:
+        """Return a sentence if the masks read so far hold ids that the label set doesn't know."""
+        return self._reader.list_unknown_ids()
 
 
 def _check_truth_size(frame: "PlayedFrame", truth_HW: np.ndarray | None) -> None:

@@ -251,7 +251,9 @@ class _Demo:
         cv2.imwrite(str(files[1]), cv2.cvtColor(sheet_HWC, cv2.COLOR_RGB2BGR))
         summary = summarize_demo(record)
         files[2].write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        return DemoResult(summary, files, list_remarks(record, played.late, self._stream.skipped))
+        remarks = list_remarks(record, played.late, self._stream.skipped)
+        remarks += self._truth.list_unknown_ids() if self._truth is not None else []
+        return DemoResult(summary, files, remarks)
 
     def _make_record(self, played: _PlayedStream) -> DemoRecord:
         listener = played.listener

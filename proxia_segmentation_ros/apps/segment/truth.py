@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from proxia_segmentation_ros.data.label_statistics import list_ids
-from proxia_segmentation_ros.data.pair_files import MASK_SUFFIXES, read_ids
+from proxia_segmentation_ros.data.label_statistics import TruthReader
+from proxia_segmentation_ros.data.pair_files import MASK_SUFFIXES
 from proxia_segmentation_ros.errors import ConfigError, InputError
 from proxia_segmentation_ros.labels import LabelSet, load_label_set
 from proxia_segmentation_ros.sources.image_files import InputFile
@@ -28,8 +28,7 @@ class TruthMasks:
             InputError: the path does not exist.
         """
         self._path = path
-        self._label_set = label_set
-        self._unknown: set[int] = set()
+        self._reader = TruthReader(label_set)
         self._masks: dict[Path, list[Path]] = {}
         if path.is_dir():
             found = sorted(
@@ -52,9 +51,7 @@ class TruthMasks:
             InputError: the mask is missing, unreadable or of another size, or there are two masks.
         """
         mask = self._find(file)
-        ids_HW = read_ids(mask)
-        self._unknown |= set(np.unique(ids_HW[~self._label_set.is_known[ids_HW]]).tolist())
-        truth_HW = self._label_set.map_source(ids_HW)
+        truth_HW = self._reader.read(mask)
         if truth_HW.shape != image_HWC.shape[:2]:
             raise InputError.from_parts(
                 f"mask {str(mask)!r} is {truth_HW.shape} and its image {image_HWC.shape[:2]}",
@@ -65,13 +62,7 @@ class TruthMasks:
 
     def list_unknown_ids(self) -> list[str]:
         """Return a sentence if the masks read so far hold ids that the label set doesn't know."""
-        if not self._unknown:
-            return []
-        unknown = sorted(self._unknown)
-        return [
-            f"{list_ids(unknown)} in the masks {'is' if len(unknown) == 1 else 'are'} of no class "
-            f"of {self._label_set.name!r} and not compared"
-        ]
+        return self._reader.list_unknown_ids()
 
     def _find(self, file: InputFile) -> Path:
         if self._path.is_file():

@@ -147,10 +147,16 @@ def test_masks_are_read_by_the_source_ids_of_the_weights(settings, tmp_path):
     )
     path = tmp_path / "yard.safetensors"
     save_file({}, path, {"card": card.to_json()})
+    mask = settings["truth"] / "frame0.png"
+    mask_HW = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
+    mask_HW[-1, -1] = 200
+    cv2.imwrite(str(mask), mask_HW)
     demo = _Demo(DemoSettings(**settings | {"weights": str(path)}), Quiet())
     assert (demo._truth.label_set, demo._name_truth()) == (own, ("ground",))
     truths = [frame.truth_HW for frame in demo._stream if frame.truth_HW is not None]
     assert {int(truth_HW[0, 0]) for truth_HW in truths} == {0}
+    (told,) = demo._truth.list_unknown_ids()
+    assert told.startswith("id 200 in the masks is of no class of 'yard'")
 
 
 def test_wrong_source_and_weights_are_found_before_the_node_starts(settings):
