@@ -148,7 +148,7 @@ def test_masks_are_read_by_the_source_ids_of_the_weights(settings, tmp_path):
     path = tmp_path / "yard.safetensors"
     save_file({}, path, {"card": card.to_json()})
     mask = settings["truth"] / "frame0.png"
-    mask_HW = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
+    mask_HW = np.array(cv2.imread(str(mask), cv2.IMREAD_UNCHANGED))
     mask_HW[-1, -1] = 200
     cv2.imwrite(str(mask), mask_HW)
     demo = _Demo(DemoSettings(**settings | {"weights": str(path)}), Quiet())
