@@ -114,8 +114,8 @@ class Backend(Protocol):
             WeightsError: the weights can't be loaded.
         """
 
-    def discard_cached(self) -> bool:
-        """Remove the networks that came from the cache, there and here; False if there are none."""
+    def discard_cached(self, network_hw: SizeHW, batch: int = 1) -> bool:
+        """Remove the network of this size and batch, there and here, if it came from the cache."""
 
     def close(self) -> None:
         """Release all resources."""

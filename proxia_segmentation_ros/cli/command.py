@@ -1,6 +1,7 @@
 """The tree of `proxia` commands, and the exit codes of its errors."""
 
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -122,5 +123,7 @@ def is_of_ros(module: str) -> bool:
 
 
 def _tell(error: ProxiaError) -> int:
-    print(f"proxia: {error}", file=sys.stderr)
+    # The exit code counts where nobody can read the sentence.
+    with suppress(OSError):
+        print(f"proxia: {error}", file=sys.stderr, flush=True)
     return error.exit_code

@@ -42,15 +42,27 @@ def flush_output() -> None:
 
 
 def explain_output_error(error: OSError) -> ProxiaError | None:
-    """Return the error to tell if it is one of writing and names no file, else None.
+    """Return the error to tell if standard output can't be written, else None.
 
-    What is left in the buffer of standard output is then dropped: Python would fail on it again.
+    What is left in its buffer is then dropped: Python would fail on it again.
     """
-    if error.filename is not None or error.errno not in WRITE_ERRORS:
+    if error.filename is not None or error.errno not in WRITE_ERRORS or _is_writable():
         return None
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
     return ProxiaError.from_parts(
-        f"the output can't be written ({error.strerror})",
+        f"standard output can't be written ({error.strerror})",
         "a file with room, or a program that reads on",
         "make room, or write elsewhere",
     )
+
+
+def _is_writable() -> bool:
+    """Try it: the error may be that of a file that failed after it was opened."""
+    try:
+        print()
+        flush_output()
+    except OSError:
+        return False
+    return True

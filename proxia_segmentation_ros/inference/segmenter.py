@@ -35,7 +35,7 @@ from proxia_segmentation_ros.backends.pruned.tile_selection import (
 )
 from proxia_segmentation_ros.backends.stage_clock import StageClock
 from proxia_segmentation_ros.config import OUTPUT_DEFAULTS, SizeHW, check_inference
-from proxia_segmentation_ros.errors import BackendError, ConfigError
+from proxia_segmentation_ros.errors import BackendError, ConfigError, ProxiaError, WeightsError
 from proxia_segmentation_ros.inference.backend_choice import (
     choose_pruning,
     choose_scales,
@@ -175,7 +175,10 @@ class Segmenter:
             source, backend, precision, scales, threads, cache_dir, wanted_hw, pruning, may_build
         )
         # Size, batch and share of the threads: each may be another compiled network.
-        self._tested = {(wanted_hw, 1, ALONE.share)}
+        # What failed is kept, so that it is not tried again for every frame.
+        self._tested: dict[tuple[SizeHW | None, int, int], ProxiaError | None] = {
+            (wanted_hw, 1, ALONE.share): None
+        }
         if not self._backend.is_pruned:
             self.pruning = NO_PRUNING
         logger.info(
@@ -374,9 +377,16 @@ class Segmenter:
         """Run the self-test of a network that serves for the first time."""
         key = network_hw, batch, lane.share
         if key not in self._tested:
-            backend = self._require_backend()
-            check_network(backend, self._source, self.scales, network_hw, batch, lane)
-            self._tested.add(key)
+            try:
+                check_network(
+                    self._require_backend(), self._source, self.scales, network_hw, batch, lane
+                )
+                self._tested[key] = None
+            except WeightsError as error:
+                self._tested[key] = error
+        error = self._tested[key]
+        if error is not None:
+            raise error
 
     def _require_backend(self) -> Backend:
         if self._backend is None:

@@ -122,6 +122,7 @@ def save_weights(
         for key, value in tensors.items()
     }
     _check_finite(stored, str(path))
+    _check_sane(stored, str(path), "save with dtype float32, or train it")
     for key, value in (selftest or {}).items():
         stored[SELFTEST_PREFIX + key.removeprefix(SELFTEST_PREFIX)] = value.detach().cpu()
     contiguous = {key: value.contiguous() for key, value in stored.items()}
@@ -181,7 +182,11 @@ def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
             )
 
 
-def _check_sane(tensors: Mapping[str, Tensor], source: str) -> None:
+def _check_sane(
+    tensors: Mapping[str, Tensor],
+    source: str,
+    remedy: str = "get the file again: it is damaged",
+) -> None:
     """Refuse what no training makes and lost bytes do: it would label every image alike."""
     for key, value in tensors.items():
         problem = None
@@ -193,7 +198,7 @@ def _check_sane(tensors: Mapping[str, Tensor], source: str) -> None:
             raise WeightsError.from_parts(
                 f"tensor {key} of {source!r} holds {problem}",
                 "numbers that come of training",
-                "get the file again: it is damaged",
+                remedy,
             )
 
 

@@ -33,10 +33,10 @@ Report = Callable[[str], None]
 
 QOS_PREFIX = "qos_overrides."
 OVERRIDE_WORDS = {
-    "reliability": ("reliable", "best_effort", "system_default"),
+    "reliability": ("reliable", "best_effort", "system_default", "best_available"),
     "history": ("keep_last", "keep_all", "system_default"),
 }
-MAX_DEPTH = 1000
+MAX_DEPTH = 2**31 - 1
 
 
 def make_qos(*, is_reliable: bool = True, is_latched: bool = False) -> QoSProfile:
@@ -62,8 +62,10 @@ def check_override(name: str, value: Any) -> None:
     """
     policy = name.rpartition(".")[2]
     if policy == "depth":
-        is_right = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_DEPTH
-        rule = f"a whole number from 1 to {MAX_DEPTH}"
+        is_right = (
+            isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_DEPTH
+        )
+        rule = f"a whole number from 0 to {MAX_DEPTH}"
     elif policy in OVERRIDE_WORDS:
         is_right = value in OVERRIDE_WORDS[policy]
         rule = " or ".join(OVERRIDE_WORDS[policy])

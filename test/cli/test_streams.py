@@ -31,7 +31,7 @@ def run_in_shell(redirection: str, *arguments: str) -> subprocess.CompletedProce
 def test_full_output_is_one_sentence(arguments: tuple[str, ...]) -> None:
     ended = run_in_shell(">/dev/full", *arguments)
     assert ended.returncode == 1
-    assert ended.stderr.startswith("proxia: the output can't be written (No space left")
+    assert ended.stderr.startswith("proxia: standard output can't be written (No space left")
     assert ended.stderr.count("\n") == 1
 
 

@@ -175,3 +175,29 @@ def test_made_self_test_is_what_the_network_labels(tmp_path: Path) -> None:
     assert made.compare(found) == 1.0
     assert 0.5 <= (made.labels_HW != 255).mean() <= 1.0
     assert made.compare(np.zeros((3, 4), np.uint8)) == 0.0
+
+
+@pytest.mark.parametrize("options", [{"tile_budget": 0.0}, {"latency_budget_ms": 1.0}])
+def test_scales_that_the_settings_leave_out_are_no_fault(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """A pruned network labels otherwise than all its scales together, and is sound."""
+    card = make_card(architecture="hrnet_w18_small_v1_ocr_mscale", scales=(0.5, 1.0))
+    path = tmp_path / "tiny.safetensors"
+    save_tested_weights(path, make_network(card), card)
+    found = read_self_test(path)
+    assert found is not None
+    segmenter = Segmenter.from_weights(path, backend="torch", precision="f32", **options)
+    assert found.compare(segmenter.segment(found.image_HWC).labels) < 0.985
+
+
+def test_failed_test_is_not_repeated_for_every_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_with_wrong_card(tmp_path / "wrong.safetensors", channel_order="bgr")
+    segmenter = Segmenter.from_weights(path, backend="torch", precision="f32", size="input")
+    with pytest.raises(WeightsError, match="looks guilty"):
+        segmenter.warm_up(segmenter.card.size_hw)
+    monkeypatch.setattr(segmenter, "_source", None)
+    with pytest.raises(WeightsError, match="looks guilty"):
+        segmenter.warm_up(segmenter.card.size_hw)

@@ -115,15 +115,16 @@ class OpenVinoBackend:
             lane=lane,
         )
 
-    def discard_cached(self) -> bool:
-        """Remove the networks that came from the cache, there and here; False if there are none."""
+    def discard_cached(self, network_hw: SizeHW, batch: int = 1) -> bool:  # noqa: ARG002
+        """Remove the networks of this size, there and here, if one came from the cache."""
         with self._lock:
-            imported, self._imported = self._imported, []
-            for key in imported:
+            dropped = [key for key in self._imported if key["network_hw"] == list(network_hw)]
+            for key in dropped:
+                self._imported.remove(key)
                 self._cache.drop(key)
-            if imported:
+            if dropped:
                 self._networks.clear()
-        return bool(imported)
+        return bool(dropped)
 
     def close(self) -> None:
         """Release the networks; runners that are still in use keep theirs."""

@@ -105,11 +105,11 @@ class PrunedBackend:
 
         return run
 
-    def discard_cached(self) -> bool:
-        """Remove the networks that came from the cache, there and here; False if there are none."""
-        if not self._inner.discard_cached():
+    def discard_cached(self, network_hw: SizeHW, batch: int = 1) -> bool:
+        """Remove the network of this size and batch, there and here, if it came from the cache."""
+        if not self._inner.discard_cached(network_hw, batch):
             return False
-        self._networks.clear()
+        self._networks.pop(network_hw, None)
         return True
 
     def close(self) -> None:

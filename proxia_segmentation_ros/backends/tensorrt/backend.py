@@ -122,14 +122,15 @@ class TensorRtBackend:
             self._networks.pop((plans[0].network_hw, len(plans)), None)
             raise
 
-    def discard_cached(self) -> bool:
-        """Remove the engines that came from the cache, there and here; False if there are none."""
-        imported, self._imported = self._imported, []
-        for key in imported:
-            self._cache.drop(key)
-        if imported:
-            self.close()
-        return bool(imported)
+    def discard_cached(self, network_hw: SizeHW, batch: int = 1) -> bool:
+        """Remove the network of this size and batch, there and here, if it came from the cache."""
+        key = self._make_network_key(network_hw, batch)
+        if key not in self._imported:
+            return False
+        self._imported.remove(key)
+        self._cache.drop(key)
+        self._networks.pop((network_hw, batch), None)
+        return True
 
     def close(self) -> None:
         """Release the engines; runners that are still in use keep theirs."""

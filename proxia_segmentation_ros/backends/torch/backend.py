@@ -74,7 +74,7 @@ class TorchBackend:
         graph, card = self._graph.network, self._card
         return TorchPasses(graph, card, network_hw, self._label, self._autocast)
 
-    def discard_cached(self) -> bool:
+    def discard_cached(self, network_hw: SizeHW, batch: int = 1) -> bool:  # noqa: ARG002
         """Return False: nothing is cached."""
         return False
 

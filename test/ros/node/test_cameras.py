@@ -291,8 +291,8 @@ def test_qos_override_reaches_the_subscription_and_the_publisher(robot, start_no
     ("name", "value", "rule"),
     [
         ("/image.subscription.reliability", "reliabel", "reliable or best_effort"),
-        ("/image.subscription.depth", -1, "a whole number from 1"),
-        ("/image.subscription.depth", "many", "a whole number from 1"),
+        ("/image.subscription.depth", -1, "a whole number from 0"),
+        ("/image.subscription.depth", "many", "a whole number from 0"),
         ("/proxia/labels.publisher.history", "keep", "keep_last or keep_all"),
     ],
 )
