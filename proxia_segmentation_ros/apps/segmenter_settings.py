@@ -131,7 +131,7 @@ class SegmenterSettings(BaseModel):
                 "leave both at auto",
             )
 
-    def open_fast(self, cache_dir: Path | None = None) -> "Segmenter":
+    def open_fast(self, cache_dir: Path | None = None, *, self_test: bool = True) -> "Segmenter":
         """Load what robots run; errors are its own. No `cache_dir` is the user's."""
         from proxia_segmentation_ros.inference import Segmenter
 
@@ -144,6 +144,7 @@ class SegmenterSettings(BaseModel):
             cache_dir=cache_dir,
             tile_threshold=self.tile_threshold,
             tile_budget=self.tile_budget,
+            self_test=self_test,
         )
 
     def open_exact(self) -> "ExactSegmenter":

@@ -35,14 +35,14 @@ from proxia_segmentation_ros.backends.pruned.tile_selection import (
 )
 from proxia_segmentation_ros.backends.stage_clock import StageClock
 from proxia_segmentation_ros.config import OUTPUT_DEFAULTS, SizeHW, check_inference
-from proxia_segmentation_ros.errors import BackendError, ConfigError, ProxiaError, WeightsError
+from proxia_segmentation_ros.errors import BackendError, ConfigError
 from proxia_segmentation_ros.inference.backend_choice import (
     choose_pruning,
     choose_scales,
     open_backend,
 )
 from proxia_segmentation_ros.inference.lanes import Lanes
-from proxia_segmentation_ros.inference.self_test import check_network
+from proxia_segmentation_ros.inference.self_test import NetworkTests
 from proxia_segmentation_ros.model.card import ModelCard
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class Segmenter:
         tile_max_age: int = TILE_MAX_AGE,
         latency_budget_ms: float = 0.0,
         may_build: bool = True,
+        self_test: bool = True,
     ) -> Self:
         """Load shipped weights by name, or a weight file.
 
@@ -125,7 +126,7 @@ class Segmenter:
         of the model card. `threads` 0 lets the backend choose. `cache_dir` holds compiled networks.
         The `tile_` settings and `latency_budget_ms` apply to several scales; see
         `backends.pruned.tile_selection.Pruning`. If `may_build` is False, TensorRT engines must be
-        in the cache.
+        in the cache. Without `self_test` the network is used as it is, to find out what it does.
 
         Raises:
             WeightsError: the weights are missing or broken.
@@ -134,6 +135,8 @@ class Segmenter:
         """
         self = cls.__new__(cls)
         source = WeightFile(path_or_name)
+        if not self_test:
+            source.self_test = None
         pruning = Pruning(
             tile_threshold=tile_threshold,
             tile_budget=tile_budget,
@@ -164,7 +167,6 @@ class Segmenter:
         self._runners: dict[Lane, OrderedDict[tuple[FramePlan, ...], Runner]] = {}
         self._batch_sizes: tuple[int, ...] = (1,)
         self._size = size
-        self._source = source
         network_hw = resolve_size("size", size, ("card", "input"), {"card": self.card.size_hw})
         check_inference({"threads": threads})
         scales = self.scales = choose_scales(scales, self.card)
@@ -174,11 +176,7 @@ class Segmenter:
         self._backend = open_backend(
             source, backend, precision, scales, threads, cache_dir, wanted_hw, pruning, may_build
         )
-        # Size, batch and share of the threads: each may be another compiled network.
-        # What failed is kept, so that it is not tried again for every frame.
-        self._tested: dict[tuple[SizeHW | None, int, int], ProxiaError | None] = {
-            (wanted_hw, 1, ALONE.share): None
-        }
+        self._tests = NetworkTests(source, scales, wanted_hw)
         if not self._backend.is_pruned:
             self.pruning = NO_PRUNING
         logger.info(
@@ -365,28 +363,13 @@ class Segmenter:
         runners = self._runners.setdefault(lane, OrderedDict())
         runner = runners.get(plans)
         if runner is None:
-            self._test(plans[0].network_hw, len(plans), lane)
+            self._tests.check(backend, plans[0].network_hw, len(plans), lane)
             runner = backend.prepare(plans, lane)
             runners[plans] = runner
             if len(runners) > KEPT_RUNNERS:
                 runners.popitem(last=False)
         runners.move_to_end(plans)
         return runner
-
-    def _test(self, network_hw: SizeHW, batch: int, lane: Lane) -> None:
-        """Run the self-test of a network that serves for the first time."""
-        key = network_hw, batch, lane.share
-        if key not in self._tested:
-            try:
-                check_network(
-                    self._require_backend(), self._source, self.scales, network_hw, batch, lane
-                )
-                self._tested[key] = None
-            except WeightsError as error:
-                self._tested[key] = error
-        error = self._tested[key]
-        if error is not None:
-            raise error
 
     def _require_backend(self) -> Backend:
         if self._backend is None:

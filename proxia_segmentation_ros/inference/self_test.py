@@ -76,6 +76,22 @@ def check_network(
     )
     if not _agrees_exactly(self_test, model, card):
         raise _explain_weights(problem, self_test, model, card)
+    _compare_with_pytorch(
+        backend, self_test, (model, card, problem), scales, network_hw, batch, lane
+    )
+
+
+def _compare_with_pytorch(
+    backend: Backend,
+    self_test: SelfTest,
+    network: "tuple[nn.Module, ModelCard, str]",
+    scales: tuple[float, ...],
+    network_hw: SizeHW,
+    batch: int,
+    lane: Lane,
+) -> None:
+    """Run sound weights in PyTorch, with the size and scales of the backend, and compare."""
+    model, card, problem = network
     expected = make_self_test(
         model, card, self_test.image_HWC, network_hw=network_hw, scales=scales
     )
@@ -98,6 +114,34 @@ def check_network(
         if _run(backend, expected, network_hw, batch, lane)[0] >= bound:
             return
     raise _explain_backend(problem, backend.precision, bound)
+
+
+class NetworkTests:
+    """The self-tests of a segmenter's networks: one for each size, batch and share of threads."""
+
+    def __init__(
+        self, source: NetworkSource, scales: tuple[float, ...], tested_hw: SizeHW | None
+    ) -> None:
+        """`tested_hw` is the size whose network has passed, for one image in all threads."""
+        self._source = source
+        self._scales = scales
+        # What failed is kept, so that it is not tried again for every frame.
+        self._results: dict[tuple[SizeHW | None, int, int], WeightsError | None] = {
+            (tested_hw, 1, ALONE.share): None
+        }
+
+    def check(self, backend: Backend, network_hw: SizeHW, batch: int, lane: Lane) -> None:
+        """Run the self-test where this network serves for the first time; see `check_network`."""
+        key = network_hw, batch, lane.share
+        if key not in self._results:
+            try:
+                check_network(backend, self._source, self._scales, network_hw, batch, lane)
+                self._results[key] = None
+            except WeightsError as error:
+                self._results[key] = error
+        found = self._results[key]
+        if found is not None:
+            raise found
 
 
 def make_self_test(

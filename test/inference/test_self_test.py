@@ -198,6 +198,9 @@ def test_failed_test_is_not_repeated_for_every_frame(
     segmenter = Segmenter.from_weights(path, backend="torch", precision="f32", size="input")
     with pytest.raises(WeightsError, match="looks guilty"):
         segmenter.warm_up(segmenter.card.size_hw)
-    monkeypatch.setattr(segmenter, "_source", None)
+    monkeypatch.setattr(
+        "proxia_segmentation_ros.inference.self_test.check_network",
+        lambda *_: pytest.fail("tested again"),
+    )
     with pytest.raises(WeightsError, match="looks guilty"):
         segmenter.warm_up(segmenter.card.size_hw)

@@ -133,12 +133,17 @@ class Evaluation:
 
 
 def evaluate_weights(
-    settings: EvaluationSettings, progress: Progress, cache_dir: Path | None = None
+    settings: EvaluationSettings,
+    progress: Progress,
+    cache_dir: Path | None = None,
+    *,
+    self_test: bool = True,
 ) -> Evaluation:
     """Segment every image and compare the labels with its mask.
 
     Of several processes that torchrun started, each segments a part of the images, and all return
     the same results. Compiled networks go to `cache_dir`, by default to the user's cache.
+    Without `self_test` the network is scored whatever it does.
 
     Raises:
         InputError: a folder or mask is missing, or its classes differ from the weights'.
@@ -149,7 +154,7 @@ def evaluate_weights(
     observers = make_observers(settings, pairs.label_set)
     with join_process_group() as group:
         notes = find_notes(settings.data, pairs) if group.rank == 0 else ()
-        segmenter = _open_segmenter(settings, observers, cache_dir)
+        segmenter = _open_segmenter(settings, observers, cache_dir, self_test)
         indices = group.split_indices(len(pairs))
         progress.begin("labelling", len(indices))
         try:
@@ -186,14 +191,19 @@ def find_notes(data: EvaluationData, pairs: Dataset) -> tuple[str, ...]:
 
 
 def _open_segmenter(
-    settings: EvaluationSettings, observers: Sequence[Observer], cache_dir: Path | None
+    settings: EvaluationSettings,
+    observers: Sequence[Observer],
+    cache_dir: Path | None,
+    self_test: bool,
 ) -> "Segmenter | ExactSegmenter":
     """Return the node's segmenter, or the exact one if the settings or an observer need it."""
     reasons = settings.list_exact_reasons()
     if any(observer.needs_logits for observer in observers):
         reasons.append("logits")
     settings.check_exact(reasons)
-    return settings.open_exact() if reasons else settings.open_fast(cache_dir)
+    if reasons:
+        return settings.open_exact()
+    return settings.open_fast(cache_dir, self_test=self_test)
 
 
 def _resize(images: Iterable[AnnotatedImage], long_side: int) -> Iterator[AnnotatedImage]:
