@@ -6,6 +6,7 @@ may not suit the processor: all of these give labels, and nobody would see that 
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from proxia_segmentation_ros.backends.contract import ALONE, Backend, FramePlan,
 from proxia_segmentation_ros.backends.network_source import LoadedNetwork, NetworkSource
 from proxia_segmentation_ros.backends.stage_clock import StageClock
 from proxia_segmentation_ros.config import SizeHW
-from proxia_segmentation_ros.errors import BackendError, WeightsError
+from proxia_segmentation_ros.errors import BackendError, ProxiaError, WeightsError
 from proxia_segmentation_ros.model.card import IMAGENET_MEAN, IMAGENET_STD, ModelCard
 from proxia_segmentation_ros.model.self_test import SelfTest
 
@@ -39,6 +40,36 @@ USUAL_NORMALISATIONS = {
 }
 
 
+@dataclass(frozen=True)
+class _CompiledNetwork:
+    """A network as a backend runs it: in this size and these scales, for this batch and lane."""
+
+    backend: Backend
+    scales: tuple[float, ...]
+    network_hw: SizeHW
+    batch: int
+    lane: Lane
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it computes every tile, in f32."""
+        return self.backend.precision == "f32" and not self.backend.is_pruned
+
+    def is_like(self, card: ModelCard) -> bool:
+        """Tell whether size and scales are those of the card, and no tile is left out."""
+        scales = tuple(sorted(set(card.scales)))
+        is_whole = not self.backend.is_pruned
+        return is_whole and self.network_hw == card.size_hw and self.scales == scales
+
+    def run(self, self_test: SelfTest) -> tuple[float, bool]:
+        """Return the smallest agreement, 0..1, of a batch, and whether every tile was run."""
+        plan = _make_plan(self_test.image_HWC, self.network_hw, with_confidence=False)
+        runner = self.backend.prepare((plan,) * self.batch, self.lane)
+        labelled = runner([self_test.image_HWC] * self.batch, 0.0, StageClock())
+        is_complete = all(image.tiles_run == image.tiles_total for image in labelled)
+        return min(self_test.compare(image.labels_HW) for image in labelled), is_complete
+
+
 def check_network(
     backend: Backend,
     source: NetworkSource,
@@ -57,61 +88,47 @@ def check_network(
         BackendError: the backend or the precision labels the picture otherwise than the weights.
         WeightsError: the weights do so themselves, or with their card; or can't be loaded.
     """
-    self_test = source.self_test
+    self_test, card = source.self_test, source.card
     if self_test is None:
         return
-    card = source.card
-    is_alike = (
-        network_hw == card.size_hw
-        and scales == tuple(sorted(set(card.scales)))
-        and not backend.is_pruned
-    )
-    agreement, _ = _run(backend, self_test, network_hw, batch, lane)
-    if agreement >= (MIN_AGREEMENT if is_alike else MIN_AGREEMENT_OTHERWISE):
+    compiled = _CompiledNetwork(backend, scales, network_hw, batch, lane)
+    agreement, _ = compiled.run(self_test)
+    if agreement >= (MIN_AGREEMENT if compiled.is_like(card) else MIN_AGREEMENT_OTHERWISE):
         return
-    model = source.load()
     problem = (
         f"{backend.name} in {backend.precision} labels {100 * agreement:.1f} % of the self-test "
         f"picture of {card.name!r} as it should"
     )
+    model = source.load()
     if not _agrees_exactly(self_test, model, card):
         raise _explain_weights(problem, self_test, model, card)
-    _compare_with_pytorch(
-        backend, self_test, (model, card, problem), scales, network_hw, batch, lane
-    )
-
-
-def _compare_with_pytorch(
-    backend: Backend,
-    self_test: SelfTest,
-    network: "tuple[nn.Module, ModelCard, str]",
-    scales: tuple[float, ...],
-    network_hw: SizeHW,
-    batch: int,
-    lane: Lane,
-) -> None:
-    """Run sound weights in PyTorch, with the size and scales of the backend, and compare."""
-    model, card, problem = network
     expected = make_self_test(
         model, card, self_test.image_HWC, network_hw=network_hw, scales=scales
     )
-    is_exact = backend.precision == "f32" and not backend.is_pruned
-    bound = MIN_AGREEMENT if is_exact else MIN_AGREEMENT_ROUNDED
-    agreement, is_complete = _run(backend, expected, network_hw, batch, lane)
+    _compare_with_pytorch(compiled, expected, card.name, problem)
+
+
+def _compare_with_pytorch(
+    compiled: _CompiledNetwork, expected: SelfTest, name: str, problem: str
+) -> None:
+    """Compare with what PyTorch makes of sound weights in the same size and scales."""
+    backend = compiled.backend
+    bound = MIN_AGREEMENT if compiled.is_exact else MIN_AGREEMENT_ROUNDED
+    agreement, is_complete = compiled.run(expected)
     if agreement >= bound:
         return
     if not is_complete:
         # Scales or tiles were left out, as the settings ask: that may be the difference.
-        logger.info("the self-test of %s ran without some tiles: %s", card.name, problem)
+        logger.info("the self-test of %s ran without some tiles: %s", name, problem)
         return
-    if backend.discard_cached(network_hw, batch):
+    if backend.discard_cached(compiled.network_hw, compiled.batch):
         logger.warning(
             "the cached network of %s labels %.1f %% of its self-test picture as its weights do; "
             "it is removed and made anew",
-            card.name,
+            name,
             100 * agreement,
         )
-        if _run(backend, expected, network_hw, batch, lane)[0] >= bound:
+        if compiled.run(expected)[0] >= bound:
             return
     raise _explain_backend(problem, backend.precision, bound)
 
@@ -126,7 +143,7 @@ class NetworkTests:
         self._source = source
         self._scales = scales
         # What failed is kept, so that it is not tried again for every frame.
-        self._results: dict[tuple[SizeHW | None, int, int], WeightsError | None] = {
+        self._results: dict[tuple[SizeHW | None, int, int], ProxiaError | None] = {
             (tested_hw, 1, ALONE.share): None
         }
 
@@ -137,7 +154,7 @@ class NetworkTests:
             try:
                 check_network(backend, self._source, self._scales, network_hw, batch, lane)
                 self._results[key] = None
-            except WeightsError as error:
+            except ProxiaError as error:
                 self._results[key] = error
         found = self._results[key]
         if found is not None:
@@ -166,21 +183,14 @@ def make_self_test(
     return SelfTest.from_result(image_HWC, found.labels_HW, confidence_HW, unlabeled_id)
 
 
-def _run(
-    backend: Backend, self_test: SelfTest, network_hw: SizeHW, batch: int, lane: Lane
-) -> tuple[float, bool]:
-    """Return the smallest agreement, 0..1, of a batch, and whether every tile was run."""
-    height, width = self_test.labels_HW.shape
-    plan = FramePlan(
+def _make_plan(image_HWC: np.ndarray, network_hw: SizeHW, *, with_confidence: bool) -> FramePlan:
+    height, width = image_HWC.shape[:2]
+    return FramePlan(
         input_hw=(height, width),
         network_hw=network_hw,
         output_hw=(height, width),
-        with_confidence=False,
+        with_confidence=with_confidence,
     )
-    runner = backend.prepare((plan,) * batch, lane)
-    labelled = runner([self_test.image_HWC] * batch, 0.0, StageClock())
-    is_complete = all(image.tiles_run == image.tiles_total for image in labelled)
-    return min(self_test.compare(image.labels_HW) for image in labelled), is_complete
 
 
 def _run_exactly(
@@ -192,13 +202,7 @@ def _run_exactly(
 ) -> LabelledImage:
     from proxia_segmentation_ros.backends.torch.backend import TorchBackend
 
-    height, width = image_HWC.shape[:2]
-    plan = FramePlan(
-        input_hw=(height, width),
-        network_hw=network_hw,
-        output_hw=(height, width),
-        with_confidence=True,
-    )
+    plan = _make_plan(image_HWC, network_hw, with_confidence=True)
     source = LoadedNetwork(model, card)
     backend = TorchBackend(source, precision="f32", scales=scales, threads=0)
     return backend.prepare((plan,))([image_HWC], 0.0, StageClock())[0]

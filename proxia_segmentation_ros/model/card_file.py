@@ -13,6 +13,15 @@ CARD_KEY = "card"
 MAX_HEADER_BYTES = 100_000_000
 
 
+def explain_unreadable(path: Path, error: Exception) -> WeightsError:
+    """Return the error for a file that is cut off or no safetensors file."""
+    return WeightsError.from_parts(
+        f"weight file {str(path)!r} can't be read ({error})",
+        "a complete safetensors file",
+        "get the file again: it is truncated or has another format",
+    )
+
+
 def read_card(path_or_name: str | Path) -> ModelCard:
     """Read the card of a weight file.
 
@@ -55,8 +64,4 @@ def read_metadata(path: Path) -> dict[str, str]:
             header = parse_json(file.read(min(length, MAX_HEADER_BYTES)))
             return dict(header.get("__metadata__", {}))
     except (OSError, struct.error, ValueError, TypeError, AttributeError) as error:
-        raise WeightsError.from_parts(
-            f"weight file {str(path)!r} can't be read ({error})",
-            "a safetensors file",
-            "get the file again: it is truncated or has another format",
-        ) from error
+        raise explain_unreadable(path, error) from error

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from proxia_segmentation_ros.errors import ConfigError, WeightsError
 from proxia_segmentation_ros.model.card import ModelCard
-from proxia_segmentation_ros.model.card_file import CARD_KEY, read_card
+from proxia_segmentation_ros.model.card_file import CARD_KEY, explain_unreadable, read_card
 from proxia_segmentation_ros.model.foreign.checkpoints import (
     ForeignCheckpoint,
     read_foreign_checkpoint,
@@ -150,11 +150,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError.from_parts(
-            f"weight file {str(path)!r} can't be read ({error})",
-            "a complete safetensors file",
-            "get the file again: it is truncated or has another format",
-        ) from error
+        raise explain_unreadable(path, error) from error
 
 
 def _build_empty(card: ModelCard, source: str) -> Network:

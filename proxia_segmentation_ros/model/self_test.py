@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from proxia_segmentation_ros.errors import WeightsError
+from proxia_segmentation_ros.model.card_file import explain_unreadable
 from proxia_segmentation_ros.model.lookup import SUFFIX
 
 SELFTEST_PREFIX = "selftest."
@@ -63,11 +64,7 @@ def read_self_test(path: Path) -> SelfTest | None:
                 return None
             image_HWC, labels_HW = file.get_tensor(image_key), file.get_tensor(labels_key)
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError.from_parts(
-            f"weight file {str(path)!r} can't be read ({error})",
-            "a complete safetensors file",
-            "get the file again: it is truncated or has another format",
-        ) from error
+        raise explain_unreadable(path, error) from error
     unlabeled_id = int(np.iinfo(labels_HW.dtype).max) if labels_HW.dtype.kind == "u" else -1
     if (
         image_HWC.dtype != np.uint8

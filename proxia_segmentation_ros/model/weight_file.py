@@ -15,7 +15,7 @@ from typing import Any
 from proxia_segmentation_ros.atomic_file import write_file_atomically
 from proxia_segmentation_ros.errors import WeightsError
 from proxia_segmentation_ros.model.card import ModelCard
-from proxia_segmentation_ros.model.card_file import CARD_KEY, read_card
+from proxia_segmentation_ros.model.card_file import CARD_KEY, explain_unreadable, read_card
 from proxia_segmentation_ros.model.lookup import SUFFIX, find_weights, list_shipped_weights
 from proxia_segmentation_ros.parsing import parse_json
 
@@ -123,11 +123,7 @@ def check_content(path: Path) -> str:
         noted = header.get(METADATA_KEY, {}).get(CONTENT_HASH_KEY)
         found = None if noted is None else _hash_content(header, tensors)
     except (OSError, struct.error, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise WeightsError.from_parts(
-            f"weight file {str(path)!r} can't be read ({error})",
-            "a safetensors file",
-            "get the file again: it is truncated or has another format",
-        ) from error
+        raise explain_unreadable(path, error) from error
     if found != noted:
         raise WeightsError.from_parts(
             f"weight file {str(path)!r} is damaged: the SHA-256 of its content is "
