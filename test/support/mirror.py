@@ -100,7 +100,6 @@ TESTED_BY: dict[str, dict[str, str]] = {
     "test/ros/node/test_cameras.py": {
         "ros/node/camera.py": "all that belongs to a camera of a running node",
         "ros/node/camera_input.py": "transport, calibration and depth of a running node",
-        "ros/qos.py": "offers and requests that fit and that do not",
     },
     "test/training/distributed/test_process_group.py": {
         "training/distributed/synced_batch_norm.py": "two processes against one",
